@@ -1,0 +1,105 @@
+"""One run at a time makes an artifact; the claim of a dead run is taken over.
+
+The owner writes `owner.json` into the artifact's folder and freshens it every few seconds. On the
+same machine a dead process is known at once; elsewhere its claim is dead when it has grown old.
+"""
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from schemas.errors import ArtifactOwned
+from schemas.folder import Folder
+from schemas.manifest import Record
+
+OWNER = "owner.json"
+FRESHEN_SECONDS = 5.0
+DEAD_AFTER_SECONDS = 30.0
+
+
+class Owner(Record):
+    """Who is making the artifact, and when they were last known to be alive."""
+
+    run: str
+    host: str
+    pid: int
+    started: str  # tells a process from a later one with the same number
+    seen: float  # seconds since 1970
+
+    @property
+    def alive(self) -> bool:
+        """Say whether the owner can still be at work."""
+        if self.host == socket.gethostname():
+            return _start_time(self.pid) == self.started
+        return time.time() - self.seen < DEAD_AFTER_SECONDS
+
+
+def _start_time(pid: int) -> str | None:
+    """Return the kernel's start time of a process, or None if there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return None
+    return stat.rpartition(")")[2].split()[19]  # field 22 of proc(5); the name may hold spaces
+
+
+def owner_of(folder: Folder) -> Owner | None:
+    """Return the living owner, or None if the folder is free to take."""
+    try:
+        with folder.open(OWNER) as file:
+            owner = Owner.model_validate_json(file.read())
+    except (FileNotFoundError, ValidationError):
+        return None
+    return owner if owner.alive else None
+
+
+@contextmanager
+def claimed(folder: Folder) -> Iterator[None]:
+    """Own the folder while the block runs; raise ArtifactOwned if somebody alive owns it."""
+    run = uuid.uuid4().hex
+    _refuse_if_taken(folder, run)
+    _write(folder, run)
+    # Two runs may have found the folder free at once: the last writer is the owner of both.
+    _refuse_if_taken(folder, run)
+    stop = threading.Event()
+    thread = threading.Thread(target=_freshen, args=(folder, run, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        folder.remove(OWNER)
+
+
+def _refuse_if_taken(folder: Folder, run: str) -> None:
+    owner = owner_of(folder)
+    if owner is not None and owner.run != run:
+        raise ArtifactOwned(
+            f"{folder.url} is being made by process {owner.pid} on {owner.host}; "
+            "wait for it to end, or stop it, then run this command again"
+        )
+
+
+def _write(folder: Folder, run: str) -> None:
+    pid = os.getpid()
+    owner = Owner(
+        run=run,
+        host=socket.gethostname(),
+        pid=pid,
+        started=_start_time(pid) or "",
+        seen=time.time(),
+    )
+    folder.commit(OWNER, owner.model_dump_json().encode())
+
+
+def _freshen(folder: Folder, run: str, stop: threading.Event) -> None:
+    while not stop.wait(FRESHEN_SECONDS):
+        _write(folder, run)

@@ -1,0 +1,153 @@
+"""A small web server on this machine, for the demo and for tests: a folder, and planned trouble.
+
+It listens on 127.0.0.1 only, answers GET and HEAD from many threads, and keeps quiet. The first
+part of a path may be given a `Trouble`; every other path is a file of the folder, or a 404.
+"""
+
+import mimetypes
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from schemas.errors import UserError
+
+HOST = "127.0.0.1"
+GARBAGE = bytes(range(256)) * 8
+WEB_PAGE = b"<!doctype html><title>Gone</title><p>This picture has moved."
+CLAIMED_BYTES = 1_000_000_000  # what an oversized answer says its length is
+
+
+class Trouble(Enum):
+    """What may be wrong with an answer."""
+
+    FORBIDDEN = "403"
+    STALL = "accepts the request and never answers"
+    HANG_UP = "closes the connection without an answer"
+    GARBAGE = "bytes that are no picture, under a picture's type"
+    WEB_PAGE = "an HTML page in a picture's place"
+    CUT_OFF = "half of the file, then the connection closes"
+    OVERSIZED = "claims a gigabyte"
+
+
+class WebServer(ThreadingHTTPServer):
+    """Serves until it is closed; `serve` does both."""
+
+    daemon_threads = True
+    block_on_close = False  # a stalled answer must not hold up the end
+    request_queue_size = 256  # a crawler opens many connections at once
+    allow_reuse_address = True
+
+    def __init__(self, folder: Path, port: int, trouble: Mapping[str, Trouble]) -> None:
+        self.stopping = threading.Event()
+        super().__init__((HOST, port), partial(_Handler, folder=folder.resolve(), trouble=trouble))
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, also where 0 was asked for."""
+        return self.server_port
+
+    @property
+    def address(self) -> str:
+        """`host:port`, as `crawl.allow_hosts` wants it."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Where the folder begins, without a slash at the end."""
+        return f"http://{self.address}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client that goes away in the middle is none of our troubles."""
+
+
+@contextmanager
+def serve(
+    folder: Path, *, port: int = 0, trouble: Mapping[str, Trouble] | None = None
+) -> Iterator[WebServer]:
+    """Serve `folder` while the block runs; port 0 takes a free one.
+
+    Raises UserError when the port is taken.
+    """
+    try:
+        server = WebServer(folder, port, trouble or {})
+    except OSError as error:
+        raise UserError(
+            f"wanted to serve {folder} on {HOST}:{port}, but that failed ({error.strerror}); "
+            "choose another port"
+        ) from error
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.daemon = True
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stopping.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: WebServer
+
+    def __init__(
+        self, *args: Any, folder: Path, trouble: Mapping[str, Trouble], **kwargs: Any
+    ) -> None:
+        self.folder, self.trouble = folder, trouble
+        super().__init__(*args, **kwargs)
+
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path).lstrip("/")
+        match self.trouble.get(path.split("/")[0]):
+            case None:
+                self._send_file(path)
+            case Trouble.FORBIDDEN:
+                self._send(b"", "text/plain", status=HTTPStatus.FORBIDDEN)
+            case Trouble.STALL:
+                self.server.stopping.wait()
+            case Trouble.HANG_UP:
+                pass
+            case Trouble.GARBAGE:
+                self._send(GARBAGE, "image/jpeg")
+            case Trouble.WEB_PAGE:
+                self._send(WEB_PAGE, "text/html")
+            case Trouble.CUT_OFF:
+                self._send_file(path, share=0.5)
+            case Trouble.OVERSIZED:
+                self._send(GARBAGE, "image/jpeg", claim=CLAIMED_BYTES)
+
+    do_HEAD = do_GET
+
+    def _send_file(self, path: str, share: float = 1.0) -> None:
+        file = (self.folder / path).resolve()
+        if not file.is_relative_to(self.folder) or not file.is_file():
+            self._send(b"", "text/plain", status=HTTPStatus.NOT_FOUND)
+            return
+        body = file.read_bytes()
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        self._send(body[: int(share * len(body))], kind, claim=len(body))
+
+    def _send(
+        self,
+        body: bytes,
+        kind: str,
+        *,
+        status: HTTPStatus = HTTPStatus.OK,
+        claim: int | None = None,
+    ) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body) if claim is None else claim))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep quiet."""

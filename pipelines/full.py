@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""The whole system as a list of nine stages, and the command that runs it.
+
+Run it as `pipelines/full.py`, `python -m pipelines.full`, or through `ray job submit`.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if __name__ == "__main__":  # run as a file, only pipelines/ is on the path
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from infra import session
+from infra.store import Store
+from pipelines import demo, runner, tables
+from pipelines.options import resolve
+from pipelines.planner import Selection, Stage, plan
+from pipelines.presets import PRESETS
+from schemas import configs
+from schemas.artifacts import (
+    BPE,
+    CLEAN_PAIRS,
+    CLIP,
+    DVAE,
+    PAIRS,
+    PRIOR,
+    REPORT,
+    SAMPLES,
+    TOKEN_PAIRS,
+)
+from schemas.configs import Settings, job
+from schemas.errors import ConfigError, UserError
+from stages import (
+    crawl,
+    encode,
+    evaluate,
+    filter,
+    sample,
+    train_bpe,
+    train_clip,
+    train_dvae,
+    train_prior,
+)
+
+
+def dalle(cfg: Settings) -> tuple[Stage, ...]:
+    """List the stages in the order they run, each with all it depends on."""
+    tokens, side = cfg.tokens, cfg.tokens.side
+    return (
+        Stage(
+            module=crawl,
+            reads=(),
+            writes=PAIRS,
+            config=job(configs.CrawlJob, cfg.crawl, side=side),
+        ),
+        Stage(
+            module=filter,
+            reads=(PAIRS,),
+            writes=CLEAN_PAIRS,
+            config=job(configs.FilterJob, cfg.filter, side=side),
+        ),
+        Stage(
+            module=train_bpe,
+            reads=(CLEAN_PAIRS,),
+            writes=BPE,
+            config=job(configs.BpeJob, cfg.bpe, text_vocab=tokens.text_vocab),
+        ),
+        Stage(
+            module=train_dvae,
+            reads=(CLEAN_PAIRS,),
+            writes=DVAE,
+            config=job(configs.DvaeJob, cfg.dvae, image_vocab=tokens.image_vocab, side=side),
+        ),
+        Stage(
+            module=encode,
+            reads=(CLEAN_PAIRS, BPE, DVAE),
+            writes=TOKEN_PAIRS,
+            config=job(configs.EncodeJob, cfg.encode, tokens=tokens),
+        ),
+        Stage(
+            module=train_prior,
+            reads=(TOKEN_PAIRS, BPE, DVAE),
+            writes=PRIOR,
+            config=job(configs.PriorJob, cfg.prior, tokens=tokens),
+        ),
+        Stage(
+            module=train_clip,
+            reads=(CLEAN_PAIRS, BPE),
+            writes=CLIP,
+            config=job(configs.ClipJob, cfg.clip, text_vocab=tokens.text_vocab, side=side),
+        ),
+        Stage(
+            module=sample,
+            reads=(BPE, DVAE, PRIOR, CLIP)
+            + ((TOKEN_PAIRS,) if cfg.sample.prompts.kind == "validation" else ()),
+            writes=SAMPLES,
+            config=cfg.sample,
+        ),
+        Stage(
+            module=evaluate,
+            reads=(PAIRS, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES),
+            writes=REPORT,
+            config=cfg.evaluate,
+        ),
+    )
+
+
+def absolute_root(root: str | None, preset: str) -> str:
+    """Return the root as an address that means the same everywhere.
+
+    Raises ConfigError for a relative path inside an uploaded working directory.
+    """
+    if root is not None and "://" in root:
+        return root
+    path = Path(root or f"runs/{preset}").expanduser()
+    if not path.is_absolute() and session.uploaded_working_dir():
+        raise ConfigError(
+            f"--root wants an absolute path or an object-store address, found '{path}': this job "
+            "runs in an uploaded copy of the working directory that Ray throws away afterwards"
+        )
+    return str(path.absolute())
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    line = argparse.ArgumentParser(prog="pipelines/full.py", description=__doc__.split("\n")[0])
+    line.add_argument("--preset", choices=PRESETS, default="demo", help="named settings")
+    line.add_argument("--config", type=Path, metavar="FILE", help="YAML over the preset")
+    line.add_argument("--set", action="append", default=[], metavar="PATH=VALUE",
+                      dest="assignments", help="change one setting; may be repeated")  # fmt: skip
+    line.add_argument("--root", metavar="URI", help="where artifacts live; default runs/PRESET")
+    line.add_argument("--from", dest="first", metavar="STAGE", help="run this stage and later ones")
+    line.add_argument("--until", dest="last", metavar="STAGE", help="run up to this stage")
+    line.add_argument("--only", metavar="STAGE", help="run this stage alone")
+    line.add_argument("--force", action="append", default=[], metavar="STAGE",
+                      help="run it even if it is finished; may be repeated")  # fmt: skip
+    line.add_argument("--plan", action="store_true", help="print what would run, and stop")
+    return line
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Plan or run; return the exit code."""
+    args = parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = resolve(args.preset, args.config, args.assignments)
+        store = Store(absolute_root(args.root, args.preset))
+        selection = Selection(
+            first=args.first, last=args.last, only=args.only, force=tuple(args.force)
+        )
+        steps = plan(dalle(settings), store, selection)
+        if args.plan:
+            tables.show_plan(steps, settings, store)
+            return 0
+        with demo.joined(settings, store.root, crawls=steps[0].runs) as joined:
+            ended = runner.run(dalle(joined), store, selection, session.start)
+        tables.show_run(ended, store)
+    except UserError as error:
+        print(f"error: {getattr(error, 'cause', error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""What would run: each stage's artifact, its fingerprint, and whether it is finished already."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from infra.store import Store
+from schemas.artifacts import Artifact
+from schemas.configs import Config
+from schemas.errors import ConfigError
+from schemas.folder import Folder, Inputs
+from schemas.manifest import Manifest, Result
+
+
+class StageModule(Protocol):
+    """What a stage's module says about itself; `outside(cfg) -> digests` is optional."""
+
+    REVISION: int  # raised when the same settings come to mean something else
+
+    def run(self, inputs: Inputs, out: Folder, cfg: Any) -> Result:
+        """Write the artifact through `out`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One line of a pipeline: what runs, what it reads and writes, and all it depends on."""
+
+    module: StageModule
+    reads: tuple[Artifact, ...]
+    writes: Artifact
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """The module's file name, so the name in a log is the file to open."""
+        return str(self.module.__name__).rsplit(".", 1)[-1]  # type: ignore[attr-defined]
+
+    def outside(self) -> dict[str, str]:
+        """Return the digest of every input that is not an artifact."""
+        digests: Callable[[Any], dict[str, str]] = getattr(self.module, "outside", lambda cfg: {})
+        return digests(self.config)
+
+
+# "check": finished, but an input is about to be made anew and may come out different.
+State = Literal["done", "run", "resume", "stale", "check"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage with its artifact's address and whether it must run."""
+
+    stage: Stage
+    fingerprint: str
+    inputs: Mapping[str, str]  # artifact name -> fingerprint
+    outside: Mapping[str, str]
+    state: State
+    manifest: Manifest | None
+    chosen: bool
+    forced: bool
+
+    @property
+    def runs(self) -> bool:
+        """Say whether the stage is chosen and has something to do, or may have."""
+        return self.chosen and self.state != "done"
+
+    @property
+    def address(self) -> str:
+        """Return `<name>/<fingerprint>`, the artifact's place under the root."""
+        return f"{self.stage.writes.name}/{self.fingerprint}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which stages of the list are to run, as the command line names them."""
+
+    first: str | None = None
+    last: str | None = None
+    only: str | None = None
+    force: Sequence[str] = field(default=())
+
+    def names(self, stages: Sequence[Stage]) -> set[str]:
+        """Return the chosen stages' names; raise ConfigError for a name that does not exist."""
+        known = [stage.name for stage in stages]
+        for wanted in (self.first, self.last, self.only, *self.force):
+            if wanted is not None and wanted not in known:
+                raise ConfigError(
+                    f"there is no stage '{wanted}'; the stages are {', '.join(known)}"
+                )
+        if self.only is not None:
+            return {self.only}
+        start = known.index(self.first) if self.first else 0
+        end = known.index(self.last) if self.last else len(known) - 1
+        if start > end:
+            raise ConfigError(f"--from {self.first} comes after --until {self.last}")
+        return set(known[start : end + 1])
+
+
+def wire(stages: Sequence[Stage]) -> None:
+    """Refuse a list in which a stage reads what nothing before it writes."""
+    known: set[str] = set()
+    for stage in stages:
+        for wanted in stage.reads:
+            if wanted.name not in known:
+                raise ConfigError(
+                    f"{stage.name} reads '{wanted.name}', but no earlier stage writes it; "
+                    f"available here: {', '.join(sorted(known)) or 'nothing'}"
+                )
+        known.add(stage.writes.name)
+
+
+def fingerprint_of(stage: Stage, inputs: Mapping[str, str], outside: Mapping[str, str]) -> str:
+    """Return twelve hex digits of what the stage does and what it does it to."""
+    recipe = [stage.name, stage.module.REVISION, stage.config.digest, sorted(inputs.items()),
+              sorted(outside.items())]  # fmt: skip
+    return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
+
+
+def plan(stages: Sequence[Stage], store: Store, selection: Selection) -> list[Step]:
+    """Say for each stage where its artifact is and whether it would run."""
+    wire(stages)
+    chosen = selection.names(stages)
+    steps: dict[str, Step] = {}
+    for stage in stages:
+        sources = [steps[artifact.name] for artifact in stage.reads]
+        inputs = {s.stage.writes.name: s.fingerprint for s in sources}
+        outside = stage.outside()
+        fingerprint = fingerprint_of(stage, inputs, outside)
+        manifest = store.manifest(stage.writes.name, fingerprint)
+        forced = stage.name in selection.force
+        if manifest is None:
+            state: State = (
+                "resume" if store.folder(stage.writes.name, fingerprint).list() else "run"
+            )
+        else:
+            state = "run" if forced else state_of(manifest, sources)
+        steps[stage.writes.name] = Step(
+            stage=stage,
+            fingerprint=fingerprint,
+            inputs=inputs,
+            outside=outside,
+            state=state,
+            manifest=manifest,
+            chosen=stage.name in chosen,
+            forced=forced,
+        )
+    return list(steps.values())
+
+
+def state_of(manifest: Manifest, sources: Sequence[Step]) -> State:
+    """Say whether a finished artifact still is what its inputs would make."""
+    for source in sources:
+        was = manifest.inputs[source.stage.writes.name].content_sha256
+        if source.manifest is not None and source.manifest.content_sha256 != was:
+            return "stale"
+    return "check" if any(source.runs for source in sources) else "done"

@@ -1,0 +1,97 @@
+"""What the command prints: the stages, the plan, and how a run went; 80 columns."""
+
+import json
+import time
+from collections.abc import Sequence
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from infra.store import Store
+from pipelines.costs import cost_of
+from pipelines.planner import Stage, Step
+from schemas.artifacts import REPORT, REPORT_JSON
+from schemas.configs import Settings
+
+WIDTH = 80
+STATES = {
+    "done": "done",
+    "run": "will run",
+    "resume": "will go on",
+    "stale": "stale, will run",
+    "check": "runs if its inputs change",
+}
+
+
+def stage_table(stages: Sequence[Stage]) -> str:
+    """Return the stages as a Markdown table, for the README."""
+    lines = ["| stage | reads | writes |", "|---|---|---|"]
+    for stage in stages:
+        reads = ", ".join(artifact.name for artifact in stage.reads) or "the web, or a folder"
+        writes = f"{stage.writes.name}: {stage.writes.content}"
+        lines.append(f"| [{stage.name}](stages/{_file(stage)}) | {reads} | {writes} |")
+    return "\n".join(lines)
+
+
+def _file(stage: Stage) -> str:
+    """Return the stage's file or folder below stages/."""
+    package = hasattr(stage.module, "__path__")
+    return f"{stage.name}/" if package else f"{stage.name}.py"
+
+
+def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
+    """Print each stage's artifact, whether it would run, and what that costs."""
+    table = Table("stage", "artifact", "state", "cost", box=None, pad_edge=False)
+    for step in steps:
+        state = STATES[step.state] if step.chosen else f"not chosen ({step.state})"
+        took = f"took {step.manifest.seconds:,.0f} s" if step.manifest is not None else ""
+        table.add_row(step.stage.name, step.address, state, took or cost_of(step, settings))
+    console = Console(width=WIDTH)
+    console.print(f"root {store.root}", soft_wrap=True)
+    console.print(table)
+
+
+def show_run(steps: Sequence[Step], store: Store) -> None:
+    """Print rows, rejects and seconds of each stage, the headline numbers and the report's path."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stage")
+    for name in ("rows in", "rows out", "rejects", "seconds"):
+        table.add_column(name, justify="right")
+    finished = [(step.stage.name, step.manifest) for step in steps if step.manifest is not None]
+    for name, m in finished:
+        rejects = sum(m.rejects.values())
+        table.add_row(
+            name, f"{m.rows_in:,}", f"{m.rows_out:,}", f"{rejects:,}", f"{m.seconds:,.1f}"
+        )
+    total = sum(manifest.seconds for _, manifest in finished)
+    table.add_section()
+    table.add_row("together", "", "", "", f"{total:,.1f}")
+    console = Console(width=WIDTH)
+    console.print(table)
+    console.print(f"this machine: {matrix_gflops():,.0f} GFLOP/s in a 2048-cubed bf16 product")
+    report = next((s for s in steps if s.stage.writes == REPORT and s.manifest is not None), None)
+    if report is not None:
+        _headline(store, report, console)
+        console.print(f"report: {store.root.rstrip('/')}/report.html", soft_wrap=True)
+
+
+def _headline(store: Store, step: Step, console: Console) -> None:
+    """Print the judged accuracies, where the report has them."""
+    with store.folder(REPORT.name, step.fingerprint).open(REPORT_JSON) as file:
+        accuracy = json.load(file).get("accuracy", {})
+    for kind in ("seen", "held_out", "two_shapes"):
+        if kind in accuracy:
+            best, single = accuracy[kind]["reranked"], accuracy[kind]["single"]
+            console.print(f"drawn right, {kind:10} best by CLIP {best:4.0%}, single {single:4.0%}")
+
+
+def matrix_gflops(side: int = 2048, seconds: float = 0.5) -> float:
+    """Measure this machine's matrix-product rate, for its speed sets how long a run takes."""
+    a = torch.randn(side, side, dtype=torch.bfloat16)
+    a @ a  # the first call prepares the kernel
+    count, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        a @ a
+        count += 1
+    return count * 2 * side**3 / (time.perf_counter() - started) / 1e9

@@ -1,0 +1,1 @@
+"""What things are: rows, artifacts, settings, manifests. Imports nothing of ours."""

@@ -1,0 +1,388 @@
+"""Every setting there is: one frozen tree, checked when it is made.
+
+A field marked `How` says how fast or where, never what comes out: it is left out of fingerprints,
+so that changing it restarts nothing. The `...Job` classes are what one stage sees: its own
+settings and the few shared ones it depends on, so that nothing else can make it run again.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+How = "how"  # Annotated[type, How]: not part of the fingerprint
+Share = Annotated[float, Field(ge=0, le=1)]  # of a whole: of a run's updates, of the rows
+
+
+class Config(BaseModel):
+    """Base of all settings: immutable, and a misspelt field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def what(self) -> dict[str, Any]:
+        """Return the settings that decide what comes out, as plain JSON values."""
+        tree = {}
+        for name, field in type(self).model_fields.items():
+            if How not in field.metadata:
+                value = getattr(self, name)
+                tree[name] = value.what() if isinstance(value, Config) else value
+        return tree
+
+    @property
+    def digest(self) -> str:
+        """Return hex digits that change when, and only when, a *what* setting changes."""
+        text = json.dumps(self.what(), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class TokenSpec(Config):
+    """The alphabets and lengths that the dVAE, the encoder, the prior and sampling share."""
+
+    text_vocab: PositiveInt = 16_384  # section 2.2
+    text_len: PositiveInt = 256
+    image_vocab: PositiveInt = 8_192
+    grid: PositiveInt = Field(32, description="codes per side of the picture")
+
+    @property
+    def side(self) -> int:
+        """Pixels per side of a training picture: the dVAE halves it three times."""
+        return 8 * self.grid
+
+    @property
+    def image_len(self) -> int:
+        """Codes of one picture."""
+        return self.grid**2
+
+    @model_validator(mode="after")
+    def _ids_fit_in_16_bits(self) -> Self:
+        for name, size in (("text_vocab", self.text_vocab), ("image_vocab", self.image_vocab)):
+            if size > 65_535:  # the pad id, text_vocab itself, must fit too
+                raise ValueError(
+                    f"{name} must be at most 65535, because tokens are stored in 16 bits"
+                )
+        return self
+
+
+class WorldSettings(Config):
+    """The demo's world of captioned shapes, a pure function of these numbers."""
+
+    pictures: PositiveInt = 4_000
+    bad_share: Share = Field(0.1, description="share of url list entries that must fail")
+    prompts: PositiveInt = Field(200, description="prompts in each set that evaluate judges")
+    seed: int = 0
+
+
+class SourceSettings(Config):
+    """Where (picture, caption) pairs come from."""
+
+    kind: Literal["urls", "folder", "world"] = "urls"
+    # The content of the path is in crawl's fingerprint, the path itself is not.
+    path: Annotated[str, How] = ""
+    url_column: str = "url"
+    caption_column: str = "caption"
+    caption: Literal["whole", "first_line"] = Field(
+        "whole", description="how much of a caption file is the caption"
+    )
+    world: WorldSettings = WorldSettings()
+
+
+class CrawlSettings(Config):
+    """How pictures are fetched and bounded."""
+
+    source: SourceSettings = SourceSettings()
+    rows_per_shard: PositiveInt = 2_000
+    timeout_seconds: PositiveFloat = 10
+    max_bytes: PositiveInt = 20_000_000
+    max_pixels: PositiveInt = 67_108_864
+    retries: NonNegativeInt = 1
+    encode_quality: PositiveInt = 95
+    user_agent: str = "dalle-ray"
+    allow_hosts: Annotated[tuple[str, ...], How] = ()  # host:port pairs that need not be public
+    workers: Annotated[PositiveInt, How] = 1
+    threads: Annotated[PositiveInt, How] = 32
+
+
+class FilterSettings(Config):
+    """Appendix C of the paper, then what everybody else checks."""
+
+    min_chars: NonNegativeInt = 5
+    max_chars: PositiveInt = 1_000
+    min_words: NonNegativeInt = 2
+    min_english: Share = Field(0.2, description="probability by the language model")
+    boilerplate: bool = True
+    max_aspect: PositiveFloat = 2.0  # appendix C
+    validation_share: Share = 606_000 / 250_000_000  # section 2.2, of the 250 M pairs
+    buckets: PositiveInt = Field(16, description="files per split; any prefix is a fair sample")
+    seed: int = 0
+    workers: Annotated[PositiveInt, How] = 1
+
+
+class BpeSettings(Config):
+    """How the text alphabet is learned."""
+
+    captions: PositiveInt = Field(10_000_000, description="at most so many are read")
+
+
+class FitSettings(Config):
+    """One training run. Shares are of `steps`, so a schedule stretches with the run."""
+
+    steps: PositiveInt
+    batch_size: PositiveInt = Field(description="rows per update, over all workers")
+    lr: PositiveFloat
+    lr_end: PositiveFloat
+    warmup_share: Share = 0.0
+    decay_share: Share = Field(1.0, description="step size falls until here, then stays")
+    beta1: Share = 0.9
+    beta2: Share = 0.999
+    weight_decay: NonNegativeFloat = 0.0
+    variance_clip: PositiveFloat | None = None
+    clip_norm: PositiveFloat | None = None
+    ema_share: Share = Field(description="horizon of the average of the weights")
+    ema_every: PositiveInt = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
+    save_every: PositiveInt = 1_000
+    validate_every: PositiveInt = 1_000
+    seed: int = 0
+    # Rows of a worker per forward pass, so that a large batch fits; null takes all at once.
+    micro_batch: Annotated[PositiveInt | None, How] = None
+    log_every: Annotated[PositiveInt, How] = 50
+    workers: Annotated[PositiveInt, How] = 1
+    threads: Annotated[PositiveInt, How] = 2
+    gpu: Annotated[bool, How] = False
+    restarts: Annotated[NonNegativeInt, How] = 3
+
+    @model_validator(mode="after")
+    def _warmup_ends_before_decay(self) -> Self:
+        if self.warmup_share > self.decay_share:
+            raise ValueError(
+                f"warmup_share ({self.warmup_share}) must not exceed "
+                f"decay_share ({self.decay_share})"
+            )
+        return self
+
+
+class DvaeShape(Config):
+    """Size of the encoder and decoder (appendix A.1; the released code's names in brackets)."""
+
+    width: PositiveInt = Field(256, ge=4, description="channels at full resolution (n_hid)")
+    blocks: PositiveInt = Field(2, description="residual blocks per group (n_blk_per_group)")
+    codebook_width: PositiveInt = Field(128, description="decoder's first channels (n_init)")
+
+
+class DvaeSettings(DvaeShape):
+    """Appendix A.2."""
+
+    beta: NonNegativeFloat = Field(6.6, description="weight of the KL at the end of its ramp")
+    beta_ramp_share: Share = 5_000 / 3_000_000
+    temperature_start: PositiveFloat = 1.0
+    temperature_end: PositiveFloat = 1 / 16
+    temperature_share: Share = 150_000 / 3_000_000
+    fit: FitSettings = FitSettings(
+        steps=3_000_000,
+        batch_size=512,
+        lr=1e-4,
+        lr_end=1.25e-6,
+        decay_share=0.4,
+        weight_decay=1e-4,
+        ema_share=1_000 / 3_000_000,
+        precision="bfloat16",
+        save_every=5_000,
+        validate_every=5_000,
+    )
+
+
+class EncodeSettings(Config):
+    """How clean pairs become tokens, and how good the dVAE must be for it to be worth while."""
+
+    rows_per_shard: PositiveInt = 16_384
+    seed: int = 0
+    min_codes_used: Annotated[NonNegativeInt, How] = 2_048
+    min_psnr_db: Annotated[NonNegativeFloat, How] = 20.0
+    force: Annotated[bool, How] = False  # encode even with a dVAE below those floors
+    tile: PositiveInt = Field(32, description="pictures per forward pass, always this many")
+    workers: Annotated[PositiveInt, How] = 1
+    threads: Annotated[PositiveInt, How] = 2
+    gpu: Annotated[bool, How] = False
+
+
+class PriorShape(Config):
+    """Size of the transformer (appendix B.1)."""
+
+    layers: PositiveInt = 64
+    heads: PositiveInt = 62
+    head_dim: PositiveInt = 64
+    conv_kernel: PositiveInt = Field(11, description="side of the last layer's window, odd")
+
+    @property
+    def width(self) -> int:
+        """Size of the residual stream."""
+        return self.heads * self.head_dim
+
+    @model_validator(mode="after")
+    def _kernel_is_odd(self) -> Self:
+        if self.conv_kernel % 2 == 0:
+            raise ValueError(f"conv_kernel must be odd to have a centre, found {self.conv_kernel}")
+        return self
+
+
+class PriorSettings(PriorShape):
+    """Section 2.2 and appendix B.2."""
+
+    bpe_dropout: Share = 0.1
+    text_weight: Share = 1 / 8
+    fit: FitSettings = FitSettings(
+        steps=430_000,
+        batch_size=1_024,
+        lr=4.5e-4,
+        lr_end=1.41e-5,
+        warmup_share=5_000 / 430_000,
+        beta2=0.96,
+        weight_decay=4.5e-2,
+        variance_clip=5.0,
+        clip_norm=4.0,
+        ema_share=2_500 / 430_000,
+        ema_every=25,
+        precision="bfloat16",
+        save_every=1_000,
+        validate_every=2_000,
+    )
+
+
+class ClipShape(Config):
+    """Size of the two towers of a CLIP trained here."""
+
+    width: PositiveInt = 512
+    layers: PositiveInt = 12
+    heads: PositiveInt = 8
+    patch: PositiveInt = 16
+    projection: PositiveInt = 512
+    text_len: PositiveInt = 77
+
+
+class ClipSettings(ClipShape):
+    """The reranker: trained on the clean pairs, or a pretrained one by hub name or folder."""
+
+    pretrained: str = ""
+    fit: FitSettings = FitSettings(
+        steps=30_000,
+        batch_size=1_024,
+        lr=5e-4,
+        lr_end=5e-6,
+        warmup_share=0.03,
+        beta2=0.98,
+        weight_decay=0.2,
+        clip_norm=1.0,
+        ema_share=0.01,
+        precision="bfloat16",
+        save_every=1_000,
+        validate_every=1_000,
+    )
+
+
+class PromptSettings(Config):
+    """Which prompts are drawn."""
+
+    kind: Literal["validation", "file", "world"] = "validation"
+    # One prompt a line. Its content is in sample's fingerprint, the path itself is not.
+    path: Annotated[str, How] = ""
+    count: PositiveInt = Field(64, description="validation captions that are drawn")
+
+
+class SampleSettings(Config):
+    """How pictures are drawn (section 2.6)."""
+
+    prompts: PromptSettings = PromptSettings()
+    candidates: PositiveInt = 512
+    keep: PositiveInt = Field(8, description="best pictures of a prompt written as loose PNGs")
+    temperature: PositiveFloat = 1.0
+    top_k: NonNegativeInt = Field(0, description="0 keeps all codes, as the paper does")
+    seed: int = 0
+    tile: PositiveInt = Field(64, description="candidates per forward pass, always this many")
+    prompts_per_shard: PositiveInt = 16
+    workers: Annotated[PositiveInt, How] = 1
+    threads: Annotated[PositiveInt, How] = 2
+    gpu: Annotated[bool, How] = False
+
+
+class EvaluateSettings(Config):
+    """What the report measures."""
+
+    judge: Literal["none", "shapes"] = "none"
+    pictures: PositiveInt = Field(1_000, description="validation pictures behind dVAE numbers")
+    threads: Annotated[PositiveInt, How] = 2
+
+
+class Settings(Config):
+    """The whole tree; `--set path=value` reaches any leaf. The defaults are the paper's."""
+
+    tokens: TokenSpec = TokenSpec()
+    crawl: CrawlSettings = CrawlSettings()
+    filter: FilterSettings = FilterSettings()
+    bpe: BpeSettings = BpeSettings()
+    dvae: DvaeSettings = DvaeSettings()
+    encode: EncodeSettings = EncodeSettings()
+    prior: PriorSettings = PriorSettings()
+    clip: ClipSettings = ClipSettings()
+    sample: SampleSettings = SampleSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+
+
+class CrawlJob(CrawlSettings):
+    """What crawl depends on."""
+
+    side: PositiveInt
+
+
+class FilterJob(FilterSettings):
+    """What filter depends on; `side` is the smallest picture worth keeping (listing 1)."""
+
+    side: PositiveInt
+
+
+class BpeJob(BpeSettings):
+    """What train_bpe depends on."""
+
+    text_vocab: PositiveInt
+
+
+class DvaeJob(DvaeSettings):
+    """What train_dvae depends on."""
+
+    image_vocab: PositiveInt
+    side: PositiveInt
+
+
+class EncodeJob(EncodeSettings):
+    """What encode depends on."""
+
+    tokens: TokenSpec
+
+
+class PriorJob(PriorSettings):
+    """What train_prior depends on."""
+
+    tokens: TokenSpec
+
+
+class ClipJob(ClipSettings):
+    """What train_clip depends on."""
+
+    text_vocab: PositiveInt
+    side: PositiveInt
+
+
+def job(cls: type[Any], own: Config, **shared: Any) -> Any:
+    """Join a stage's own settings with the shared ones it depends on."""
+    fields: Mapping[str, Any] = {name: getattr(own, name) for name in type(own).model_fields}
+    return cls(**fields, **shared)

@@ -1,0 +1,121 @@
+"""What one row looks like at each boundary between stages.
+
+Plain Arrow types only, so DuckDB, pandas or another language can open any table we write.
+"""
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.errors import SchemaMismatch
+
+PAIR = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),  # stable across runs
+        pa.field("url", pa.string(), nullable=False),  # or the path inside a picture folder
+        pa.field("caption", pa.string()),
+        pa.field("image", pa.binary()),  # encoded file, short side at most 1.5 x training side
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("original_width", pa.int32()),
+        pa.field("original_height", pa.int32()),
+        pa.field("sha256", pa.string()),  # of the bytes as fetched
+        pa.field("status", pa.string(), nullable=False),  # "ok" or "failed"
+        pa.field("reason", pa.string()),  # why it failed, one of a few words; null when ok
+        pa.field("detail", pa.string()),  # the library's own message, for people
+        pa.field("source", pa.string()),  # other columns of the source, as JSON
+    ]
+)
+
+SCORES = [
+    pa.field("chars", pa.int32()),
+    pa.field("words", pa.int32()),
+    pa.field("english", pa.float32()),  # probability that the caption is English
+    pa.field("aspect", pa.float32()),  # long side / short side of the original
+]
+
+CLEAN_PAIR = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("caption", pa.string(), nullable=False),
+        pa.field("image", pa.binary(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),
+        *SCORES,
+        pa.field("group", pa.string(), nullable=False),  # rows of one group share a split
+    ]
+)
+
+DROPPED = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("caption", pa.string()),
+        pa.field("reason", pa.string(), nullable=False),
+        *SCORES,
+    ]
+)
+
+
+def token_pair(*, text_len: int, grid: int) -> pa.Schema:
+    """Return the row the prior learns from: text ids then pads, image codes in raster order."""
+    return pa.schema(
+        [
+            pa.field("key", pa.string(), nullable=False),
+            pa.field("group", pa.string(), nullable=False),
+            pa.field("caption", pa.string(), nullable=False),
+            pa.field("text", pa.list_(pa.uint16(), text_len), nullable=False),
+            pa.field("text_length", pa.uint16(), nullable=False),
+            pa.field("image", pa.list_(pa.uint16(), grid * grid), nullable=False),
+            # left, top, right, bottom of what was encoded, in pixels of the clean pair's picture
+            pa.field("crop", pa.list_(pa.float32(), 4), nullable=False),
+        ]
+    )
+
+
+SAMPLE = pa.schema(
+    [
+        pa.field("prompt_id", pa.int32(), nullable=False),  # position in the list of prompts
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("set", pa.string(), nullable=False),  # which kind of prompt, e.g. "held_out"
+        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("candidate", pa.int32(), nullable=False),
+        pa.field("clip_score", pa.float32(), nullable=False),  # cosine similarity
+        pa.field("rank", pa.int32(), nullable=False),  # 0 = CLIP's favourite of the prompt
+        pa.field("png", pa.binary(), nullable=False),  # prompt, seed and candidate inside
+        pa.field("file", pa.string()),  # the same picture as a loose PNG, for the best few
+    ]
+)
+
+
+def fixed_list(values: np.ndarray) -> pa.FixedSizeListArray:
+    """Turn an (n, width) array into a column of fixed-size lists."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+
+
+def matrix(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """Turn a column of fixed-size lists back into an (n, width) array."""
+    width = column.type.list_size
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+
+
+def check(actual: pa.Schema, promised: pa.Schema, *, where: str) -> None:
+    """Raise SchemaMismatch unless `actual` has exactly the promised names and types."""
+    have = {f.name: f.type for f in actual}
+    want = {f.name: f.type for f in promised}
+    problems = (
+        [f"missing '{n}' ({want[n]})" for n in want.keys() - have.keys()]
+        + [f"unexpected '{n}' ({have[n]})" for n in have.keys() - want.keys()]
+        + [
+            f"'{n}' is {have[n]}, promised {want[n]}"
+            for n in want.keys() & have.keys()
+            if have[n] != want[n]
+        ]
+    )
+    if problems:
+        raise SchemaMismatch(
+            f"{where}: " + "; ".join(sorted(problems)) + "; make the file again with its stage"
+        )

@@ -1,0 +1,98 @@
+"""Turn every picture into its grid of codes and every caption into its ids, once, on disk.
+
+Reads   clean_pairs, dvae, bpe
+Writes  token_pairs  (rows.token_pair in train/ and val/, rows.DROPPED in dropped/)
+Where   Ray Data actors: each loads the models once, then takes shard after shard
+Paper   section 2.2: codes are the argmax of the encoder, without Gumbel noise; listing 2: the crop
+"""
+
+from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE
+from schemas.configs import EncodeJob
+from schemas.errors import GateClosed, SchemaMismatch
+from schemas.folder import Folder, Inputs
+from schemas.manifest import Manifest, Result
+from stages.encode.parts import EncodePart, cut
+from stages.shards import Shard, run_shards
+from stages.training.weights import DvaeConfig, load_bpe, read_config
+
+REVISION = 1
+FORMAT_VERSION = "1"
+
+
+def run(inputs: Inputs, out: Folder, cfg: EncodeJob) -> Result:
+    """Encode every clean pair, file by file, unless the dVAE is not worth it."""
+    check_quality(inputs.manifest(DVAE), cfg)
+    check_sizes(inputs, cfg)
+    clean = inputs.folder(CLEAN_PAIRS)
+    parts = cut(clean, cfg.rows_per_shard)
+    outcome = run_shards(
+        EncodePart,
+        {
+            "clean": clean,
+            "dvae": inputs.folder(DVAE),
+            "bpe": inputs.folder(BPE),
+            "metadata": metadata(inputs, cfg),
+            "cfg": cfg,
+        },
+        [Shard(part.name.removesuffix(".parquet"), part, rows=part.rows) for part in parts],
+        out,
+        what="encode",
+        workers=cfg.workers,
+        gpus=1.0 if cfg.gpu else 0.0,
+    )
+    truncated = sum(stats.health["truncated_captions"] for stats in outcome.stats)
+    return Result(
+        rows_in=outcome.rows_in,
+        rows_out=outcome.rows_out,
+        rejects=outcome.rejects,
+        health={
+            "truncated_captions": truncated,
+            "text_tokens": sum(stats.health["text_tokens"] for stats in outcome.stats),
+        },
+        files=outcome.files,
+    )
+
+
+def check_quality(dvae: Manifest, cfg: EncodeJob) -> None:
+    """Raise GateClosed if the dVAE is below a floor and `force` is not set."""
+    used, decibels = dvae.health["codes_used"], dvae.health["psnr_db"]
+    if not cfg.force and (used < cfg.min_codes_used or decibels < cfg.min_psnr_db):
+        raise GateClosed(
+            f"wanted a dVAE that uses at least {cfg.min_codes_used} codes and reconstructs at "
+            f"{cfg.min_psnr_db:g} dB, found {used} codes and {decibels:.1f} dB; train it longer "
+            "(dvae.fit.steps), lower encode.min_codes_used or encode.min_psnr_db, or encode "
+            "anyway with encode.force=true"
+        )
+
+
+def check_sizes(inputs: Inputs, cfg: EncodeJob) -> None:
+    """Raise SchemaMismatch unless both models have the alphabets and the side of the settings."""
+    dvae = read_config(inputs.folder(DVAE), DvaeConfig)
+    found = {
+        "image_vocab": (dvae.image_vocab, cfg.tokens.image_vocab, "train_dvae"),
+        "side": (dvae.side, cfg.tokens.side, "train_dvae"),
+        "text_vocab": (load_bpe(inputs.folder(BPE)).vocab, cfg.tokens.text_vocab, "train_bpe"),
+    }
+    for name, (have, want, stage) in found.items():
+        if have != want:
+            raise SchemaMismatch(
+                f"wanted a model with {name} {want}, as the settings `tokens` say, found {have}; "
+                f"run {stage} again with these settings"
+            )
+
+
+def metadata(inputs: Inputs, cfg: EncodeJob) -> dict[str, str]:
+    """Return what every token file says of its making, for readers to check."""
+    dvae, bpe = inputs.manifest(DVAE), inputs.manifest(BPE)
+    return {
+        "format_version": FORMAT_VERSION,
+        "dvae_fingerprint": dvae.fingerprint,
+        "dvae_sha256": dvae.content_sha256,
+        "bpe_fingerprint": bpe.fingerprint,
+        "bpe_sha256": bpe.content_sha256,
+        "text_vocab": str(cfg.tokens.text_vocab),
+        "image_vocab": str(cfg.tokens.image_vocab),
+        "text_len": str(cfg.tokens.text_len),
+        "grid": str(cfg.tokens.grid),
+        "crop": "listing 2",
+    }

@@ -1,0 +1,55 @@
+"""Rows of other stages' tables, a few at a time, so that their size does not matter."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from schemas.artifacts import METRICS
+from schemas.folder import Folder
+
+# Parquet beside the rows: notes for resuming, and the manifest's list of files.
+NOT_ROWS = ("stats/", "attempts/", "files.parquet")
+
+Row = dict[str, Any]
+
+
+def shards(folder: Folder, part: str = "") -> list[str]:
+    """Return the names of the files of rows in one part of an artifact, in order."""
+    return [
+        name
+        for name in folder.list(part)
+        if name.endswith(".parquet") and not name.startswith(NOT_ROWS)
+    ]
+
+
+def rows(folder: Folder, part: str, columns: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of a part, holding one row group at a time."""
+    for name in shards(folder, part):
+        with folder.open(name) as file, pq.ParquetFile(file) as table:
+            for group in range(table.num_row_groups):
+                yield from table.read_row_group(group, columns=list(columns)).to_pylist()
+
+
+def metrics(folder: Folder) -> list[dict[str, float]]:
+    """Return the training log of an artifact, one dict per line; empty if it has none.
+
+    A run that was resumed may have written a step twice: the later line counts.
+    """
+    if not folder.exists(METRICS):
+        return []
+    with folder.open(METRICS) as file:
+        lines = [json.loads(line) for line in file.read().splitlines() if line.strip()]
+    return [{k: float(v) for k, v in line.items() if isinstance(v, int | float)} for line in lines]
+
+
+def curves(log: Sequence[dict[str, float]]) -> dict[str, list[tuple[float, float]]]:
+    """Turn a training log into one (step, value) line per scalar, without repeated steps."""
+    lines: dict[str, dict[float, float]] = {}
+    for entry in log:
+        for name, value in entry.items():
+            if name not in ("step", "seconds") and "step" in entry and math.isfinite(value):
+                lines.setdefault(name, {})[entry["step"]] = value
+    return {name: sorted(points.items()) for name, points in lines.items()}

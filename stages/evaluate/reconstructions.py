@@ -1,0 +1,99 @@
+"""What the dVAE keeps of a picture: numbers and a few pictures to look at.
+
+Paper: figure 1 shows originals above their reconstructions; it prints no PSNR. Ours is over whole
+validation pictures with hard codes, as the field reports it for tokenizers.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from schemas.artifacts import CLEAN_PAIRS, TRAIN, VAL
+from schemas.folder import Inputs
+from stages.evaluate.measures import mean_colour, psnr_db, squared_error
+from stages.evaluate.reading import Row, rows
+from stages.models.dvae import Dvae, code_counts, codebook_health
+from stages.pictures import PictureError, Pixels, crop_centre, decode, from_tensor, to_tensor
+
+TILE = 50  # pictures per forward pass
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """A validation picture, cropped to the training side, with its caption."""
+
+    caption: str
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class Reconstructions:
+    """What the dVAE made of some pictures."""
+
+    pictures: int
+    pixels: list[Pixels]  # the first few, in order
+    code_counts: np.ndarray  # how often each code of the codebook occurred
+    mse: float
+    mean_colour_mse: float
+
+    def figures(self) -> dict[str, float]:
+        """Return the numbers of the report's `dvae` part."""
+        health = codebook_health(torch.from_numpy(self.code_counts))
+        return {
+            "pictures": self.pictures,
+            "codes": len(self.code_counts),
+            "codes_used": health.used,
+            "perplexity": health.perplexity,
+            "psnr_db": psnr_db(self.mse),
+            "mean_colour_psnr_db": psnr_db(self.mean_colour_mse),
+        }
+
+
+def measured_pictures(inputs: Inputs, side: int, count: int) -> tuple[str, list[Captioned]]:
+    """Return a split's name and its first `count` pictures, always the same; all, if fewer.
+
+    The split is val; train where a small corpus left val empty. Rows lie in buckets by a hash of
+    their group, so the first ones are a fair sample.
+    """
+    folder = inputs.folder(CLEAN_PAIRS)
+    part = VAL if next(rows(folder, VAL, ["key"]), None) else TRAIN
+    every = _captioned(rows(folder, part, ["caption", "image"]), side)
+    return part.rstrip("/"), list(islice(every, count))
+
+
+def _captioned(found: Iterable[Row], side: int) -> Iterator[Captioned]:
+    for row in found:
+        try:
+            yield Captioned(row["caption"], crop_centre(decode(row["image"]), side))
+        except PictureError:  # training left it out too
+            continue
+
+
+@torch.inference_mode()
+def through_dvae(dvae: Dvae, pictures: Sequence[Pixels]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield (pixels, reconstructions, codes) of one tile after the other; pixels in [0, 1]."""
+    for start in range(0, len(pictures), TILE):
+        pixels = to_tensor(list(pictures[start : start + TILE]))
+        codes = dvae.codes(pixels)
+        yield pixels, dvae.decode(codes), codes
+
+
+def reconstruct(
+    dvae: Dvae, pictures: Sequence[Pixels], image_vocab: int, keep: int
+) -> Reconstructions:
+    """Encode and decode pictures with hard codes and measure what was lost."""
+    counts = np.zeros(image_vocab, np.int64)
+    error = flat_error = 0.0
+    kept: list[Pixels] = []
+    for pixels, drawn, codes in through_dvae(dvae, pictures):
+        given, made = pixels.numpy(), drawn.numpy()
+        counts += code_counts(codes, image_vocab).numpy()
+        error += squared_error(given, made) * len(given)
+        flat_error += squared_error(given, mean_colour(given)) * len(given)
+        kept.extend(from_tensor(drawn)[: keep - len(kept)])
+    total = max(1, len(pictures))
+    return Reconstructions(len(pictures), kept, counts, error / total, flat_error / total)

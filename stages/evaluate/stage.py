@@ -1,0 +1,170 @@
+"""What evaluate does, in order."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from schemas.artifacts import (
+    BPE,
+    CLEAN_PAIRS,
+    CLIP,
+    DVAE,
+    PAIRS,
+    PRIOR,
+    REPORT_HTML,
+    REPORT_JSON,
+    SAMPLES,
+    TOKEN_PAIRS,
+)
+from schemas.configs import EvaluateSettings
+from schemas.folder import Folder, Inputs
+from schemas.manifest import Manifest, Result
+from stages.evaluate.accuracy import Verdict, accuracy, judge_itself, judged
+from stages.evaluate.checks import checks
+from stages.evaluate.drawn import Prompt, prompts
+from stages.evaluate.funnel import funnel
+from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
+from stages.evaluate.reading import curves, metrics
+from stages.evaluate.reconstructions import Captioned, measured_pictures, reconstruct
+from stages.evaluate.retrieval import retrieval
+from stages.pictures import Pixels, contact_sheet, decode, encode_png
+from stages.progress import Progress
+from stages.training.weights import load_clip, load_dvae
+
+REVISION = 1
+READS = (PAIRS, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
+TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
+
+PROMPTS_SHOWN = 16  # of each set, on the page
+PROMPTS_ON_SHEET = 40  # of each set, on its contact sheet
+PICTURES_SHOWN = 8  # of each prompt
+RECONSTRUCTIONS_SHOWN = 24
+
+
+@dataclass
+class Drawn:
+    """What one pass over the drawn pictures leaves in memory."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    shown: dict[str, list[ShownPrompt]] = field(default_factory=dict)  # first few of each set
+    prompts: dict[str, int] = field(default_factory=dict)  # prompts of each set
+    candidates: int = 0  # of a prompt
+
+
+def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
+    """Measure every artifact of the run and commit the report."""
+    torch.set_num_threads(cfg.threads)
+    manifests = {artifact.name: inputs.manifest(artifact) for artifact in READS}
+    dvae = load_dvae(inputs.folder(DVAE))
+    settings = manifests[DVAE.name].settings
+    side, image_vocab = settings["side"], settings["image_vocab"]
+    split, pictures = measured_pictures(inputs, side, cfg.pictures)
+    seen = reconstruct(dvae, [p.pixels for p in pictures], image_vocab, RECONSTRUCTIONS_SHOWN)
+    drawn = look_at_drawn(inputs, manifests[SAMPLES.name], judge=cfg.judge == "shapes")
+    report: dict[str, Any] = {
+        "accuracy": _accuracy(drawn) if cfg.judge == "shapes" else {},
+        "dvae": {"split": split} | seen.figures(),
+        "clip": retrieval(load_clip(inputs.folder(CLIP)), pictures),
+        "samples": {"candidates": drawn.candidates, "prompts": drawn.prompts},
+        "funnel": funnel(inputs),
+        "seconds": {manifest.stage: manifest.seconds for manifest in manifests.values()},
+        "stages": {manifest.stage: _stage(manifest) for manifest in manifests.values()},
+        "versions": _versions(manifests),
+    }
+    if cfg.judge == "shapes":
+        # Twice as many: the judge should be known more closely than what it judges.
+        report["accuracy"]["judge"] = judge_itself(dvae, side, 2 * cfg.pictures)
+    report["checks"] = checks(report)
+    gallery = Gallery(
+        drawn=[prompt for shown in drawn.shown.values() for prompt in shown[:PROMPTS_SHOWN]],
+        reconstructed=_beside(pictures, seen.pixels),
+        code_counts=seen.code_counts.tolist(),
+        training={a.name: curves(metrics(inputs.folder(a))) for a in TRAINED},
+    )
+    for name, sheet in sheets(drawn, gallery).items():
+        out.commit(f"sheets/{name}.png", encode_png(sheet))
+    out.commit(REPORT_HTML, render(report, gallery).encode())
+    out.commit(REPORT_JSON, json.dumps(report, indent=2, allow_nan=False).encode())
+    return Result(rows_in=manifests[SAMPLES.name].rows_out, rows_out=1, health=_headline(report))
+
+
+def look_at_drawn(inputs: Inputs, manifest: Manifest, *, judge: bool) -> Drawn:
+    """Go once over everything that was drawn: judge it, and keep the first few prompts to show."""
+    drawn = Drawn()
+    with Progress("evaluate: pictures", manifest.rows_out) as progress:
+        for prompt in prompts(inputs):
+            shown = drawn.shown.setdefault(prompt.set, [])
+            ticked = PICTURES_SHOWN if len(shown) < PROMPTS_SHOWN else 0
+            verdict = judged(prompt, ticked) if judge else None
+            if verdict is not None:
+                drawn.verdicts.append(verdict)
+            if len(shown) < PROMPTS_ON_SHEET:
+                shown.append(_show(prompt, verdict))
+            drawn.prompts[prompt.set] = drawn.prompts.get(prompt.set, 0) + 1
+            drawn.candidates = max(drawn.candidates, len(prompt.ranked))
+            progress.advance(len(prompt.ranked))
+    return drawn
+
+
+def _show(prompt: Prompt, verdict: Verdict | None) -> ShownPrompt:
+    pictures = [
+        Shown(
+            decode(one.png),
+            one.clip_score,
+            verdict.right(verdict.found[one.candidate])
+            if verdict is not None and one.candidate in verdict.found
+            else None,
+        )
+        for one in prompt.ranked[:PICTURES_SHOWN]
+    ]
+    return ShownPrompt(prompt.text, prompt.set, pictures)
+
+
+def sheets(drawn: Drawn, gallery: Gallery) -> dict[str, Pixels]:
+    """Return the contact sheets: per set one prompt a row, and originals above reconstructions."""
+    found = {}
+    for name, shown in drawn.shown.items():
+        pictures = [picture.pixels for prompt in shown for picture in prompt.pictures]
+        found[name] = contact_sheet(pictures, columns=len(shown[0].pictures))
+    columns = max(1, len(gallery.reconstructed) // 3)
+    rows: list[Pixels] = []
+    for start in range(0, len(gallery.reconstructed), columns):
+        row = gallery.reconstructed[start : start + columns]
+        rows += [original for _, original, _ in row] + [made for _, _, made in row]
+    return found | {"reconstructions": contact_sheet(rows, columns)}
+
+
+def _accuracy(drawn: Drawn) -> dict[str, Any]:
+    sets = accuracy(drawn.verdicts)
+    # One number to hold the headline against: never-seen combinations if there are such prompts.
+    headline = sets.get("held_out") or next(iter(sets.values()), {"chance": 0.0})
+    return {**sets, "candidates": drawn.candidates, "chance": headline["chance"]}
+
+
+def _stage(manifest: Manifest) -> dict[str, Any]:
+    kept = ("settings", "health", "rows_in", "rows_out", "rejects", "seconds", "rows_per_second")
+    artifact = f"{manifest.artifact}/{manifest.fingerprint}"
+    return {"artifact": artifact, **manifest.model_dump(include=set(kept), mode="json")}
+
+
+def _versions(manifests: Mapping[str, Manifest]) -> dict[str, str]:
+    """Join what the stages ran on; where they differ, say all."""
+    found: dict[str, set[str]] = {}
+    for manifest in manifests.values():
+        for name, version in manifest.versions.items():
+            found.setdefault(name, set()).add(version)
+    return {name: ", ".join(sorted(versions)) for name, versions in sorted(found.items())}
+
+
+def _beside(
+    pictures: Sequence[Captioned], made: Sequence[Pixels]
+) -> list[tuple[str, Pixels, Pixels]]:
+    return [(p.caption, p.pixels, m) for p, m in zip(pictures, made, strict=False)]
+
+
+def _headline(report: Mapping[str, Any]) -> dict[str, Any]:
+    weak = [check["what"] for check in report["checks"] if not check["good"]]
+    return {"weak": weak, **{k: report["dvae"][k] for k in ("codes_used", "psnr_db")}}

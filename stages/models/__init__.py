@@ -1,0 +1,1 @@
+"""What is learned: plain torch, no Ray, no files."""

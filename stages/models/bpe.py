@@ -1,0 +1,129 @@
+"""Captions as numbers: lower-cased byte-level byte-pair encoding (section 2.2 of the paper).
+
+Any text can be written and read back, because all 256 bytes are in the alphabet. Words never merge
+across spaces, and every word carries the space before it, also the first. There are no special
+tokens inside: the pad id is the vocabulary's size, and no caption can contain it.
+"""
+
+import itertools
+import json
+import random
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt16
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
+
+from schemas.errors import ConfigError
+
+BYTES = 256
+
+
+class Encoded(NamedTuple):
+    """A caption as a row of fixed length."""
+
+    ids: UInt16[np.ndarray, " T"]  # then pads
+    length: int  # ids that are not pads
+    truncated: bool
+
+
+class Bpe:
+    """A learned alphabet of `vocab` ids; `pad`, the next one, stands where there is no token."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.vocab = self.pad = tokenizer.get_vocab_size()
+        self._tokenizer = tokenizer
+        model = json.loads(tokenizer.to_str())["model"]
+        self._id: dict[str, int] = model["vocab"]
+        # (left id, right id) -> (how early it was learned, id of both together)
+        self._merges = {
+            (self._id[left], self._id[right]): (rank, self._id[left + right])
+            for rank, (left, right) in enumerate(model["merges"])
+        }
+
+    @classmethod
+    def from_json(cls, text: str) -> "Bpe":
+        """Read what `to_json` wrote."""
+        return cls(Tokenizer.from_str(text))
+
+    def to_json(self) -> str:
+        """Write the format of the `tokenizers` library, which other programs read too.
+
+        They must lower-case first.
+        """
+        return self._tokenizer.to_str(pretty=True)
+
+    def encode(self, caption: str, dropout: float = 0.0, seed: int = 0) -> list[int]:
+        """Turn a caption of any length into ids.
+
+        With dropout, each merge is passed over with that probability whenever it could be next, so
+        that the same caption is spelled in many ways; the seed alone decides which.
+        """
+        text = " " + caption.lower()
+        if dropout == 0:
+            return self._tokenizer.encode(text).ids
+        # the library has dropout too, but its random numbers cannot be seeded
+        chance = random.Random(seed)
+        words = self._tokenizer.pre_tokenizer.pre_tokenize_str(text)
+        return [piece for word, _ in words for piece in self._spell(word, dropout, chance)]
+
+    def ids(self, caption: str, text_len: int, dropout: float = 0.0, seed: int = 0) -> Encoded:
+        """Turn a caption into exactly `text_len` ids: cut off, or filled up with pads."""
+        every = self.encode(caption, dropout, seed)
+        kept = every[:text_len]
+        row = np.full(text_len, self.pad, np.uint16)
+        row[: len(kept)] = kept
+        return Encoded(row, len(kept), truncated=len(every) > text_len)
+
+    def decode(self, ids: Iterable[int] | UInt16[np.ndarray, " T"]) -> str:
+        """Turn ids back into the lower-cased caption; pads are skipped."""
+        return self._tokenizer.decode([int(i) for i in ids if i != self.pad]).removeprefix(" ")
+
+    def _spell(self, word: str, dropout: float, chance: random.Random) -> list[int]:
+        """Merge the bytes of a word, the earliest learned merge first, some of them passed over."""
+        pieces = [self._id[byte] for byte in word]
+        while True:
+            possible = [
+                (*self._merges[pair], place)
+                for place, pair in enumerate(itertools.pairwise(pieces))
+                if pair in self._merges and chance.random() >= dropout
+            ]
+            if not possible:
+                return pieces
+            _, merged, place = min(possible)
+            pieces[place : place + 2] = [merged]
+
+
+def train_bpe(captions: Iterable[str], vocab: int) -> Bpe:
+    """Learn an alphabet of exactly `vocab` ids; those that a small corpus cannot fill stay unused.
+
+    The same captions give the same alphabet, whatever their order.
+    """
+    if vocab < BYTES:
+        raise ConfigError(
+            f"tokens.text_vocab: wanted at least {BYTES}, one id for each byte so that any caption "
+            f"can be written, found {vocab}"
+        )
+    learned = Tokenizer(BPE())
+    learned.pre_tokenizer = ByteLevel(add_prefix_space=True)
+    trainer = BpeTrainer(
+        vocab_size=vocab,
+        min_frequency=2,
+        initial_alphabet=sorted(ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    learned.train_from_iterator((" " + caption.lower() for caption in captions), trainer)
+
+    model = json.loads(learned.to_str())["model"]
+    # a blank is not among the letters that stand for bytes, so no caption can contain these
+    unused = {f"unused {number}": number for number in range(len(model["vocab"]), vocab)}
+    merges = [(left, right) for left, right in model["merges"]]
+    tokenizer = Tokenizer(BPE(vocab=model["vocab"] | unused, merges=merges))
+    tokenizer.pre_tokenizer = learned.pre_tokenizer
+    tokenizer.decoder = ByteDecoder()
+    return Bpe(tokenizer)

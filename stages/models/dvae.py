@@ -1,0 +1,280 @@
+"""The discrete VAE: a picture becomes a small grid of codes, and codes become a picture.
+
+Paper: section 2.1, appendices A.1 to A.3. The graph, its names and its initial weights are those
+of the released code (openai/DALL-E), so its weights convert name by name. Where we differ: the
+decoder's first convolution, which serves as the codebook, starts at N(0, 1), because its input is
+(nearly) one-hot: one term of its sum is not zero, so this is what keeps the variance at one.
+
+Pixels are in [0, 1] at every public door; `map_pixels` is applied inside.
+
+Dimensions: b batch, H W pixels, h w codes (an eighth of H W), K size of the codebook.
+"""
+
+import math
+from collections import OrderedDict
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from schemas.configs import DvaeShape
+
+EPSILON = 0.1  # appendix A.3: keeps the logit of a pixel finite
+GROUPS = 4  # resolution halves (encoder) or doubles (decoder) between them
+
+
+def map_pixels(pixels: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Bring [0, 1] to [0.1, 0.9], where a logit-Laplace is well behaved (equation 3)."""
+    return (1 - 2 * EPSILON) * pixels + EPSILON
+
+
+def unmap_pixels(mapped: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Undo `map_pixels`, clamped to [0, 1]."""
+    return ((mapped - EPSILON) / (1 - 2 * EPSILON)).clamp(0, 1)
+
+
+class Conv2d(nn.Conv2d):
+    """Zero-padded to keep its size; weights N(0, 1 / fan-in), biases 0."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__(inputs, outputs, kernel, padding=(kernel - 1) // 2)
+
+    def reset_parameters(self) -> None:
+        """Draw fresh weights as the release does."""
+        nn.init.normal_(self.weight, std=1 / math.sqrt(self.weight[0].numel()))
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+
+
+class FullPrecisionConv2d(Conv2d):
+    """Computes in 32 bits even under autocast: the two convolutions around the relaxation."""
+
+    def forward(self, input: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.float())
+
+
+class Codebook(FullPrecisionConv2d):
+    """The decoder's 1x1 input: one embedding per code, or a mixture of them."""
+
+    def __init__(self, codes: int, width: int) -> None:
+        super().__init__(codes, width, 1)
+
+    def reset_parameters(self) -> None:
+        """Draw every embedding from N(0, 1): see the head of this file."""
+        super().reset_parameters()
+        nn.init.normal_(self.weight)
+
+    def lookup(self, codes: Int[Tensor, "b h w"]) -> Float[Tensor, "b d h w"]:
+        """Give what `forward` gives for the one-hot of `codes`, without making the one-hot."""
+        assert self.bias is not None
+        table = rearrange(self.weight, "d k 1 1 -> k d")
+        return rearrange(F.embedding(codes, table) + self.bias, "b h w d -> b d h w")
+
+
+class Block(nn.Module):
+    """Pre-activation bottleneck: x + gain * four convolutions with the given kernels."""
+
+    def __init__(self, inputs: int, outputs: int, kernels: tuple[int, ...], gain: float) -> None:
+        super().__init__()
+        self.gain = gain
+        self.id_path = nn.Identity() if inputs == outputs else Conv2d(inputs, outputs, 1)
+        hidden = outputs // 4
+        widths = [inputs, *[hidden] * (len(kernels) - 1), outputs]
+        path: OrderedDict[str, nn.Module] = OrderedDict()
+        for i, kernel in enumerate(kernels):
+            path[f"relu_{i + 1}"] = nn.ReLU()
+            path[f"conv_{i + 1}"] = Conv2d(widths[i], widths[i + 1], kernel)
+        self.res_path = nn.Sequential(path)
+
+    def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
+        return self.id_path(x) + self.gain * self.res_path(x)
+
+
+def groups(
+    widths: list[int], *, blocks: int, kernels: tuple[int, ...], resize: tuple[str, nn.Module]
+) -> OrderedDict[str, nn.Module]:
+    """Chain the groups of blocks from `widths[0]` on, with `resize` after each but the last."""
+    gain = 1 / (GROUPS * blocks) ** 2  # appendix A.1 and section 2.1: a stable start
+    chain: OrderedDict[str, nn.Module] = OrderedDict()
+    for number in range(1, GROUPS + 1):
+        group: OrderedDict[str, nn.Module] = OrderedDict()
+        for i in range(blocks):
+            inputs = widths[number - 1] if i == 0 else widths[number]
+            group[f"block_{i + 1}"] = Block(inputs, widths[number], kernels, gain)
+        if number < GROUPS:
+            group[resize[0]] = resize[1]
+        chain[f"group_{number}"] = nn.Sequential(group)
+    return chain
+
+
+def head(conv: Conv2d) -> nn.Sequential:
+    """Wrap the last convolution of either network."""
+    return nn.Sequential(OrderedDict(relu=nn.ReLU(), conv=conv))
+
+
+class Encoder(nn.Module):
+    """From mapped pixels to the logits of every code at every place of the grid."""
+
+    def __init__(self, shape: DvaeShape, image_vocab: int) -> None:
+        super().__init__()
+        width = shape.width
+        parts: OrderedDict[str, nn.Module] = OrderedDict(input=Conv2d(3, width, 7))
+        parts |= groups(
+            [width, width, 2 * width, 4 * width, 8 * width],
+            blocks=shape.blocks,
+            kernels=(3, 3, 3, 1),
+            resize=("pool", nn.MaxPool2d(2)),
+        )
+        parts["output"] = head(FullPrecisionConv2d(8 * width, image_vocab, 1))
+        self.blocks = nn.Sequential(parts)
+
+    def forward(self, mapped: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b K h w"]:
+        return self.blocks(mapped)
+
+
+class Decoder(nn.Module):
+    """From (soft) one-hot codes to two numbers per pixel value: mu, then ln b, of its Laplace."""
+
+    def __init__(self, shape: DvaeShape, image_vocab: int) -> None:
+        super().__init__()
+        width = shape.width
+        self.codebook = Codebook(image_vocab, shape.codebook_width)
+        parts = groups(
+            [shape.codebook_width, 8 * width, 4 * width, 2 * width, width],
+            blocks=shape.blocks,
+            kernels=(1, 3, 3, 3),
+            resize=("upsample", nn.Upsample(scale_factor=2, mode="nearest")),
+        )
+        parts["output"] = head(Conv2d(width, 6, 1))
+        self.blocks = nn.Sequential(parts)
+
+    def forward(self, z: Float[Tensor, "b K h w"]) -> Float[Tensor, "b 6 H W"]:
+        return self.blocks(self.codebook(z)).float()
+
+    def from_codes(self, codes: Int[Tensor, "b h w"]) -> Float[Tensor, "b 6 H W"]:
+        """Give what `forward` gives for the one-hot of `codes`."""
+        return self.blocks(self.codebook.lookup(codes)).float()
+
+
+class Dvae(nn.Module):
+    """Encoder and decoder; `forward` is the training pass through the relaxation."""
+
+    def __init__(self, shape: DvaeShape, image_vocab: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(shape, image_vocab)
+        self.decoder = Decoder(shape, image_vocab)
+
+    def forward(
+        self,
+        pixels: Float[Tensor, "b 3 H W"],
+        temperature: float,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Float[Tensor, "b K h w"], Float[Tensor, "b 3 H W"], Float[Tensor, "b 3 H W"]]:
+        """Return the encoder's logits, and mu and ln b of every pixel value."""
+        logits = self.logits(pixels)
+        z = relaxed_sample(logits, temperature, generator)
+        mu, ln_b = self.decoder(z).chunk(2, dim=1)
+        return logits, mu, ln_b
+
+    def logits(self, pixels: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b K h w"]:
+        """Score every code at every place."""
+        return self.encoder(map_pixels(pixels))
+
+    def codes(self, pixels: Float[Tensor, "b 3 H W"]) -> Int[Tensor, "b h w"]:
+        """Name the likeliest code at every place, without noise (section 2.2, footnote 6)."""
+        return self.logits(pixels).argmax(dim=1)
+
+    def decode(self, codes: Int[Tensor, "b h w"]) -> Float[Tensor, "b 3 H W"]:
+        """Draw the picture in [0, 1] that the codes stand for (appendix A.3: ln b is not used)."""
+        mu, _ = self.decoder.from_codes(codes).chunk(2, dim=1)
+        return unmap_pixels(torch.sigmoid(mu))
+
+
+def relaxed_sample(
+    logits: Float[Tensor, "b K h w"], temperature: float, generator: torch.Generator | None = None
+) -> Float[Tensor, "b K h w"]:
+    """Draw nearly one-hot codes that gradients pass through; at temperature 0, true one-hots.
+
+    Relaxed in both directions: no straight-through (the first author, in the release's threads).
+    """
+    exponential = torch.empty_like(logits).exponential_(generator=generator)
+    noisy = logits - exponential.clamp_min(torch.finfo(logits.dtype).tiny).log()  # + Gumbel noise
+    if temperature == 0:
+        one_hot = F.one_hot(noisy.argmax(dim=1), logits.shape[1]).to(logits.dtype)
+        return rearrange(one_hot, "b h w k -> b k h w")
+    return (noisy / temperature).softmax(dim=1)
+
+
+def logit_laplace_nll(
+    target: Float[Tensor, "*shape"], mu: Float[Tensor, "*shape"], ln_b: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """Nats of each mapped pixel value under its logit-Laplace (equation 2); may be negative."""
+    distance = (torch.logit(target) - mu).abs()
+    jacobian = target.log() + (1 - target).log()
+    return math.log(2) + ln_b + jacobian + distance * torch.exp(-ln_b)
+
+
+def kl_to_uniform(logits: Float[Tensor, "b K h w"]) -> Float[Tensor, "b h w"]:
+    """Nats between softmax(logits) and the uniform prior: plain logits, no noise or temperature."""
+    ln_q = logits.log_softmax(dim=1)
+    return (ln_q.exp() * ln_q).sum(dim=1) + math.log(logits.shape[1])
+
+
+class ElboTerms(NamedTuple):
+    """Sums over a batch, so that batches and workers simply add up."""
+
+    reconstruction: Float[Tensor, ""]  # nats
+    kl: Float[Tensor, ""]  # nats
+    values: int  # pixel values summed over: 3 H W per picture
+    positions: int  # codes summed over: h w per picture
+
+    def loss(self, beta: float) -> Float[Tensor, ""]:
+        """Divide by the number of pixel values, as appendix A.2 does: the KL weighs beta / 192."""
+        return (self.reconstruction + beta * self.kl) / self.values
+
+
+def elbo_terms(
+    dvae: nn.Module,
+    pixels: Float[Tensor, "b 3 H W"],
+    temperature: float,
+    generator: torch.Generator | None = None,
+) -> ElboTerms:
+    """Sum both sides of equation 1 over a batch; temperature 0 gives the true bound.
+
+    `dvae` is a Dvae, or a distributed wrapper around one.
+    """
+    logits, mu, ln_b = dvae(pixels, temperature, generator)
+    return ElboTerms(
+        reconstruction=logit_laplace_nll(map_pixels(pixels), mu, ln_b).sum(),
+        kl=kl_to_uniform(logits).sum(),
+        values=pixels.numel(),
+        positions=logits.numel() // logits.shape[1],
+    )
+
+
+def psnr(picture: Float[Tensor, "b 3 H W"], other: Float[Tensor, "b 3 H W"]) -> Float[Tensor, " b"]:
+    """Decibels between pictures in [0, 1], one number each."""
+    return -10 * (picture - other).square().mean(dim=(1, 2, 3)).log10()
+
+
+def code_counts(codes: Int[Tensor, "..."], image_vocab: int) -> Int[Tensor, " K"]:
+    """Count how often each code occurs; counts of several batches add up."""
+    return torch.bincount(codes.flatten(), minlength=image_vocab)
+
+
+class CodebookHealth(NamedTuple):
+    """How much of the codebook a set of pictures uses."""
+
+    used: int  # codes that occur at all
+    perplexity: float  # codes as if all were equally frequent
+
+
+def codebook_health(counts: Int[Tensor, " K"]) -> CodebookHealth:
+    """Judge the codebook by how often each code occurred."""
+    frequency = counts.double() / counts.sum()
+    entropy = -torch.special.xlogy(frequency, frequency).sum()
+    return CodebookHealth(used=int((counts > 0).sum()), perplexity=entropy.exp().item())

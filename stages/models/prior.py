@@ -1,0 +1,193 @@
+"""The prior: a sparse decoder-only transformer over a caption, then the codes of its picture.
+
+Paper: section 2.2 and appendix B.1. The input is [start, T text tokens, I - 1 image codes]; slot by
+slot it predicts all T + I tokens, so the last text slot predicts the first code.
+
+What the paper leaves open, and what we do:
+
+* Block, activation, initial weights: as in the Sparse Transformer it cites (sections 5.2 and 6).
+* Two heads, each with its own softmax: a slot's kind of target is known from its place, so no
+  probability is spent on tokens that cannot come. This is also the split the loss is weighted by.
+* A pad is one more class of the text head, and counts in the text loss like every other of the 256
+  tokens: the model learns where captions end, and each pair has the same weight.
+* Embeddings and heads are not tied; no dropout.
+
+Dimensions: b batch, T text length, I image length, n slots, d width, h heads, k head width,
+V text classes (the vocabulary and the pad), K image codes.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from schemas.configs import PriorShape, TokenSpec
+from stages.models.attention import mask_of_layer, masked_attention, masks
+
+# (q, k, v) -> what each query found; how is the caller's matter: masked, or from a cache.
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+class Block(nn.Module):
+    """Pre-norm attention and feed-forward, each added to the residual stream."""
+
+    def __init__(self, shape: PriorShape) -> None:
+        super().__init__()
+        d = shape.width
+        self.heads = shape.heads
+        self.attention_norm = nn.LayerNorm(d)
+        self.qkv = nn.Linear(d, 3 * d)
+        self.attention_out = nn.Linear(d, d)
+        self.mlp_norm = nn.LayerNorm(d)
+        self.mlp_in = nn.Linear(d, 4 * d)
+        self.mlp_out = nn.Linear(4 * d, d)
+
+    def reset_parameters(self, layers: int) -> None:
+        """Draw fresh weights; what adds to the residual stream is smaller in deeper models."""
+        for linear in (self.qkv, self.attention_out, self.mlp_in, self.mlp_out):
+            std = 0.125 / math.sqrt(linear.in_features)
+            if linear in (self.attention_out, self.mlp_out):
+                std /= math.sqrt(2 * layers)
+            nn.init.normal_(linear.weight, std=std)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, x: Float[Tensor, "b n d"], attend: Attend) -> Float[Tensor, "b n d"]:
+        qkv = self.qkv(self.attention_norm(x))
+        q, k, v = rearrange(qkv, "b n (three h k) -> three b h n k", three=3, h=self.heads)
+        found = rearrange(attend(q, k, v), "b h n k -> b n (h k)")
+        x = x + self.attention_out(found)
+        return x + self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x))))
+
+
+class Head(nn.Linear):
+    """Logits, computed and kept in 32 bits even under autocast (appendix D.2)."""
+
+    def forward(self, input: Float[Tensor, "b n d"]) -> Float[Tensor, "b n c"]:
+        with torch.autocast(input.device.type, enabled=False):
+            return F.linear(input.float(), self.weight.float(), self.bias.float())
+
+
+class Prior(nn.Module):
+    """Predict each next token of text, then image, from all the tokens before it."""
+
+    def __init__(self, tokens: TokenSpec, shape: PriorShape) -> None:
+        super().__init__()
+        self.tokens, self.shape = tokens, shape
+        d = shape.width
+        self.start = nn.Parameter(torch.empty(d))
+        self.text_token = nn.Embedding(tokens.text_vocab, d)
+        self.text_pad = nn.Embedding(tokens.text_len, d)  # section 2.2: one for each position
+        self.text_position = nn.Embedding(tokens.text_len, d)
+        self.image_token = nn.Embedding(tokens.image_vocab, d)
+        self.image_row = nn.Embedding(tokens.grid, d)
+        self.image_column = nn.Embedding(tokens.grid, d)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = nn.LayerNorm(d)
+        self.text_head = Head(d, tokens.text_vocab + 1)
+        self.image_head = Head(d, tokens.image_vocab)
+        for name, mask in masks(
+            text_slots=self.text_slots, grid=tokens.grid, kernel=shape.conv_kernel
+        ).items():
+            self.register_buffer(f"{name}_mask", mask, persistent=False)
+        self.reset_parameters()
+
+    @property
+    def text_slots(self) -> int:
+        """Slots before the first image code: the start token and the text."""
+        return 1 + self.tokens.text_len
+
+    @property
+    def pad(self) -> int:
+        """The id that stands where a caption has no more tokens."""
+        return self.tokens.text_vocab
+
+    def reset_parameters(self) -> None:
+        """Draw fresh weights as in sections 5.2 and 6 of the Sparse Transformer paper."""
+        std = 0.125 / math.sqrt(self.shape.width)
+        summed = {self.image_row: 2, self.image_column: 2}  # position embeddings of one slot
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=std / math.sqrt(summed.get(module, 1)))
+            elif isinstance(module, Head):
+                nn.init.zeros_(module.weight)  # a fresh model scores chance
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, Block):
+                module.reset_parameters(self.shape.layers)
+        nn.init.normal_(self.start, std=std)
+
+    def mask(self, layer: int) -> Bool[Tensor, "n n"]:
+        """Return the mask of layer 1..layers."""
+        return self.get_buffer(f"{mask_of_layer(layer, self.shape.layers)}_mask")
+
+    def embed_text(self, text: Int[Tensor, "b T"]) -> Float[Tensor, "b T+1 d"]:
+        """Put the start token before the caption; where the id is the pad, its place decides."""
+        padded = rearrange(text == self.pad, "b t -> b t 1")
+        token = self.text_token(text.clamp(max=self.pad - 1))
+        x = torch.where(padded, self.text_pad.weight, token) + self.text_position.weight
+        start = self.start.expand(len(text), 1, -1)
+        return torch.cat([start, x], dim=1)
+
+    def embed_image(
+        self, codes: Int[Tensor, "b i"], position: Int[Tensor, "#i"]
+    ) -> Float[Tensor, "b i d"]:
+        """Embed codes that stand at these raster positions."""
+        row, column = position // self.tokens.grid, position % self.tokens.grid
+        return self.image_token(codes) + self.image_row(row) + self.image_column(column)
+
+    def forward(
+        self, text: Int[Tensor, "b T"], image: Int[Tensor, "b i"]
+    ) -> tuple[Float[Tensor, "b T V"], Float[Tensor, "b j K"]]:
+        """Score every next token of the text, and of the image given its first i codes.
+
+        The image logits are of codes 0..i (0..I - 1 when all I codes are given: the last one is a
+        target only).
+        """
+        image = image[:, : self.tokens.image_len - 1]
+        position = torch.arange(image.shape[1], device=image.device)
+        x = torch.cat([self.embed_text(text), self.embed_image(image, position)], dim=1)
+        slots = x.shape[1]
+        for number, block in enumerate(self.blocks, start=1):
+            mask = self.mask(number)[:slots, :slots]
+
+            def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor = mask) -> Tensor:
+                return masked_attention(q, k, v, mask)
+
+            x = block(x, attend)
+        x = self.norm(x)
+        last_text = self.tokens.text_len  # its slot predicts the first code
+        return self.text_head(x[:, :last_text]), self.image_head(x[:, last_text:])
+
+
+class PriorTerms(NamedTuple):
+    """Sums over a batch, so that batches and workers simply add up."""
+
+    text: Float[Tensor, ""]  # nats
+    text_tokens: int
+    image: Float[Tensor, ""]  # nats
+    image_tokens: int
+
+    def loss(self, text_weight: float) -> Float[Tensor, ""]:
+        """Weigh the mean of each kind, 1/8 and 7/8 in the paper (section 2.2)."""
+        text, image = self.text / self.text_tokens, self.image / self.image_tokens
+        return text_weight * text + (1 - text_weight) * image
+
+
+def prior_terms(
+    prior: nn.Module, text: Int[Tensor, "b T"], image: Int[Tensor, "b I"]
+) -> PriorTerms:
+    """Sum the nats of all text tokens, pads included, and of all image codes.
+
+    `prior` is a Prior, or a distributed wrapper around one.
+    """
+    text_logits, image_logits = prior(text, image)
+    return PriorTerms(
+        text=F.cross_entropy(text_logits.flatten(0, 1), text.flatten(), reduction="sum"),
+        text_tokens=text.numel(),
+        image=F.cross_entropy(image_logits.flatten(0, 1), image.flatten(), reduction="sum"),
+        image_tokens=image.numel(),
+    )

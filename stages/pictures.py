@@ -1,0 +1,175 @@
+"""Picture files to pixels, and the paper's crops of them.
+
+Paper: listing 1 (dVAE) and listing 2 (prior) of appendices A.2 and B.2, for any training side R in
+place of 256. Resizing averages areas and only ever shrinks, so a picture whose short side is under
+R is refused. The same bytes and generator give the same pixels on every machine.
+"""
+
+import io
+import struct
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageOps, PngImagePlugin
+from torch import Tensor
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+MAX_PIXELS = 67_108_864  # a small file may claim any size: look before decoding
+
+Pixels = UInt8[np.ndarray, "h w 3"]
+
+# What Pillow's decoders raise on hostile or broken bytes.
+BROKEN = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+
+
+class PictureError(ValueError):
+    """A picture cannot be used; `reason` is one of a few words that can be counted."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+def decode(data: bytes) -> Pixels:
+    """Return RGB as the photographer saw it: upright, alpha laid on white, 16 bits scaled to 8.
+
+    Raises PictureError with reason `undecodable` or `too_many_pixels`.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise PictureError("too_many_pixels", f"{image.width} x {image.height}")
+            return np.asarray(_rgb(ImageOps.exif_transpose(image)))
+    except PictureError:
+        raise
+    except BROKEN as error:
+        raise PictureError("undecodable", f"{type(error).__name__}: {error}") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits of grey; Pillow's own conversion clips them to white
+        wide = np.clip(np.asarray(image).astype(np.int64), 0, 65_535)
+        return Image.fromarray(((wide + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("pixels are floating point numbers of unknown range")
+    if image.has_transparency_data:
+        alpha = image.convert("RGBA")
+        white = Image.new("RGBA", alpha.size, "white")
+        return Image.alpha_composite(white, alpha).convert("RGB")
+    return image.convert("RGB")
+
+
+def encode_png(pixels: Pixels, text: Mapping[str, str] | None = None) -> bytes:
+    """Return a PNG file with `text` in its text chunks; equal arguments give equal bytes."""
+    chunks = PngImagePlugin.PngInfo()
+    for key, value in (text or {}).items():
+        chunks.add_text(key, value)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", pnginfo=chunks, compress_level=6)
+    return file.getvalue()
+
+
+def crop_for_dvae(pixels: Pixels, side: int, rng: np.random.Generator) -> Pixels:
+    """Listing 1: a square anywhere, shrunk to 9/8 to 12/8 of `side`, a window of it, a coin flip.
+
+    Raises PictureError with reason `too_small`.
+    """
+    height, width, short = _sides(pixels, side)
+    top, left = rng.integers(0, height - short + 1), rng.integers(0, width - short + 1)
+    smallest, largest = min(short, round(9 / 8 * side)), min(short, round(12 / 8 * side))
+    size = int(rng.integers(smallest, largest + 1))
+    square = _shrink(pixels[top : top + short, left : left + short], size)
+    top, left = rng.integers(0, size - side + 1, 2)
+    window = square[top : top + side, left : left + side]
+    return np.ascontiguousarray(window[:, ::-1] if rng.random() < 0.5 else window)
+
+
+def crop_for_prior(
+    pixels: Pixels, side: int, rng: np.random.Generator
+) -> tuple[Pixels, tuple[float, float, float, float]]:
+    """Listing 2: a square near the centre, shrunk to 8/8 to 9/8 of `side`, a window of it.
+
+    No flip, because pictures may contain text. Also returns the window's left, top, right and
+    bottom in pixels of the input. Raises PictureError with reason `too_small`.
+    """
+    height, width, short = _sides(pixels, side)
+    top, left = _near_centre(height - short, rng), _near_centre(width - short, rng)
+    size = int(rng.integers(side, min(short, round(9 / 8 * side)) + 1))
+    square = _shrink(pixels[top : top + short, left : left + short], size)
+    y, x = rng.integers(0, size - side + 1, 2).tolist()
+    scale = short / size
+    box = (left + x * scale, top + y * scale, left + (x + side) * scale, top + (y + side) * scale)
+    return np.ascontiguousarray(square[y : y + side, x : x + side]), box
+
+
+def crop_centre(pixels: Pixels, side: int) -> Pixels:
+    """Return the centre square shrunk to `side`: the same picture every time, for measuring.
+
+    Raises PictureError with reason `too_small`.
+    """
+    height, width, short = _sides(pixels, side)
+    top, left = (height - short) // 2, (width - short) // 2
+    square = _shrink(pixels[top : top + short, left : left + short], side)
+    return np.ascontiguousarray(square)
+
+
+def _sides(pixels: Pixels, side: int) -> tuple[int, int, int]:
+    height, width = pixels.shape[:2]
+    if min(height, width) < side:
+        raise PictureError("too_small", f"{width} x {height}, the short side must be {side}")
+    return height, width, min(height, width)
+
+
+def _near_centre(slack: int, rng: np.random.Generator) -> int:
+    low = 3 * slack // 8
+    return int(rng.integers(low, max(low + 1, 5 * slack // 8)))
+
+
+def _shrink(square: Pixels, size: int) -> Pixels:
+    if square.shape[0] == size:
+        return square
+    return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def to_tensor(batch: Sequence[Pixels] | UInt8[np.ndarray, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
+    """Stack pictures of one size into [0, 1], laid out in memory as channels_last."""
+    stacked = batch if isinstance(batch, np.ndarray) else np.stack(batch)
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 255
+
+
+def from_tensor(pixels: Float[Tensor, "b 3 h w"]) -> UInt8[np.ndarray, "b h w 3"]:
+    """Undo `to_tensor`, rounding to the nearest of 256 levels."""
+    levels = (pixels.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def contact_sheet(pictures: Sequence[Pixels], columns: int, gap: int = 2) -> Pixels:
+    """Lay pictures of one size out in rows of `columns`, on white, `gap` pixels apart."""
+    height, width = pictures[0].shape[:2]
+    rows = -(-len(pictures) // columns)
+    sheet = np.full(
+        (rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, dtype=np.uint8
+    )
+    for index, picture in enumerate(pictures):
+        top = gap + index // columns * (height + gap)
+        left = gap + index % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet

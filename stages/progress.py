@@ -1,0 +1,81 @@
+"""Show how far a long job is: a bar with rate and time left, or plain lines in a log."""
+
+import logging
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+LOG = logging.getLogger(__name__)
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Progress:
+    """Counts rows towards a total: a bar on a terminal, else a log line every few seconds."""
+
+    def __init__(self, what: str, total: int, *, done: int = 0) -> None:
+        self.what, self.total = what, total
+        self.done, self.done_before = done, done  # what an earlier run did says nothing of the rate
+        self.started = time.monotonic()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._bar: RichProgress | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._bar = RichProgress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}/s"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+            self._bar.add_task(self.what, total=self.total, completed=self.done, rate="-")
+            self._bar.start()
+        else:
+            self._thread = threading.Thread(target=self._write_lines, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if self._bar is not None:
+            self._bar.stop()
+        if self._thread is not None:
+            self._thread.join()
+        LOG.info("%s", self.line())
+
+    def advance(self, rows: int) -> None:
+        """Count `rows` more as done."""
+        self.done += rows
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=self.done, rate=f"{self.rate:.0f}")
+
+    @property
+    def rate(self) -> float:
+        """Rows per second since this object was made."""
+        return (self.done - self.done_before) / max(time.monotonic() - self.started, 1e-9)
+
+    def line(self) -> str:
+        """Return the state in words: counts, rate, time left."""
+        left = (self.total - self.done) / self.rate if self.rate else None
+        return (
+            f"{self.what}: {self.done}/{self.total} rows, {self.rate:.0f}/s, "
+            f"{time.monotonic() - self.started:.0f} s so far, "
+            + ("time left unknown yet" if left is None else f"about {max(left, 0):.0f} s left")
+        )
+
+    def _write_lines(self) -> None:
+        while not self._stop.wait(SECONDS_BETWEEN_LINES):
+            LOG.info("%s", self.line())

@@ -1,0 +1,124 @@
+"""From a prompt to ranked pictures: the prior writes codes, the dVAE paints them, CLIP chooses.
+
+Paper: section 2.6. A picture and its score depend on (seed, prompt, candidate) alone: each of the
+three models computes in lanes of one fixed size, with candidate i always in row i % LANE.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from schemas.artifacts import BPE, CLIP, DVAE, PRIOR
+from schemas.folder import Inputs
+from stages.models.bpe import Bpe
+from stages.models.clip import Reranker
+from stages.models.dvae import Dvae
+from stages.models.prior import Prior
+from stages.models.sampler import LANE, candidate_seed, sample
+from stages.pictures import Pixels, from_tensor, to_tensor
+from stages.training.weights import load_bpe, load_clip, load_dvae, load_prior
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One picture, and where it came in its prompt's ranking."""
+
+    candidate: int
+    seed: int
+    clip_score: float  # cosine similarity with the prompt
+    rank: int  # 0 = CLIP's favourite
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class Artist:
+    """The four models, loaded once."""
+
+    bpe: Bpe
+    dvae: Dvae
+    prior: Prior
+    clip: Reranker
+    temperature: float = 1.0
+    top_k: int = 0
+    tile: int = 64
+    device: str = "cpu"
+
+    def draw(self, prompts: Sequence[str], *, candidates: int, seed: int) -> list[list[Drawn]]:
+        """Draw candidates 0, 1, ... of every prompt; rank each prompt's, CLIP's favourite first."""
+        seeds = torch.tensor(
+            [[candidate_seed(seed, p, number) for number in range(candidates)] for p in prompts]
+        )
+        codes = self.write(prompts, seeds)
+        return [
+            self._ranked(prompt, own_seeds.tolist(), own_codes)
+            for prompt, own_seeds, own_codes in zip(prompts, seeds, codes, strict=True)
+        ]
+
+    def write(self, prompts: Sequence[str], seeds: Int[Tensor, "p n"]) -> Int[Tensor, "p n I"]:
+        """Let the prior write one grid of codes per seed."""
+        text = np.stack([self.bpe.ids(p, self.prior.tokens.text_len)[0] for p in prompts])
+        return sample(
+            self.prior,
+            torch.from_numpy(text.astype(np.int64)).to(self.device),
+            seeds,
+            temperature=self.temperature,
+            top_k=self.top_k,
+            tile=self.tile,
+        )
+
+    def truncates(self, prompt: str) -> bool:
+        """Say whether the prompt has more tokens than the prior reads."""
+        return self.bpe.ids(prompt, self.prior.tokens.text_len)[2]
+
+    @torch.inference_mode()
+    def _ranked(self, prompt: str, seeds: list[int], codes: Int[Tensor, "n I"]) -> list[Drawn]:
+        text = self.clip.text_features([prompt])
+        found = [
+            scored
+            for lane in _lanes(codes, min(self.tile, LANE))
+            for scored in self._paint(lane, text)
+        ]
+        order = sorted(range(len(seeds)), key=lambda number: (-found[number][0], number))
+        return [
+            Drawn(number, seeds[number], found[number][0], rank, found[number][1])
+            for rank, number in enumerate(order)
+        ]
+
+    def _paint(
+        self, codes: Int[Tensor, "lane I"], text: Float[Tensor, "1 d"]
+    ) -> list[tuple[float, Pixels]]:
+        """Return score and picture of one lane's candidates; scored as stored, in 8 bits."""
+        grids = rearrange(codes, "c (h w) -> c h w", h=self.prior.tokens.grid)
+        pictures = from_tensor(self.dvae.decode(grids))
+        image = self.clip.image_features(to_tensor(pictures).to(self.device))
+        scores = (image @ text.T).squeeze(1)
+        return list(zip(scores.tolist(), pictures, strict=True))
+
+
+def _lanes(codes: Int[Tensor, "n I"], rows: int) -> Iterator[Int[Tensor, "rows I"]]:
+    """Cut a prompt's candidates into lanes of equal size; the last repeats its first row."""
+    for first in range(0, len(codes), rows):
+        lane = codes[first : first + rows]
+        yield torch.cat([lane, lane[:1].expand(rows - len(lane), -1)])
+
+
+def load_artist(
+    inputs: Inputs, *, temperature: float, top_k: int, tile: int, gpu: bool = False
+) -> Artist:
+    """Load the four models of a run."""
+    device = "cuda" if gpu else "cpu"
+    return Artist(
+        bpe=load_bpe(inputs.folder(BPE)),
+        dvae=load_dvae(inputs.folder(DVAE)).to(device),
+        prior=load_prior(inputs.folder(PRIOR)).to(device),
+        clip=load_clip(inputs.folder(CLIP)).to(device),
+        temperature=temperature,
+        top_k=top_k,
+        tile=tile,
+        device=device,
+    )

@@ -1,0 +1,135 @@
+"""What sample does: prompts into shards, shards onto actors."""
+
+import re
+
+import pyarrow as pa
+import torch
+
+from schemas import rows
+from schemas.artifacts import DVAE, PRIOR
+from schemas.configs import SampleSettings
+from schemas.folder import Folder, Inputs
+from schemas.manifest import Result
+from stages.pictures import encode_png
+from stages.sample.artist import Drawn, load_artist
+from stages.sample.prompts import Prompt, digest, prompts
+from stages.shards import Made, Shard, run_shards
+from stages.tables import parquet_bytes
+
+REVISION = 1
+SLUG_LENGTH = 48  # characters of the prompt in a file's name
+
+
+def outside(cfg: SampleSettings) -> dict[str, str]:
+    """Digest the prompts a user gave; the world's are a function of settings that crawl has."""
+    return {"prompts": digest(cfg.prompts.path)} if cfg.prompts.kind == "file" else {}
+
+
+def run(inputs: Inputs, out: Folder, cfg: SampleSettings) -> Result:
+    """Draw and rank every prompt's candidates."""
+    found = prompts(inputs, cfg.prompts)
+    size = cfg.prompts_per_shard
+    shards = [
+        Shard(
+            name=f"shard-{number:05d}",
+            payload=(f"table/shard-{number:05d}.parquet", found.kept[first : first + size]),
+            rows=len(found.kept[first : first + size]) * cfg.candidates,
+        )
+        for number, first in enumerate(range(0, len(found.kept), size))
+    ]
+    outcome = run_shards(
+        DrawShard,
+        {"inputs": inputs, "cfg": cfg},
+        shards,
+        out,
+        what="sample: pictures",
+        workers=cfg.workers,
+        gpus=1.0 if cfg.gpu else 0.0,
+    )
+    return Result(
+        rows_in=found.given,
+        rows_out=outcome.rows_out,
+        rejects=dict(found.rejects),
+        health={
+            "prompts": len(found.kept),
+            "truncated_prompts": sum(stats.health["truncated"] for stats in outcome.stats),
+        },
+        files=outcome.files,
+    )
+
+
+class DrawShard:
+    """One per actor. Plain Python, so a test can call it without Ray."""
+
+    def __init__(self, inputs: Inputs, cfg: SampleSettings) -> None:
+        torch.set_num_threads(cfg.threads)
+        self.cfg = cfg
+        self.artist = load_artist(
+            inputs, temperature=cfg.temperature, top_k=cfg.top_k, tile=cfg.tile, gpu=cfg.gpu
+        )
+        self.made_by = {
+            artifact.name: inputs.manifest(artifact).fingerprint for artifact in (PRIOR, DVAE)
+        }
+
+    def __call__(self, payload: tuple[str, list[Prompt]]) -> Made:
+        """Draw some prompts: their table, and loose PNGs of the best."""
+        name, some = payload
+        table: list[dict[str, object]] = []
+        files: dict[str, bytes] = {}
+        texts = [prompt.text for prompt in some]
+        found = self.artist.draw(texts, candidates=self.cfg.candidates, seed=self.cfg.seed)
+        for prompt, ranked in zip(some, found, strict=True):
+            for drawn in ranked:
+                png = self.png(prompt, drawn)
+                file = loose_file(prompt, drawn) if drawn.rank < self.cfg.keep else None
+                if file is not None:
+                    files[file] = png
+                table.append(_row(prompt, drawn, png, file))
+        # One row group per prompt, so that a reader can go through the table prompt by prompt.
+        files[name] = parquet_bytes(
+            pa.Table.from_pylist(table, schema=rows.SAMPLE),
+            {"row_group_size": self.cfg.candidates, "compression": "zstd"},
+        )
+        return Made(
+            files=files,
+            rows_in=len(some),
+            rows_out=len(table),
+            health={"truncated": sum(self.artist.truncates(text) for text in texts)},
+        )
+
+    def png(self, prompt: Prompt, drawn: Drawn) -> bytes:
+        """Return a PNG that says how to draw it again; its bytes do not depend on its rivals."""
+        text = {
+            "prompt": prompt.text,
+            "seed": str(drawn.seed),
+            "candidate": str(drawn.candidate),
+            "clip_score": f"{drawn.clip_score:.6f}",
+            "run_seed": str(self.cfg.seed),
+            **self.made_by,
+        }
+        return encode_png(drawn.pixels, text)
+
+
+def slug(prompt: str) -> str:
+    """Return words of the prompt that are safe in a file name anywhere."""
+    words = re.findall(r"[a-z0-9]+", prompt.lower())
+    return "-".join(words)[:SLUG_LENGTH].strip("-") or "prompt"
+
+
+def loose_file(prompt: Prompt, drawn: Drawn) -> str:
+    """Name the loose PNG of a picture: files sort by prompt, then by rank."""
+    return f"pictures/{prompt.prompt_id:05d}-{drawn.rank:03d}-{slug(prompt.text)}.png"
+
+
+def _row(prompt: Prompt, drawn: Drawn, png: bytes, file: str | None) -> dict[str, object]:
+    return {
+        "prompt_id": prompt.prompt_id,
+        "prompt": prompt.text,
+        "set": prompt.set,
+        "seed": drawn.seed,
+        "candidate": drawn.candidate,
+        "clip_score": drawn.clip_score,
+        "rank": drawn.rank,
+        "png": png,
+        "file": file,
+    }

@@ -1,0 +1,243 @@
+"""What there is in the demo's world, and how people there say it.
+
+A scene is a pure function of (seed, index). No shape comes near the edges, so that the paper's
+crops of a picture leave shapes whole.
+"""
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from schemas.errors import ConfigError
+
+Rgb = tuple[int, int, int]
+PromptSet = Literal["held_out", "seen", "two_shapes"]
+
+COLOURS: dict[str, Rgb] = {
+    "red": (215, 25, 35),
+    "yellow": (250, 225, 30),
+    "green": (25, 150, 50),
+    "blue": (30, 60, 220),
+    "purple": (150, 30, 180),
+    "black": (35, 35, 42),
+}
+BACKGROUNDS: tuple[Rgb, ...] = (  # muted: far from every colour of the palette
+    (214, 214, 214),
+    (180, 180, 180),
+    (143, 143, 143),
+    (227, 222, 201),
+    (212, 194, 167),
+    (175, 156, 130),
+    (169, 194, 214),
+    (135, 156, 180),
+    (177, 209, 179),
+    (141, 171, 141),
+    (214, 179, 184),
+    (177, 141, 147),
+    (194, 179, 214),
+    (156, 141, 180),
+    (203, 209, 164),
+    (128, 167, 167),
+)
+SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
+SIZES = ("small", "large")
+PLACES = {
+    "top": "at the top",
+    "bottom": "at the bottom",
+    "left": "on the left",
+    "right": "on the right",
+    "middle": "in the middle",
+}
+RELATIONS = {
+    "above": "above",
+    "below": "below",
+    "left": "to the left of",
+    "right": "to the right of",
+}
+
+# Every colour and every shape loses one partner: all are seen in much other company.
+HELD_OUT = frozenset(
+    {
+        ("red", "star"),
+        ("yellow", "ring"),
+        ("green", "triangle"),
+        ("blue", "cross"),
+        ("purple", "circle"),
+        ("black", "square"),
+    }
+)
+
+# All lengths are shares of the picture's side. Centres lie near multiples of 1/12 of it, so that a
+# dVAE with 12 codes along the side meets the same pieces again and again.
+RADII = {  # half the side of the square a shape fills
+    "small": (0.215, 0.22),
+    "large": (0.285, 0.29),
+    "": (0.195, 0.205),  # one of two, which must fit beside each other: no size to tell
+}
+FROM_MIDDLE = 2 / 12  # of a shape at the top, at the bottom, on the left or on the right
+APART = 6 / 12  # the centres of two shapes
+JITTER = 0.012  # of every centre, in both directions
+TWO_SHAPES = 1 / 3  # of the pictures
+
+ALONE = (
+    "{figure} {place}",
+    "{figure} on a plain background",
+    "a drawing of {figure}",
+    "there is {figure}",
+    "there is {figure} {place}",
+    "this is {figure}",
+    "{place} there is {figure}",
+    "a picture of {figure} {place}",
+)
+TOGETHER = (
+    "{figure} is {relation} {other}",
+    "there is {figure} {relation} {other}",
+    "we see {figure} {relation} {other}",
+    "{figure} and {other}",
+)
+
+
+class Kind(NamedTuple):
+    """A colour and a shape: what a caption always names and the judge looks for."""
+
+    colour: str
+    shape: str
+
+
+SEEN = tuple(Kind(*pair) for pair in itertools.product(COLOURS, SHAPES) if pair not in HELD_OUT)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One shape in a picture."""
+
+    kind: Kind
+    size: str  # "" for one of two
+    x: float  # of its centre, from the left
+    y: float  # from the top
+    radius: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One picture and what its caption may tell."""
+
+    figures: tuple[Figure, ...]
+    background: Rgb
+    place: str  # of the only figure, or "" where there are two
+    relation: str  # of the first figure to the second, or "" where there is one
+    words: str  # its caption
+
+
+def scene(seed: int, index: int) -> Scene:
+    """Make picture number `index` of the world of `seed`: one or two shapes, none held out."""
+    rng = np.random.default_rng([seed, index])
+    background = BACKGROUNDS[rng.integers(len(BACKGROUNDS))]
+    if rng.random() >= TWO_SHAPES:
+        place = str(rng.choice(list(PLACES)))
+        figure = _alone(SEEN[rng.integers(len(SEEN))], place, rng)
+        words = _say_alone(figure.kind, figure.size, place, rng)
+        return Scene((figure,), background, place, "", words)
+    relation = str(rng.choice(list(RELATIONS)))
+    pair = _together(*_two_kinds(rng), relation, rng)
+    words = _say_together(pair, relation, rng)
+    return Scene(pair, background, "", relation, words)
+
+
+def caption(scene: Scene) -> str:
+    """Say what is in the picture: always colour and shape, sometimes size, place or relation."""
+    return scene.words
+
+
+def named(prompt: str) -> list[Kind]:
+    """List the colour and shape of everything a caption names, in its order."""
+    return [Kind(*pair) for pair in _NAMED.findall(prompt.lower())]
+
+
+def prompts(kind_of: PromptSet, count: int, seed: int) -> list[str]:
+    """Return `count` different prompts; raise ConfigError if there are not so many.
+
+    Those of `held_out` and `seen` name one shape, each kind as often as the others. No prompt of
+    `held_out` names anything that a scene may show.
+    """
+    rng = np.random.default_rng([seed, *kind_of.encode()])
+    if kind_of == "two_shapes":
+        found: dict[str, None] = {}
+        while len(found) < count:  # there are millions
+            relation = str(rng.choice(list(RELATIONS)))
+            found[_say_together(_together(*_two_kinds(rng), relation, rng), relation, rng)] = None
+        return list(found)
+    kinds = sorted(Kind(*pair) for pair in HELD_OUT) if kind_of == "held_out" else list(SEEN)
+    ways = [rng.permutation(_all_ways_to_say(kind)).tolist() for kind in kinds]
+    in_turn = [prompt for turn in zip(*ways, strict=True) for prompt in turn]
+    if count > len(in_turn):
+        raise ConfigError(
+            f"crawl.source.world.prompts is {count}, but only {len(in_turn)} different prompts "
+            f"of the set '{kind_of}' exist; lower it"
+        )
+    return in_turn[:count]
+
+
+_NAMED = re.compile(rf"\b({'|'.join(COLOURS)})\s+({'|'.join(SHAPES)})\b")
+
+
+def _two_kinds(rng: np.random.Generator) -> tuple[Kind, Kind]:
+    """Two colours, so that it can be told whether each shape got its own."""
+    first = SEEN[rng.integers(len(SEEN))]
+    others = [kind for kind in SEEN if kind.colour != first.colour]
+    return first, others[rng.integers(len(others))]
+
+
+def _alone(kind: Kind, place: str, rng: np.random.Generator) -> Figure:
+    size = str(rng.choice(SIZES))
+    radius = rng.uniform(*RADII[size])
+    towards = {"top": (0, -1), "bottom": (0, 1), "left": (-1, 0), "right": (1, 0), "middle": (0, 0)}
+    x, y = 0.5 + FROM_MIDDLE * np.array(towards[place]) + rng.uniform(-JITTER, JITTER, 2)
+    return Figure(kind, size, float(x), float(y), radius)
+
+
+def _together(
+    first: Kind, second: Kind, relation: str, rng: np.random.Generator
+) -> tuple[Figure, Figure]:
+    """Put one on either side of the middle."""
+    towards = {"above": (0, -1), "below": (0, 1), "left": (-1, 0), "right": (1, 0)}
+    half = APART / 2 * np.array(towards[relation])
+    centres = 0.5 + np.stack([half, -half]) + rng.uniform(-JITTER, JITTER, (2, 2))
+    one, two = (
+        Figure(kind, "", float(x), float(y), rng.uniform(*RADII[""]))
+        for kind, (x, y) in zip((first, second), centres, strict=True)
+    )
+    return one, two
+
+
+def _say_alone(kind: Kind, size: str, place: str, rng: np.random.Generator) -> str:
+    wording = ALONE[rng.integers(len(ALONE))]
+    return wording.format(figure=_phrase(kind, _often(size, rng)), place=PLACES[place])
+
+
+def _all_ways_to_say(kind: Kind) -> list[str]:
+    """Every caption of a picture that shows this alone."""
+    ways = itertools.product(ALONE, ("", *SIZES), PLACES.values())
+    said = {
+        wording.format(figure=_phrase(kind, size), place=place): 0 for wording, size, place in ways
+    }
+    return list(said)
+
+
+def _say_together(pair: tuple[Figure, Figure], relation: str, rng: np.random.Generator) -> str:
+    figure, other = (_phrase(each.kind, each.size) for each in pair)
+    wording = TOGETHER[rng.integers(len(TOGETHER))]
+    return wording.format(figure=figure, other=other, relation=RELATIONS[relation])
+
+
+def _often(size: str, rng: np.random.Generator) -> str:
+    """Keep the size to oneself half of the time."""
+    return size if rng.random() < 0.5 else ""
+
+
+def _phrase(kind: Kind, size: str) -> str:
+    words = " ".join((size, *kind)).strip()
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"

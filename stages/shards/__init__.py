@@ -1,0 +1,123 @@
+"""Do the same work on many shards, on Ray Data actors, so that a kill at any instant loses little.
+
+A shard is finished when `stats/<name>.json` is committed, after its data files; a run skips the
+finished ones. A shard that raises is tried again in a later round; one that kills its worker would
+be retried by Ray for ever, so each attempt leaves a marker *before* it starts, and a shard with
+three is set aside. The driver sees only one row of statistics per shard.
+"""
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from schemas.errors import ShardsFailed
+from schemas.folder import Folder
+from schemas.manifest import FileDigest
+from stages.progress import Progress
+from stages.shards.actors import Pool, clear, one_round
+from stages.shards.records import (
+    ATTEMPTS,
+    MAX_ATTEMPTS,
+    STATS,
+    Made,
+    Outcome,
+    Shard,
+    ShardStats,
+    stats_file,
+)
+
+__all__ = ["ATTEMPTS", "Made", "Outcome", "Shard", "ShardStats", "run_shards", "stats_file"]
+
+LOG = logging.getLogger(__name__)
+
+_Finished = dict[str, tuple[ShardStats, FileDigest]]
+
+
+def run_shards(
+    work: Callable[..., Callable[[Any], Made]],
+    kwargs: Mapping[str, Any],
+    shards: Sequence[Shard],
+    out: Folder,
+    *,
+    what: str,
+    workers: int,
+    cpus: float = 0.25,
+    gpus: float = 0.0,
+    env: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Make every shard that is not finished yet and return what all of them left.
+
+    Each of `workers` actors calls `work(**kwargs)` once and the result once per shard. `cpus` is
+    what Ray books, small so that a job on few CPUs cannot lock itself out. `env` is set before the
+    actor imports anything. Raises ShardsFailed after the others are done if some cannot be made,
+    and at once any UserError from the work.
+    """
+    finished = _read_stats(out, [shard.name for shard in shards])
+    todo = [shard for shard in shards if shard.name not in finished]
+    if todo:
+        before = sum(shard.rows for shard in shards if shard.name in finished)
+        pool = Pool(work, dict(kwargs), out, workers, cpus, gpus, dict(env or {}))
+        with Progress(what, before + sum(shard.rows for shard in todo), done=before) as progress:
+            made, failed = _make(pool, todo, progress)
+        finished |= made
+        clear(out, ATTEMPTS)
+        if failed:
+            raise _failure(what, failed, len(shards))
+    files: dict[str, FileDigest] = {}
+    for stats, digest in finished.values():
+        files |= stats.files
+        files[stats_file(stats.name)] = digest
+    return Outcome(tuple(finished[shard.name][0] for shard in shards), files)
+
+
+def _make(
+    pool: Pool, todo: Sequence[Shard], progress: Progress
+) -> tuple[_Finished, dict[str, str]]:
+    """Run rounds until every shard is finished or has failed too often; return both kinds."""
+    made: _Finished = {}
+    failed: dict[str, str] = {}
+    rows = {shard.name: shard.rows for shard in todo}
+    run_id = uuid.uuid4().hex[:8]
+    for _ in range(MAX_ATTEMPTS):
+        failed = {}
+        for reply in one_round(pool, todo, run_id):
+            if reply.stop is not None:
+                raise reply.stop
+            if reply.stats is None:
+                failed[reply.name] = reply.error
+                LOG.warning("shard %s failed: %s", reply.name, reply.error)
+            else:
+                made[reply.name] = _parse(reply.stats)
+                progress.advance(rows[reply.name])
+        todo = [shard for shard in todo if shard.name in failed]
+        if not todo:
+            break
+    return made, failed
+
+
+def _failure(what: str, failed: Mapping[str, str], total: int) -> ShardsFailed:
+    some = "; ".join(f"{name}: {error}" for name, error in sorted(failed.items())[:5])
+    return ShardsFailed(
+        f"{what}: {len(failed)} of {total} shards failed {MAX_ATTEMPTS} times and were set aside "
+        f"({some}); the others are kept: mend the cause and run the same command again"
+    )
+
+
+def _read_stats(out: Folder, names: Sequence[str]) -> _Finished:
+    committed = set(out.list(STATS))
+    done = [name for name in names if stats_file(name) in committed]
+
+    def read(name: str) -> tuple[ShardStats, FileDigest]:
+        with out.open(stats_file(name)) as file:
+            return _parse(file.read())
+
+    with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
+        return dict(zip(done, threads.map(read, done), strict=True))
+
+
+def _parse(data: bytes) -> tuple[ShardStats, FileDigest]:
+    digest = FileDigest(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return ShardStats.model_validate_json(data), digest

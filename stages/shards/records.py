@@ -1,0 +1,73 @@
+"""What is known of a shard: before the work, of its making, and for all of them together."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.manifest import FileDigest, Record
+
+STATS, ATTEMPTS = "stats/", "attempts/"
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One piece of work: a stable name, a small picklable payload, and its size if known."""
+
+    name: str
+    payload: Any
+    rows: int = 1  # only for the progress bar
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the work on one shard returns; the files are committed for it. They may have no rows."""
+
+    files: Mapping[str, bytes]
+    rows_in: int
+    rows_out: int
+    rejects: Mapping[str, int] = field(default_factory=dict)
+    health: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ShardStats(Record):
+    """The content of `stats/<name>.json`: a function of the shard alone, so without times."""
+
+    name: str
+    rows_in: int
+    rows_out: int
+    rejects: dict[str, int]
+    health: dict[str, Any]
+    files: dict[str, FileDigest]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All shards' statistics in the order the shards were given, and every committed file."""
+
+    stats: tuple[ShardStats, ...]
+    files: dict[str, FileDigest]
+
+    @property
+    def rows_in(self) -> int:
+        """Rows read by all shards."""
+        return sum(stats.rows_in for stats in self.stats)
+
+    @property
+    def rows_out(self) -> int:
+        """Rows written by all shards."""
+        return sum(stats.rows_out for stats in self.stats)
+
+    @property
+    def rejects(self) -> dict[str, int]:
+        """Rows dropped, by reason."""
+        total: Counter[str] = Counter()
+        for stats in self.stats:
+            total.update(stats.rejects)
+        return dict(sorted(total.items()))
+
+
+def stats_file(name: str) -> str:
+    """Return the file whose existence means that the shard is finished."""
+    return f"{STATS}{name}.json"

@@ -1,0 +1,229 @@
+"""Teach CLIP which picture belongs to which caption, so that it can pick the best of many.
+
+Reads   clean_pairs  (rows.CLEAN_PAIR), bpe
+Writes  clip         (safetensors + config, as the transformers library does; tokenizer)
+Where   Ray Train, one worker per GPU; a pretrained CLIP is only copied
+Paper   section 2.6; Radford et al. 2021
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from schemas import rows
+from schemas.artifacts import BPE, CLEAN_PAIRS, TRAIN, VAL
+from schemas.configs import ClipJob, ClipShape
+from schemas.errors import ConfigError
+from schemas.folder import Folder, Inputs
+from schemas.manifest import Result
+from stages import pictures
+from stages.models.bpe import Bpe
+from stages.models.clip import (
+    OwnTokens,
+    Reranker,
+    contrastive_nats,
+    fresh_reranker,
+    pretrained_reranker,
+)
+from stages.training import augment, on_ray, weights
+from stages.training.order import generator
+from stages.training.record import Scalars
+from stages.training.rows import (
+    Columns,
+    Table,
+    batches,
+    first,
+    open_table,
+    prepare_ahead,
+    require_rows,
+)
+from stages.training.task import Batch, Place
+
+REVISION = 1
+
+COLUMNS = ("key", "caption", "image")
+AHEAD = 4  # batches prepared before they are needed
+VALIDATION_PAIRS = 512
+CANDIDATES = 100  # captions that a picture's own one is hidden among, for R-precision
+
+
+@dataclass(frozen=True)
+class ClipTask:
+    """Each picture against all captions of the global batch, and the other way round."""
+
+    cfg: ClipJob
+    train: Table
+    held_out: Table
+    bpe: Bpe
+    name: str = "train_clip"
+
+    def build(self) -> nn.Module:
+        """Return a fresh CLIP for our own alphabet."""
+        return fresh_reranker(shape_of(self.cfg), side=self.cfg.side, bpe=self.bpe)
+
+    def batches(self, step: int, place: Place) -> Iterator[Batch]:
+        """Yield cropped pictures and their captions' ids."""
+        fit = self.cfg.fit
+        raw = batches(
+            self.train,
+            COLUMNS,
+            seed=fit.seed,
+            batch_size=fit.batch_size,
+            step=step,
+            rank=place.rank,
+            world=place.world,
+        )
+        return prepare_ahead(raw, self.prepare, threads=max(1, fit.threads // 2), depth=AHEAD)
+
+    def prepare(self, columns: Columns) -> Batch:
+        """Crop as the prior's pictures are: near the centre, never mirrored."""
+
+        def crop(place: int, pixels: pictures.Pixels) -> pictures.Pixels:
+            key, epoch = columns["key"][place], int(columns["epoch"][place])
+            draw = augment.row_generator(self.cfg.fit.seed, epoch, key)
+            return pictures.crop_for_prior(pixels, self.cfg.side, draw)[0]
+
+        pixels, places = augment.readable(columns["image"], crop)
+        return {"pixels": pixels, "ids": self.tokenize(columns["caption"][places].tolist())}
+
+    @property
+    def tokenize(self) -> OwnTokens:
+        """Return what cuts captions."""
+        return OwnTokens(self.bpe, self.cfg.text_len)
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Count pairs."""
+        return {"contrast": len(batch["pixels"])}
+
+    def weights(self, step: int) -> dict[str, float]:
+        """Return the one term's weight."""
+        return {"contrast": 1.0}
+
+    def schedule(self, step: int) -> Scalars:
+        """Return nothing: only the step size changes."""
+        return {}
+
+    def sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Sum the nats of this worker's pairs among the pairs of all workers."""
+        image, text, scale = model(augment.unit(batch["pixels"]), batch["ids"].long())
+        everyone = slice(0, len(image))
+        if dist.is_initialized() and dist.get_world_size() > 1:
+            image, everyone = gather(image)
+            text, _ = gather(text)
+        with torch.autocast(image.device.type, enabled=False):
+            return {"contrast": contrastive_nats(image, text, scale)[everyone].sum()}
+
+    def validate(self, model: nn.Module, step: int) -> tuple[Scalars, dict[str, bytes]]:
+        """Measure how often a held-out picture finds its own caption."""
+        assert isinstance(model, Reranker)
+        return measure(model, self.held_out, self.cfg), {}
+
+    def export(self, model: nn.Module, out: Folder) -> None:
+        """Write the artifact."""
+        assert isinstance(model, Reranker)
+        weights.save_clip(out, model)
+
+
+class AddUp(torch.autograd.Function):
+    """Sum a tensor over all workers, and so also its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        total = own.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+def gather(own: Float[Tensor, "b d"]) -> tuple[Float[Tensor, "all d"], slice]:
+    """Return the features of all workers, with gradients, and where this worker's are."""
+    sizes = torch.zeros(dist.get_world_size(), dtype=torch.long, device=own.device)
+    sizes[dist.get_rank()] = len(own)
+    dist.all_reduce(sizes)
+    stop = int(sizes[: dist.get_rank() + 1].sum())
+    place = slice(stop - len(own), stop)
+    every = own.new_zeros(int(sizes.sum()), own.shape[1])
+    every[place] = own
+    return AddUp.apply(every), place  # type: ignore[no-untyped-call]
+
+
+def shape_of(cfg: ClipJob) -> ClipShape:
+    """Return only the sizes of the towers."""
+    return ClipShape(**{name: getattr(cfg, name) for name in ClipShape.model_fields})
+
+
+def measure(model: Reranker, held_out: Table, cfg: ClipJob) -> Scalars:
+    """Return R-precision: how often a picture's own caption beats 99 other ones."""
+    columns = first(held_out, COLUMNS, VALIDATION_PAIRS)
+    pixels, places = augment.readable(
+        columns["image"], lambda _, picture: pictures.crop_centre(picture, cfg.side)
+    )
+    captions = columns["caption"][places]
+    device = next(model.parameters()).device
+    image, text = [], []
+    for start in range(0, len(pixels), cfg.fit.batch_size):
+        stop = start + cfg.fit.batch_size
+        image.append(model.image_features(augment.unit(pixels[start:stop].to(device))))
+        text.append(model.text_features(captions[start:stop].tolist()))
+    scores = (torch.cat(image) @ torch.cat(text).T).cpu().numpy()
+    return r_precision(scores, captions, cfg.fit.seed)
+
+
+def r_precision(scores: np.ndarray, captions: np.ndarray, seed: int) -> Scalars:
+    """Hide each picture's caption among others that read differently; ties count as missed."""
+    found, among = [], []
+    for number, own in enumerate(captions):
+        others = np.flatnonzero(captions != own)
+        others = generator(seed, number).permutation(others)[: CANDIDATES - 1]
+        found.append(bool((scores[number, others] < scores[number, number]).all()))
+        among.append(1 + len(others))
+    return {"r_precision": float(np.mean(found)), "r_precision_chance": float(1 / np.mean(among))}
+
+
+def outside(cfg: ClipJob) -> dict[str, str]:
+    """Return a digest of the pretrained CLIP: of a folder's files, or of a hub name itself."""
+    if not cfg.pretrained:
+        return {}
+    found = hashlib.sha256(cfg.pretrained.encode())
+    if Path(cfg.pretrained).is_dir():
+        found = hashlib.sha256()
+        for file in sorted(path for path in Path(cfg.pretrained).rglob("*") if path.is_file()):
+            with file.open("rb") as opened:
+                digest = hashlib.file_digest(opened, "sha256").hexdigest()
+            found.update(f"{file.relative_to(cfg.pretrained)} {digest}\n".encode())
+    return {"pretrained": found.hexdigest()}
+
+
+def run(inputs: Inputs, out: Folder, cfg: ClipJob) -> Result:
+    """Train on all clean pairs, or copy a pretrained CLIP and measure it on them."""
+    folder = inputs.folder(CLEAN_PAIRS)
+    train = open_table(folder, TRAIN, rows.CLEAN_PAIR)
+    held_out = open_table(folder, VAL, rows.CLEAN_PAIR)
+    if not held_out.rows:
+        held_out = require_rows(train, TRAIN)
+    if cfg.pretrained:
+        reranker = pretrained_reranker(cfg.pretrained)
+        with torch.no_grad():
+            health = measure(reranker, held_out, cfg)
+        weights.save_clip(out, reranker)
+        return Result(rows_in=train.rows, rows_out=0, health=health)
+    if cfg.fit.micro_batch is not None:
+        raise ConfigError(
+            "clip.fit.micro_batch: wanted null, because every pair is compared with all of the "
+            f"batch, found {cfg.fit.micro_batch}; use more workers or a smaller batch_size"
+        )
+    task = ClipTask(cfg, require_rows(train, TRAIN), held_out, weights.load_bpe(inputs.folder(BPE)))
+    return on_ray.train(task, cfg.fit, out, rows=train.rows)

@@ -1,0 +1,191 @@
+"""Teach the prior to continue a caption with the codes of its picture.
+
+Reads   token_pairs  (rows.token_pair), bpe (for BPE dropout), dvae (to look at samples)
+Writes  prior        (safetensors + config)
+Where   Ray Train, one worker per GPU
+Paper   section 2.2, appendix B.2
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from schemas import rows
+from schemas.artifacts import BPE, DVAE, TOKEN_PAIRS, TRAIN, VAL
+from schemas.configs import PriorJob, PriorShape
+from schemas.folder import Folder, Inputs
+from schemas.manifest import Result
+from stages import pictures
+from stages.models.bpe import Bpe
+from stages.models.prior import Prior, prior_terms
+from stages.models.sampler import candidate_seed, sample
+from stages.training import augment, on_ray, weights
+from stages.training.record import Scalars
+from stages.training.rows import (
+    Columns,
+    Table,
+    batches,
+    first,
+    open_table,
+    prepare_ahead,
+    require_rows,
+)
+from stages.training.task import Batch, Place
+
+REVISION = 1
+
+COLUMNS = ("key", "caption", "text", "image")
+AHEAD = 8  # batches prepared before they are needed
+VALIDATION_PAIRS = 1_024
+PROMPTS, CANDIDATES = 4, 4  # of a contact sheet: one row for each validation caption
+
+
+@dataclass(frozen=True)
+class PriorTask:
+    """Next-token prediction: the text counts 1/8, the image 7/8."""
+
+    cfg: PriorJob
+    train: Table
+    held_out: Table
+    bpe: Bpe
+    dvae: Folder
+    name: str = "train_prior"
+
+    def build(self) -> nn.Module:
+        """Return a fresh transformer."""
+        return Prior(self.cfg.tokens, shape_of(self.cfg))
+
+    def batches(self, step: int, place: Place) -> Iterator[Batch]:
+        """Yield token pairs, captions cut into tokens anew each time they are seen."""
+        fit = self.cfg.fit
+        raw = batches(
+            self.train,
+            COLUMNS,
+            seed=fit.seed,
+            batch_size=fit.batch_size,
+            step=step,
+            rank=place.rank,
+            world=place.world,
+        )
+        return prepare_ahead(raw, self.prepare, threads=1, depth=AHEAD)
+
+    def prepare(self, columns: Columns) -> Batch:
+        """Cut captions with BPE dropout (section 2.2, footnote 5), or take the stored tokens."""
+        if self.cfg.bpe_dropout > 0:
+            text = np.stack([self.retokenize(*row) for row in captions_of(columns)])
+            columns = columns | {"text": text}
+        return tokens_of(columns)
+
+    def retokenize(self, key: str, caption: str, epoch: int) -> np.ndarray:
+        """Cut one caption as its own random numbers of this epoch say."""
+        seed = augment.row_seed(self.cfg.fit.seed, epoch, key)
+        length = self.cfg.tokens.text_len
+        return self.bpe.ids(caption, length, dropout=self.cfg.bpe_dropout, seed=seed)[0]
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Count tokens of each kind, pads included."""
+        return {"text": batch["text"].numel(), "image": batch["image"].numel()}
+
+    def weights(self, step: int) -> dict[str, float]:
+        """Weigh the two kinds as section 2.2 does."""
+        return {"text": self.cfg.text_weight, "image": 1 - self.cfg.text_weight}
+
+    def schedule(self, step: int) -> Scalars:
+        """Return nothing: only the step size changes."""
+        return {}
+
+    def sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Sum the nats of each kind of token."""
+        terms = prior_terms(model, batch["text"].long(), batch["image"].long())
+        return {"text": terms.text, "image": terms.image}
+
+    def validate(self, model: nn.Module, step: int) -> tuple[Scalars, dict[str, bytes]]:
+        """Measure nats per token on held-out pairs, and draw some of their captions."""
+        assert isinstance(model, Prior)
+        columns = first(self.held_out, COLUMNS, VALIDATION_PAIRS)
+        scalars = measure(model, tokens_of(columns), self.cfg.fit.batch_size)
+        scalars["validation_loss"] = sum(
+            weight * scalars[f"validation_{name}"] for name, weight in self.weights(step).items()
+        )
+        return scalars, {"samples": self.contact_sheet(model, columns)}
+
+    def contact_sheet(self, model: Prior, columns: Columns) -> bytes:
+        """Draw the first few held-out captions, one a row; the captions are in the PNG's text."""
+        device = next(model.parameters()).device
+        captions = columns["caption"][:PROMPTS].tolist()
+        text = torch.from_numpy(columns["text"][:PROMPTS].astype(np.int64)).to(device)
+        seed = self.cfg.fit.seed
+        seeds = torch.tensor(
+            [[candidate_seed(seed, caption, i) for i in range(CANDIDATES)] for caption in captions]
+        )
+        codes = sample(model, text, seeds, tile=CANDIDATES).cpu()
+        grids = rearrange(codes, "p n (h w) -> (p n) h w", h=self.cfg.tokens.grid)
+        dvae = weights.load_dvae(self.dvae)  # on the CPU: a few pictures do not need more
+        tiles = list(pictures.from_tensor(dvae.decode(grids)))
+        text_chunks = {f"row {n}": caption for n, caption in enumerate(captions)}
+        return pictures.encode_png(pictures.contact_sheet(tiles, CANDIDATES), text_chunks)
+
+    def export(self, model: nn.Module, out: Folder) -> None:
+        """Write the artifact."""
+        sizes = weights.PriorConfig(shape=shape_of(self.cfg), tokens=self.cfg.tokens)
+        weights.save_model(out, model, sizes)
+
+
+def shape_of(cfg: PriorJob) -> PriorShape:
+    """Return only the sizes of the transformer."""
+    return PriorShape(**{name: getattr(cfg, name) for name in PriorShape.model_fields})
+
+
+def captions_of(columns: Columns) -> Iterator[tuple[str, str, int]]:
+    """Yield key, caption and epoch of each row."""
+    return zip(columns["key"], columns["caption"], columns["epoch"].tolist(), strict=True)
+
+
+def tokens_of(columns: Columns) -> Batch:
+    """Turn the token columns into tensors, 16 bits widened to 32 because torch asks for it."""
+    return {name: torch.from_numpy(columns[name].astype(np.int32)) for name in ("text", "image")}
+
+
+def measure(model: Prior, tokens: Batch, batch_size: int) -> Scalars:
+    """Return nats per token of each kind."""
+    device = next(model.parameters()).device
+    nats, count = {"text": 0.0, "image": 0.0}, {"text": 0, "image": 0}
+    for start in range(0, len(tokens["text"]), batch_size):
+        part = {k: v[start : start + batch_size].to(device).long() for k, v in tokens.items()}
+        terms = prior_terms(model, part["text"], part["image"])
+        nats["text"] += terms.text.item()
+        nats["image"] += terms.image.item()
+        count["text"] += terms.text_tokens
+        count["image"] += terms.image_tokens
+    return {f"validation_{name}": nats[name] / count[name] for name in nats}
+
+
+def promised(inputs: Inputs, cfg: PriorJob) -> dict[str, str]:
+    """Say what the token shards must have been made with, as they say it themselves."""
+    made_with = {}
+    for artifact in (DVAE, BPE):
+        manifest = inputs.manifest(artifact)
+        made_with[f"{artifact.name}_fingerprint"] = manifest.fingerprint
+        made_with[f"{artifact.name}_sha256"] = manifest.content_sha256
+    sizes = {name: str(getattr(cfg.tokens, name)) for name in type(cfg.tokens).model_fields}
+    return made_with | sizes
+
+
+def run(inputs: Inputs, out: Folder, cfg: PriorJob) -> Result:
+    """Train on all token pairs, once their shards are known to fit the dVAE and the BPE."""
+    folder, made_with = inputs.folder(TOKEN_PAIRS), promised(inputs, cfg)
+    schema = rows.token_pair(text_len=cfg.tokens.text_len, grid=cfg.tokens.grid)
+    train = require_rows(open_table(folder, TRAIN, schema, made_with), TRAIN)
+    held_out = open_table(folder, VAL, schema, made_with)
+    task = PriorTask(
+        cfg,
+        train,
+        held_out if held_out.rows else train,
+        weights.load_bpe(inputs.folder(BPE)),
+        inputs.folder(DVAE),
+    )
+    return on_ray.train(task, cfg.fit, out, rows=train.rows)

@@ -1,0 +1,1 @@
+"""How it is learned: one loop, its Ray Train edge, the order of the data."""

@@ -1,0 +1,248 @@
+"""The one training loop, in plain torch: it knows neither Ray nor what is being learned.
+
+The gradient of an update is that of: the sum over named terms of weight x (sum over all rows of
+all workers) / (count over all rows of all workers). So it does not depend on how rows are spread
+over workers or forward passes.
+
+Randomness inside an update is seeded from (seed, step, rank), so nothing of it needs saving.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from schemas.configs import FitSettings
+from schemas.errors import UserError
+from schemas.folder import Folder
+from stages.training import checkpoints, schedules
+from stages.training.order import generator
+from stages.training.record import Record, Scalars
+from stages.training.state import State
+from stages.training.task import Batch, Place, Task
+
+SKIPS_IN_A_ROW = 50  # the paper skips one update in twenty; so many together are no accident
+
+LOG = logging.getLogger(__name__)
+
+
+class Diverged(UserError):
+    """Updates were skipped again and again because no gradient was finite."""
+
+
+class Window:
+    """What happened since the last line of the log."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+        self.rows, self.updates = 0, 0
+        self.waited, self.spent = 0.0, 0.0  # seconds; waiting is part of what was spent
+
+    def add(self, sums: Mapping[str, Tensor], counts: Mapping[str, int]) -> None:
+        """Add the terms of one forward pass; nothing waits for the device."""
+        for name, value in sums.items():
+            self.sums[name] = self.sums.get(name, 0) + value.detach()
+            self.counts[name] = self.counts.get(name, 0) + counts[name]
+
+    def means(self, place: Place) -> Scalars:
+        """Return the mean of each term over all rows of all workers."""
+        total = place.total({name: value.item() for name, value in self.sums.items()})
+        count = place.total(self.counts)
+        return {name: total[name] / count[name] for name in total}
+
+
+def fit(
+    task: Task,
+    cfg: FitSettings,
+    out: Folder,
+    place: Place,
+    say: Callable[[int, str], None] = lambda step, line: LOG.info("%s", line),
+) -> Scalars:
+    """Train to `cfg.steps`, from the newest checkpoint in `out` if there is one, and export.
+
+    Returns the last validation's numbers. `say` is given the step and a line for people. Raises
+    Diverged.
+    """
+    torch.manual_seed(cfg.seed)
+    state = State.fresh(task.build().to(place.device), cfg)
+    if saved := checkpoints.newest(out):
+        state.restore(saved)
+    record = Record(out, state.step) if place.rank == 0 else None
+    if record is not None and state.step:
+        say(state.step, f"{task.name}  goes on from step {state.step}/{cfg.steps}")
+    train(task, state, cfg, out, place, record, say)
+    measured: Scalars = {}
+    if record is not None:
+        measured = measure(task, state, record) | {"skipped_updates": state.skipped}
+        record.commit()
+        record.close()
+        with state.average.in_place():
+            task.export(state.model, out)
+    return measured
+
+
+def train(
+    task: Task,
+    state: State,
+    cfg: FitSettings,
+    out: Folder,
+    place: Place,
+    record: Record | None,
+    say: Callable[[int, str], None],
+) -> None:
+    """Make the updates that are still to be made."""
+    model = spread(state.model, place)
+    batches = task.batches(state.step, place)
+    window = Window()
+    while state.step < cfg.steps:
+        # 1. learn from one batch
+        asked = time.perf_counter()
+        batch = {k: v.to(place.device, non_blocking=True) for k, v in next(batches).items()}
+        window.waited += time.perf_counter() - asked
+        window.rows += rows_of(batch)
+        window.updates += 1
+        torch.manual_seed(int(generator(cfg.seed, state.step, place.rank).integers(2**63)))
+        norm = learn(task, model, batch, state, cfg, place, window)
+        window.spent += time.perf_counter() - asked
+
+        # 2. say how it went
+        last = state.step == cfg.steps
+        to_save = last or state.step % cfg.save_every == 0
+        if to_save or state.step % cfg.log_every == 0:
+            line = summary(task, state, window, norm, cfg, place)
+            window = Window()
+            if record is not None:
+                record.add(line)
+                say(state.step, in_words(task.name, line, cfg))
+        if record is not None and not last and state.step % cfg.validate_every == 0:
+            measure(task, state, record)
+        if record is not None and to_save:
+            record.commit()
+            checkpoints.save(out, state.step, state.to_bytes())
+
+
+def spread(model: nn.Module, place: Place) -> nn.Module:
+    """Make backward passes add up gradients over workers."""
+    if place.world == 1:
+        return model
+    devices = [place.device] if place.device.type == "cuda" else None
+    return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
+
+
+def learn(
+    task: Task,
+    model: nn.Module,
+    batch: Batch,
+    state: State,
+    cfg: FitSettings,
+    place: Place,
+    window: Window,
+) -> float:
+    """Make one update; return the gradient's norm, and skip the update if it is not finite."""
+    weights, counts = task.weights(state.step), place.total(task.counts(batch))
+    parts = split(batch, cfg.micro_batch)
+    for number, part in enumerate(parts, start=1):
+        alone = isinstance(model, DistributedDataParallel) and number < len(parts)
+        with model.no_sync() if alone else nullcontext():  # type: ignore[operator]
+            with torch.autocast(
+                place.device.type, torch.bfloat16, enabled=cfg.precision == "bfloat16"
+            ):
+                sums = task.sums(model, part, state.step)
+                terms = [weights[name] / counts[name] * sums[name] for name in sums]
+                loss = torch.stack(terms).sum()
+            (loss * place.world).backward()  # the wrapper divides by the number of workers
+        window.add(sums, task.counts(part))
+
+    weighted = [w for w in state.model.parameters() if w.grad is not None]
+    norm = nn.utils.get_total_norm([w.grad for w in weighted if w.grad is not None])
+    height = norm.item()
+    if cfg.clip_norm is not None and height > cfg.clip_norm:
+        nn.utils.clip_grads_with_norm_(weighted, cfg.clip_norm, norm)
+    apply(state, height, cfg)
+    return height
+
+
+def apply(state: State, norm: float, cfg: FitSettings) -> None:
+    """Update the weights, or skip the update; either way the next step comes."""
+    if norm == norm and norm != float("inf"):
+        for group in state.optimizer.param_groups:
+            group["lr"] = schedules.step_size(state.step, cfg)
+        state.optimizer.step()
+        state.skipped_in_a_row = 0
+    else:
+        state.skipped += 1
+        state.skipped_in_a_row += 1
+    state.optimizer.zero_grad(set_to_none=True)
+    state.step += 1
+    if state.step % cfg.ema_every == 0:
+        state.average.refresh()
+    if state.skipped_in_a_row == SKIPS_IN_A_ROW:
+        raise Diverged(
+            f"wanted finite gradients, found none in {SKIPS_IN_A_ROW} updates up to step "
+            f"{state.step}; try a smaller step size (fit.lr={cfg.lr}) or precision=float32"
+        )
+
+
+def split(batch: Batch, micro_batch: int | None) -> list[Batch]:
+    """Cut a batch into parts that fit into memory one at a time."""
+    rows = rows_of(batch)
+    if micro_batch is None or rows <= micro_batch:
+        return [batch]
+    pieces = {name: values.split(micro_batch) for name, values in batch.items()}
+    number = len(next(iter(pieces.values())))
+    return [{name: parts[i] for name, parts in pieces.items()} for i in range(number)]
+
+
+def rows_of(batch: Mapping[str, Any]) -> int:
+    """Count a batch's rows."""
+    return len(next(iter(batch.values())))
+
+
+def summary(
+    task: Task, state: State, window: Window, norm: float, cfg: FitSettings, place: Place
+) -> Scalars:
+    """Return one line of metrics for the updates since the last one; all workers take part."""
+    step = state.step - 1  # the last update that was made
+    means, weights = window.means(place), task.weights(step)
+    waited, spent = window.waited, window.spent
+    total = place.total({"rows": window.rows, "waited": waited, "spent": spent})
+    return {
+        "step": state.step,
+        "loss": sum(weights[name] * means[name] for name in means),
+        **means,
+        **task.schedule(step),
+        "step_size": schedules.step_size(step, cfg),
+        "gradient_norm": norm,
+        "skipped_updates": state.skipped,
+        "rows_left_out": window.updates * cfg.batch_size - total["rows"],
+        "rows_per_second": place.world * total["rows"] / total["spent"],
+        "waiting_share": total["waited"] / total["spent"],
+    }
+
+
+def in_words(name: str, line: Scalars, cfg: FitSettings) -> str:
+    """Put a line of metrics into one line for people."""
+    left = (cfg.steps - line["step"]) * cfg.batch_size / line["rows_per_second"]
+    minutes, seconds = divmod(round(left), 60)
+    return (
+        f"{name}  step {line['step']:.0f}/{cfg.steps}  loss {line['loss']:.4g}  "
+        f"{line['rows_per_second']:.0f} rows/s  wait {line['waiting_share']:.0%}  "
+        f"ETA {minutes}m{seconds:02d}s"
+    )
+
+
+def measure(task: Task, state: State, record: Record) -> Scalars:
+    """Validate the averaged weights and keep what was measured and drawn."""
+    state.model.eval()
+    with torch.no_grad(), state.average.in_place():
+        scalars, pictures = task.validate(state.model, state.step)
+    state.model.train()
+    record.add({"step": state.step, **scalars})
+    record.pictures(state.step, pictures)
+    return scalars

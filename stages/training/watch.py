@@ -1,0 +1,81 @@
+"""How far a training run is, on the driver's screen, though it runs in another process.
+
+The worker leaves its newest line in the cluster's key-value store, where the driver looks.
+"""
+
+import json
+import logging
+import sys
+import threading
+import uuid
+from collections.abc import Callable
+from types import TracebackType
+
+from schemas.configs import FitSettings
+from stages.progress import Progress
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+LOG = logging.getLogger(__name__)
+
+
+def tell(key: str) -> Callable[[int, str], None]:
+    """Return what a worker calls with its step and a line for people."""
+    from ray.experimental import internal_kv  # here, as everywhere: stages import without Ray
+
+    def say(step: int, line: str) -> None:
+        internal_kv._internal_kv_put(key, json.dumps([step, line]).encode())
+
+    return say
+
+
+class Watch:
+    """Shows what workers tell under a key: a bar on a terminal, else their lines in the log."""
+
+    def __init__(self, name: str, cfg: FitSettings) -> None:
+        from ray.experimental import internal_kv
+
+        self._store = internal_kv
+        self.name, self.cfg = name, cfg
+        self.key = f"{name}-{uuid.uuid4().hex}"
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._shown = -1
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        return self.key
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._show()
+        if self._bar is not None:
+            self._bar.__exit__(kind, error, trace)
+        self._store._internal_kv_del(self.key)
+
+    def _look(self) -> None:
+        while not self._stop.wait(SECONDS_BETWEEN_LOOKS):
+            self._show()
+
+    def _show(self) -> None:
+        told = self._store._internal_kv_get(self.key)
+        if not told:
+            return
+        step, line = json.loads(told)
+        if step == self._shown:
+            return
+        if not sys.stderr.isatty():
+            LOG.info("%s", line)
+        elif self._bar is None:  # made now, so that start-up does not count in the rate
+            total, rows = self.cfg.steps * self.cfg.batch_size, step * self.cfg.batch_size
+            self._bar = Progress(self.name, total, done=rows).__enter__()
+        else:
+            self._bar.advance((step - self._shown) * self.cfg.batch_size)
+        self._shown = step

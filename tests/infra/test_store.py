@@ -1,0 +1,151 @@
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from infra.claim import OWNER, claimed, owner_of
+from infra.store import Store, content_of, digest, digest_all, open_folder, publish
+from schemas.artifacts import PRIOR
+from schemas.errors import ArtifactMissing, ArtifactOwned
+from schemas.manifest import MANIFEST, Manifest
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    before = dict(os.environ)
+    os.environ |= {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    import s3fs
+
+    s3fs.S3FileSystem().mkdir("bucket")
+    yield "s3://bucket"
+    server.stop()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(params=["local", "s3"])
+def root(request, tmp_path):
+    if request.param == "local":
+        return str(tmp_path)
+    return request.getfixturevalue("bucket") + f"/{tmp_path.name}"
+
+
+def manifest(**changes):
+    fields = {
+        "stage": "s", "artifact": "a", "fingerprint": "f", "revision": 1, "settings": {},
+        "inputs": {}, "outside": {}, "content_sha256": "c", "files": {}, "rows_in": 1,
+        "rows_out": 1, "rejects": {}, "health": {}, "seconds": 1.0, "rows_per_second": 1.0,
+        "finished_at": "now", "versions": {},
+    }  # fmt: skip
+    return Manifest(**fields | changes)
+
+
+def test_a_committed_file_reads_back_and_is_listed_by_prefix(root):
+    folder = open_folder(root)
+    assert folder.list() == []
+    folder.commit("train/b", b"2")
+    folder.commit("train/a", b"1")
+    folder.commit("other", b"")
+    assert folder.list("train/") == ["train/a", "train/b"]
+    assert folder.list() == ["other", "train/a", "train/b"]
+    with folder.open("train/b") as file:
+        assert file.read() == b"2"
+    folder.commit("train/b", b"3")
+    with pickle.loads(pickle.dumps(folder)).open("train/b") as file:
+        assert file.read() == b"3"
+    folder.remove("train/b")
+    folder.remove("never there")
+    assert not folder.exists("train/b")
+    with pytest.raises(FileNotFoundError):
+        folder.open("train/b")
+    folder.clear()
+    assert folder.list() == []
+
+
+def test_a_commit_cut_short_leaves_no_file(tmp_path):
+    folder = open_folder(tmp_path)
+    (tmp_path / ".uncommitted-x").write_bytes(b"half")
+    assert folder.list() == []
+
+
+def test_without_its_manifest_an_artifact_does_not_exist(root):
+    store = Store(root)
+    folder = store.folder("prior", "f")
+    folder.commit("model.safetensors", b"weights")
+    assert store.manifest("prior", "f") is None
+    with pytest.raises(ArtifactMissing, match="--plan"):
+        store.newest(PRIOR)
+    publish(folder, manifest())
+    assert store.manifest("prior", "f") == manifest()
+
+
+def test_a_very_long_list_of_files_stands_beside_the_manifest(tmp_path):
+    folder = open_folder(tmp_path)
+    publish(folder, manifest(files={f"f{i}": digest(b"") for i in range(1_001)}))
+    assert folder.exists("files.parquet")
+    assert Manifest.model_validate_json((tmp_path / MANIFEST).read_text()).files is None
+
+
+def test_content_counts_what_readers_read_and_nothing_else(tmp_path):
+    folder = open_folder(tmp_path)
+    folder.commit("model.safetensors", b"weights")
+    before = content_of(digest_all(folder, {}))
+    folder.commit("metrics.jsonl", b"seconds differ from run to run")
+    assert content_of(digest_all(folder, {})) == before
+    folder.commit("model.safetensors", b"other weights")
+    assert content_of(digest_all(folder, {})) != before
+
+
+def test_a_second_run_is_refused_and_the_claim_ends_with_the_block(root):
+    folder = open_folder(root)
+    with claimed(folder):
+        with pytest.raises(ArtifactOwned, match="being made by process"), claimed(folder):
+            pass
+        assert owner_of(folder) is not None
+    assert not folder.exists(OWNER)
+
+
+def test_the_claim_of_a_killed_process_is_taken_over(tmp_path):
+    program = (
+        "import sys, time; from infra.claim import claimed; from infra.store import open_folder\n"
+        "with claimed(open_folder(sys.argv[1])): print('mine', flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout.readline() == "mine\n"
+    folder = open_folder(tmp_path)
+    with pytest.raises(ArtifactOwned), claimed(folder):
+        pass
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    with claimed(folder):
+        assert owner_of(folder).pid == os.getpid()
+
+
+def test_a_claim_from_another_machine_dies_of_age(tmp_path):
+    folder = open_folder(tmp_path)
+    with claimed(folder):
+        text = (tmp_path / OWNER).read_text()
+        mine = owner_of(folder)
+    elsewhere = mine.model_copy(update={"host": "elsewhere", "seen": time.time()})
+    folder.commit(OWNER, elsewhere.model_dump_json().encode())
+    assert owner_of(folder) is not None
+    stale = elsewhere.model_copy(update={"seen": time.time() - 60})
+    folder.commit(OWNER, stale.model_dump_json().encode())
+    assert owner_of(folder) is None
+    folder.commit(OWNER, text[:10].encode())
+    assert owner_of(folder) is None

@@ -1,0 +1,45 @@
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from pipelines.costs import cost_of, forward_flops, parameters
+from pipelines.full import dalle
+from pipelines.planner import Selection, plan
+from pipelines.presets import PRESETS, paper
+from schemas.artifacts import PRIOR
+from schemas.configs import DvaeShape
+from stages.models.dvae import Dvae
+
+
+def test_the_convolutions_are_counted_as_torch_counts_them():
+    dvae, side = Dvae(DvaeShape(width=8, blocks=1, codebook_width=16), 32), 32
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        dvae(torch.rand(1, 3, side, side), 1.0)
+    assert forward_flops(dvae, side) == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_planned_and_costed_before_there_is_data(name, tmp_path):
+    from infra.store import Store
+
+    settings = PRESETS[name]()
+    steps = plan(dalle(settings), Store(str(tmp_path)), Selection())
+    costs = {step.stage.name: cost_of(step, settings) for step in steps}
+    assert "FLOP" in costs["train_dvae"]
+    assert "FLOP" in costs["train_prior"]
+
+
+def test_the_papers_prior_costs_what_the_paper_says():
+    settings = paper()
+    step = next(
+        s for s in plan(dalle(settings), _nowhere(), Selection()) if s.stage.writes == PRIOR
+    )
+    assert cost_of(step, settings).startswith("12.")
+    assert "4." in cost_of(step, settings)  # 4.06e22 by six operations a weight and token
+    assert parameters(torch.nn.Linear(3, 2)) == 8
+
+
+def _nowhere():
+    from infra.store import Store
+
+    return Store("/nonexistent/root")

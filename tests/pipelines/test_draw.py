@@ -1,0 +1,147 @@
+"""A prompt becomes a sheet, the same one every time, from the models of a finished run."""
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from infra.store import Store
+from pipelines import draw
+from pipelines.draw import Painter
+from schemas.errors import ArtifactMissing, ConfigError
+from tests import tiny_run
+
+PROMPT = "a small green star"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    tiny_run.build(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def painter(root):
+    return Painter(root)
+
+
+def test_three_lines_of_python(root, tmp_path):
+    painter = Painter(root)
+    pictures = painter.draw(PROMPT, n=4)
+    pictures[0].image.save(tmp_path / "star.png")
+    assert Image.open(tmp_path / "star.png").size == (16, 16)
+    assert len(pictures) == 4
+    assert [p.drawn.rank for p in pictures] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("n", [1, 3, 7])
+def test_candidates_are_the_same_whatever_their_number(painter, n):
+    many = {p.drawn.candidate: p.drawn for p in painter.draw(PROMPT, n=9)}
+    for picture in painter.draw(PROMPT, n=n):
+        same = many[picture.drawn.candidate]
+        assert np.array_equal(picture.drawn.pixels, same.pixels)
+        assert picture.drawn.clip_score == same.clip_score
+
+
+def test_the_sheet_is_the_same_to_the_byte_for_any_n_with_the_same_choice(root, tmp_path, painter):
+    best = max(p.drawn.candidate for p in painter.draw(PROMPT, n=12)[:2])
+    digests = set()
+    for n in (12, 12, best + 1):
+        out = tmp_path / f"{len(digests)}.png"
+        argv = [PROMPT, "--root", root, "-n", str(n), "--top", "2", "--out", str(out)]
+        assert draw.main(argv) == 0
+        digests.add(hashlib.sha256(out.read_bytes()).hexdigest())
+    assert len(digests) == 1
+
+
+def test_another_seed_or_prompt_gives_another_sheet(painter):
+    def sheet(prompt, seed):
+        return draw.sheet(painter.draw(prompt, n=4, seed=seed)).tobytes()
+
+    assert len({sheet(PROMPT, 0), sheet(PROMPT, 1), sheet("a red ring", 0)}) == 3
+
+
+def test_the_painter_draws_what_the_sample_stage_drew(painter):
+    prompt, seed = "a red ring", tiny_run.SAMPLE.seed
+    (ranked,) = painter.artist.draw([prompt], candidates=4, seed=seed)
+    for picture, drawn in zip(painter.draw(prompt, n=4, seed=seed), ranked, strict=True):
+        assert np.array_equal(picture.drawn.pixels, drawn.pixels)
+    assert painter.artist.temperature == tiny_run.SAMPLE.temperature
+    assert painter.artist.tile == tiny_run.SAMPLE.tile
+
+
+def test_the_sheet_shows_enlarged_pictures_in_rows(painter):
+    image = draw.sheet(painter.draw(PROMPT, n=6), columns=4)
+    assert image.width == 4 * 256 + 5 * draw.GAP
+    picture = painter.draw(PROMPT, n=6)[1].drawn.pixels
+    left, top = draw.GAP + 256 + draw.GAP, draw.GAP
+    block = np.asarray(image)[top : top + 256, left : left + 256]
+    assert np.array_equal(block[8::16, 8::16], picture)  # whole squares of 16 pixels
+
+
+def test_a_long_prompt_is_wrapped_and_a_strange_one_survives(painter):
+    long = draw.sheet(painter.draw("word " * 40, n=1))
+    short = draw.sheet(painter.draw("word", n=1))
+    assert long.width == short.width
+    assert long.height > short.height
+    draw.sheet(painter.draw("ein \N{WHITE STAR} 星 <b>", n=1))
+
+
+def test_the_command_prints_the_path_of_a_picture(root, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert draw.main([PROMPT, "--root", root, "-n", "2", "--top", "1"]) == 0
+    printed = capsys.readouterr().out.strip()
+    assert printed == "a-small-green-star-0.png"
+    sheet = Image.open(io.BytesIO(Path(printed).read_bytes()))
+    assert sheet.text["prompt"] == PROMPT
+
+
+def test_a_missing_run_is_one_sentence(tmp_path, capsys):
+    assert draw.main([PROMPT, "--root", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: wanted a finished 'bpe'")
+    assert len(said.splitlines()) == 1
+    with pytest.raises(ArtifactMissing):
+        Painter(tmp_path)
+
+
+@pytest.mark.parametrize("arguments", [("  ", "-n", "1"), ("x", "-n", "0"), ("x", "--top", "0")])
+def test_nothing_to_draw_is_one_sentence(root, capsys, arguments):
+    assert draw.main([*arguments, "--root", root]) == 2
+    assert "at least one" in capsys.readouterr().err
+
+
+def test_an_empty_prompt_is_refused_in_python_too(painter):
+    with pytest.raises(ConfigError, match="wanted a prompt"):
+        painter.draw("")
+
+
+def test_without_samples_the_papers_settings_are_used(tmp_path):
+    store = tiny_run.build(tmp_path)
+    summary = store.summary()
+    stages = {k: v for k, v in summary.stages.items() if k != "sample"}
+    store.top.commit("summary.json", type(summary)(stages=stages).model_dump_json().encode())
+    assert Painter(tmp_path).artist.temperature == 1.0
+
+
+def test_no_ray_is_needed(root):
+    program = (
+        "import sys\nfrom pipelines.draw import Painter\n"
+        f"Painter({root!r}).draw('a red ring', n=1)\n"
+        "assert 'ray' not in sys.modules, 'Ray was imported'"
+    )
+    top = str(Path(__file__).resolve().parents[2])
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, env=os.environ | {"PYTHONPATH": top}
+    )
+
+
+def test_the_newest_run_decides_which_models(root):
+    assert Store(root).newest(tiny_run.PRIOR).url.endswith(tiny_run.fingerprint(tiny_run.PRIOR))

@@ -1,0 +1,95 @@
+"""The whole pipeline, by its command line, at its smallest."""
+
+import json
+import time
+
+import pytest
+
+from infra.store import Store
+from pipelines.full import absolute_root, main
+from schemas.artifacts import TOKEN_PAIRS
+from schemas.errors import ConfigError
+from tests.pipelines.runs import full, plan_states, statuses
+
+NINE = ["crawl", "filter", "train_bpe", "train_dvae", "encode", "train_prior", "train_clip",
+        "sample", "evaluate"]  # fmt: skip
+
+pytestmark = pytest.mark.slow
+
+
+def test_all_nine_stages_end_and_say_what_they_did(tiny_run):
+    assert statuses(tiny_run) == dict.fromkeys(NINE, "done")
+    log = (tiny_run / "log.txt").read_text()
+    table = log[log.index("stage ") :]
+    assert [line.split()[0] for line in table.splitlines()[1:10]] == NINE
+    assert f"report: {tiny_run}/report.html" in log
+    assert max(map(len, log[log.index("rows in") :].splitlines()[:12])) <= 80
+    report = json.loads(next(tiny_run.glob("report/*/report.json")).read_text())
+    for kind in ("seen", "held_out"):
+        for way in ("reranked", "single"):
+            assert 0 <= report["accuracy"][kind][way] <= 1
+    assert report["dvae"]["codes_used"] >= 1
+    assert report["dvae"]["psnr_db"] > 0
+
+
+def test_rows_add_up_from_stage_to_stage(tiny_run):
+    stages = Store(str(tiny_run)).summary().stages
+    for stage in stages.values():
+        assert stage.rows_in >= stage.rows_out >= 1
+    assert stages["crawl"].rows_out == stages["filter"].rows_in == 120
+    assert stages["filter"].rows_in == stages["filter"].rows_out + sum(
+        stages["filter"].rejects.values()
+    )
+    assert stages["encode"].rows_in == stages["filter"].rows_out
+
+
+def test_a_second_run_does_nothing_and_is_quick(tiny_run):
+    started = time.monotonic()
+    log = full(root=tiny_run)
+    assert time.monotonic() - started < 20
+    assert log.count("done before, skipped") == 9
+    assert statuses(tiny_run) == dict.fromkeys(NINE, "skipped")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "runs"),
+    [
+        ([], []),
+        (["--set", "sample.candidates=2"], ["sample", "evaluate"]),
+        (["--set", "filter.min_chars=6"], NINE[1:]),
+        (["--set", "crawl.threads=3"], []),
+        (["--only", "encode", "--force", "encode"], ["encode"]),
+        (["--set", "filter.min_chars=6", "--until", "train_bpe"], ["filter", "train_bpe"]),
+    ],
+)
+def test_the_plan_says_beforehand_what_would_run(tiny_run, arguments, runs):
+    states = plan_states(full("--plan", *arguments, root=tiny_run))
+    assert list(states) == NINE
+    assert [name for name, state in states.items() if state == "will run"] == runs
+
+
+def test_one_stage_forced_runs_alone_and_makes_the_same(tiny_run):
+    before = Store(str(tiny_run)).newest(TOKEN_PAIRS)
+    content = [before.open(name).read() for name in before.list("train/")]
+    log = full("--only", "encode", "--force", "encode", root=tiny_run)
+    assert log.count(" starts ") == 1
+    after = Store(str(tiny_run)).newest(TOKEN_PAIRS)
+    assert [after.open(name).read() for name in after.list("train/")] == content
+    assert "will run" not in full("--plan", root=tiny_run)
+
+
+def test_a_bad_command_is_one_sentence_and_exit_code_2(tmp_path, capsys):
+    assert main(["--root", str(tmp_path), "--set", "prior.layrs=3"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "did you mean 'prior.layers'?" in error
+
+
+def test_a_relative_root_in_an_uploaded_working_directory_is_refused(tmp_path, monkeypatch):
+    uploaded = tmp_path / "_ray_pkg_0123"
+    uploaded.mkdir()
+    monkeypatch.chdir(uploaded)
+    with pytest.raises(ConfigError, match="throws away"):
+        absolute_root(None, "demo")
+    assert absolute_root("s3://bucket/run", "demo") == "s3://bucket/run"
+    assert absolute_root(str(tmp_path), "demo") == str(tmp_path)

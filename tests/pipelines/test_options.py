@@ -1,0 +1,63 @@
+import pytest
+
+from pipelines.options import leaf_paths, resolve
+from schemas.configs import Settings, WorldSettings
+from schemas.errors import ConfigError
+
+
+def test_an_assignment_is_turned_into_the_fields_own_type():
+    settings = resolve(
+        "tiny", None, ["prior.layers=12", "prior.fit.lr=1e-3", "encode.force=true",
+                       "crawl.allow_hosts=[127.0.0.1:80, 10.0.0.1:8080]", "dvae.fit.clip_norm=null"]
+    )  # fmt: skip
+    assert settings.prior.layers == 12
+    assert settings.prior.fit.lr == 1e-3
+    assert settings.encode.force is True
+    assert settings.crawl.allow_hosts == ("127.0.0.1:80", "10.0.0.1:8080")
+    assert settings.dvae.fit.clip_norm is None
+
+
+def test_a_file_goes_over_the_preset_and_assignments_over_the_file(tmp_path):
+    file = tmp_path / "my.yaml"
+    file.write_text("prior: {layers: 3, heads: 5}\nsample: {candidates: 9}\n")
+    settings = resolve("tiny", file, ["prior.heads=7"])
+    assert (settings.prior.layers, settings.prior.heads, settings.sample.candidates) == (3, 7, 9)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("prior.layrs=3", "there is no setting 'prior.layrs'; did you mean 'prior.layers'?"),
+        ("prior=3", "there is no setting 'prior'; it has parts, such as 'prior.layers'"),
+        ("prior.layers=-1", "prior.layers: input should be greater than 0, found '-1'"),
+        ("prior.layers=many", "prior.layers: input should be a valid integer"),
+        ("prior.layers", "--set wants path=value, found 'prior.layers'"),
+        ("prior.conv_kernel=4", "prior: conv_kernel must be odd to have a centre, found 4"),
+        ("crawl.source.kind=ftp", "crawl.source.kind: input should be 'urls', 'folder'"),
+    ],
+)
+def test_a_bad_setting_is_one_sentence(assignment, sentence):
+    with pytest.raises(ConfigError) as caught:
+        resolve("tiny", None, [assignment])
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bad_file_is_one_sentence(tmp_path):
+    file = tmp_path / "my.yaml"
+    for text in ("- 1", "a: [", "prior: {layrs: 1}"):
+        file.write_text(text)
+        with pytest.raises(ConfigError) as caught:
+            resolve("tiny", file, [])
+        assert "\n" not in str(caught.value)
+
+
+def test_every_leaf_can_be_named_and_how_settings_leave_the_digest_alone():
+    paths = list(leaf_paths())
+    assert {"crawl.source.world.pictures", "prior.fit.lr", "tokens.grid"} <= set(paths)
+    before = resolve("tiny", None, [])
+    how = resolve("tiny", None, ["crawl.workers=9", "crawl.source.path=/x", "prior.fit.workers=3"])
+    what = resolve("tiny", None, ["crawl.retries=9"])
+    assert how.digest == before.digest
+    assert what.digest != before.digest
+    assert isinstance(Settings().crawl.source.world, WorldSettings)

@@ -1,0 +1,236 @@
+"""The discrete VAE against the paper's section 2.1 and appendices A.1 to A.3, written out."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from schemas.configs import DvaeShape
+from stages.models import dvae as module
+from stages.models.dvae import (
+    Dvae,
+    code_counts,
+    codebook_health,
+    elbo_terms,
+    kl_to_uniform,
+    logit_laplace_nll,
+    map_pixels,
+    psnr,
+    relaxed_sample,
+    unmap_pixels,
+)
+
+K = 12
+
+
+@pytest.fixture
+def dvae() -> Dvae:
+    torch.manual_seed(0)
+    return Dvae(DvaeShape(width=4, blocks=1, codebook_width=5), K)
+
+
+@pytest.fixture
+def pixels() -> torch.Tensor:
+    return torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(1))
+
+
+def test_the_paper_size_has_the_released_parameter_counts():
+    with torch.device("meta"):
+        dvae = Dvae(DvaeShape(), 8_192)
+    assert sum(p.numel() for p in dvae.encoder.parameters()) == 53_786_240
+    assert sum(p.numel() for p in dvae.decoder.parameters()) == 43_829_766
+
+
+def test_convolutions_and_their_order_are_the_released_ones():
+    with torch.device("meta"):
+        dvae = Dvae(DvaeShape(), 8_192)
+
+    def convolutions(part: nn.Module) -> list[tuple[str, int, int, int]]:
+        return [
+            (name, m.in_channels, m.out_channels, m.kernel_size[0])
+            for name, m in part.named_modules()
+            if isinstance(m, nn.Conv2d)
+        ]
+
+    encoder, decoder = convolutions(dvae.encoder), convolutions(dvae.decoder)
+    assert encoder[0] == ("blocks.input", 3, 256, 7)
+    assert encoder[-1] == ("blocks.output.conv", 2_048, 8_192, 1)
+    assert [row for row in encoder if "group_2.block_1" in row[0]] == [
+        ("blocks.group_2.block_1.id_path", 256, 512, 1),
+        ("blocks.group_2.block_1.res_path.conv_1", 256, 128, 3),
+        ("blocks.group_2.block_1.res_path.conv_2", 128, 128, 3),
+        ("blocks.group_2.block_1.res_path.conv_3", 128, 128, 3),
+        ("blocks.group_2.block_1.res_path.conv_4", 128, 512, 1),
+    ]
+    assert decoder[0] == ("codebook", 8_192, 128, 1)
+    assert decoder[-1] == ("blocks.output.conv", 256, 6, 1)
+    assert [row for row in decoder if "group_1.block_1" in row[0]] == [
+        ("blocks.group_1.block_1.id_path", 128, 2_048, 1),
+        ("blocks.group_1.block_1.res_path.conv_1", 128, 512, 1),
+        ("blocks.group_1.block_1.res_path.conv_2", 512, 512, 3),
+        ("blocks.group_1.block_1.res_path.conv_3", 512, 512, 3),
+        ("blocks.group_1.block_1.res_path.conv_4", 512, 2_048, 3),
+    ]
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_residual_paths_count_one_over_the_number_of_layers_squared(blocks):
+    with torch.device("meta"):
+        dvae = Dvae(DvaeShape(width=4, blocks=blocks), K)
+    gains = {m.gain for m in dvae.modules() if isinstance(m, module.Block)}
+    assert gains == {1 / (4 * blocks) ** 2}
+
+
+def test_a_block_is_its_skip_path_plus_its_gain_times_its_residual_path():
+    block = module.Block(3, 8, (3, 1), gain=0.25)
+    x = torch.randn(1, 3, 5, 5)
+    res = block.res_path.conv_1(x.relu()).relu()
+    expected = block.id_path(x) + 0.25 * block.res_path.conv_2(res)
+    torch.testing.assert_close(block(x), expected)
+
+
+def test_fresh_weights_have_the_released_spread():
+    torch.manual_seed(0)
+    conv = module.Conv2d(64, 64, 3)
+    assert conv.weight.std().item() == pytest.approx(1 / math.sqrt(64 * 9), rel=0.05)
+    assert (conv.bias == 0).all()
+    assert module.Codebook(64, 64).weight.std().item() == pytest.approx(1, rel=0.05)
+
+
+@pytest.mark.parametrize(("mu", "b"), [(0.0, 1.0), (-1.3, 0.4), (2.0, 0.7)])
+def test_the_density_of_one_pixel_is_equation_2_and_integrates_to_one(mu, b):
+    logit = torch.linspace(-20, 20, 400_001, dtype=torch.double)
+    x = 1 / (1 + (-logit).exp())
+    nats = logit_laplace_nll(x, torch.full_like(x, mu), torch.full_like(x, math.log(b)))
+    density = (-nats).exp()
+    equation_2 = (-(logit - mu).abs() / b).exp() / (2 * b * x * (1 - x))
+    torch.testing.assert_close(density, equation_2, rtol=1e-6, atol=0)
+    assert torch.trapezoid(density, x).item() == pytest.approx(1, abs=1e-4)
+
+
+def test_pixels_map_to_the_inner_eight_tenths_and_back():
+    pixels = torch.tensor([0.0, 0.25, 1.0])
+    torch.testing.assert_close(map_pixels(pixels), torch.tensor([0.1, 0.3, 0.9]))
+    torch.testing.assert_close(unmap_pixels(map_pixels(pixels)), pixels)
+    torch.testing.assert_close(unmap_pixels(torch.tensor([0.0, 1.0])), torch.tensor([0.0, 1.0]))
+
+
+def test_kl_is_the_sum_over_codes_of_q_times_log_q_over_uniform():
+    logits = torch.randn(1, 3, 1, 2, dtype=torch.double)
+    for place in range(2):
+        weights = [math.exp(logits[0, k, 0, place].item()) for k in range(3)]
+        q = [w / sum(weights) for w in weights]
+        by_hand = sum(p * (math.log(p) - math.log(1 / 3)) for p in q)
+        assert kl_to_uniform(logits)[0, 0, place].item() == pytest.approx(by_hand)
+    assert kl_to_uniform(torch.zeros(1, 7, 1, 1)).abs().max() < 1e-6
+    certain = torch.tensor([0.0, 200.0]).reshape(1, 2, 1, 1)
+    torch.testing.assert_close(kl_to_uniform(certain).item(), math.log(2))
+
+
+def test_the_loss_divides_both_sums_by_the_number_of_pixel_values(dvae, pixels):
+    terms = elbo_terms(dvae, pixels, 0.5, torch.Generator().manual_seed(3))
+    logits, mu, ln_b = dvae(pixels, 0.5, torch.Generator().manual_seed(3))
+    target = 0.8 * pixels + 0.1
+    logit = (target / (1 - target)).log()
+    nats = (2 * ln_b.exp() * target * (1 - target)).log() + (logit - mu).abs() / ln_b.exp()
+    kl = kl_to_uniform(logits)
+    by_hand = (nats.sum() + 6.6 * kl.sum()) / (2 * 3 * 16 * 24)
+    torch.testing.assert_close(terms.loss(6.6), by_hand)
+    assert (terms.values, terms.positions) == (2 * 3 * 16 * 24, 2 * 2 * 3)
+    # 8 x 8 pixels of 3 values per code: 192
+    torch.testing.assert_close(terms.loss(6.6), nats.mean() + 6.6 / 192 * kl.mean())
+
+
+@torch.no_grad()
+def test_the_weight_of_the_kl_does_not_depend_on_the_batch_size(dvae, pixels):
+    once, thrice = (elbo_terms(dvae, pixels.repeat(n, 1, 1, 1), 1.0) for n in (1, 3))
+    torch.testing.assert_close(once.kl / once.values, thrice.kl / thrice.values)
+
+
+def test_relaxed_codes_are_distributions_that_gradients_pass_through():
+    logits = torch.randn(2, K, 3, 3, requires_grad=True)
+    z = relaxed_sample(logits, 0.7)
+    torch.testing.assert_close(z.sum(dim=1), torch.ones(2, 3, 3))
+    assert (z > 0).sum() == z.numel()  # relaxed forwards too, not straight-through
+    z[:, 0].sum().backward()
+    assert logits.grad.abs().sum() > 0
+
+
+def test_samples_at_temperature_zero_follow_the_softmax():
+    logits = torch.tensor([0.0, 1.0, 2.0]).reshape(1, 3, 1, 1).expand(1, 3, 200, 200)
+    z = relaxed_sample(logits, 0.0, torch.Generator().manual_seed(0))
+    assert set(z.unique().tolist()) == {0.0, 1.0}
+    share = z.mean(dim=(0, 2, 3))
+    torch.testing.assert_close(share, torch.tensor([0.0, 1.0, 2.0]).softmax(0), atol=0.01, rtol=0)
+
+
+def test_relaxed_and_hard_samples_of_the_same_noise_agree():
+    """softmax((logits + gumbel) / tau): the noise can be read back, and it is Gumbel's."""
+    logits = torch.randn(1, K, 50, 50)
+    relaxed, hard = (
+        relaxed_sample(logits, tau, torch.Generator().manual_seed(0)) for tau in (2.0, 0.0)
+    )
+    assert (relaxed.argmax(1) == hard.argmax(1)).all()
+    noise = 2 * relaxed.log() - logits
+    spread = (noise - noise.mean(dim=1, keepdim=True)).square().sum(dim=1).mean() / (K - 1)
+    assert spread.item() == pytest.approx(math.pi**2 / 6, rel=0.05)
+
+
+def test_hard_codes_through_the_codebook_are_a_lookup(dvae):
+    nn.init.normal_(dvae.decoder.codebook.bias)
+    codes = torch.randint(K, (2, 3, 4))
+    one_hot = nn.functional.one_hot(codes, K).permute(0, 3, 1, 2).float()
+    torch.testing.assert_close(dvae.decoder.from_codes(codes), dvae.decoder(one_hot))
+
+
+def test_a_picture_is_the_sigmoid_of_mu_with_the_map_undone(dvae):
+    codes = torch.randint(K, (1, 2, 2))
+    mu = dvae.decoder.from_codes(codes)[:, :3]
+    expected = ((1 / (1 + (-mu).exp()) - 0.1) / 0.8).clamp(0, 1)
+    torch.testing.assert_close(dvae.decode(codes), expected)
+    assert dvae.decode(codes).shape == (1, 3, 16, 16)
+
+
+def test_codes_are_the_likeliest_ones_without_noise(dvae, pixels):
+    codes = dvae.codes(pixels)
+    assert codes.shape == (2, 2, 3)
+    assert (codes == dvae.logits(pixels).argmax(1)).all()
+    assert (codes == dvae.codes(pixels)).all()
+
+
+def test_around_the_relaxation_all_is_in_32_bits_under_autocast(dvae, pixels):
+    dvae, pixels = (x.to(memory_format=torch.channels_last) for x in (dvae, pixels))
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = elbo_terms(dvae, pixels, 0.5)
+        logits = dvae.logits(pixels)
+        embedded = dvae.decoder.codebook(relaxed_sample(logits, 0.5))
+    assert {x.dtype for x in (terms.reconstruction, logits, embedded)} == {torch.float32}
+    terms.loss(6.6).backward()
+    assert all(p.grad.isfinite().all() for p in dvae.parameters())
+
+
+def test_it_learns_to_tell_two_pictures_apart():
+    torch.manual_seed(0)
+    dvae = Dvae(DvaeShape(width=8, blocks=1, codebook_width=8), 8)
+    pictures = torch.stack([torch.full((3, 16, 16), 0.1), torch.full((3, 16, 16), 0.9)])
+    optimizer = torch.optim.AdamW(dvae.parameters(), lr=3e-3)
+    for step in range(200):
+        optimizer.zero_grad()
+        elbo_terms(dvae, pictures, max(1 / 16, 1 - step / 150)).loss(1.0).backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert psnr(dvae.decode(dvae.codes(pictures)), pictures).min() > 20
+
+
+def test_psnr_of_a_uniform_error_of_a_tenth_is_20_db():
+    picture = torch.full((2, 3, 8, 8), 0.5)
+    torch.testing.assert_close(psnr(picture, picture + 0.1), torch.tensor([20.0, 20.0]))
+
+
+def test_perplexity_counts_codes_as_if_equally_frequent():
+    counts = code_counts(torch.tensor([[0, 0], [3, 3]]), 6) + code_counts(torch.tensor([5, 5]), 6)
+    health = codebook_health(counts)
+    assert health.used == 3
+    assert health.perplexity == pytest.approx(3)
+    assert codebook_health(code_counts(torch.zeros(4).long(), 6)).perplexity == pytest.approx(1)

@@ -1,0 +1,266 @@
+"""Tokens on disk are the models' own answers, for any company, in files that any tool opens."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from infra.store import open_folder
+from schemas import rows
+from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKENIZER
+from schemas.configs import DvaeShape, EncodeJob, TokenSpec
+from schemas.errors import GateClosed, SchemaMismatch
+from schemas.folder import Inputs
+from schemas.manifest import Result
+from stages import encode, pictures, shapes
+from stages.encode.parts import EncodePart, Part, cut
+from stages.models.bpe import train_bpe
+from stages.models.dvae import Dvae
+from stages.training.weights import DvaeConfig, save_model
+from tests.stages.finished import finish
+
+TINY = TokenSpec(text_vocab=300, text_len=24, image_vocab=32, grid=4)
+NOTHING = Result(rows_in=0, rows_out=0)
+
+
+def clean_pair(number, side):
+    scene = shapes.scene(0, number)
+    noise = np.random.default_rng(number).integers(0, 100, (side + number % 7,) * 2 + (3,))
+    # noise, because an untrained encoder has one code for everything flat
+    pixels = (shapes.draw(scene, side + number % 7) // 2 + noise).astype(np.uint8)
+    return {
+        "key": f"00000-{number:06d}",
+        "url": f"http://a.org/{number}.png",
+        "caption": shapes.caption(scene),
+        "image": pictures.encode_png(pixels),
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
+        "sha256": f"{number:064d}",
+        "chars": 1,
+        "words": 1,
+        "english": 1.0,
+        "aspect": 1.0,
+        "group": f"{number:064d}",
+    }
+
+
+def commit_rows(out, name, found, group=5):
+    buffer = pa.BufferOutputStream()
+    table = pa.Table.from_pylist(found, rows.CLEAN_PAIR)
+    pq.write_table(table, buffer, row_group_size=group)
+    out.commit(name, buffer.getvalue().to_pybytes())
+
+
+def models(root, tokens, captions, *, width=4, codes_used=3_000, psnr_db=30.0):
+    """Write a dVAE and a BPE with fresh weights, as their stages would leave them."""
+    dvae, bpe = open_folder(f"{root}/dvae"), open_folder(f"{root}/bpe")
+    torch.manual_seed(0)
+    shape = DvaeShape(width=width, blocks=1, codebook_width=8)
+    module = Dvae(shape, tokens.image_vocab)
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    config = DvaeConfig(shape=shape, image_vocab=tokens.image_vocab, side=tokens.side)
+    save_model(dvae, module, config)
+    bpe.commit(TOKENIZER, train_bpe(captions, tokens.text_vocab).to_json().encode())
+    finish(dvae, DVAE, NOTHING, codes_used=codes_used, psnr_db=psnr_db)
+    finish(bpe, BPE, NOTHING)
+    return {"dvae": dvae, "bpe": bpe}
+
+
+def artifacts(root, tokens, pairs, **about_the_dvae):
+    """Write the three artifacts that encode reads; `pairs` is file name -> rows."""
+    clean = open_folder(f"{root}/clean_pairs")
+    for name, found in pairs.items():
+        commit_rows(clean, name, found)
+    finish(clean, CLEAN_PAIRS, NOTHING)
+    captions = [row["caption"] for found in pairs.values() for row in found]
+    return Inputs({"clean_pairs": clean, **models(root, tokens, captions, **about_the_dvae)})
+
+
+def job(**settings):
+    return EncodeJob(**{"tokens": TINY, "tile": 4, "threads": 1} | settings)
+
+
+def actor(inputs, cfg):
+    return EncodePart(
+        inputs.folder(CLEAN_PAIRS), inputs.folder(DVAE), inputs.folder(BPE),
+        encode.metadata(inputs, cfg), cfg,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    pairs = [clean_pair(n, 40) for n in range(23)]
+    broken = {**clean_pair(90, 40), "image": b"no picture"}
+    small = {**clean_pair(91, 40), "image": pictures.encode_png(np.zeros((20, 90, 3), np.uint8))}
+    return artifacts(
+        tmp_path_factory.mktemp("encode"),
+        TINY,
+        {
+            "train/shard-00000.parquet": [*pairs[:13], broken, small],
+            "train/shard-00001.parquet": [],
+            "val/shard-00000.parquet": pairs[13:],
+        },
+    )
+
+
+def made_table(made, name):
+    return pq.read_table(io.BytesIO(made.files[name]))
+
+
+def test_a_row_is_what_the_models_say_of_its_crop(inputs):
+    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
+    worker = actor(inputs, job())
+    found = made_table(worker(part), part.name).to_pylist()
+    assert [row["key"] for row in found] == [f"00000-{n:06d}" for n in range(13)]
+    dvae = worker.dvae
+    for number, row in enumerate(found):
+        source = clean_pair(number, 40)
+        pixels = pictures.decode(source["image"])
+        crop, box = worker.crop(row["key"], source["image"])
+        left, top, right, bottom = row["crop"]
+        assert row["crop"] == pytest.approx(box)
+        assert 0 <= left < right <= pixels.shape[1]
+        assert 0 <= top < bottom <= pixels.shape[0]
+        [codes] = dvae.codes(pictures.to_tensor([crop])).tolist()
+        assert row["image"] == [code for line in codes for code in line]  # raster order
+        assert len(set(row["image"])) > 1
+        assert row["caption"] == source["caption"]
+        ids = worker.bpe.encode(source["caption"])[: TINY.text_len]
+        assert row["text"] == ids + [TINY.text_vocab] * (TINY.text_len - len(ids))
+        assert row["text_length"] == len(ids)
+
+
+def test_the_tile_and_the_company_change_nothing(inputs):
+    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
+    images = []
+    for tile in (1, 4, 32):
+        table = made_table(actor(inputs, job(tile=tile))(part), part.name)
+        images.append(rows.matrix(table["image"]).tolist())
+    assert images[0] == images[1] == images[2]
+    tail = Part(part.source, "train/shard-00000-00001.parquet", 10, 5)
+    made = actor(inputs, job())(tail)
+    assert rows.matrix(made_table(made, tail.name)["image"]).tolist() == images[0][10:]
+    assert made.rejects == {"too_small": 1, "undecodable": 1}
+
+
+def test_only_full_tiles_are_computed(inputs):
+    # kernels differ between batch sizes, and with them the last bits, and with them near ties
+    worker, sizes = actor(inputs, job(tile=4)), set()
+    worker.dvae.encoder.register_forward_pre_hook(lambda _, given: sizes.add(len(given[0])))
+    worker(Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15))
+    assert sizes == {4}
+
+
+def test_another_seed_is_another_crop(inputs):
+    row = clean_pair(3, 40)
+    crops = {actor(inputs, job(seed=seed)).crop(row["key"], row["image"])[1] for seed in range(5)}
+    assert len(crops) > 1
+
+
+def test_a_large_file_becomes_several(inputs):
+    parts = cut(inputs.folder(CLEAN_PAIRS), 6)
+    assert [(part.name, part.start, part.rows) for part in parts] == [
+        ("train/shard-00000-00000.parquet", 0, 6),
+        ("train/shard-00000-00001.parquet", 6, 6),
+        ("train/shard-00000-00002.parquet", 12, 3),
+        ("train/shard-00001.parquet", 0, 0),
+        ("val/shard-00000-00000.parquet", 0, 6),
+        ("val/shard-00000-00001.parquet", 6, 4),
+    ]
+
+
+@pytest.mark.ray
+def test_the_artifact(ray_cluster, inputs, tmp_path):
+    out = open_folder(tmp_path)
+    result = encode.run(inputs, out, job())
+    assert (result.rows_in, result.rows_out) == (25, 23)
+    assert result.rejects == {"too_small": 1, "undecodable": 1}
+    assert set(result.files) == set(out.list())
+    names = ["train/shard-00000.parquet", "train/shard-00001.parquet", "val/shard-00000.parquet"]
+    assert [name for name in out.list() if name.startswith(("train", "val"))] == names
+    for name in names:
+        schema = pq.read_schema(out.open(name))
+        rows.check(schema, rows.token_pair(text_len=24, grid=4), where=name)
+        assert {key.decode(): value.decode() for key, value in schema.metadata.items()} == {
+            "format_version": "1",
+            "dvae_fingerprint": "0123456789ab",
+            "dvae_sha256": "ab" * 32,
+            "bpe_fingerprint": "0123456789ab",
+            "bpe_sha256": "ab" * 32,
+            "text_vocab": "300",
+            "image_vocab": "32",
+            "text_len": "24",
+            "grid": "4",
+            "crop": "listing 2",
+            "source_shard": name,
+        }
+    dropped = pq.read_table(out.open("dropped/train-shard-00000.parquet"))
+    assert dropped["reason"].to_pylist() == ["undecodable", "too_small"]
+    part = Part("val/shard-00000.parquet", "val/shard-00000.parquet", 0, 10)
+    assert actor(inputs, job())(part).files[part.name] == out.open(part.name).read()
+
+
+@pytest.mark.parametrize(("used", "decibels"), [(2_047, 25.0), (3_000, 19.9)])
+def test_the_gate_is_closed_for_a_poor_dvae_unless_forced(tmp_path, used, decibels):
+    poor = artifacts(tmp_path, TINY, {"train/a.parquet": [clean_pair(0, 40)]},
+                     codes_used=used, psnr_db=decibels)  # fmt: skip
+    with pytest.raises(GateClosed, match=rf"found {used} codes and {decibels} dB; train it longer"):
+        encode.run(poor, open_folder(tmp_path / "out"), job())
+    encode.check_quality(poor.manifest(DVAE), job(force=True))
+    encode.check_quality(poor.manifest(DVAE), job(min_codes_used=1, min_psnr_db=0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image_vocab": 64}, "image_vocab 64, as the settings `tokens` say, found 32"),
+        ({"grid": 8}, "side 64, as the settings `tokens` say, found 32"),
+        ({"text_vocab": 400}, "text_vocab 400, as the settings `tokens` say, found 300"),
+    ],
+)
+def test_models_of_other_sizes_are_refused_in_a_sentence(inputs, tmp_path, changes, words):
+    cfg = job(tokens=TokenSpec(**TINY.model_dump() | changes))
+    with pytest.raises(SchemaMismatch, match=words):
+        encode.run(inputs, open_folder(tmp_path), cfg)
+
+
+def test_shards_of_the_papers_size_open_in_plain_pyarrow_and_pandas(tmp_path):
+    paper = TokenSpec()
+    assert (paper.text_len, paper.image_len, paper.side) == (256, 1024, 256)
+    pairs = [clean_pair(n, 256) for n in range(5)]
+    pairs[4]["caption"] = "a very long story about a red circle " * 40
+    found = artifacts(tmp_path, paper, {"train/shard-00000.parquet": pairs})
+    cfg = job(tokens=paper, tile=2)
+    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 5)
+    made = actor(found, cfg)(part)
+    assert made.health["truncated_captions"] == 1
+    path = tmp_path / "tokens.parquet"
+    path.write_bytes(made.files[part.name])
+
+    table = pq.read_table(path)
+    text = table["text"].combine_chunks().flatten().to_numpy().reshape(-1, 256)
+    image = table["image"].combine_chunks().flatten().to_numpy().reshape(-1, 1024)
+    assert (text.dtype, image.dtype, len(text), len(image)) == ("uint16", "uint16", 5, 5)
+    assert image.max() < 8_192
+    assert len(np.unique(image)) > 3  # as varied as fresh weights are
+    assert (text[0][table["text_length"][0].as_py() :] == 16_384).all()
+    assert (text[4] < 16_384).all()
+
+    frame = pd.read_parquet(path)
+    assert np.array_equal(np.stack(frame["image"]), image)
+    assert np.array_equal(np.stack(frame["text"]), text)
+    assert frame["caption"].tolist() == [row["caption"] for row in pairs]
+
+    column = pq.ParquetFile(path).metadata.row_group(0)
+    described = {column.column(n).path_in_schema: column.column(n) for n in range(7)}
+    for name in ("text.list.element", "image.list.element"):
+        assert "BYTE_STREAM_SPLIT" in described[name].encodings
+        assert described[name].compression == "ZSTD"
+        assert not described[name].is_stats_set
+    json.dumps({k.decode(): v.decode() for k, v in table.schema.metadata.items()})

@@ -1,0 +1,117 @@
+"""Each rule alone, then what must hold for any caption."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.configs import FilterJob
+from stages.filter.boilerplate import is_boilerplate
+from stages.filter.rules import RULES, clean_caption, measure, why_drop
+
+CFG = FilterJob(side=64)
+GOOD = "a red kite over a green field"
+
+
+def judged(caption=GOOD, *, width=80, height=80, english=0.9, cfg=CFG):
+    caption = clean_caption(caption)
+    scores = measure(caption, width, height, english)
+    return why_drop(caption, scores, min(width, height), cfg)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"caption": None}, "caption_missing"),
+        ({"caption": " \n\t "}, "caption_missing"),
+        ({"caption": "a b"}, "caption_too_short"),  # 3 characters
+        ({"caption": "kites"}, "caption_too_short"),  # 1 word
+        ({"caption": "big kite"}, None),
+        ({"caption": "kite " * 250}, "caption_too_long"),
+        ({"caption": "photographed on 3 May 2019"}, "boilerplate"),
+        ({"english": 0.19}, "not_english"),
+        ({"english": 0.2}, None),
+        ({"width": 63}, "too_small"),
+        ({"width": 64, "height": 128}, None),  # 2, the paper's limit, is still good
+        ({"width": 64, "height": 129}, "too_elongated"),
+        ({"caption": None, "english": 0.0, "width": 8}, "caption_missing"),  # the first rule
+    ],
+)
+def test_the_first_broken_rule_is_named(changes, reason):
+    assert judged(**changes) == reason
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "photographed on 12 January 2018",
+        "Photographed on January 12, 2018",
+        "photo taken on 12th of January, 2018",
+        "Photographed on 2018-01-12",
+        "photographed on 12/01/2018",
+        "photographed on 12.1.18 at 14:05",
+        "Taken on Friday, 3 May 2019",
+        "photographed in May 2019",
+        "This photo was taken on the 3rd of May 2019",
+        "uploaded 2019-05-03 10:22:15",
+        "my dog photographed on 12 January 2018",
+        "IMG_20190503_1234.jpg",
+        "DSC01234",
+        "DSC 0042",
+        "holiday-photo-12.jpeg",
+        "https://example.com/a/b?c=d",
+        "www.example.com",
+        "#love #instagood @someone",
+        "Image may contain: one or more people, outdoor",
+        "No photo description available.",
+        "click here to enlarge this picture",
+        "View larger image",
+        "image 3 of 17",
+        "Untitled",
+        "© 2019 All rights reserved",
+        "stock photo",
+        "!!! ??? ...",
+    ],
+)
+def test_boilerplate_is_known(caption):
+    assert is_boilerplate(caption)
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        GOOD,
+        "a red kite over a wide green field in the late summer sun, photographed on 3 May 2019",
+        "a picture of a blue circle on the left",
+        "may flowers in the garden",
+        "a photo of three people at a table",
+        "the image of a saint above the door",
+        "men march through the old town",
+        "a plane added to the museum's collection in 2014 stands in the hall",
+        "an image with a small black star in the middle",
+        "tokyo skyline at night",
+    ],
+)
+def test_captions_that_say_something_stay(caption):
+    assert not is_boilerplate(caption)
+    assert judged(caption) is None
+
+
+def test_captions_are_cleaned_before_they_are_judged():
+    assert clean_caption(" fish &amp;\n chips\t&quot;hot&quot; ") == 'fish & chips "hot"'
+    assert clean_caption("cafe\u0301\x00 noir") == "café noir"
+
+
+@given(st.text(), st.integers(1, 500), st.integers(1, 500), st.floats(0, 1))
+def test_any_caption_gets_one_answer_and_becomes_one_line(text, width, height, english):
+    assert judged(text, width=width, height=height, english=english) in (None, *RULES)
+    cleaned = clean_caption(text)
+    assert cleaned == " ".join(cleaned.split())
+    assert cleaned.isprintable() or not cleaned.isascii()
+
+
+@given(st.text(min_size=1), st.integers(0, 20))
+def test_a_stricter_limit_never_keeps_more(text, more):
+    strict = CFG.model_copy(update={"min_chars": CFG.min_chars + more, "max_aspect": 1.5})
+    if judged(text, width=90, height=120, cfg=strict) is None:
+        assert judged(text, width=90, height=120) is None

@@ -1,0 +1,106 @@
+"""kill -9 in the middle of a data stage, then the same again: the same rows, little done twice."""
+
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from infra import session
+from infra.store import open_folder
+from schemas.configs import FilterJob, TokenSpec
+from schemas.folder import Inputs
+from stages import crawl, encode
+from stages import filter as filter_stage
+from tests.stages import worlds
+from tests.stages.test_encode import artifacts, clean_pair, job
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+SCRIPT = """
+import importlib, pickle, sys
+from infra import session
+from infra.store import open_folder
+stage, inputs, out, cfg = pickle.load(open(sys.argv[1], "rb"))
+session.start(temp_dir=sys.argv[2])
+importlib.import_module(stage).run(inputs, open_folder(out), cfg)
+"""
+
+
+def killed_in_the_middle(stage, inputs, out, cfg, tmp_path):
+    """Run the stage in a process of its own until two shards are done, then kill that."""
+    task = tmp_path / "task.pickle"
+    task.write_bytes(pickle.dumps((stage.__name__, inputs, str(out), cfg)))
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as short:
+        program = [sys.executable, "-c", SCRIPT, str(task), short]
+        with (tmp_path / "log").open("w") as log:
+            process = subprocess.Popen(program, cwd=session.ROOT, stdout=log, stderr=log)
+        while len(open_folder(out).list("stats/")) < 2:
+            assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        time.sleep(1)  # orphaned workers may still commit what they were at
+    return {n: (out / n).stat().st_mtime_ns for n in open_folder(out).list("stats/")}
+
+
+def table(folder, prefix):
+    names = [name for name in folder.list(prefix) if name.endswith(".parquet")]
+    return pa.concat_tables([pq.read_table(folder.open(name)) for name in names])
+
+
+def check(stage, inputs, cfg, tmp_path, parts, *, unlike=()):
+    """Compare a run that was killed and run again with an undisturbed one."""
+    whole, out = open_folder(tmp_path / "whole"), tmp_path / "killed"
+    expected = stage.run(inputs, whole, cfg)
+    before = killed_in_the_middle(stage, inputs, out, cfg, tmp_path)
+    assert 2 <= len(before) < len(whole.list("stats/"))
+    result = stage.run(inputs, open_folder(out), cfg)
+    assert (result.rows_in, result.rows_out) == (expected.rows_in, expected.rows_out)
+    assert result.rejects == expected.rejects
+    assert open_folder(out).list() == whole.list()
+    for part in parts:
+        mine, theirs = table(open_folder(out), part), table(whole, part)
+        assert mine.drop_columns(list(unlike)).equals(theirs.drop_columns(list(unlike)))
+    for name, at in before.items():  # what was done was not done again
+        assert (out / name).stat().st_mtime_ns == at
+
+
+def test_crawl_goes_on_where_it_was_killed(ray_cluster, tmp_path):
+    with worlds.served(tmp_path / "world", pictures=80, bad_share=0.3) as world:
+        cfg = world.job(rows_per_shard=4, threads=4)
+        check(crawl, Inputs({}), cfg, tmp_path, ["shard-"], unlike=["detail"])
+
+
+@pytest.mark.soak
+def test_filter_goes_on_where_it_was_killed(ray_cluster, tmp_path):
+    from tests.stages.test_filter import pair, pairs_folder
+
+    inputs = pairs_folder(tmp_path / "pairs", [pair(n, picture=n // 2) for n in range(1_000)])
+    cfg = FilterJob(side=64, buckets=4, validation_share=0.2)
+    check(filter_stage, inputs, cfg, tmp_path, ["train/", "val/", "dropped/"])
+
+
+def test_encode_goes_on_where_it_was_killed(ray_cluster, tmp_path):
+    tokens = TokenSpec(text_vocab=300, text_len=24, image_vocab=32, grid=8)
+    pairs = {
+        f"{split}/shard-{n:05d}.parquet": [clean_pair(n * 8 + i, 64) for i in range(8)]
+        for split, count in (("train", 16), ("val", 2))
+        for n in range(count)
+    }
+    inputs = artifacts(tmp_path / "in", tokens, pairs, width=16)
+    check(encode, inputs, job(tokens=tokens, tile=8), tmp_path, ["train/", "val/"])
+
+
+def test_a_crawl_shard_is_finished_by_its_statistics_not_by_its_data(ray_cluster, tmp_path):
+    with worlds.served(tmp_path / "world", pictures=30, bad_share=0.0) as world:
+        out, cfg = open_folder(tmp_path / "out"), world.job(rows_per_shard=10)
+        first = crawl.run(Inputs({}), out, cfg)
+        out.commit("shard-00001.parquet", b"half a file of a lost worker")
+        out.remove("stats/shard-00001.json")
+        assert crawl.run(Inputs({}), out, cfg) == first
+        assert len(table(out, "shard-")) == 30

@@ -1,0 +1,117 @@
+"""The data stages on an object store, which has no rename: a real S3 server on this machine."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from moto.server import ThreadedMotoServer
+
+from infra import session
+from infra.store import open_folder
+from schemas import rows
+from schemas.artifacts import CLEAN_PAIRS, PAIRS, TOKEN_PAIRS
+from schemas.configs import FilterJob, TokenSpec
+from schemas.folder import Inputs
+from stages import crawl, encode
+from stages import filter as filter_stage
+from tests.stages import worlds
+from tests.stages.finished import finish
+from tests.stages.test_encode import job, models
+
+TOKENS = TokenSpec(text_vocab=300, text_len=24, image_vocab=32, grid=8)
+ROOT = "s3://pictures/run"
+
+
+def run_all(root, crawl_job):
+    """Crawl, filter and encode below `root`; return the three results."""
+    pairs, clean, tokens = (
+        open_folder(f"{root}/{artifact.name}") for artifact in (PAIRS, CLEAN_PAIRS, TOKEN_PAIRS)
+    )
+    crawled = crawl.run(Inputs({}), pairs, crawl_job)
+    filtered = filter_stage.run(
+        finish(pairs, PAIRS, crawled),
+        clean,
+        FilterJob(side=64, buckets=2, validation_share=0.2),
+    )
+    finish(clean, CLEAN_PAIRS, filtered)
+    inputs = Inputs({"clean_pairs": clean, **models(root, TOKENS, ["a red circle"])})
+    return crawled, filtered, encode.run(inputs, tokens, job(tokens=TOKENS, tile=8))
+
+
+def main():
+    session.start(temp_dir=sys.argv[2])
+    with open(sys.argv[1], "rb") as file:
+        crawl_job = pickle.load(file)
+    for _ in range(2):  # the second time everything is found done
+        results = run_all(ROOT, crawl_job)
+    with open(sys.argv[1] + ".done", "wb") as file:
+        pickle.dump(results, file)
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "somebody",
+        "AWS_SECRET_ACCESS_KEY": "something",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    open_folder(ROOT)._system.mkdir("pictures")
+    yield
+    server.stop()
+
+
+def table(folder, prefix, schema):
+    tables = [pq.read_table(folder.open(name)) for name in folder.list(prefix)]
+    for found in tables:
+        rows.check(found.schema, schema, where=prefix)
+    return pa.concat_tables(tables).to_pylist()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_crawl_filter_and_encode_on_an_object_store(s3, tmp_path):
+    with worlds.served(tmp_path / "world", pictures=100, bad_share=0.4) as world:
+        task = tmp_path / "task"
+        task.write_bytes(pickle.dumps(world.job()))
+        program = [
+            sys.executable,
+            "-m",
+            "tests.stages.test_object_store",
+            str(task),
+            f"/tmp/ray-s3-{os.getpid()}",
+        ]
+        subprocess.run(program, cwd=session.ROOT, check=True)
+    results = pickle.loads((tmp_path / "task.done").read_bytes())
+    pairs, clean, tokens = (
+        open_folder(f"{ROOT}/{artifact.name}") for artifact in (PAIRS, CLEAN_PAIRS, TOKEN_PAIRS)
+    )
+    for folder, result in zip((pairs, clean, tokens), results, strict=True):
+        left = {name for name in folder.list() if name != "manifest.json"}
+        assert left == set(result.files)  # nothing of the work in between is left
+
+    kept = {part: table(clean, part, rows.CLEAN_PAIR) for part in ("train/", "val/")}
+    dropped = table(clean, "dropped/", rows.DROPPED)
+    fate = {row["url"]: row["reason"] for row in dropped}
+    fate |= {row["url"]: "ok" for part in kept.values() for row in part}
+    truth = pq.read_table(world.files.truth).to_pylist()
+    assert fate == {row["url"]: row["expected"] for row in truth}
+    assert len(dropped) + sum(map(len, kept.values())) == len(truth) == 100
+    assert len(table(pairs, "shard-", rows.PAIR)) == 100
+
+    schema = rows.token_pair(text_len=24, grid=8)
+    for part, clean_rows in kept.items():
+        encoded = table(tokens, part, schema)
+        assert [row["key"] for row in encoded] == [row["key"] for row in clean_rows]
+
+
+if __name__ == "__main__":
+    main()

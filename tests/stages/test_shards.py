@@ -1,0 +1,101 @@
+"""A shard is made once, whatever is killed; a poisonous one is set aside and named."""
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+
+import pytest
+import ray
+
+from infra.store import open_folder
+from schemas.errors import ConfigError, ShardsFailed
+from stages.shards import ATTEMPTS, Made, Shard, run_shards
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(autouse=True)
+def _workers_know_this_module(ray_cluster):
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Writes the square of its number; some numbers raise, kill the worker, or fail at first."""
+
+    scratch: str
+    broken: bool = False
+
+    def __post_init__(self):
+        if self.broken:
+            raise RuntimeError("no such device")
+
+    def __call__(self, number):
+        with open(f"{self.scratch}/{number}.log", "a") as log:
+            log.write("x")
+        if number == 13:
+            raise ValueError("thirteen")
+        if number == 66:
+            os._exit(9)
+        if number == 7 and os.path.getsize(f"{self.scratch}/7.log") < 3:
+            raise OSError("try again")
+        if number == 99:
+            raise ConfigError("set another number")
+        return Made(
+            files={f"data-{number}": str(number**2).encode()},
+            rows_in=number,
+            rows_out=number - 1,
+            rejects={"one": 1},
+        )
+
+
+def made(numbers, tmp_path, workers=2, **extra):
+    (tmp_path / "log").mkdir(exist_ok=True)
+    shards = [Shard(f"{n:03d}", n) for n in numbers]
+    kwargs = {"scratch": str(tmp_path / "log"), **extra}
+    out = open_folder(tmp_path / "out")
+    return run_shards(Squares, kwargs, shards, out, what="squares", workers=workers)
+
+
+def tries(tmp_path, number):
+    return len((tmp_path / "log" / f"{number}.log").read_text())
+
+
+def test_each_shard_is_made_once_and_a_second_run_makes_nothing(tmp_path):
+    outcome = made([3, 4, 5], tmp_path)
+    assert (outcome.rows_in, outcome.rows_out, outcome.rejects) == (12, 9, {"one": 3})
+    out = open_folder(tmp_path / "out")
+    assert [out.open(f"data-{n}").read() for n in (3, 4, 5)] == [b"9", b"16", b"25"]
+    assert sorted(outcome.files) == out.list()
+
+    started = time.monotonic()
+    assert made([3, 4, 5], tmp_path) == outcome
+    assert time.monotonic() - started < 0.5
+    assert [tries(tmp_path, n) for n in (3, 4, 5)] == [1, 1, 1]
+
+
+def test_a_shard_that_fails_twice_is_made_at_the_third_try(tmp_path):
+    assert made([6, 7], tmp_path).rows_out == 11
+    assert tries(tmp_path, 7) == 3
+
+
+def test_poisonous_shards_are_named_after_the_others_are_made(tmp_path):
+    with pytest.raises(ShardsFailed, match=r"2 of 4 shards failed.*013.*thirteen.*066"):
+        made([5, 13, 66, 8], tmp_path)
+    out = open_folder(tmp_path / "out")
+    assert out.list("data-") == ["data-5", "data-8"]
+    assert out.list(ATTEMPTS) == []
+    assert tries(tmp_path, 13) == tries(tmp_path, 66) == 3
+
+    with pytest.raises(ShardsFailed, match=r"1 of 2 shards failed"):
+        made([5, 13], tmp_path)  # tried anew, in case the cause was mended
+    assert tries(tmp_path, 5) == 1
+    assert tries(tmp_path, 13) == 6
+
+
+def test_a_sentence_for_the_user_ends_the_run_at_once(tmp_path):
+    with pytest.raises(ConfigError, match="set another number"):
+        made([99], tmp_path)
+    with pytest.raises(Exception, match=r"workers cannot start: RuntimeError: no such device"):
+        made([1], tmp_path, broken=True)

@@ -1,0 +1,179 @@
+import os
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as processes
+
+from infra.store import open_folder
+from schemas.configs import ClipJob, FitSettings
+from schemas.errors import ConfigError
+from schemas.rows import CLEAN_PAIR
+from stages import train_clip
+from stages.models.clip import Reranker, fresh_reranker
+from stages.train_clip import ClipTask, r_precision
+from stages.training import checkpoints, loop, weights
+from stages.training.rows import open_table
+from stages.training.task import Place
+from tests.stages.training.pairs import SIZES, bpe_of, clean_pairs, inputs
+from tests.stages.training.test_workers import free_port
+
+
+def settings(pretrained="", **fit):
+    common = {
+        "steps": 6, "batch_size": 8, "lr": 2e-3, "lr_end": 1e-3, "ema_share": 0.2,
+        "clip_norm": 1.0, "save_every": 3, "validate_every": 3, "log_every": 2, "threads": 1,
+    }  # fmt: skip
+    return ClipJob(
+        width=16, layers=1, heads=2, patch=8, projection=8, text_len=14, text_vocab=300, side=16,
+        pretrained=pretrained, fit=FitSettings(**(common | fit)),
+    )  # fmt: skip
+
+
+def task_of(root, cfg):
+    clean, bpe = clean_pairs(root), weights.load_bpe(bpe_of(root))
+    train, val = open_table(clean, "train/", CLEAN_PAIR), open_table(clean, "val/", CLEAN_PAIR)
+    return ClipTask(cfg, train, val, bpe)
+
+
+def test_the_loss_is_both_cross_entropies_written_out(tmp_path):
+    task = task_of(tmp_path, settings())
+    batch, model = next(task.batches(0, Place())), task.build()
+    mean = task.sums(model, batch, 0)["contrast"] / task.counts(batch)["contrast"]
+
+    image, text, scale = model(batch["pixels"].permute(0, 3, 1, 2) / 255, batch["ids"])
+    nats = []
+    for i in range(8):
+        to_text = torch.stack([scale * image[i] @ text[j] for j in range(8)]).log_softmax(0)
+        to_image = torch.stack([scale * image[j] @ text[i] for j in range(8)]).log_softmax(0)
+        nats.append(-(to_text[i] + to_image[i]).item() / 2)
+    assert mean.item() == pytest.approx(np.mean(nats), rel=1e-4)
+
+
+def test_pictures_keep_their_own_captions(tmp_path):
+    """Also when one cannot be read."""
+    task = task_of(tmp_path, settings())
+    columns = next(train_clip.batches(task.train, train_clip.COLUMNS, seed=0, batch_size=4))
+    whole = task.prepare(columns)
+    columns["image"][1] = b"no picture"
+    left = task.prepare(columns)
+    for name in ("pixels", "ids"):
+        assert torch.equal(left[name], whole[name][[0, 2, 3]])
+
+
+def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
+    task, out = task_of(tmp_path, settings()), open_folder(tmp_path / "out")
+    health = loop.fit(task, task.cfg.fit, out, Place(), lambda step, line: None)
+    reranker = weights.load_clip(out)
+    with torch.no_grad():
+        again, _ = task.validate(reranker, 6)
+    assert again["r_precision"] == health["r_precision"]
+    assert health["r_precision_chance"] < 0.5
+
+
+def work(rank, port, path, task):
+    torch.set_num_threads(1)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    loop.fit(task, task.cfg.fit, open_folder(path), Place(rank, 2), lambda step, line: None)
+    dist.destroy_process_group()
+
+
+def test_two_workers_contrast_all_pairs_of_the_global_batch(tmp_path):
+    task = task_of(tmp_path, settings(steps=3, batch_size=5))  # 3 pairs here, 2 there
+    processes.spawn(work, (free_port(), tmp_path / "two", task), nprocs=2)
+    loop.fit(task, task.cfg.fit, open_folder(tmp_path / "one"), Place(), lambda step, line: None)
+    two, one = (checkpoints.newest(open_folder(tmp_path / name)) for name in ("two", "one"))
+    for name, weight in two["model"].items():
+        if not name.endswith("k_proj.bias"):  # without effect: its gradient is rounding alone
+            torch.testing.assert_close(weight, one["model"][name], rtol=1e-3, atol=5e-5)
+
+
+def test_r_precision_hides_the_caption_among_99_that_read_differently():
+    captions = np.array([f"caption {n // 2}" for n in range(300)])  # every caption twice
+    scores = np.random.default_rng(0).random((300, 300))
+    scores[:, 0] += 5  # one caption beats all others but is only now and then among the 100
+    for n in range(200):
+        scores[n, n] = 9
+    twins = np.arange(300) ^ 1
+    scores[np.arange(300), twins] = 10  # the same words again are no mistake
+    found = r_precision(scores, captions, seed=0)
+    assert found["r_precision_chance"] == pytest.approx(1 / 100)
+    assert 200 / 300 <= found["r_precision"] < 210 / 300
+
+
+def test_a_constant_score_finds_nothing():
+    captions = np.array(list("abcd"))
+    assert r_precision(np.ones((4, 4)), captions, 0) == {
+        "r_precision": 0.0,
+        "r_precision_chance": 0.25,
+    }
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A folder such as people download: a CLIP with its own tokenizer."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    folder = tmp_path / "published"
+    words = ["<s>", "</s>", "?", "red", "blue", "a", "circle", "square"]
+    tokenizer = Tokenizer(WordLevel({word: n for n, word in enumerate(words)}, unk_token="?"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="?",
+        pad_token="</s>",
+    ).save_pretrained(folder)  # fmt: skip
+    reranker = fresh_reranker(settings(), side=16, bpe=weights.load_bpe(bpe_of(tmp_path)))
+    reranker.clip.config.text_config.eos_token_id = 1
+    reranker.clip.save_pretrained(folder)
+    return folder
+
+
+def test_a_published_clip_is_copied_with_its_tokenizer_and_not_trained(tmp_path, published):
+    from stages.models.clip import pretrained_reranker
+
+    clean_pairs(tmp_path)
+    out = open_folder(tmp_path / "out")
+    result = train_clip.run(inputs(tmp_path), out, settings(str(published)))
+    assert result.rows_out == 0
+    copy, original = weights.load_clip(out), pretrained_reranker(str(published))
+    assert isinstance(copy, Reranker)
+    captions = ["a red circle", "a blue square"]
+    torch.testing.assert_close(copy.tokenize(captions), original.tokenize(captions))
+    with torch.no_grad():
+        torch.testing.assert_close(copy.text_features(captions), original.text_features(captions))
+        pixels = torch.rand(2, 3, 16, 16)
+        torch.testing.assert_close(copy.image_features(pixels), original.image_features(pixels))
+
+
+def test_the_published_weights_are_an_outside_input(tmp_path, published):
+    before = train_clip.outside(settings(str(published)))
+    assert train_clip.outside(settings(str(published))) == before
+    (published / "config.json").write_text("{}")
+    assert train_clip.outside(settings(str(published))) != before
+    assert train_clip.outside(settings()) == {}
+    assert set(train_clip.outside(settings("someone/some-clip"))) == {"pretrained"}
+
+
+def test_a_batch_cannot_be_cut_because_pairs_are_compared(tmp_path):
+    clean_pairs(tmp_path)
+    bpe_of(tmp_path)
+    with pytest.raises(ConfigError, match=r"clip.fit.micro_batch: wanted null"):
+        train_clip.run(inputs(tmp_path), open_folder(tmp_path / "out"), settings(micro_batch=2))
+
+
+@pytest.mark.ray
+def test_the_stage_on_a_ray_worker(tmp_path, ray_cluster):
+    clean_pairs(tmp_path)
+    bpe_of(tmp_path)
+    result = train_clip.run(inputs(tmp_path), open_folder(tmp_path / "out"), settings())
+    assert result.rows_in == SIZES["train"]
+    assert result.health["r_precision"] <= 1

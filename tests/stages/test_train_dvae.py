@@ -1,0 +1,198 @@
+import itertools
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from infra.store import open_folder
+from schemas.configs import DvaeJob, DvaeSettings, FitSettings
+from schemas.rows import CLEAN_PAIR
+from stages import pictures, train_dvae
+from stages.models.dvae import Dvae
+from stages.train_dvae import DvaeTask, measure
+from stages.training import augment, checkpoints, loop, weights
+from stages.training.rows import open_table
+from stages.training.task import Place
+from tests.stages.training.pairs import SIZES, clean_pairs, clean_row, inputs
+
+
+def settings(**fit):
+    common = {
+        "steps": 8, "batch_size": 8, "lr": 2e-3, "lr_end": 1e-3, "ema_share": 0.2,
+        "save_every": 4, "validate_every": 4, "log_every": 2, "threads": 1,
+    }  # fmt: skip
+    return DvaeJob(
+        width=4, blocks=1, codebook_width=8, image_vocab=16, side=16,
+        beta_ramp_share=0.5, temperature_share=0.5, fit=FitSettings(**(common | fit)),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def task(tmp_path):
+    clean = clean_pairs(tmp_path)
+    return DvaeTask(
+        settings(), open_table(clean, "train/", CLEAN_PAIR), open_table(clean, "val/", CLEAN_PAIR)
+    )
+
+
+def test_the_kl_weighs_beta_over_192():
+    cfg = DvaeJob(**dict(DvaeSettings()), image_vocab=8_192, side=256)
+    task = DvaeTask(cfg, None, None)
+    assert task.weights(5_000)["kl"] == pytest.approx(6.6 / 192)
+    assert task.weights(0)["kl"] == 0
+    assert task.schedule(0) == {"beta": 0, "temperature": 1}
+    assert task.schedule(150_000)["temperature"] == pytest.approx(1 / 16)
+
+
+def test_the_loss_is_the_bound_of_appendix_a2_written_out(task):
+    """Reconstruction over all pixel values, KL over all codes, both divided by pixel values."""
+    batch = {"pixels": torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8)}
+    torch.manual_seed(0)
+    model, step = task.build(), 2
+    torch.manual_seed(1)
+    sums, counts, weight = task.sums(model, batch, step), task.counts(batch), task.weights(step)
+    loss = sum(weight[name] * sums[name] / counts[name] for name in sums)
+
+    x = 0.8 * batch["pixels"].permute(0, 3, 1, 2) / 255 + 0.1
+    torch.manual_seed(1)
+    logits, mu, ln_b = model((x - 0.1) / 0.8, task.schedule(step)["temperature"])
+    nll = math.log(2) + ln_b + x.log() + (1 - x).log() + (torch.logit(x) - mu).abs() / ln_b.exp()
+    q = logits.softmax(1)
+    kl = (q * (q.log() + math.log(16))).sum()
+    beta = task.schedule(step)["beta"]
+    assert loss.item() == pytest.approx(
+        (nll.sum() + beta * kl).item() / (3 * 3 * 16 * 16), rel=1e-4
+    )
+
+
+def test_a_picture_is_cropped_anew_each_epoch_by_its_own_random_numbers(task):
+    rows = itertools.islice(task.batches(0, Place()), 5)  # 40 rows: one epoch
+    first = torch.cat([batch["pixels"] for batch in rows])
+    again = next(task.batches(0, Place()))["pixels"]
+    assert torch.equal(first[:8], again)
+    (second,) = itertools.islice(task.batches(5, Place()), 1)
+    assert not torch.equal(first[:8], second["pixels"])
+    assert first.shape == (SIZES["train"], 16, 16, 3)
+
+
+def test_an_unreadable_picture_is_left_out_and_the_rest_learned_from(tmp_path):
+    clean = clean_pairs(tmp_path, *[clean_row(n, image=b"no picture") for n in range(50, 80)])
+    table = open_table(clean, "train/", CLEAN_PAIR)
+    task = DvaeTask(settings(batch_size=70), table, table)
+    assert len(next(task.batches(0, Place()))["pixels"]) == SIZES["train"]
+
+
+def test_it_learns_to_draw_and_says_how_well(task, tmp_path):
+    out = open_folder(tmp_path / "out")
+    health = loop.fit(task, task.cfg.fit, out, Place(), lambda step, line: None)
+    assert set(health) >= {
+        "elb_relaxed", "elb_true", "hard_soft_gap", "kl_per_code", "psnr_db",
+        "mean_colour_psnr_db", "codes_used", "perplexity", "skipped_updates",
+    }  # fmt: skip
+    assert 1 <= health["perplexity"] <= health["codes_used"] <= 16
+    model = weights.load_dvae(out)
+    with out.open("pictures/reconstructions-00000008.png") as file:
+        sheet = pictures.decode(file.read())
+    assert sheet.shape == (2 * 18 + 2, 8 * 18 + 2, 3)
+    original = pictures.crop_centre(pictures.decode(clean_row(SIZES["train"])["image"]), 16)
+    assert np.array_equal(sheet[2:18, 2:18], original)
+    drawn = model.decode(model.codes(pictures.to_tensor([original])))
+    assert np.array_equal(sheet[20:36, 2:18], pictures.from_tensor(drawn)[0])
+
+
+def test_measures_are_those_of_pictures_decoded_from_codes_without_noise(task):
+    pixels = torch.randint(0, 256, (6, 16, 16, 3), dtype=torch.uint8)
+    model = Dvae(train_dvae.shape_of(task.cfg), 16).eval()
+    with torch.no_grad():
+        found, drawn = measure(model, pixels, temperature=0.5, batch_size=4)
+        real = augment.unit(pixels)
+        again = model.decode(model.codes(real))
+    decibels = [-10 * math.log10(((a - b) ** 2).mean()) for a, b in zip(again, real, strict=True)]
+    assert found["psnr_db"] == pytest.approx(sum(decibels) / 6, rel=1e-4)
+    flat = [-10 * math.log10(((p - p.mean((1, 2), keepdim=True)) ** 2).mean()) for p in real]
+    assert found["mean_colour_psnr_db"] == pytest.approx(sum(flat) / 6, rel=1e-4)
+    assert found["codes_used"] == len(model.codes(real).unique())
+    assert np.array_equal(drawn, pictures.from_tensor(again))
+
+
+def test_a_collapse_is_said_in_words():
+    health = {"psnr_db": 14.5, "mean_colour_psnr_db": 14.0, "codes_used": 3}
+    assert "the codes carry next to nothing" in str(train_dvae.warning(health))
+    assert train_dvae.warning(health | {"psnr_db": 22.0}) is None
+
+
+@pytest.mark.ray
+def test_the_stage_on_ray_workers(tmp_path, ray_cluster):
+    clean_pairs(tmp_path)
+    out = open_folder(tmp_path / "out")
+    result = train_dvae.run(inputs(tmp_path), out, settings())
+    assert result.rows_in == SIZES["train"]
+    assert "warning" in result.health
+    assert out.list("checkpoints/") == []
+    assert {"config.json", "metrics.jsonl", "model.safetensors", "trained.json"} <= set(out.list())
+    started = time.monotonic()
+    assert train_dvae.run(inputs(tmp_path), out, settings()) == result
+    assert time.monotonic() - started < 1  # finished: no worker is started
+
+
+@pytest.mark.ray
+def test_two_ray_workers(tmp_path, ray_cluster):
+    clean_pairs(tmp_path)
+    cfg = settings(workers=2)
+    result = train_dvae.run(inputs(tmp_path), open_folder(tmp_path / "out"), cfg)
+    assert result.health["skipped_updates"] == 0
+
+
+DRIVER = """
+import sys
+from infra import session
+from infra.store import open_folder
+from stages import train_dvae
+from tests.stages.test_train_dvae import settings
+from tests.stages.training.pairs import inputs
+from pathlib import Path
+
+session.start()
+root = Path(sys.argv[1])
+train_dvae.run(inputs(root), open_folder(root / "out"), settings(steps=120, save_every=20))
+"""
+
+
+@pytest.mark.ray
+def test_a_killed_driver_run_again_ends_with_the_weights_of_an_undisturbed_run(
+    task, tmp_path, ray_cluster
+):
+    out = open_folder(tmp_path / "out")
+    root = Path(__file__).parents[2]
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(tmp_path)],
+        cwd=root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not out.list("checkpoints/") and driver.poll() is None:
+            time.sleep(0.01)
+    finally:
+        driver.kill()
+        driver.wait()
+    assert not out.exists("trained.json"), "it was too quick to be killed"
+    time.sleep(1)  # its worker may be committing; it ends with its driver
+    saved = checkpoints.newest(out)
+    assert saved is not None
+    assert 0 < saved["step"] < 120
+
+    cfg = settings(steps=120, save_every=20)
+    result = train_dvae.run(inputs(tmp_path), out, cfg)
+
+    undisturbed = open_folder(tmp_path / "undisturbed")
+    alone = DvaeTask(cfg, task.train, task.held_out)
+    health = loop.fit(alone, cfg.fit, undisturbed, Place(), lambda step, line: None)
+    assert {k: v for k, v in result.health.items() if k != "warning"} == health
+    with out.open("model.safetensors") as ours, undisturbed.open("model.safetensors") as theirs:
+        assert ours.read() == theirs.read()

@@ -1,0 +1,133 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from infra.store import open_folder
+from schemas.artifacts import BPE
+from schemas.configs import FitSettings, PriorJob
+from schemas.errors import SchemaMismatch
+from schemas.rows import token_pair
+from stages import pictures, train_prior
+from stages.train_prior import PriorTask
+from stages.training import loop, weights
+from stages.training.rows import open_table
+from stages.training.task import Place
+from tests.stages.training.pairs import SIZES, TOKENS, inputs, token_pairs
+
+CHANCE = {"text": math.log(301), "image": math.log(16)}
+
+
+def settings(*, dropout=0.1, **fit):
+    common = {
+        "steps": 8, "batch_size": 8, "lr": 3e-3, "lr_end": 1e-3, "ema_share": 0.2,
+        "save_every": 4, "validate_every": 4, "log_every": 2, "threads": 1,
+    }  # fmt: skip
+    return PriorJob(
+        layers=2, heads=2, head_dim=8, conv_kernel=3, tokens=TOKENS, bpe_dropout=dropout,
+        fit=FitSettings(**(common | fit)),
+    )  # fmt: skip
+
+
+def task_of(root, cfg):
+    found = token_pairs(root)
+    schema = token_pair(text_len=12, grid=2)
+    train, val = open_table(found, "train/", schema), open_table(found, "val/", schema)
+    return PriorTask(cfg, train, val, weights.load_bpe(open_folder(root / "bpe")),
+                     open_folder(root / "dvae"))  # fmt: skip
+
+
+def test_text_counts_an_eighth_of_the_mean_nats_and_images_the_rest(tmp_path):
+    """Section 2.2, token by token."""
+    task = task_of(tmp_path, settings())
+    batch = next(task.batches(0, Place()))
+    torch.manual_seed(0)
+    model = task.build()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    sums, counts, weight = task.sums(model, batch, 0), task.counts(batch), task.weights(0)
+    loss = sum(weight[name] * sums[name] / counts[name] for name in sums)
+
+    text_logits, image_logits = model(batch["text"].long(), batch["image"].long())
+    nats = {"text": [], "image": []}
+    for row, place in itertools.product(range(8), range(12)):
+        log_p = text_logits[row, place].log_softmax(0)
+        nats["text"].append(-log_p[batch["text"][row, place]].item())
+    for row, place in itertools.product(range(8), range(4)):
+        log_p = image_logits[row, place].log_softmax(0)
+        nats["image"].append(-log_p[batch["image"][row, place]].item())
+    expected = np.mean(nats["text"]) / 8 + np.mean(nats["image"]) * 7 / 8
+    assert loss.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_bpe_dropout_spells_a_caption_anew_each_epoch_and_never_without_a_reason(tmp_path):
+    task = task_of(tmp_path, settings(dropout=0.5))
+    epochs = SIZES["train"] // 8
+    first, again = next(task.batches(0, Place())), next(task.batches(0, Place()))
+    assert torch.equal(first["text"], again["text"])
+    spellings = {}
+    for batch in itertools.islice(task.batches(0, Place()), 3 * epochs):
+        for text, image in zip(batch["text"], batch["image"], strict=True):
+            ids = [i for i in text.tolist() if i != 300]
+            spellings.setdefault(int(image[0]), set()).add(tuple(ids))
+    assert sum(len(ways) for ways in spellings.values()) > 2 * SIZES["train"]
+
+
+def test_without_dropout_the_stored_tokens_are_learned(tmp_path):
+    task = task_of(tmp_path, settings(dropout=0.0))
+    stored = {tuple(row) for row in train_prior.first(task.train, ("text",), 99)["text"].tolist()}
+    seen = {tuple(row) for row in next(task.batches(0, Place()))["text"].tolist()}
+    assert seen <= stored
+
+
+def test_a_fresh_model_scores_chance_on_held_out_pairs(tmp_path):
+    task = task_of(tmp_path, settings())
+    with torch.no_grad():
+        found, files = task.validate(task.build().eval(), 0)
+    assert found["validation_text"] == pytest.approx(CHANCE["text"], rel=1e-5)
+    assert found["validation_image"] == pytest.approx(CHANCE["image"], rel=1e-5)
+    assert found["validation_loss"] == pytest.approx(CHANCE["text"] / 8 + CHANCE["image"] * 7 / 8)
+    sheet = pictures.decode(files["samples"])
+    assert sheet.shape == (4 * 18 + 2, 4 * 18 + 2, 3)
+
+
+def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
+    task, out = task_of(tmp_path, settings(steps=40)), open_folder(tmp_path / "out")
+    health = loop.fit(task, task.cfg.fit, out, Place(), lambda step, line: None)
+    assert health["validation_text"] < 0.85 * CHANCE["text"]
+    prior = weights.load_prior(out)
+    assert prior.tokens == TOKENS
+    with torch.no_grad():
+        again, _ = task.validate(prior, 40)
+    assert again["validation_loss"] == pytest.approx(health["validation_loss"])
+
+
+@pytest.mark.parametrize("key", ["dvae_sha256", "dvae_fingerprint", "bpe_sha256", "text_vocab"])
+def test_token_shards_of_other_models_are_refused(tmp_path, key):
+    token_pairs(tmp_path, **{key: "another"})
+    with pytest.raises(SchemaMismatch, match=rf"wanted {key} \S+, found another; .*make it again"):
+        train_prior.run(inputs(tmp_path), open_folder(tmp_path / "out"), settings())
+
+
+def test_the_shards_made_with_these_models_are_accepted(tmp_path):
+    token_pairs(tmp_path)
+    found = inputs(tmp_path)
+    promised = train_prior.promised(found, settings())
+    assert promised["bpe_fingerprint"] == found.manifest(BPE).fingerprint
+    assert (
+        open_table(
+            found.folders["token_pairs"], "train/", token_pair(text_len=12, grid=2), promised
+        ).rows
+        == SIZES["train"]
+    )
+
+
+@pytest.mark.ray
+def test_the_stage_on_a_ray_worker(tmp_path, ray_cluster):
+    token_pairs(tmp_path)
+    out = open_folder(tmp_path / "out")
+    result = train_prior.run(inputs(tmp_path), out, settings())
+    assert result.rows_in == SIZES["train"]
+    assert weights.load_prior(out).tokens == TOKENS

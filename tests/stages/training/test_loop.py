@@ -1,0 +1,224 @@
+import json
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from schemas.artifacts import METRICS
+from stages.training import checkpoints, loop
+from stages.training.loop import Diverged, Window
+from stages.training.state import State
+from stages.training.task import Place
+from tests.stages.training.toy import Line, points, settings
+
+
+def run(task, out, cfg=None):
+    lines = []
+    measured = loop.fit(task, cfg or task.fit, out, Place(), lambda step, line: lines.append(line))
+    return measured, lines
+
+
+def metrics(out):
+    with out.open(METRICS) as file:
+        return [json.loads(line) for line in file]
+
+
+def one_update(task, cfg, batch, model=None):
+    """The gradient of one update, before any clipping, and its state."""
+    torch.manual_seed(0)
+    state = State.fresh(model or task.build(), cfg)
+    gradients = {}
+    for name, weight in state.model.named_parameters():
+        weight.register_post_accumulate_grad_hook(
+            lambda w, name=name: gradients.__setitem__(name, w.grad.clone())
+        )
+    torch.manual_seed(1)
+    loop.learn(task, state.model, batch, state, cfg, Place(), Window())
+    return gradients, state
+
+
+def test_the_gradient_is_that_of_the_weighted_means_written_out():
+    cfg = settings(clip_norm=None)
+    task, batch = Line(cfg, noise=0.0), points(list(range(8)))
+    gradients, _ = one_update(task, cfg, batch)
+
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    errors = [model(x) - y for x, y in zip(batch["x"], batch["y"], strict=True)]
+    even = [errors[0], errors[2], errors[4], errors[6]]
+    loss = 0.75 * sum(e**2 for e in errors) / 8 + 0.25 * sum(e.abs() for e in even) / 4
+    loss.backward()
+    torch.testing.assert_close(gradients["weight"], model.weight.grad)
+    torch.testing.assert_close(gradients["bias"], model.bias.grad)
+
+
+def test_the_gradient_does_not_depend_on_the_rows_of_a_forward_pass():
+    task, batch = Line(settings(), noise=0.0), points(list(range(8)))
+    whole, _ = one_update(task, settings(clip_norm=None), batch)
+    for rows in (1, 3, 5):
+        parts, _ = one_update(task, settings(clip_norm=None, micro_batch=rows), batch)
+        torch.testing.assert_close(parts, whole)
+
+
+def test_gradients_are_clipped_by_their_global_norm():
+    cfg = settings(clip_norm=0.5)
+    task, batch = Line(cfg, noise=0.0), points(list(range(8)))
+    torch.manual_seed(0)
+    state = State.fresh(task.build(), cfg)
+    clipped = {}
+    state.optimizer.register_step_pre_hook(
+        lambda adam, args, kwargs: clipped.update(
+            {n: w.grad.clone() for n, w in state.model.named_parameters()}
+        )
+    )
+    norm = loop.learn(task, state.model, batch, state, cfg, Place(), Window())
+    assert norm > 0.5
+    total = math.sqrt(sum(g.square().sum().item() for g in clipped.values()))
+    assert total == pytest.approx(0.5, rel=1e-4)
+
+
+def test_a_resumed_run_ends_with_the_very_same_bits(folder, tmp_path):
+    from infra.store import open_folder
+
+    whole = open_folder(tmp_path / "whole")
+    cfg = settings()
+    expected, _ = run(Line(cfg), whole)
+
+    for stop_at in (2, 6, 7, 11):  # killed four times, each time a little further on
+        with pytest.raises(KeyboardInterrupt):
+            run(Line(cfg, stop_at=stop_at), folder)
+    last = Line(cfg)
+    measured, _ = run(last, folder)
+
+    assert measured == expected
+    assert len(last.seen) <= 4 + 1  # from step 8 on, and one batch asked for in advance
+    with folder.open("weights") as ours, whole.open("weights") as theirs:
+        assert ours.read() == theirs.read()
+    resumed, uninterrupted = checkpoints.newest(folder), checkpoints.newest(whole)
+    torch.testing.assert_close(resumed, uninterrupted, rtol=0, atol=0)
+    timeless = [
+        {k: v for k, v in line.items() if k not in ("seconds", "rows_per_second", "waiting_share")}
+        for line in metrics(folder)
+    ]
+    assert [line["step"] for line in timeless] == [line["step"] for line in metrics(whole)]
+    assert [line.get("loss") for line in timeless] == [line.get("loss") for line in metrics(whole)]
+
+
+def test_rows_that_could_not_be_used_are_counted(folder):
+    run(Line(settings(log_every=4), keep=(2, 1)), folder)  # 4 of 8 rows of each update
+    assert [line["rows_left_out"] for line in metrics(folder) if "loss" in line] == [16, 16, 16]
+
+
+def test_a_run_that_was_saved_at_its_end_only_exports(folder):
+    cfg = settings()
+    run(Line(cfg), folder)
+    folder.remove("weights")
+    again = Line(cfg)
+    run(again, folder)
+    assert folder.exists("weights")
+    assert again.seen == []
+
+
+def test_a_truncated_checkpoint_is_skipped_for_the_one_before(folder):
+    cfg = settings()
+    expected, _ = run(Line(cfg), folder)
+    assert folder.list("checkpoints/") == [
+        "checkpoints/step-00000008.pt",
+        "checkpoints/step-00000012.pt",
+    ]
+    with folder.open("checkpoints/step-00000012.pt") as file:
+        folder.commit("checkpoints/step-00000012.pt", file.read()[:-100])
+    saved = checkpoints.newest(folder)
+    assert saved is not None
+    assert saved["step"] == 8
+    steps = [line["step"] for line in metrics(folder)]
+    measured, said = run(Line(cfg), folder)
+    assert measured == expected
+    assert said[0] == "toy  goes on from step 8/12"
+    assert [line["step"] for line in metrics(folder)] == steps  # none of them twice
+
+
+def test_metrics_are_one_line_each_and_means_over_the_window(folder):
+    task = Line(settings(log_every=4), noise=0.0)
+    _, said = run(task, folder)
+    lines = metrics(folder)
+    training = [line for line in lines if "loss" in line]
+    assert [line["step"] for line in training] == [4, 8, 12]
+    assert [line["step"] for line in lines if "distance" in line] == [5, 10, 12]
+    for line in training:
+        weights = task.weights(line["step"] - 1)
+        assert line["loss"] == pytest.approx(
+            sum(weights[name] * line[name] for name in ("square", "absolute"))
+        )
+        assert line["heat"] == pytest.approx(1 - (line["step"] - 1) / 100)
+        assert 0 <= line["waiting_share"] <= 1
+        assert line["rows_left_out"] == 0
+    assert said[0].startswith("toy  step 4/12  loss ")
+    assert folder.list("pictures/") == [f"pictures/dot-{step:08d}.png" for step in (5, 10, 12)]
+
+
+def test_tensorboard_reads_the_same_numbers(folder, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(Line(settings(log_every=4)), folder)
+    (name,) = folder.list("events/")
+    events = EventAccumulator(str(tmp_path / "artifact" / name))
+    events.Reload()
+    found = [(event.step, event.value) for event in events.Scalars("loss")]
+    lines = [line for line in metrics(folder) if "loss" in line]
+    assert found == [(line["step"], pytest.approx(line["loss"])) for line in lines]
+
+
+def test_the_average_is_its_closed_form():
+    cfg = settings(steps=100, ema_share=0.05, ema_every=1)  # a horizon of 5 updates: 0.8 stays
+    model = nn.Linear(1, 1, bias=False)
+    history = [3.0, -1.0, 4.0, 1.0, -5.0]
+    nn.init.constant_(model.weight, history[0])
+    state = State.fresh(model, cfg)
+    for value in history[1:]:
+        nn.init.constant_(model.weight, value)
+        state.average.refresh()
+    n = len(history) - 1
+    expected = 0.8**n * history[0] + sum(0.2 * 0.8 ** (n - i) * history[i] for i in range(1, n + 1))
+    with state.average.in_place():
+        assert model.weight.item() == pytest.approx(expected)
+    assert model.weight.item() == history[-1]
+
+
+def test_averaged_weights_are_what_is_measured_and_exported(folder):
+    cfg = settings(ema_share=1.0, ema_every=1)
+    measured, _ = run(Line(cfg), folder)
+    saved = checkpoints.newest(folder)
+    average, last = saved["average"]["weight"], saved["model"]["weight"]
+    assert not torch.equal(average, last)
+    with folder.open("weights") as file:
+        assert file.read() == repr(average.tolist()).encode()
+    assert measured["distance"] == pytest.approx((average[0] - torch.tensor([2, -1, 0.5])).norm())
+
+
+def test_an_update_without_a_finite_gradient_is_skipped_and_counted(folder):
+    cfg = settings(steps=6, ema_every=1, save_every=1)
+    measured, _ = run(Line(cfg, poisoned=frozenset({2, 3})), folder)
+    assert measured["skipped_updates"] == 2
+    assert metrics(folder)[-1]["distance"] < 10  # and nothing was spoilt
+
+
+def test_many_skipped_updates_in_a_row_end_the_run_with_a_sentence(folder):
+    cfg = settings(steps=200)
+    with pytest.raises(Diverged, match="none in 50 updates up to step 60; try a smaller step size"):
+        run(Line(cfg, poisoned=frozenset(range(10, 99))), folder)
+
+
+def test_bfloat16_computes_in_bfloat16_and_keeps_weights_in_float32(folder):
+    kinds = []
+
+    class Watched(Line):
+        def sums(self, model, batch, step):
+            kinds.append(model(batch["x"]).dtype)
+            return super().sums(model, batch, step)
+
+    run(Watched(settings(steps=2, precision="bfloat16")), folder)
+    assert kinds == [torch.bfloat16] * 2
+    saved = checkpoints.newest(folder)
+    assert saved["model"]["weight"].dtype == torch.float32

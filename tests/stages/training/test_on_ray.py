@@ -1,0 +1,39 @@
+"""What only Ray can do: start again what died, and bring back what was said."""
+
+import os
+
+import pytest
+
+from infra.store import open_folder
+from schemas.errors import SchemaMismatch
+from stages.training import on_ray
+from stages.training.loop import Diverged
+from tests.stages.training.toy import Dies, Line, Refuses, settings
+
+pytestmark = pytest.mark.ray
+
+
+def test_a_worker_that_dies_is_started_again_from_its_checkpoint(tmp_path, ray_cluster, caplog):
+    out, marker = open_folder(tmp_path / "out"), str(tmp_path / "marker")
+    cfg = settings(restarts=1)
+    with caplog.at_level("INFO"):
+        result = on_ray.train(Dies(cfg, marker=marker), cfg, out, rows=100)
+    assert os.path.exists(marker)
+    assert result.rows_out == 12 * 8
+    undisturbed = on_ray.train(Line(cfg), cfg, open_folder(tmp_path / "other"), rows=100)
+    assert result == undisturbed
+    assert any("step 12/12" in line for line in caplog.messages)
+
+
+def test_a_run_that_diverges_is_not_tried_again_and_says_so(tmp_path, ray_cluster):
+    cfg = settings(steps=200, restarts=3)
+    with pytest.raises(Diverged, match="wanted finite gradients"):
+        on_ray.train(
+            Line(cfg, poisoned=frozenset(range(200))), cfg, open_folder(tmp_path / "out"), rows=100
+        )
+
+
+def test_what_a_worker_has_to_say_to_the_user_reaches_the_user(tmp_path, ray_cluster):
+    cfg = settings(restarts=0)
+    with pytest.raises(SchemaMismatch, match="wanted this, found that"):
+        on_ray.train(Refuses(cfg), cfg, open_folder(tmp_path / "out"), rows=100)

@@ -1,0 +1,59 @@
+import pytest
+
+from schemas.configs import DvaeSettings, FitSettings, PriorSettings
+from stages.training.schedules import averaging_decay, cosine, step_size
+
+DVAE, PRIOR = DvaeSettings(), PriorSettings()
+
+
+@pytest.mark.parametrize(
+    ("share", "updates", "start", "end"),
+    [
+        (DVAE.beta_ramp_share, 5_000, 0.0, 6.6),
+        (DVAE.temperature_share, 150_000, 1.0, 1 / 16),
+    ],
+)
+def test_the_dvae_schedules_are_the_papers_at_its_length(share, updates, start, end):
+    length = share * 3_000_000
+    assert cosine(0, length=length, start=start, end=end) == start
+    middle = cosine(updates // 2, length=length, start=start, end=end)
+    assert middle == pytest.approx((start + end) / 2)
+    assert cosine(updates // 3, length=length, start=start, end=end) == pytest.approx(
+        0.75 * start + 0.25 * end, rel=1e-3
+    )  # cos(60 degrees) = 1/2
+    assert cosine(updates, length=length, start=start, end=end) == pytest.approx(end)
+    assert cosine(3_000_000, length=length, start=start, end=end) == end
+
+
+def test_the_dvae_step_size_is_the_papers():
+    assert step_size(0, DVAE.fit) == 1e-4
+    assert step_size(600_000, DVAE.fit) == pytest.approx((1e-4 + 1.25e-6) / 2)
+    assert step_size(1_200_000, DVAE.fit) == 1.25e-6
+    assert step_size(2_999_999, DVAE.fit) == 1.25e-6
+
+
+def test_the_prior_warms_up_over_5000_updates_and_ends_at_a_32nd():
+    fit = PRIOR.fit
+    assert step_size(0, fit) == pytest.approx(4.5e-4 / 5_000)
+    assert step_size(2_499, fit) == pytest.approx(4.5e-4 / 2)
+    assert step_size(5_000, fit) == pytest.approx(4.5e-4)
+    assert step_size(430_000, fit) == pytest.approx(4.5e-4 / 32, rel=3e-3)
+    sizes = [step_size(step, fit) for step in range(0, 430_000, 1_000)]
+    assert max(sizes) == pytest.approx(4.5e-4)
+
+
+def test_no_warm_up_starts_at_the_full_step_size():
+    fit = FitSettings(steps=10, batch_size=1, lr=1.0, lr_end=0.5, ema_share=0.1)
+    assert step_size(0, fit) == 1.0
+    assert step_size(10, fit) == 0.5
+
+
+def test_averaging_is_the_papers_at_its_length():
+    assert averaging_decay(DVAE.fit) == pytest.approx(0.999)
+    assert averaging_decay(PRIOR.fit) == pytest.approx(0.99)
+    assert PRIOR.fit.ema_every == 25
+
+
+def test_a_horizon_shorter_than_an_update_averages_nothing():
+    fit = FitSettings(steps=10, batch_size=1, lr=1.0, lr_end=0.5, ema_share=0.01)
+    assert averaging_decay(fit) == 0.0

@@ -1,0 +1,96 @@
+"""A task small enough to be worked out by hand: a line through points, with two terms of loss."""
+
+import itertools
+import os
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from schemas.configs import FitSettings
+from schemas.errors import SchemaMismatch
+from stages.training.order import local_positions
+
+TRUTH = torch.tensor([2.0, -1.0, 0.5])
+
+
+def settings(**changes):
+    common = {
+        "steps": 12, "batch_size": 8, "lr": 0.05, "lr_end": 0.01, "warmup_share": 0.2,
+        "beta2": 0.96, "weight_decay": 0.01, "variance_clip": 5.0, "clip_norm": 1.0,
+        "ema_share": 0.5, "ema_every": 2, "save_every": 4, "validate_every": 5, "log_every": 3,
+    }  # fmt: skip
+    return FitSettings(**(common | changes))
+
+
+@dataclass
+class Line:
+    """Squared error of every row, and of rows with an even number the absolute error."""
+
+    fit: FitSettings
+    stop_at: int | None = None  # fail like a killed process before this step
+    poisoned: frozenset[int] = frozenset()  # steps whose loss is not finite
+    noise: float = 0.1
+    keep: tuple[int, int] = (1, 1)  # of rank 0's rows, and of the others', one in so many
+    seen: list[list[int]] = field(default_factory=list)
+    name: str = "toy"
+
+    def build(self):
+        return nn.Linear(3, 1)
+
+    def batches(self, step, place):
+        for k in itertools.count(step):
+            if k == self.stop_at:
+                raise KeyboardInterrupt
+            rows = local_positions(k, self.fit.batch_size, rank=place.rank, world=place.world)
+            rows = rows[:: self.keep[min(place.rank, 1)]]
+            self.seen.append(rows.tolist())
+            yield points(rows.tolist())
+
+    def counts(self, batch):
+        return {"square": len(batch["x"]), "absolute": int(batch["even"].sum())}
+
+    def weights(self, step):
+        return {"square": 0.75, "absolute": 0.25 + 0.01 * step}
+
+    def sums(self, model, batch, step):
+        x = batch["x"] + self.noise * torch.randn(3)  # one draw an update: must be resumable
+        error = model(x)[:, 0] - batch["y"]
+        if step in self.poisoned:
+            error = error / 0
+        return {"square": error.square().sum(), "absolute": error.abs()[batch["even"]].sum()}
+
+    def schedule(self, step):
+        return {"heat": 1.0 - step / 100}
+
+    def validate(self, model, step):
+        return {"distance": (model.weight[0] - TRUTH).norm().item()}, {"dot": b"png"}
+
+    def export(self, model, out):
+        out.commit("weights", repr(model.weight.tolist()).encode())
+
+
+def points(rows):
+    x = torch.stack([torch.randn(3, generator=torch.Generator().manual_seed(r)) for r in rows])
+    return {"x": x, "y": x @ TRUTH, "even": torch.tensor(rows) % 2 == 0}
+
+
+@dataclass
+class Dies(Line):
+    """Its process is gone at step 9, the first time."""
+
+    marker: str = ""
+
+    def batches(self, step, place):
+        for k, batch in enumerate(super().batches(step, place), start=step):
+            if k == 9 and not os.path.exists(self.marker):
+                open(self.marker, "x").close()
+                os._exit(9)
+            yield batch
+
+
+class Refuses(Line):
+    """Finds that its rows are not what it was promised."""
+
+    def batches(self, step, place):
+        raise SchemaMismatch("wanted this, found that")
