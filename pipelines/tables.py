@@ -44,7 +44,7 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
     """Print each stage's artifact, whether it would run, and what that costs."""
     table = Table("stage", "artifact", "state", "cost", box=None, pad_edge=False)
     for step in steps:
-        state = STATES[step.state] if step.chosen else f"not chosen ({step.state})"
+        state = STATES[step.state] if step.chosen else "not chosen"
         took = f"took {step.manifest.seconds:,.0f} s" if step.manifest is not None else ""
         table.add_row(step.stage.name, step.address, state, took or cost_of(step, settings))
     console = Console(width=WIDTH)
@@ -69,7 +69,7 @@ def show_run(steps: Sequence[Step], store: Store) -> None:
     table.add_row("together", "", "", "", f"{total:,.1f}")
     console = Console(width=WIDTH)
     console.print(table)
-    console.print(f"this machine: {matrix_gflops():,.0f} GFLOP/s in a 2048-cubed bf16 product")
+    console.print(f"this machine: {matrix_gflops():,.0f} GFLOP/s in a 1024-cubed product")
     report = next((s for s in steps if s.stage.writes == REPORT and s.manifest is not None), None)
     if report is not None:
         _headline(store, report, console)
@@ -86,9 +86,9 @@ def _headline(store: Store, step: Step, console: Console) -> None:
             console.print(f"drawn right, {kind:10} best by CLIP {best:4.0%}, single {single:4.0%}")
 
 
-def matrix_gflops(side: int = 2048, seconds: float = 0.5) -> float:
+def matrix_gflops(side: int = 1024, seconds: float = 0.5) -> float:
     """Measure this machine's matrix-product rate, for its speed sets how long a run takes."""
-    a = torch.randn(side, side, dtype=torch.bfloat16)
+    a = torch.randn(side, side)
     a @ a  # the first call prepares the kernel
     count, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:

@@ -70,15 +70,15 @@ HELD_OUT = frozenset(
     }
 )
 
-# All lengths are shares of the picture's side. Centres lie near multiples of 1/12 of it, so that a
-# dVAE with 12 codes along the side meets the same pieces again and again.
+# All lengths are shares of the picture's side. Centres lie near multiples of 1/8 of it, so that a
+# dVAE with 8 codes along the side meets the same pieces again and again.
 RADII = {  # half the side of the square a shape fills
-    "small": (0.215, 0.22),
-    "large": (0.285, 0.29),
-    "": (0.195, 0.205),  # one of two, which must fit beside each other: no size to tell
+    "small": (0.23, 0.235),
+    "large": (0.31, 0.315),
+    "": (0.215, 0.22),  # one of two, which must fit beside each other: no size to tell
 }
-FROM_MIDDLE = 2 / 12  # of a shape at the top, at the bottom, on the left or on the right
-APART = 6 / 12  # the centres of two shapes
+FROM_MIDDLE = 1 / 8  # of a shape at the top, at the bottom, on the left or on the right
+APART = 4 / 8  # the centres of two shapes
 JITTER = 0.012  # of every centre, in both directions
 TWO_SHAPES = 1 / 3  # of the pictures
 

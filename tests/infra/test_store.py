@@ -6,34 +6,19 @@ import sys
 import time
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from infra.claim import OWNER, claimed, owner_of
 from infra.store import Store, content_of, digest, digest_all, open_folder, publish
 from schemas.artifacts import PRIOR
 from schemas.errors import ArtifactMissing, ArtifactOwned
 from schemas.manifest import MANIFEST, Manifest
+from tests import s3
 
 
 @pytest.fixture(scope="module")
 def bucket():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    before = dict(os.environ)
-    os.environ |= {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    import s3fs
-
-    s3fs.S3FileSystem().mkdir("bucket")
-    yield "s3://bucket"
-    server.stop()
-    os.environ.clear()
-    os.environ.update(before)
+    with s3.served("bucket") as address:
+        yield address
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -34,9 +34,12 @@ def test_all_nine_stages_end_and_say_what_they_did(tiny_run):
 
 def test_rows_add_up_from_stage_to_stage(tiny_run):
     stages = Store(str(tiny_run)).summary().stages
-    for stage in stages.values():
-        assert stage.rows_in >= stage.rows_out >= 1
-    assert stages["crawl"].rows_out == stages["filter"].rows_in == 120
+    for name, stage in stages.items():
+        if name != "sample":  # makes many pictures of each prompt
+            assert stage.rows_in >= stage.rows_out >= 1, name
+    crawl = stages["crawl"]
+    assert crawl.rows_out + sum(crawl.rejects.values()) == 120
+    assert crawl.rows_in == stages["filter"].rows_in == 120  # kept, with the outcome of each
     assert stages["filter"].rows_in == stages["filter"].rows_out + sum(
         stages["filter"].rejects.values()
     )

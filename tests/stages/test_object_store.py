@@ -8,7 +8,6 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from moto.server import ThreadedMotoServer
 
 from infra import session
 from infra.store import open_folder
@@ -18,6 +17,7 @@ from schemas.configs import FilterJob, TokenSpec
 from schemas.folder import Inputs
 from stages import crawl, encode
 from stages import filter as filter_stage
+from tests import s3
 from tests.stages import worlds
 from tests.stages.finished import finish
 from tests.stages.test_encode import job, models
@@ -53,20 +53,9 @@ def main():
 
 
 @pytest.fixture
-def s3(monkeypatch):
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "somebody",
-        "AWS_SECRET_ACCESS_KEY": "something",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    open_folder(ROOT)._system.mkdir("pictures")
-    yield
-    server.stop()
+def bucket():
+    with s3.served("pictures"):
+        yield
 
 
 def table(folder, prefix, schema):
@@ -78,7 +67,7 @@ def table(folder, prefix, schema):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_crawl_filter_and_encode_on_an_object_store(s3, tmp_path):
+def test_crawl_filter_and_encode_on_an_object_store(bucket, tmp_path):
     with worlds.served(tmp_path / "world", pictures=100, bad_share=0.4) as world:
         task = tmp_path / "task"
         task.write_bytes(pickle.dumps(world.job()))
