@@ -102,7 +102,6 @@ def demo() -> Settings:
                 weight_decay=1e-4,
                 clip_norm=1.0,
                 ema_share=0.02,
-                precision="bfloat16",
                 save_every=500,
                 validate_every=1_000,
             ),
@@ -111,7 +110,7 @@ def demo() -> Settings:
             rows_per_shard=1_024, min_codes_used=48, min_psnr_db=20.0, tile=32, workers=2, threads=1
         ),
         prior=PriorSettings(
-            layers=4,
+            layers=3,
             heads=4,
             head_dim=32,
             conv_kernel=11,
@@ -127,7 +126,6 @@ def demo() -> Settings:
                 variance_clip=5.0,
                 clip_norm=4.0,
                 ema_share=0.05,
-                precision="bfloat16",
                 save_every=300,
                 validate_every=600,
             ),
@@ -149,7 +147,6 @@ def demo() -> Settings:
                 weight_decay=0.1,
                 clip_norm=1.0,
                 ema_share=0.05,
-                precision="bfloat16",
                 save_every=100,
                 validate_every=200,
             ),

@@ -29,11 +29,12 @@ from schemas.errors import ConfigError
 from stages import shapes
 from stages.shapes.world import PromptSet
 
-REVISION = 1  # of the files, for folders written by an earlier version
+REVISION = 2  # of the files, for folders written by an earlier version
 SITE, URLS, TRUTH, PROMPTS, DONE = "site", "urls.parquet", "truth.parquet", "prompts.jsonl", "done"
 FORMATS = {"jpg": 0.5, "png": 0.25, "webp": 0.15, "bmp": 0.05, "gif": 0.05}  # and their shares
-SIDES = (96, 100)  # pixels; the scene is a square of this side
-OBLONG, LONGEST = 0.3, 1.3  # share of pictures with room beside the scene, and how much
+SIDES = (96, 97)  # pixels; the scene is a square of this side
+OBLONG, LONGEST = 0.1, 1.2  # share of pictures with room beside the scene, and how much
+GRAIN = 4.0  # levels, as a camera has: else a dVAE spends itself on ever more exact plain colours
 ELONGATED = 3.0  # aspect ratio of the pictures that are too long
 TINY = (8, 20)  # pixels
 MOST_TIMEOUTS = 6  # each costs the crawl its whole timeout
@@ -185,11 +186,12 @@ def _good(seed: int, index: int) -> Entry:
 def _canvas(
     scene: shapes.Scene, side: int, aspect: float, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Draw the scene in the middle of a canvas that is `aspect` times longer one way."""
+    """Draw the scene in the middle of a canvas `aspect` times longer one way, with some grain."""
     long = round(side * aspect)
-    if rng.random() < 0.5:
-        return shapes.draw(scene, side, width=long)
-    return shapes.draw(scene, side, height=long)
+    wide = rng.random() < 0.5
+    plain = shapes.draw(scene, side, **{"width" if wide else "height": long})
+    grain = rng.normal(0, GRAIN, plain.shape)
+    return np.clip(np.round(plain + grain), 0, 255).astype(np.uint8)
 
 
 def _encode(pixels: UInt8[np.ndarray, "h w 3"], kind: str) -> bytes:

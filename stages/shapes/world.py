@@ -26,21 +26,13 @@ COLOURS: dict[str, Rgb] = {
 }
 BACKGROUNDS: tuple[Rgb, ...] = (  # muted: far from every colour of the palette
     (214, 214, 214),
-    (180, 180, 180),
-    (143, 143, 143),
+    (160, 160, 160),
     (227, 222, 201),
-    (212, 194, 167),
-    (175, 156, 130),
+    (190, 170, 140),
     (169, 194, 214),
-    (135, 156, 180),
     (177, 209, 179),
-    (141, 171, 141),
     (214, 179, 184),
-    (177, 141, 147),
     (194, 179, 214),
-    (156, 141, 180),
-    (203, 209, 164),
-    (128, 167, 167),
 )
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
 SIZES = ("small", "large")
@@ -70,16 +62,16 @@ HELD_OUT = frozenset(
     }
 )
 
-# All lengths are shares of the picture's side. Centres lie near multiples of 1/8 of it, so that a
-# dVAE with 8 codes along the side meets the same pieces again and again.
+# All lengths are shares of the picture's side. Centres lie near multiples of 1/12 of it, so that a
+# dVAE with 12 codes along the side meets the same pieces again and again.
 RADII = {  # half the side of the square a shape fills
-    "small": (0.23, 0.235),
-    "large": (0.31, 0.315),
-    "": (0.215, 0.22),  # one of two, which must fit beside each other: no size to tell
+    "small": (0.232, 0.235),
+    "large": (0.312, 0.315),
+    "": (0.217, 0.22),  # one of two, which must fit beside each other: no size to tell
 }
-FROM_MIDDLE = 1 / 8  # of a shape at the top, at the bottom, on the left or on the right
-APART = 4 / 8  # the centres of two shapes
-JITTER = 0.012  # of every centre, in both directions
+FROM_MIDDLE = 2 / 12  # of a shape at the top, at the bottom, on the left or on the right
+APART = 6 / 12  # the centres of two shapes
+JITTER = 0.004  # of every centre, in both directions
 TWO_SHAPES = 1 / 3  # of the pictures
 
 ALONE = (
