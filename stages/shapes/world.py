@@ -66,7 +66,7 @@ HELD_OUT = frozenset(
 # dVAE with 12 codes along the side meets the same pieces again and again.
 RADII = {  # half the side of the square a shape fills
     "small": (0.232, 0.235),
-    "large": (0.312, 0.315),
+    "large": (0.288, 0.291),
     "": (0.217, 0.22),  # one of two, which must fit beside each other: no size to tell
 }
 FROM_MIDDLE = 2 / 12  # of a shape at the top, at the bottom, on the left or on the right
