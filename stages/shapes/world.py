@@ -67,7 +67,7 @@ HELD_OUT = frozenset(
 RADII = {  # half the side of the square a shape fills
     "small": (0.232, 0.235),
     "large": (0.288, 0.291),
-    "": (0.217, 0.22),  # one of two, which must fit beside each other: no size to tell
+    "": (0.21, 0.213),  # one of two, which must fit beside each other: no size to tell
 }
 FROM_MIDDLE = 2 / 12  # of a shape at the top, at the bottom, on the left or on the right
 APART = 6 / 12  # the centres of two shapes
