@@ -94,7 +94,9 @@ def demo() -> Settings:
             temperature_end=0.3,
             temperature_share=1.0,
             fit=FitSettings(
-                steps=2_000,
+                workers=2,
+                threads=1,
+                steps=1_500,
                 batch_size=4,
                 lr=2e-3,
                 lr_end=1e-4,
@@ -116,7 +118,9 @@ def demo() -> Settings:
             conv_kernel=11,
             bpe_dropout=0.0,
             fit=FitSettings(
-                steps=2_000,
+                workers=2,
+                threads=1,
+                steps=1_200,
                 batch_size=16,
                 lr=2e-3,
                 lr_end=6e-5,
@@ -138,7 +142,9 @@ def demo() -> Settings:
             projection=64,
             text_len=18,
             fit=FitSettings(
-                steps=240,
+                workers=2,
+                threads=1,
+                steps=200,
                 batch_size=64,
                 lr=2e-3,
                 lr_end=2e-5,
