@@ -80,12 +80,12 @@ def demo() -> Settings:
         tokens=TokenSpec(text_vocab=512, text_len=16, image_vocab=256, grid=12),
         crawl=CrawlSettings(
             source=SourceSettings(kind="world"),
-            rows_per_shard=250,
+            rows_per_shard=500,
             timeout_seconds=2.0,
             retries=0,
             workers=2,
         ),
-        filter=FilterSettings(validation_share=0.25, buckets=4),
+        filter=FilterSettings(validation_share=0.1, buckets=4),
         dvae=DvaeSettings(
             width=16,
             blocks=1,
@@ -96,7 +96,7 @@ def demo() -> Settings:
             fit=FitSettings(
                 workers=2,
                 threads=1,
-                steps=1_500,
+                steps=2_200,
                 batch_size=4,
                 lr=2e-3,
                 lr_end=1e-4,
@@ -113,14 +113,14 @@ def demo() -> Settings:
         ),
         prior=PriorSettings(
             layers=3,
-            heads=4,
-            head_dim=32,
+            heads=8,
+            head_dim=16,
             conv_kernel=11,
             bpe_dropout=0.0,
             fit=FitSettings(
                 workers=2,
                 threads=1,
-                steps=1_200,
+                steps=3_000,
                 batch_size=16,
                 lr=2e-3,
                 lr_end=6e-5,
@@ -130,8 +130,8 @@ def demo() -> Settings:
                 variance_clip=5.0,
                 clip_norm=4.0,
                 ema_share=0.05,
-                save_every=300,
-                validate_every=600,
+                save_every=500,
+                validate_every=1_500,
             ),
         ),
         clip=ClipSettings(
@@ -144,7 +144,7 @@ def demo() -> Settings:
             fit=FitSettings(
                 workers=2,
                 threads=1,
-                steps=200,
+                steps=400,
                 batch_size=64,
                 lr=2e-3,
                 lr_end=2e-5,
@@ -188,7 +188,7 @@ def small() -> Settings:
             "prior": base.prior.model_copy(
                 update={
                     "layers": 6,
-                    "head_dim": 48,
+                    "head_dim": 24,
                     "fit": base.prior.fit.model_copy(update={"steps": 2_400, "lr": 1e-3} | fit),
                 }
             ),

@@ -29,11 +29,11 @@ from schemas.errors import ConfigError
 from stages import shapes
 from stages.shapes.world import PromptSet
 
-REVISION = 2  # of the files, for folders written by an earlier version
+REVISION = 3  # of the files, for folders written by an earlier version
 SITE, URLS, TRUTH, PROMPTS, DONE = "site", "urls.parquet", "truth.parquet", "prompts.jsonl", "done"
 FORMATS = {"jpg": 0.5, "png": 0.25, "webp": 0.15, "bmp": 0.05, "gif": 0.05}  # and their shares
 SIDES = (96, 97)  # pixels; the scene is a square of this side
-OBLONG, LONGEST = 0.15, 1.3  # share of pictures with room beside the scene, and how much
+OBLONG, LONGEST = 0.1, 1.3  # share of pictures with room beside the scene, and how much
 GRAIN = 4.0  # levels, as a camera has: else a dVAE spends itself on ever more exact plain colours
 ELONGATED = 3.0  # aspect ratio of the pictures that are too long
 TINY = (8, 20)  # pixels

@@ -77,7 +77,7 @@ class TokenSpec(Config):
 class WorldSettings(Config):
     """The demo's world of captioned shapes, a pure function of these numbers."""
 
-    pictures: PositiveInt = 4_000
+    pictures: PositiveInt = 16_000
     bad_share: Share = Field(0.1, description="share of url list entries that must fail")
     prompts: PositiveInt = Field(200, description="prompts in each set that evaluate judges")
     seed: int = 0

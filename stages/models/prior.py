@@ -5,7 +5,8 @@ slot it predicts all T + I tokens, so the last text slot predicts the first code
 
 What the paper leaves open, and what we do:
 
-* Block, activation, initial weights: as in the Sparse Transformer it cites (sections 5.2 and 6).
+* Block and activation: as in the Sparse Transformer it cites (sections 5.2 and 6). Not its initial
+  weights, which are eight times smaller than ours: they cost narrow models hundreds of updates.
 * Two heads, each with its own softmax: a slot's kind of target is known from its place, so no
   probability is spent on tokens that cannot come. This is also the split the loss is weighted by.
 * A pad is one more class of the text head, and counts in the text loss like every other of the 256
@@ -29,6 +30,8 @@ from torch import Tensor, nn
 from schemas.configs import PriorShape, TokenSpec
 from stages.models.attention import mask_of_layer, masked_attention, masks
 
+EMBEDDING_STD = 0.5
+
 # (q, k, v) -> what each query found; how is the caller's matter: masked, or from a cache.
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -50,7 +53,7 @@ class Block(nn.Module):
     def reset_parameters(self, layers: int) -> None:
         """Draw fresh weights; what adds to the residual stream is smaller in deeper models."""
         for linear in (self.qkv, self.attention_out, self.mlp_in, self.mlp_out):
-            std = 0.125 / math.sqrt(linear.in_features)
+            std = 1 / math.sqrt(linear.in_features)  # keeps the scale of its input
             if linear in (self.attention_out, self.mlp_out):
                 std /= math.sqrt(2 * layers)
             nn.init.normal_(linear.weight, std=std)
@@ -107,18 +110,16 @@ class Prior(nn.Module):
         return self.tokens.text_vocab
 
     def reset_parameters(self) -> None:
-        """Draw fresh weights as in sections 5.2 and 6 of the Sparse Transformer paper."""
-        std = 0.125 / math.sqrt(self.shape.width)
-        summed = {self.image_row: 2, self.image_column: 2}  # position embeddings of one slot
+        """Draw fresh weights: two or three embeddings of EMBEDDING_STD add up to scale 1."""
         for module in self.modules():
             if isinstance(module, nn.Embedding):
-                nn.init.normal_(module.weight, std=std / math.sqrt(summed.get(module, 1)))
+                nn.init.normal_(module.weight, std=EMBEDDING_STD)
             elif isinstance(module, Head):
                 nn.init.zeros_(module.weight)  # a fresh model scores chance
                 nn.init.zeros_(module.bias)
             elif isinstance(module, Block):
                 module.reset_parameters(self.shape.layers)
-        nn.init.normal_(self.start, std=std)
+        nn.init.normal_(self.start, std=EMBEDDING_STD)
 
     def mask(self, layer: int) -> Bool[Tensor, "n n"]:
         """Return the mask of layer 1..layers."""

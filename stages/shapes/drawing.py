@@ -27,7 +27,7 @@ OUTLINES: dict[str, list[tuple[float, float]]] = {  # in radii, from the centre;
     "square": [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
     "triangle": [(0, -0.9), (1, 0.85), (-1, 0.85)],
     "diamond": [(0, -1), (0.8, 0), (0, 1), (-0.8, 0)],
-    "star": [(1.05 * x, 1.05 * y + 0.1) for x, y in _regular(10, inner=0.46)],  # fills its square
+    "star": [(1.12 * x, 1.12 * y + 0.08) for x, y in _regular(10, inner=0.5)],  # fills its square
     "cross": [
         *[(-ARM, -1), (ARM, -1), (ARM, -ARM), (1, -ARM), (1, ARM), (ARM, ARM)],
         *[(ARM, 1), (-ARM, 1), (-ARM, ARM), (-1, ARM), (-1, -ARM), (-ARM, -ARM)],

@@ -1,7 +1,6 @@
 """What there is in the demo's world, and how people there say it.
 
-A scene is a pure function of (seed, index). No shape comes near the edges, so that the paper's
-crops of a picture leave shapes whole.
+A scene is a pure function of (seed, index). No shape touches another or the edge.
 """
 
 import itertools
@@ -62,16 +61,15 @@ HELD_OUT = frozenset(
     }
 )
 
-# All lengths are shares of the picture's side. Centres lie near multiples of 1/12 of it, so that a
+# All lengths are shares of the picture's side. Centres lie on multiples of 1/12 of it, so that a
 # dVAE with 12 codes along the side meets the same pieces again and again.
 RADII = {  # half the side of the square a shape fills
-    "small": (0.232, 0.235),
-    "large": (0.288, 0.291),
-    "": (0.21, 0.213),  # one of two, which must fit beside each other: no size to tell
+    "small": 0.22,
+    "large": 0.28,
+    "": 0.22,  # one of two, which must fit beside each other: no size to tell
 }
 FROM_MIDDLE = 2 / 12  # of a shape at the top, at the bottom, on the left or on the right
 APART = 6 / 12  # the centres of two shapes
-JITTER = 0.004  # of every centre, in both directions
 TWO_SHAPES = 1 / 3  # of the pictures
 
 ALONE = (
@@ -134,7 +132,7 @@ def scene(seed: int, index: int) -> Scene:
         words = _say_alone(figure.kind, figure.size, place, rng)
         return Scene((figure,), background, place, "", words)
     relation = str(rng.choice(list(RELATIONS)))
-    pair = _together(*_two_kinds(rng), relation, rng)
+    pair = _together(*_two_kinds(rng), relation)
     words = _say_together(pair, relation, rng)
     return Scene(pair, background, "", relation, words)
 
@@ -160,7 +158,7 @@ def prompts(kind_of: PromptSet, count: int, seed: int) -> list[str]:
         found: dict[str, None] = {}
         while len(found) < count:  # there are millions
             relation = str(rng.choice(list(RELATIONS)))
-            found[_say_together(_together(*_two_kinds(rng), relation, rng), relation, rng)] = None
+            found[_say_together(_together(*_two_kinds(rng), relation), relation, rng)] = None
         return list(found)
     kinds = sorted(Kind(*pair) for pair in HELD_OUT) if kind_of == "held_out" else list(SEEN)
     ways = [rng.permutation(_all_ways_to_say(kind)).tolist() for kind in kinds]
@@ -185,22 +183,18 @@ def _two_kinds(rng: np.random.Generator) -> tuple[Kind, Kind]:
 
 def _alone(kind: Kind, place: str, rng: np.random.Generator) -> Figure:
     size = str(rng.choice(SIZES))
-    radius = rng.uniform(*RADII[size])
     towards = {"top": (0, -1), "bottom": (0, 1), "left": (-1, 0), "right": (1, 0), "middle": (0, 0)}
-    x, y = 0.5 + FROM_MIDDLE * np.array(towards[place]) + rng.uniform(-JITTER, JITTER, 2)
-    return Figure(kind, size, float(x), float(y), radius)
+    x, y = 0.5 + FROM_MIDDLE * np.array(towards[place])
+    return Figure(kind, size, float(x), float(y), RADII[size])
 
 
-def _together(
-    first: Kind, second: Kind, relation: str, rng: np.random.Generator
-) -> tuple[Figure, Figure]:
+def _together(first: Kind, second: Kind, relation: str) -> tuple[Figure, Figure]:
     """Put one on either side of the middle."""
     towards = {"above": (0, -1), "below": (0, 1), "left": (-1, 0), "right": (1, 0)}
     half = APART / 2 * np.array(towards[relation])
-    centres = 0.5 + np.stack([half, -half]) + rng.uniform(-JITTER, JITTER, (2, 2))
     one, two = (
-        Figure(kind, "", float(x), float(y), rng.uniform(*RADII[""]))
-        for kind, (x, y) in zip((first, second), centres, strict=True)
+        Figure(kind, "", float(x), float(y), RADII[""])
+        for kind, (x, y) in zip((first, second), (0.5 + half, 0.5 - half), strict=True)
     )
     return one, two
 

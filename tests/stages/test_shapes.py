@@ -121,7 +121,7 @@ def test_large_is_larger_than_small_by_a_fifth_or_more():
     assert len(radii[""]) == 2 * sum(len(each.figures) == 2 for each in SCENES)
 
 
-def test_figures_neither_overlap_nor_come_near_the_edge():
+def test_figures_neither_overlap_nor_touch_the_edge():
     for each in SCENES:
         covers = [
             coverage(
@@ -131,8 +131,8 @@ def test_figures_neither_overlap_nor_come_near_the_edge():
         ]
         assert sum(covers).max() <= 1
         for cover in covers:
-            assert not cover[[0, 1, -2, -1]].any()
-            assert not cover[:, [0, 1, -2, -1]].any()
+            assert not cover[[0, -1]].any()
+            assert not cover[:, [0, -1]].any()
 
 
 # ---- prompts
