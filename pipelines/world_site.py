@@ -29,12 +29,11 @@ from schemas.errors import ConfigError
 from stages import shapes
 from stages.shapes.world import PromptSet
 
-REVISION = 3  # of the files, for folders written by an earlier version
+REVISION = 4  # of the files, for folders written by an earlier version
 SITE, URLS, TRUTH, PROMPTS, DONE = "site", "urls.parquet", "truth.parquet", "prompts.jsonl", "done"
 FORMATS = {"jpg": 0.5, "png": 0.25, "webp": 0.15, "bmp": 0.05, "gif": 0.05}  # and their shares
-SIDES = (96, 97)  # pixels; the scene is a square of this side
+SIDE = 96  # pixels; the scene is a square of this side
 OBLONG, LONGEST = 0.1, 1.3  # share of pictures with room beside the scene, and how much
-GRAIN = 4.0  # levels, as a camera has: else a dVAE spends itself on ever more exact plain colours
 ELONGATED = 3.0  # aspect ratio of the pictures that are too long
 TINY = (8, 20)  # pixels
 MOST_TIMEOUTS = 6  # each costs the crawl its whole timeout
@@ -176,9 +175,8 @@ def _good(seed: int, index: int) -> Entry:
     scene = shapes.scene(seed, index)
     rng = np.random.default_rng([seed, index, 0])
     kind = str(rng.choice(list(FORMATS), p=list(FORMATS.values())))
-    side = int(rng.integers(SIDES[0], SIDES[1] + 1))
     longest = rng.uniform(1, LONGEST) if rng.random() < OBLONG else 1.0
-    data = _encode(_canvas(scene, side, longest, rng), kind)
+    data = _encode(_canvas(scene, SIDE, longest, rng), kind)
     name = f"pictures/{index:07d}.{kind}"
     return Entry(name, scene, shapes.caption(scene), order=rng.random(), data=data)
 
@@ -186,12 +184,10 @@ def _good(seed: int, index: int) -> Entry:
 def _canvas(
     scene: shapes.Scene, side: int, aspect: float, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Draw the scene in the middle of a canvas `aspect` times longer one way, with some grain."""
+    """Draw the scene in the middle of a canvas `aspect` times longer one way."""
     long = round(side * aspect)
     wide = rng.random() < 0.5
-    plain = shapes.draw(scene, side, **{"width" if wide else "height": long})
-    grain = rng.normal(0, GRAIN, plain.shape)
-    return np.clip(np.round(plain + grain), 0, 255).astype(np.uint8)
+    return shapes.draw(scene, side, **{"width" if wide else "height": long})
 
 
 def _encode(pixels: UInt8[np.ndarray, "h w 3"], kind: str) -> bytes:
@@ -272,7 +268,7 @@ _SPOIL: dict[str, Spoil] = {
     "caption_missing": _caption(lambda caption, rng: ""),
     "timeout": _moved("slow"),
     "http_403": _moved("forbidden"),
-    "too_elongated": _picture(SIDES, ELONGATED),
+    "too_elongated": _picture((SIDE, SIDE), ELONGATED),
     "caption_too_short": _caption(lambda caption, rng: str(rng.choice(TOO_SHORT))),
     "boilerplate": _caption(_photographed),
     "caption_too_long": _caption(lambda caption, rng: ", and ".join([caption] * 50)),

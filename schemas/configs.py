@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 How = "how"  # Annotated[type, How]: not part of the fingerprint
+Precision = Literal["auto", "float32", "bfloat16"]
 Share = Annotated[float, Field(ge=0, le=1)]  # of a whole: of a run's updates, of the rows
 
 
@@ -150,7 +151,7 @@ class FitSettings(Config):
     clip_norm: PositiveFloat | None = None
     ema_share: Share = Field(description="horizon of the average of the weights")
     ema_every: PositiveInt = 1
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = Field("float32", description="of products; auto looks at the device")
     save_every: PositiveInt = 1_000
     validate_every: PositiveInt = 1_000
     seed: int = 0

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from stages.shapes.world import COLOURS, Scene
+from stages.shapes.world import Scene
 
 FINER = 4  # subpixels per pixel and direction
 FRACTION_BITS = 4  # OpenCV takes coordinates in sixteenths of a subpixel
@@ -27,7 +27,7 @@ OUTLINES: dict[str, list[tuple[float, float]]] = {  # in radii, from the centre;
     "square": [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
     "triangle": [(0, -0.9), (1, 0.85), (-1, 0.85)],
     "diamond": [(0, -1), (0.8, 0), (0, 1), (-0.8, 0)],
-    "star": [(1.12 * x, 1.12 * y + 0.08) for x, y in _regular(10, inner=0.5)],  # fills its square
+    "star": [(1.06 * x, 1.06 * y + 0.07) for x, y in _regular(10, inner=0.5)],  # fills its square
     "cross": [
         *[(-ARM, -1), (ARM, -1), (ARM, -ARM), (1, -ARM), (1, ARM), (ARM, ARM)],
         *[(ARM, 1), (-ARM, 1), (-ARM, ARM), (-1, ARM), (-1, -ARM), (-ARM, -ARM)],
@@ -77,6 +77,5 @@ def draw(
             width=width,
             height=height,
         )
-        colour = np.array(COLOURS[figure.kind.colour], np.float32)
-        pixels += alpha[..., None] * (colour - pixels)
+        pixels += alpha[..., None] * (np.array(figure.paint, np.float32) - pixels)
     return np.round(pixels).astype(np.uint8)

@@ -64,13 +64,17 @@ HELD_OUT = frozenset(
 # All lengths are shares of the picture's side. Centres lie on multiples of 1/12 of it, so that a
 # dVAE with 12 codes along the side meets the same pieces again and again.
 RADII = {  # half the side of the square a shape fills
-    "small": 0.22,
-    "large": 0.28,
-    "": 0.22,  # one of two, which must fit beside each other: no size to tell
+    "small": 0.235,
+    "large": 0.30,
+    "": 0.23,  # one of two, which must fit beside each other: no size to tell
 }
 FROM_MIDDLE = 2 / 12  # of a shape at the top, at the bottom, on the left or on the right
 APART = 6 / 12  # the centres of two shapes
 TWO_SHAPES = 1 / 3  # of the pictures
+
+# Levels by which every paint misses its tone, anew in each picture: else a dVAE spends itself on
+# ever more exact plain colours. Grain would do so too, but makes codes flicker from place to place.
+TINT = 3.0
 
 ALONE = (
     "{figure} {place}",
@@ -105,6 +109,7 @@ class Figure:
     """One shape in a picture."""
 
     kind: Kind
+    paint: Rgb
     size: str  # "" for one of two
     x: float  # of its centre, from the left
     y: float  # from the top
@@ -125,14 +130,14 @@ class Scene:
 def scene(seed: int, index: int) -> Scene:
     """Make picture number `index` of the world of `seed`: one or two shapes, none held out."""
     rng = np.random.default_rng([seed, index])
-    background = BACKGROUNDS[rng.integers(len(BACKGROUNDS))]
+    background = _mixed(BACKGROUNDS[rng.integers(len(BACKGROUNDS))], rng)
     if rng.random() >= TWO_SHAPES:
         place = str(rng.choice(list(PLACES)))
         figure = _alone(SEEN[rng.integers(len(SEEN))], place, rng)
         words = _say_alone(figure.kind, figure.size, place, rng)
         return Scene((figure,), background, place, "", words)
     relation = str(rng.choice(list(RELATIONS)))
-    pair = _together(*_two_kinds(rng), relation)
+    pair = _together(*_two_kinds(rng), relation, rng)
     words = _say_together(pair, relation, rng)
     return Scene(pair, background, "", relation, words)
 
@@ -158,7 +163,8 @@ def prompts(kind_of: PromptSet, count: int, seed: int) -> list[str]:
         found: dict[str, None] = {}
         while len(found) < count:  # there are millions
             relation = str(rng.choice(list(RELATIONS)))
-            found[_say_together(_together(*_two_kinds(rng), relation), relation, rng)] = None
+            pair = _together(*_two_kinds(rng), relation, rng)
+            found[_say_together(pair, relation, rng)] = None
         return list(found)
     kinds = sorted(Kind(*pair) for pair in HELD_OUT) if kind_of == "held_out" else list(SEEN)
     ways = [rng.permutation(_all_ways_to_say(kind)).tolist() for kind in kinds]
@@ -174,6 +180,12 @@ def prompts(kind_of: PromptSet, count: int, seed: int) -> list[str]:
 _NAMED = re.compile(rf"\b({'|'.join(COLOURS)})\s+({'|'.join(SHAPES)})\b")
 
 
+def _mixed(tone: Rgb, rng: np.random.Generator) -> Rgb:
+    """Mix a paint of this tone, never twice the same."""
+    red, green, blue = np.clip(np.round(tone + rng.normal(0, TINT, 3)), 0, 255).astype(int).tolist()
+    return red, green, blue
+
+
 def _two_kinds(rng: np.random.Generator) -> tuple[Kind, Kind]:
     """Two colours, so that it can be told whether each shape got its own."""
     first = SEEN[rng.integers(len(SEEN))]
@@ -185,15 +197,17 @@ def _alone(kind: Kind, place: str, rng: np.random.Generator) -> Figure:
     size = str(rng.choice(SIZES))
     towards = {"top": (0, -1), "bottom": (0, 1), "left": (-1, 0), "right": (1, 0), "middle": (0, 0)}
     x, y = 0.5 + FROM_MIDDLE * np.array(towards[place])
-    return Figure(kind, size, float(x), float(y), RADII[size])
+    return Figure(kind, _mixed(COLOURS[kind.colour], rng), size, float(x), float(y), RADII[size])
 
 
-def _together(first: Kind, second: Kind, relation: str) -> tuple[Figure, Figure]:
+def _together(
+    first: Kind, second: Kind, relation: str, rng: np.random.Generator
+) -> tuple[Figure, Figure]:
     """Put one on either side of the middle."""
     towards = {"above": (0, -1), "below": (0, 1), "left": (-1, 0), "right": (1, 0)}
     half = APART / 2 * np.array(towards[relation])
     one, two = (
-        Figure(kind, "", float(x), float(y), RADII[""])
+        Figure(kind, _mixed(COLOURS[kind.colour], rng), "", float(x), float(y), RADII[""])
         for kind, (x, y) in zip((first, second), (0.5 + half, 0.5 - half), strict=True)
     )
     return one, two

@@ -22,6 +22,7 @@ from schemas.errors import UserError
 from schemas.folder import Folder
 from stages.training import checkpoints, schedules
 from stages.training.order import generator
+from stages.training.precision import in_bfloat16
 from stages.training.record import Record, Scalars
 from stages.training.state import State
 from stages.training.task import Batch, Place, Task
@@ -151,7 +152,7 @@ def learn(
         alone = isinstance(model, DistributedDataParallel) and number < len(parts)
         with model.no_sync() if alone else nullcontext():  # type: ignore[operator]
             with torch.autocast(
-                place.device.type, torch.bfloat16, enabled=cfg.precision == "bfloat16"
+                place.device.type, torch.bfloat16, enabled=in_bfloat16(cfg.precision, place.device)
             ):
                 sums = task.sums(model, part, state.step)
                 terms = [weights[name] / counts[name] * sums[name] for name in sums]

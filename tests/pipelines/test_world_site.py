@@ -75,12 +75,12 @@ def test_each_bad_caption_and_picture_is_bad_in_one_way_only(files, rows):
     for url, caption, expected in rows:
         captions_only = expected in {"caption_missing", "not_english", "boilerplate"}
         if expected in {"caption_too_short", "caption_too_long"} or captions_only:
-            assert min(decode(path_of(files, url).read_bytes()).shape[:2]) >= world_site.SIDES[0]
+            assert min(decode(path_of(files, url).read_bytes()).shape[:2]) >= world_site.SIDE
         else:
             assert shapes.named(caption)
         if expected == "too_elongated":
             height, width = decode(path_of(files, url).read_bytes()).shape[:2]
-            assert max(height, width) > 2.5 * min(height, width) >= 2.5 * world_site.SIDES[0]
+            assert max(height, width) > 2.5 * min(height, width) >= 2.5 * world_site.SIDE
         if expected == "too_small":
             assert max(decode(path_of(files, url).read_bytes()).shape[:2]) <= world_site.TINY[1]
 

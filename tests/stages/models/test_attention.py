@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from stages.models.attention import (
     column_mask,
@@ -86,9 +85,19 @@ def test_sixteen_of_the_papers_64_layers_are_columns():
 
 
 @pytest.mark.parametrize("name", ["row", "column", "conv"])
-def test_attention_written_out_is_the_fused_kernels(name):
+def test_attention_is_one_softmax_over_the_allowed_keys_query_by_query(name):
     mask = masks(text_slots=3, grid=4, kernel=3)[name]
     q, k, v = torch.randn(3, 2, 4, len(mask), 8, generator=torch.manual_seed(0)).unbind()
-    torch.testing.assert_close(
-        masked_attention(q, k, v, mask), F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    )
+    found = masked_attention(q, k, v, mask)
+    for query, allowed in enumerate(mask):
+        weights = (k[:, :, allowed] @ q[:, :, query, :, None] / 8**0.5).softmax(dim=2)
+        torch.testing.assert_close(found[:, :, query], (weights * v[:, :, allowed]).sum(dim=2))
+
+
+def test_attention_on_a_cpu_is_in_32_bits_under_autocast_too():
+    mask = masks(text_slots=3, grid=4, kernel=3)["row"]
+    q, k, v = torch.randn(3, 2, 4, len(mask), 8, generator=torch.manual_seed(0)).bfloat16().unbind()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = masked_attention(q, k, v, mask)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, masked_attention(q.float(), k.float(), v.float(), mask))

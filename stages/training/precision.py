@@ -1,0 +1,21 @@
+"""In which type a run multiplies its matrices; weights are kept in float32 either way."""
+
+import torch
+
+from schemas.configs import Precision
+
+# What a processor says of itself (x86, ARM) if it multiplies bfloat16 without a detour.
+UNITS = ("amx_bf16", "avx512_bf16", "bf16")
+
+
+def in_bfloat16(precision: Precision, device: torch.device) -> bool:
+    """Say whether to multiply in bfloat16; `auto` does so where the device has a unit for it.
+
+    Without one a processor is some twenty times slower in bfloat16 than in float32.
+    """
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    found = torch.cpu.get_capabilities()
+    return any(found.get(unit, False) for unit in UNITS)
