@@ -46,16 +46,14 @@ class Picture:
 class Painter:
     """The models that the newest run under `root` used, loaded once.
 
-    Temperature and top-k are those of the run's own samples, where it has any.
+    Temperature, top-k and guidance are those of the run's own samples, where it has any.
     """
 
     def __init__(self, root: str | Path, *, gpu: bool = False) -> None:
         store = Store(str(root))
         inputs = Inputs({a.name: store.newest(a) for a in (BPE, DVAE, PRIOR, CLIP)})
-        how = _settings_of_run(store)
-        self.artist = load_artist(
-            inputs, temperature=how.temperature, top_k=how.top_k, tile=how.tile, gpu=gpu
-        )
+        how = _settings_of_run(store).model_copy(update={"gpu": gpu})
+        self.artist = load_artist(inputs, how)
 
     def draw(self, prompt: str, n: int = 16, seed: int = 0) -> list[Picture]:
         """Draw `n` candidates and return all, CLIP's favourite first.
@@ -78,7 +76,7 @@ def _settings_of_run(store: Store) -> SampleSettings:
         return SampleSettings()
     with folder.open(MANIFEST) as file:
         settings = Manifest.model_validate_json(file.read()).settings
-    return SampleSettings(**{k: settings[k] for k in ("temperature", "top_k", "tile")})
+    return SampleSettings(**{k: settings[k] for k in ("temperature", "top_k", "guidance", "tile")})
 
 
 def sheet(pictures: Sequence[Picture], columns: int = 4) -> Image.Image:

@@ -241,6 +241,7 @@ class PriorSettings(PriorShape):
     """Section 2.2 and appendix B.2."""
 
     bpe_dropout: Share = 0.1
+    caption_dropout: Share = Field(0.0, description="of captions left out, for sample.guidance")
     text_weight: Share = 1 / 8
     fit: FitSettings = FitSettings(
         steps=430_000,
@@ -308,6 +309,7 @@ class SampleSettings(Config):
     keep: PositiveInt = Field(8, description="best pictures of a prompt written as loose PNGs")
     temperature: PositiveFloat = 1.0
     top_k: NonNegativeInt = Field(0, description="0 keeps all codes, as the paper does")
+    guidance: NonNegativeFloat = Field(1.0, description="1 is the model's own, as in the paper")
     seed: int = 0
     tile: PositiveInt = Field(64, description="candidates per forward pass, always this many")
     prompts_per_shard: PositiveInt = 16

@@ -24,6 +24,7 @@ from stages.models.bpe import Bpe
 from stages.models.prior import Prior, prior_terms
 from stages.models.sampler import candidate_seed, sample
 from stages.training import augment, on_ray, weights
+from stages.training.order import generator
 from stages.training.record import Scalars
 from stages.training.rows import (
     Columns,
@@ -78,7 +79,16 @@ class PriorTask:
         if self.cfg.bpe_dropout > 0:
             text = np.stack([self.retokenize(*row) for row in captions_of(columns)])
             columns = columns | {"text": text}
+        if self.cfg.caption_dropout > 0:
+            unsaid = np.array([self.leaves_out(*row) for row in captions_of(columns)])
+            text = np.where(unsaid[:, None], self.cfg.tokens.text_vocab, columns["text"])
+            columns = columns | {"text": text}
         return tokens_of(columns)
+
+    def leaves_out(self, key: str, caption: str, epoch: int) -> bool:
+        """Say whether the picture is seen without its caption in this epoch."""
+        seed = augment.row_seed(self.cfg.fit.seed, epoch, key)
+        return generator(seed, 1).random() < self.cfg.caption_dropout  # 1: not BPE dropout's draws
 
     def retokenize(self, key: str, caption: str, epoch: int) -> np.ndarray:
         """Cut one caption as its own random numbers of this epoch say."""

@@ -1,6 +1,7 @@
 """Drawing codes from the prior: many candidates per caption, each the same in any company.
 
-Paper: section 2.6 (temperature 1, all codes allowed).
+Paper: section 2.6 (temperature 1, all codes allowed). Beyond it, for priors that were trained with
+some captions left out: guidance, which follows the caption more closely (Ho and Salimans 2021).
 
 A picture belongs to (seed, prompt, candidate), whatever else is drawn beside it:
 
@@ -164,13 +165,15 @@ def sample(
     *,
     temperature: float = 1.0,
     top_k: int = 0,
+    guidance: float = 1.0,
     tile: int = 64,
 ) -> Int[Tensor, "p n I"]:
     """Draw one picture's codes per seed, those of each prompt's candidates 0, 1, ... in order.
 
     Several prompts at once are quicker than one by one, and give the same.
 
-    A tile has `tile` rows: some whole lanes, or a single narrower one.
+    A tile has `tile` rows: some whole lanes, or a single narrower one; twice as many with guidance
+    other than 1, for then each row is also computed without its caption.
     """
     rows = min(tile, LANE)
     if tile % rows:
@@ -184,8 +187,17 @@ def sample(
     lanes = rearrange(_stretch(seeds, lanes_each * rows, dim=1), "p (l c) -> (p l) c", c=rows)
     owners = torch.arange(len(prompts)).repeat_interleave(lanes_each)
     many = math.ceil(len(lanes) * rows / tile) * tile // rows
+    unsaid = None if guidance == 1 else Prompt(prior, torch.full_like(text[0], prior.pad))
     tiles = [
-        _decode(prior, [prompts[i] for i in owner], lane, temperature=temperature, top_k=top_k)
+        _decode(
+            prior,
+            [prompts[i] for i in owner],
+            lane,
+            unsaid=unsaid,
+            temperature=temperature,
+            top_k=top_k,
+            guidance=guidance,
+        )
         for owner, lane in zip(
             _stretch(owners, many, dim=0).split(tile // rows),
             _stretch(lanes, many, dim=0).split(tile // rows),
@@ -201,18 +213,27 @@ def _decode(
     prompts: Sequence[Prompt],
     seeds: Int[Tensor, "l c"],
     *,
+    unsaid: Prompt | None,
     temperature: float,
     top_k: int,
+    guidance: float,
 ) -> Int[Tensor, "l c I"]:
-    """Draw a tile's pictures."""
+    """Draw a tile's pictures; with an `unsaid` prompt, guided away from what it alone would give.
+
+    Each lane then has a twin in the tile that takes the same codes under that prompt.
+    """
     lanes, rows = seeds.shape
     length = prior.tokens.image_len
     numbers = torch.stack([uniforms(seed, length) for seed in seeds.flatten().tolist()])
     uniform = rearrange(numbers, "(l c) i -> i l c", l=lanes).to(prior.start.device)
-    tile = Tile(prior, prompts, rows)
-    codes = [choose(tile.first_logits, uniform[0], temperature=temperature, top_k=top_k)]
-    for position in range(1, length):
-        logits = tile.step(codes[-1])
+    twins = [] if unsaid is None else [unsaid] * lanes
+    tile = Tile(prior, [*prompts, *twins], rows)
+    codes: list[Int[Tensor, "l c"]] = []
+    for position in range(length):
+        logits = tile.step(codes[-1].repeat(2 if twins else 1, 1)) if codes else tile.first_logits
+        if twins:
+            told, untold = logits.chunk(2)
+            logits = untold + guidance * (told - untold)
         codes.append(choose(logits, uniform[position], temperature=temperature, top_k=top_k))
     return rearrange(codes, "i l c -> l c i")
 

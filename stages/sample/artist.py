@@ -14,6 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR
+from schemas.configs import SampleSettings
+from schemas.errors import ConfigError
 from schemas.folder import Inputs
 from stages.models.bpe import Bpe
 from stages.models.clip import Reranker
@@ -45,6 +47,7 @@ class Artist:
     clip: Reranker
     temperature: float = 1.0
     top_k: int = 0
+    guidance: float = 1.0
     tile: int = 64
     device: str = "cpu"
 
@@ -68,6 +71,7 @@ class Artist:
             seeds,
             temperature=self.temperature,
             top_k=self.top_k,
+            guidance=self.guidance,
             tile=self.tile,
         )
 
@@ -107,18 +111,26 @@ def _lanes(codes: Int[Tensor, "n I"], rows: int) -> Iterator[Int[Tensor, "rows I
         yield torch.cat([lane, lane[:1].expand(rows - len(lane), -1)])
 
 
-def load_artist(
-    inputs: Inputs, *, temperature: float, top_k: int, tile: int, gpu: bool = False
-) -> Artist:
-    """Load the four models of a run."""
-    device = "cuda" if gpu else "cpu"
+def load_artist(inputs: Inputs, cfg: SampleSettings) -> Artist:
+    """Load the four models of a run; only what `cfg` says of how pictures are drawn is used.
+
+    Raises ConfigError for guidance by a prior that never saw a picture without its caption.
+    """
+    if cfg.guidance != 1 and inputs.manifest(PRIOR).settings["caption_dropout"] == 0:
+        raise ConfigError(
+            f"sample.guidance={cfg.guidance} wants a prior that was trained with some captions "
+            "left out, found prior.caption_dropout=0; leave guidance at 1, or train the prior "
+            "again with --set prior.caption_dropout=0.1"
+        )
+    device = "cuda" if cfg.gpu else "cpu"
     return Artist(
         bpe=load_bpe(inputs.folder(BPE)),
         dvae=load_dvae(inputs.folder(DVAE)).to(device),
         prior=load_prior(inputs.folder(PRIOR)).to(device),
         clip=load_clip(inputs.folder(CLIP)).to(device),
-        temperature=temperature,
-        top_k=top_k,
-        tile=tile,
+        temperature=cfg.temperature,
+        top_k=cfg.top_k,
+        guidance=cfg.guidance,
+        tile=cfg.tile,
         device=device,
     )

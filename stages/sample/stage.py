@@ -64,9 +64,7 @@ class DrawShard:
     def __init__(self, inputs: Inputs, cfg: SampleSettings) -> None:
         torch.set_num_threads(cfg.threads)
         self.cfg = cfg
-        self.artist = load_artist(
-            inputs, temperature=cfg.temperature, top_k=cfg.top_k, tile=cfg.tile, gpu=cfg.gpu
-        )
+        self.artist = load_artist(inputs, cfg)
         self.made_by = {
             artifact.name: inputs.manifest(artifact).fingerprint for artifact in (PRIOR, DVAE)
         }

@@ -181,3 +181,26 @@ def test_cold_sampling_is_greedy_and_leaves_its_inputs_alone(prior, text):
 def test_a_tile_that_is_no_whole_number_of_lanes_is_refused(prior, text):
     with pytest.raises(ConfigError, match=r"multiple of 16.*found 40; try 32"):
         sample(prior, text, seeds(3, 2), tile=40)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 2.5])
+@torch.no_grad()
+def test_guided_draws_follow_the_formula_on_uncached_logits(prior, text, guidance):
+    """Cold, so that each code is the likeliest of: no caption + guidance * (caption - none)."""
+    prior = noisy(3)
+    for parameter in prior.parameters():
+        parameter.mul_(3)  # so that captions matter to the likeliest code
+    prior.image_head.bias.zero_()
+    cold = {"temperature": 1e-4, "tile": 2}
+    codes = sample(prior, text, seeds(3, 1), guidance=guidance, **cold)[:, 0]
+    told, untold = (prior(t, codes)[1] for t in (text, torch.full_like(text, prior.pad)))
+    assert torch.equal(codes, (untold + guidance * (told - untold)).argmax(-1))
+    assert not torch.equal(codes, sample(prior, text, seeds(3, 1), **cold)[:, 0])
+
+
+def test_guided_pictures_are_the_same_in_any_company(prior, text):
+    own = seeds(3, 20)
+    together = sample(prior, text, own, guidance=2.0, tile=32)
+    for order in ([2, 0], [1]):
+        alone = sample(prior, text[order], own[order, :5], guidance=2.0, tile=32)
+        assert torch.equal(alone, together[order, :5])
