@@ -69,7 +69,10 @@ def show_run(steps: Sequence[Step], store: Store) -> None:
     table.add_row("together", "", "", "", f"{total:,.1f}")
     console = Console(width=WIDTH)
     console.print(table)
-    console.print(f"this machine: {matrix_gflops():,.0f} GFLOP/s in a 1024-cubed product")
+    single, half = (matrix_gflops(kind) for kind in (torch.float32, torch.bfloat16))
+    console.print(
+        f"this machine: {single:,.0f} GFLOP/s in a 1024-cubed product, {half:,.0f} in bfloat16"
+    )
     report = next((s for s in steps if s.stage.writes == REPORT and s.manifest is not None), None)
     if report is not None:
         _headline(store, report, console)
@@ -86,9 +89,9 @@ def _headline(store: Store, step: Step, console: Console) -> None:
             console.print(f"drawn right, {kind:10} best by CLIP {best:4.0%}, single {single:4.0%}")
 
 
-def matrix_gflops(side: int = 1024, seconds: float = 0.5) -> float:
+def matrix_gflops(kind: torch.dtype, side: int = 1024, seconds: float = 0.5) -> float:
     """Measure this machine's matrix-product rate, for its speed sets how long a run takes."""
-    a = torch.randn(side, side)
+    a = torch.randn(side, side).to(kind)
     a @ a  # the first call prepares the kernel
     count, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:

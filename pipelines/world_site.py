@@ -29,7 +29,6 @@ from schemas.errors import ConfigError
 from stages import shapes
 from stages.shapes.world import PromptSet
 
-REVISION = 4  # of the files, for folders written by an earlier version
 SITE, URLS, TRUTH, PROMPTS, DONE = "site", "urls.parquet", "truth.parquet", "prompts.jsonl", "done"
 FORMATS = {"jpg": 0.5, "png": 0.25, "webp": 0.15, "bmp": 0.05, "gif": 0.05}  # and their shares
 SIDE = 96  # pixels; the scene is a square of this side
@@ -92,7 +91,7 @@ Spoil = Callable[[Entry, np.random.Generator], Entry]
 def build(folder: Path, world: WorldSettings, port: int) -> WorldFiles:
     """Write the site, its url list and the prompts; keep what is there and complete."""
     files = WorldFiles.in_folder(folder)
-    stamp = json.dumps({"revision": REVISION, "world": world.digest, "port": port})
+    stamp = json.dumps({"world": world.digest, "port": port})
     done = folder / DONE
     if done.exists() and done.read_text() == stamp:
         return files
@@ -129,13 +128,13 @@ def serve(files: WorldFiles, port: int) -> Iterator[WebServer]:
 
 
 def prompt_lines(world: WorldSettings) -> list[dict[str, str]]:
-    """List the prompts that evaluate judges, half as many for two shapes."""
+    """List the prompts that evaluate judges, half as many where nothing is held out."""
     return [
         {"prompt": prompt, "set": name}
         for name in get_args(PromptSet)
         for prompt in shapes.prompts(
             name,
-            math.ceil(world.prompts / 2) if name == "two_shapes" else world.prompts,
+            world.prompts if name == "held_out" else math.ceil(world.prompts / 2),
             world.seed,
         )
     ]

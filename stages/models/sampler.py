@@ -125,7 +125,7 @@ class Tile:
         """Keep this step's keys and values, then attend to the prompt and to the codes seen."""
         text_keys, text_values = self.text[layer]
         image = self.image[layer]
-        seen = self.seen[mask_of_layer(layer + 1, len(self.text))][self.known]
+        seen, hidden = self.seen[mask_of_layer(layer + 1, len(self.text))][self.known]
 
         def attend(
             q: Float[Tensor, "l h c k"], k: Float[Tensor, "l h c k"], v: Float[Tensor, "l h c k"]
@@ -136,6 +136,8 @@ class Tile:
             q = q / math.sqrt(q.shape[-1])
             to_text = rearrange(q @ text_keys.mT, "l h c t -> (l h c) 1 t")
             to_image = rearrange(q, "l h c k -> (l h c) 1 k") @ keys.mT
+            if hidden is not None:
+                to_image = to_image.masked_fill(hidden, -math.inf)
             weights = torch.cat([to_text, to_image], dim=-1).softmax(dim=-1)
             on_text, on_image = weights.split([to_text.shape[-1], to_image.shape[-1]], dim=-1)
             from_text = on_text.reshape(*q.shape[:-1], -1) @ text_values
@@ -144,16 +146,19 @@ class Tile:
         return attend
 
 
-def _seen(mask: Bool[Tensor, "i i"]) -> list[slice | Int[Tensor, " m"]]:
-    """List for each code the codes it sees: as a slice, thus a view, if they are evenly spaced."""
-    seen: list[slice | Int[Tensor, " m"]] = []
-    for row in mask.cpu():
-        codes = row.nonzero().flatten()
+def _seen(mask: Bool[Tensor, "i i"]) -> list[tuple[slice, Bool[Tensor, " m"] | None]]:
+    """Say for each code where those it sees lie, and which of these m it does not see.
+
+    Always a slice, thus a view: copying the window of a convolution costs more than the few codes
+    beside it that are hidden afterwards.
+    """
+    seen: list[tuple[slice, Bool[Tensor, " m"] | None]] = []
+    for row in mask:
+        codes = row.nonzero().flatten().cpu()
         gaps = codes.diff().unique().tolist() or [1]
-        if len(gaps) == 1:
-            seen.append(slice(int(codes[0]), int(codes[-1]) + 1, gaps[0]))
-        else:
-            seen.append(codes.to(mask.device))
+        step = gaps[0] if len(gaps) == 1 else 1
+        reach = slice(int(codes[0]), int(codes[-1]) + 1, step)
+        seen.append((reach, None if len(gaps) == 1 else ~row[reach]))
     return seen
 
 

@@ -116,7 +116,7 @@ def load_artist(inputs: Inputs, cfg: SampleSettings) -> Artist:
 
     Raises ConfigError for guidance by a prior that never saw a picture without its caption.
     """
-    if cfg.guidance != 1 and inputs.manifest(PRIOR).settings["caption_dropout"] == 0:
+    if cfg.guidance != 1 and not inputs.manifest(PRIOR).settings.get("caption_dropout"):
         raise ConfigError(
             f"sample.guidance={cfg.guidance} wants a prior that was trained with some captions "
             "left out, found prior.caption_dropout=0; leave guidance at 1, or train the prior "

@@ -26,7 +26,6 @@ OUTLINES: dict[str, list[tuple[float, float]]] = {  # in radii, from the centre;
     "ring": _regular(64),
     "square": [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
     "triangle": [(0, -0.9), (1, 0.85), (-1, 0.85)],
-    "diamond": [(0, -1), (0.8, 0), (0, 1), (-0.8, 0)],
     "star": [(1.06 * x, 1.06 * y + 0.07) for x, y in _regular(10, inner=0.5)],  # fills its square
     "cross": [
         *[(-ARM, -1), (ARM, -1), (ARM, -ARM), (1, -ARM), (1, ARM), (ARM, ARM)],

@@ -147,6 +147,13 @@ def test_candidates_are_the_same_pictures_whatever_their_number(inputs, fewer):
     assert all(few[key] == many[key] for key in few)
 
 
+def test_guidance_by_a_prior_that_saw_every_caption_is_refused(inputs):
+    with pytest.raises(
+        ConfigError, match=r"found prior.caption_dropout=0; leave guidance at 1, or"
+    ):
+        drawn(inputs, guidance=2.0)
+
+
 def test_pictures_do_not_depend_on_the_other_prompts(inputs):
     alone = by_candidate(drawn(inputs, some=SOME[1:])[0])
     together = by_candidate(drawn(inputs)[0])

@@ -20,14 +20,14 @@ from tests.stages.training.pairs import SIZES, TOKENS, inputs, token_pairs
 CHANCE = {"text": math.log(301), "image": math.log(16)}
 
 
-def settings(*, dropout=0.1, **fit):
+def settings(*, dropout=0.1, unsaid=0.0, **fit):
     common = {
         "steps": 8, "batch_size": 8, "lr": 3e-3, "lr_end": 1e-3, "ema_share": 0.2,
         "save_every": 4, "validate_every": 4, "log_every": 2, "threads": 1,
     }  # fmt: skip
     return PriorJob(
         layers=2, heads=2, head_dim=8, conv_kernel=3, tokens=TOKENS, bpe_dropout=dropout,
-        fit=FitSettings(**(common | fit)),
+        caption_dropout=unsaid, fit=FitSettings(**(common | fit)),
     )  # fmt: skip
 
 
@@ -80,6 +80,24 @@ def test_without_dropout_the_stored_tokens_are_learned(tmp_path):
     stored = {tuple(row) for row in train_prior.first(task.train, ("text",), 99)["text"].tolist()}
     seen = {tuple(row) for row in next(task.batches(0, Place()))["text"].tolist()}
     assert seen <= stored
+
+
+def test_some_captions_are_left_out_others_in_each_epoch_and_never_in_validation(tmp_path):
+    task = task_of(tmp_path, settings(dropout=0.0, unsaid=0.5))
+    epochs = SIZES["train"] // 8
+    share = []
+    for epoch in range(4):
+        every = itertools.islice(task.batches(epoch * epochs, Place()), epochs)
+        share.append([bool((b["text"] == 300).all(dim=1)[i]) for b in every for i in range(8)])
+    assert np.mean(share) == pytest.approx(0.5, abs=0.15)
+    assert len({tuple(each) for each in share}) == 4
+    first, again = next(task.batches(0, Place())), next(task.batches(0, Place()))
+    assert torch.equal(first["text"], again["text"])
+    model = task.build()
+    torch.nn.init.normal_(model.text_head.weight, std=0.3)
+    whole = task_of(tmp_path / "whole", settings(dropout=0.0))
+    with torch.no_grad():
+        assert task.validate(model, 0)[0] == whole.validate(model, 0)[0]
 
 
 def test_a_fresh_model_scores_chance_on_held_out_pairs(tmp_path):
