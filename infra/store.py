@@ -81,7 +81,11 @@ class LocalFolder:
         return {name: (self.path / name).stat().st_size for name in self.list(prefix)}
 
     def clear(self, *, keep: str = "") -> None:
-        """Delete all files but `keep`, half-written ones of a killed run as well."""
+        """Delete all files but `keep`, half-written ones of a killed run as well.
+
+        The manifest goes first: killed in between, the folder is not taken for a finished artifact.
+        """
+        self.remove(MANIFEST)
         for parent, _, names in os.walk(self.path, topdown=False):
             for name in names:
                 if (path := Path(parent) / name) != self.path / keep:
@@ -159,7 +163,8 @@ class ObjectFolder:
         return {p.removeprefix(self._base + "/"): entry["size"] for p, entry in found.items()}
 
     def clear(self, *, keep: str = "") -> None:
-        """Delete every object under the prefix but `keep`."""
+        """Delete every object under the prefix but `keep`, the manifest first."""
+        self.remove(MANIFEST)
         for name in self.list():
             if name != keep:
                 self.remove(name)

@@ -76,7 +76,8 @@ def _settings_of_run(store: Store) -> SampleSettings:
         return SampleSettings()
     with folder.open(MANIFEST) as file:
         settings = Manifest.model_validate_json(file.read()).settings
-    return SampleSettings(**{k: settings[k] for k in ("temperature", "top_k", "guidance", "tile")})
+    drawn_by = ("temperature", "top_k", "guidance", "tile")
+    return SampleSettings(**{name: settings[name] for name in drawn_by if name in settings})
 
 
 def sheet(pictures: Sequence[Picture], columns: int = 4) -> Image.Image:

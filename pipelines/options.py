@@ -82,14 +82,18 @@ def _assign(tree: dict[str, Any], path: str, value: Any, *, where: str) -> None:
 
 def _parse(text: str) -> Any:
     """Keep text as it is, for pydantic turns it into the field's type; lists and null are YAML."""
-    return yaml.safe_load(text) if text.startswith("[") or text == "null" else text
+    try:
+        return yaml.safe_load(text) if text.startswith("[") or text == "null" else text
+    except yaml.YAMLError:
+        raise ConfigError(f"--set wants a list such as [a, b], found '{text}'") from None
 
 
 def _sentence(error: ValidationError) -> str:
     """Say the first problem in one line: the setting, the rule, and what was found."""
     first = error.errors()[0]
     path = ".".join(str(part) for part in first["loc"])
+    where = f"{path}: " if path else ""  # a rule about several parts names them itself
     message = first["msg"].removeprefix("Value error, ")
     found = first.get("input")
     shown = "" if isinstance(found, dict | BaseModel) else f", found {found!r}"
-    return f"{path}: {message[:1].lower()}{message[1:]}{shown}"
+    return f"{where}{message[:1].lower()}{message[1:]}{shown}"

@@ -81,20 +81,27 @@ class Selection:
     force: Sequence[str] = field(default=())
 
     def names(self, stages: Sequence[Stage]) -> set[str]:
-        """Return the chosen stages' names; raise ConfigError for a name that does not exist."""
+        """Return the chosen stages' names; raise ConfigError for what cannot be."""
         known = [stage.name for stage in stages]
         for wanted in (self.first, self.last, self.only, *self.force):
             if wanted is not None and wanted not in known:
                 raise ConfigError(
                     f"there is no stage '{wanted}'; the stages are {', '.join(known)}"
                 )
-        if self.only is not None:
-            return {self.only}
         start = known.index(self.first) if self.first else 0
         end = known.index(self.last) if self.last else len(known) - 1
         if start > end:
             raise ConfigError(f"--from {self.first} comes after --until {self.last}")
-        return set(known[start : end + 1])
+        if self.only is not None and (self.first or self.last):
+            raise ConfigError("--only runs one stage alone; leave --from and --until out")
+        chosen = {self.only} if self.only is not None else set(known[start : end + 1])
+        for wanted in self.force:
+            if wanted not in chosen:
+                raise ConfigError(
+                    f"--force {wanted} wants a stage that is to run, found only "
+                    f"{', '.join(name for name in known if name in chosen)} chosen"
+                )
+        return chosen
 
 
 def wire(stages: Sequence[Stage]) -> None:

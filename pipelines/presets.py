@@ -48,6 +48,7 @@ def tiny() -> Settings:
             heads=2,
             head_dim=8,
             conv_kernel=3,
+            caption_dropout=0.1,
             fit=FitSettings(
                 steps=20, batch_size=8, lr=3e-3, save_every=10, validate_every=10, **short
             ),
@@ -64,7 +65,12 @@ def tiny() -> Settings:
             ),
         ),
         sample=SampleSettings(
-            prompts=PromptSettings(kind="world"), candidates=4, keep=2, tile=4, prompts_per_shard=4
+            prompts=PromptSettings(kind="world"),
+            candidates=4,
+            keep=2,
+            guidance=1.5,
+            tile=4,
+            prompts_per_shard=4,
         ),
         evaluate=EvaluateSettings(judge="shapes", pictures=24),
     )
@@ -94,8 +100,6 @@ def demo() -> Settings:
             temperature_end=0.3,
             temperature_share=1.0,
             fit=FitSettings(
-                workers=2,
-                threads=1,
                 steps=3_000,
                 batch_size=4,
                 lr=2e-3,
@@ -120,8 +124,6 @@ def demo() -> Settings:
             bpe_dropout=0.0,
             caption_dropout=0.1,
             fit=FitSettings(
-                workers=2,
-                threads=1,
                 steps=3_000,
                 batch_size=16,
                 lr=2e-3,
@@ -145,8 +147,6 @@ def demo() -> Settings:
             projection=64,
             text_len=18,
             fit=FitSettings(
-                workers=2,
-                threads=1,
                 steps=800,
                 batch_size=64,
                 lr=2e-3,
@@ -209,7 +209,8 @@ def small() -> Settings:
                 prompts=PromptSettings(kind="validation", count=24),
                 candidates=32,
                 keep=8,
-                tile=512,
+                guidance=1.5,
+                tile=256,
                 prompts_per_shard=8,
             ),
             "evaluate": EvaluateSettings(judge="none"),

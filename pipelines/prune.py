@@ -1,5 +1,7 @@
 """Delete the artifacts under a root that its newest run does not use; ask first.
 
+The folders of the demo's worlds, in `world/`, are no artifacts and stay.
+
 `python -m pipelines.prune runs/demo`
 """
 

@@ -78,7 +78,7 @@ def _make(
     stage, name = step.stage, step.stage.writes.name
     folder = store.folder(name, step.fingerprint)
     with claimed(folder):
-        resumes = _prepare(folder, sources, afresh=step.forced or step.manifest is not None)
+        resumes = _prepare(folder, sources, afresh=step.manifest is not None)
         verb = "goes on" if resumes else "starts"
         log.info("%-12s %s  (%s)", stage.name, verb, step.address)
         summary[stage.name] = StageSummary(status="running", artifact=step.address)

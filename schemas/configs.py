@@ -98,6 +98,11 @@ class SourceSettings(Config):
     )
     world: WorldSettings = WorldSettings()
 
+    def what(self) -> dict[str, Any]:
+        """Leave the demo's world out where pairs come from somewhere else."""
+        tree = super().what()
+        return tree if self.kind == "world" else {k: v for k, v in tree.items() if k != "world"}
+
 
 class CrawlSettings(Config):
     """How pictures are fetched and bounded."""
@@ -312,7 +317,7 @@ class SampleSettings(Config):
     top_k: NonNegativeInt = Field(0, description="0 keeps all codes, as the paper does")
     guidance: NonNegativeFloat = Field(1.0, description="1 is the model's own, as in the paper")
     seed: int = 0
-    tile: PositiveInt = Field(64, description="candidates per forward pass, always this many")
+    tile: PositiveInt = Field(64, description="candidates at a time, always this many")
     prompts_per_shard: PositiveInt = 16
     workers: Annotated[PositiveInt, How] = 1
     threads: Annotated[PositiveInt, How] = 2
@@ -340,6 +345,24 @@ class Settings(Config):
     clip: ClipSettings = ClipSettings()
     sample: SampleSettings = SampleSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+
+    @model_validator(mode="after")
+    def _guidance_was_trained_for(self) -> Self:
+        if self.sample.guidance != 1 and self.prior.caption_dropout == 0:
+            raise ValueError(
+                f"sample.guidance={self.sample.guidance} wants a prior that is trained with some "
+                "captions left out; set prior.caption_dropout to 0.1, or guidance to 1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_worlds_prompts_are_of_the_crawled_world(self) -> Self:
+        if self.sample.prompts.kind == "world" and self.crawl.source.kind != "world":
+            raise ValueError(
+                "sample.prompts.kind=world wants crawl.source.kind=world, found "
+                f"{self.crawl.source.kind}; use validation or file"
+            )
+        return self
 
 
 class CrawlJob(CrawlSettings):

@@ -75,7 +75,10 @@ class PriorTask:
         return prepare_ahead(raw, self.prepare, threads=1, depth=AHEAD)
 
     def prepare(self, columns: Columns) -> Batch:
-        """Cut captions with BPE dropout (section 2.2, footnote 5), or take the stored tokens."""
+        """Cut captions with BPE dropout (section 2.2, footnote 5), or take the stored tokens.
+
+        A share of the captions is left out, where sampling wants guidance.
+        """
         if self.cfg.bpe_dropout > 0:
             text = np.stack([self.retokenize(*row) for row in captions_of(columns)])
             columns = columns | {"text": text}

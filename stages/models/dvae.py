@@ -233,7 +233,10 @@ class ElboTerms(NamedTuple):
     positions: int  # codes summed over: h w per picture
 
     def loss(self, beta: float) -> Float[Tensor, ""]:
-        """Divide by the number of pixel values, as appendix A.2 does: the KL weighs beta / 192."""
+        """Divide by the number of pixel values, as appendix A.2 does: the KL weighs beta / 192.
+
+        Training says the same by `DvaeTask.weights`, term by term, so that workers add up.
+        """
         return (self.reconstruction + beta * self.kl) / self.values
 
 

@@ -5,8 +5,8 @@ slot it predicts all T + I tokens, so the last text slot predicts the first code
 
 What the paper leaves open, and what we do:
 
-* Block and activation: as in the Sparse Transformer it cites (sections 5.2 and 6). Not its initial
-  weights, which are eight times smaller than ours: they cost narrow models hundreds of updates.
+* Block: as in the Sparse Transformer it cites (sections 5.2 and 6), with the exact GELU. Not its
+  initial weights, which are eight times smaller: they cost narrow models hundreds of updates.
 * Two heads, each with its own softmax: a slot's kind of target is known from its place, so no
   probability is spent on tokens that cannot come. This is also the split the loss is weighted by.
 * A pad is one more class of the text head, and counts in the text loss like every other of the 256
@@ -173,7 +173,10 @@ class PriorTerms(NamedTuple):
     image_tokens: int
 
     def loss(self, text_weight: float) -> Float[Tensor, ""]:
-        """Weigh the mean of each kind, 1/8 and 7/8 in the paper (section 2.2)."""
+        """Weigh the mean of each kind, 1/8 and 7/8 in the paper (section 2.2).
+
+        Training says the same by `PriorTask.weights`, term by term, so that workers add up.
+        """
         text, image = self.text / self.text_tokens, self.image / self.image_tokens
         return text_weight * text + (1 - text_weight) * image
 

@@ -13,7 +13,7 @@ A picture belongs to (seed, prompt, candidate), whatever else is drawn beside it
   no occasion to. What can vary is a lane's place in its tile; a test holds that it does not matter.
 
 All rows of a lane share the keys and values of its prompt. Those of the image are kept in a buffer
-made once per tile, of which each step reads only what the layer's mask lets it see.
+made once per tile, of which each step reads only the window that the layer's mask lets it see.
 
 Dimensions: l lanes, c candidates (rows) of a lane, p prompts, n candidates of a prompt, t text
 slots, m image codes that a step sees, h heads, k head width, K image codes, I image length.
@@ -104,7 +104,7 @@ class Tile:
         ]
         shape, slots = prior.shape, prior.tokens.image_len - 1
         heads = len(prompts) * shape.heads * rows
-        # "layer (keys, values) i (l h c) k": what one step sees is then often a view
+        # "layer (keys, values) i (l h c) k": what one step sees is then a view
         self.image = self.text[0][0].new_empty((shape.layers, 2, slots, heads, shape.head_dim))
         self.seen = {
             mask_of_layer(layer, shape.layers): _seen(

@@ -10,7 +10,7 @@ from stages.shapes.world import Scene
 
 FINER = 4  # subpixels per pixel and direction
 FRACTION_BITS = 4  # OpenCV takes coordinates in sixteenths of a subpixel
-RING_HOLE = 0.45  # of the ring's radius
+RING_HOLE = 0.52  # of the ring's radius
 ARM = 0.36  # half the width of the cross's arms, of its radius
 
 
@@ -26,7 +26,7 @@ OUTLINES: dict[str, list[tuple[float, float]]] = {  # in radii, from the centre;
     "ring": _regular(64),
     "square": [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
     "triangle": [(0, -0.9), (1, 0.85), (-1, 0.85)],
-    "star": [(1.06 * x, 1.06 * y + 0.07) for x, y in _regular(10, inner=0.5)],  # fills its square
+    "star": [(x - y, x + y) for x, y in _regular(8, inner=0.36)],  # four points, to the corners
     "cross": [
         *[(-ARM, -1), (ARM, -1), (ARM, -ARM), (1, -ARM), (1, ARM), (ARM, ARM)],
         *[(ARM, 1), (-ARM, 1), (-ARM, ARM), (-1, ARM), (-1, -ARM), (-ARM, -ARM)],

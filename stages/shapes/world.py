@@ -1,6 +1,7 @@
 """What there is in the demo's world, and how people there say it.
 
-A scene is a pure function of (seed, index). No shape touches another or the edge.
+A scene is a pure function of (seed, index). No shape touches another or the edge. Who changes what
+is shown here, or how, raises `WorldSettings.revision`: finished crawls are then made again.
 """
 
 import itertools
@@ -161,7 +162,7 @@ def prompts(kind_of: PromptSet, count: int, seed: int) -> list[str]:
     rng = np.random.default_rng([seed, *kind_of.encode()])
     if kind_of == "two_shapes":
         found: dict[str, None] = {}
-        while len(found) < count:  # there are millions
+        while len(found) < count:  # 9,750 exist: other sets run out first
             relation = str(rng.choice(list(RELATIONS)))
             pair = _together(*_two_kinds(rng), relation, rng)
             found[_say_together(pair, relation, rng)] = None

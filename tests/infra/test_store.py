@@ -8,7 +8,7 @@ import time
 import pytest
 
 from infra.claim import OWNER, claimed, owner_of
-from infra.store import Store, content_of, digest, digest_all, open_folder, publish
+from infra.store import ObjectFolder, Store, content_of, digest, digest_all, open_folder, publish
 from schemas.artifacts import PRIOR
 from schemas.errors import ArtifactMissing, ArtifactOwned
 from schemas.manifest import MANIFEST, Manifest
@@ -58,6 +58,22 @@ def test_a_committed_file_reads_back_and_is_listed_by_prefix(root):
         folder.open("train/b")
     folder.clear()
     assert folder.list() == []
+
+
+def test_clearing_that_is_interrupted_leaves_nothing_that_looks_finished(root, monkeypatch):
+    folder = open_folder(root)
+    folder.commit("data", b"1")
+    folder.commit(MANIFEST, manifest().model_dump_json().encode())
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.walk", interrupt)
+        patched.setattr(ObjectFolder, "list", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            folder.clear()
+    assert folder.list() == ["data"]
 
 
 def test_a_commit_cut_short_leaves_no_file(tmp_path):

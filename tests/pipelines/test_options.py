@@ -34,6 +34,9 @@ def test_a_file_goes_over_the_preset_and_assignments_over_the_file(tmp_path):
         ("prior.layers", "--set wants path=value, found 'prior.layers'"),
         ("prior.conv_kernel=4", "prior: conv_kernel must be odd to have a centre, found 4"),
         ("crawl.source.kind=ftp", "crawl.source.kind: input should be 'urls', 'folder'"),
+        ("crawl.allow_hosts=[a", "--set wants a list such as [a, b], found '[a'"),
+        ("prior.caption_dropout=0", "sample.guidance=1.5 wants a prior that is trained with some"),
+        ("crawl.source.kind=folder", "sample.prompts.kind=world wants crawl.source.kind=world"),
     ],
 )
 def test_a_bad_setting_is_one_sentence(assignment, sentence):
@@ -50,6 +53,14 @@ def test_a_bad_file_is_one_sentence(tmp_path):
         with pytest.raises(ConfigError) as caught:
             resolve("tiny", file, [])
         assert "\n" not in str(caught.value)
+
+
+def test_the_demos_world_is_no_part_of_a_crawl_of_something_else():
+    folder = ["crawl.source.kind=folder", "sample.prompts.kind=validation"]
+    other = "crawl.source.world.seed=9"
+    before, after = (resolve("tiny", None, [*folder, *more]) for more in ([], [other]))
+    assert before.crawl.digest == after.crawl.digest
+    assert resolve("tiny", None, []).crawl.digest != resolve("tiny", None, [other]).crawl.digest
 
 
 def test_every_leaf_can_be_named_and_how_settings_leave_the_digest_alone():

@@ -92,6 +92,26 @@ def test_only_from_until_and_force_choose_stages(tmp_path):
     assert kitchen.run() == []  # the forced stage made the same content, so nothing is stale
     with pytest.raises(ConfigError, match="no stage 'fuor'"):
         kitchen.run(only="fuor")
+    with pytest.raises(ConfigError, match="leave --from and --until out"):
+        kitchen.run(only="two", first="two")
+    with pytest.raises(ConfigError, match="--force one wants a stage that is to run, found only"):
+        kitchen.run(first="two", force=("one",))
+
+
+def test_a_forced_stage_that_was_killed_goes_on(tmp_path):
+    kitchen = Kitchen(tmp_path)
+    kitchen.run()
+    kitchen.fail_in = "two"
+    with pytest.raises(ValueError, match="planned"):
+        kitchen.run(force=("two",))
+    fingerprint = plan(kitchen.stages(), kitchen.store, Selection())[1].fingerprint
+    folder = kitchen.store.folder("b", fingerprint)
+    assert not folder.exists("text")  # of the first run
+    folder.commit("checkpoint", b"")
+    kitchen.fail_in = ""
+    assert kitchen.states(force=("two",)) == ["done", "resume", "check"]
+    assert kitchen.run(force=("two",)) == ["two"]
+    assert folder.exists("checkpoint")
 
 
 def test_an_artifact_is_stale_once_an_input_has_other_content(tmp_path):
