@@ -2,10 +2,11 @@
 
 The border tells the background. For each colour of the palette a map says how much of each pixel
 is that colour laid over that background; its connected patches are brought to one size and
-compared with every shape, drawn at several sharpnesses. A patch that resembles no shape well
+compared with every shape, drawn at several sharpnesses, whole and with thin points worn off. A patch that resembles no shape well
 enough is not reported, so noise and plain pictures show nothing.
 """
 
+import itertools
 from collections import Counter
 from functools import cache
 
@@ -24,6 +25,7 @@ SMALLEST = 30.0  # pixels: a patch of less is noise
 RESEMBLANCE = 0.66  # overlap with the best shape, from which on a patch counts as one
 OVERLAP = 0.4  # of a patch that a better one may cover
 FRAME, SPREAD = 32, 7.0  # patches are compared in this frame, at this root mean square radius
+WEARS = (0.0, 0.2)  # of the radius: what is thinner than that brush, like a star's points, is lost
 BLURS = (0.05, 0.15, 0.25, 0.4, 0.55)  # of the spread
 CLOSE = np.ones((3, 3), np.uint8)  # bridges the gaps of a ring drawn roughly
 
@@ -118,12 +120,13 @@ def _frame(patch: Map) -> Map:
 
 @cache
 def _templates() -> tuple[list[str], Float[np.ndarray, "n frame frame"]]:
-    """Draw every shape at every sharpness, framed as patches are."""
+    """Draw every shape at every sharpness, whole and worn, framed as patches are."""
     names, templates = [], []
     for shape in SHAPES:
         large = coverage(shape, x=64, y=64, radius=30, width=128, height=128)
-        for blur in BLURS:
-            soft = cv2.GaussianBlur(large, (0, 0), blur * 15)
+        for wear, blur in itertools.product(WEARS, BLURS):
+            brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, [2 * round(30 * wear) + 1] * 2)
+            worn = cv2.morphologyEx(large, cv2.MORPH_OPEN, brush)
             names.append(shape)
-            templates.append(_frame(soft))
+            templates.append(_frame(cv2.GaussianBlur(worn, (0, 0), blur * 15)))
     return names, np.stack(templates)
