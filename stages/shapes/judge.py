@@ -2,8 +2,8 @@
 
 The border tells the background. For each colour of the palette a map says how much of each pixel
 is that colour laid over that background; its connected patches are brought to one size and
-compared with every shape, drawn at several sharpnesses, whole and with thin points worn off. A patch that resembles no shape well
-enough is not reported, so noise and plain pictures show nothing.
+compared with every shape, drawn at several sharpnesses, whole and with thin points worn off. A
+patch that resembles no shape well enough is not reported, so noise and plain pictures show nothing.
 """
 
 import itertools

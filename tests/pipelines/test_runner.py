@@ -110,7 +110,7 @@ def test_a_forced_stage_that_was_killed_goes_on(tmp_path):
     folder.commit("checkpoint", b"")
     kitchen.fail_in = ""
     assert kitchen.states(force=("two",)) == ["done", "resume", "check"]
-    assert kitchen.run(force=("two",)) == ["two"]
+    assert kitchen.run(last="two", force=("two",)) == ["two"]
     assert folder.exists("checkpoint")
 
 

@@ -119,7 +119,7 @@ def drawn_prompt(text, kinds, ranks, side=64):
     """A prompt whose candidate i shows shape kinds[i] and has ranks[i]."""
     ranked = []
     for number, (kind, rank) in enumerate(zip(kinds, ranks, strict=True)):
-        figure = shapes.Figure(kind, "large", 0.5, 0.5, 0.25)
+        figure = shapes.Figure(kind, shapes.COLOURS[kind.colour], "large", 0.5, 0.5, 0.25)
         scene = shapes.Scene((figure,), (200, 200, 200), "middle", "", text)
         png = encode_png(shapes.draw(scene, side))
         ranked.append(Candidate(number, seed=number, rank=rank, clip_score=-rank, png=png))

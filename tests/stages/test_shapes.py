@@ -180,9 +180,18 @@ def test_coverage_of_a_square_is_its_area():
     assert cover[2, 2] == 0
 
 
+def test_coverage_of_a_star_is_four_points_to_the_corners_of_its_square():
+    cover = coverage("star", x=32, y=32, radius=20, width=64, height=64)
+    inner = 0.36 * 2**0.5 * 20  # from the centre to a notch, at a multiple of 90 degrees
+    assert cover.sum() == pytest.approx(4 * inner * 20, rel=0.04)  # four kites
+    assert cover[13, 13] > 0.3 < cover[50, 50]
+    assert cover[32, 32 + 9] == 1
+    assert cover[32, 32 + 12] == 0
+
+
 def test_coverage_of_a_ring_is_the_difference_of_two_circles():
     cover = coverage("ring", x=32, y=32, radius=20, width=64, height=64)
-    assert cover.sum() == pytest.approx(np.pi * (20**2 - 9**2), rel=0.04)
+    assert cover.sum() == pytest.approx(np.pi * (20**2 - 10.4**2), rel=0.04)
     assert cover[32, 32] == 0
 
 
