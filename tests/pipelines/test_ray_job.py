@@ -46,7 +46,7 @@ def end_all(folder):
 @pytest.fixture(scope="module")
 def cluster():
     folder = tempfile.mkdtemp(prefix="r-")  # short: sockets live below it
-    ports = [free_port() for _ in range(3)]
+    ports = [free_port() for _ in range(4)]
     environment = os.environ | {
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "RAY_AUTH_MODE": "disabled",
@@ -55,14 +55,26 @@ def cluster():
     environment.pop("RAY_ADDRESS", None)
     command = [BIN / "ray", "start", "--head", f"--port={ports[0]}",
                f"--dashboard-port={ports[1]}", f"--ray-client-server-port={ports[2]}",
+               f"--dashboard-agent-listen-port={ports[3]}",  # others on this machine have the usual
                f"--temp-dir={folder}", "--num-cpus=8", "--object-store-memory=536870912",
                "--disable-usage-stats"]  # fmt: skip
     try:
         subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True)
+        wait_for_agent(environment)
         yield environment
     finally:
         end_all(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for_agent(environment):
+    """`ray start` returns before the process that takes jobs is up."""
+    deadline = time.monotonic() + 60
+    code, log = submit(environment, "--", "true")
+    while code and "No available agent" in log and time.monotonic() < deadline:
+        time.sleep(2)
+        code, log = submit(environment, "--", "true")
+    assert code == 0, log[-3000:]
 
 
 def submit(environment, *arguments):
