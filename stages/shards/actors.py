@@ -1,7 +1,9 @@
 """Actors that make shards: attempt marker, work, data files, then the statistics."""
 
 import logging
+import os
 import pickle
+import socket
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,30 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Driver:
+    """The process that gives out shards."""
+
+    host: str
+    pid: int
+
+    @classmethod
+    def here(cls) -> "Driver":
+        """Name the process that asks."""
+        return cls(socket.gethostname(), os.getpid())
+
+    @property
+    def is_dead(self) -> bool:
+        """Say whether it is known to be gone; of another machine's processes nothing is known."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+
+@dataclass(frozen=True)
 class Pool:
     """What the actors are made from."""
 
@@ -27,6 +53,7 @@ class Pool:
     cpus: float
     gpus: float
     env: dict[str, str]
+    driver: Driver
 
 
 @dataclass(frozen=True)
@@ -71,7 +98,7 @@ class _Actor:
     """Makes shards in a worker process: attempt marker, work, data files, stats file."""
 
     def __init__(self, pool: Pool, run_id: str) -> None:
-        self.out, self.run_id = pool.out, run_id
+        self.out, self.run_id, self.driver = pool.out, run_id, pool.driver
         self.stop: UserError | None = None
         try:
             self.work = _guarded(pool.work, **pool.kwargs)
@@ -105,9 +132,14 @@ class _Actor:
         return Reply(shard.name, stats=stats)
 
     def make(self, shard: Shard, marker: str) -> bytes:
-        """Leave the marker, do the work, commit its files, then the statistics; return these."""
+        """Leave the marker, do the work, commit its files, then the statistics; return these.
+
+        An orphan commits nothing: what its driver served (the demo's web) died with the driver.
+        """
         self.out.commit(marker, b"")
         made = self.work(shard.payload)
+        if self.driver.is_dead:
+            raise UserError("the run that asked for this shard was killed")
         files = {name: self.out.commit(name, data) for name, data in made.files.items()}
         stats = ShardStats(
             name=shard.name,

@@ -1,6 +1,8 @@
 """A shard is made once, whatever is killed; a poisonous one is set aside and named."""
 
 import os
+import socket
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ import ray
 from infra.store import open_folder
 from schemas.errors import ConfigError, ShardsFailed
 from stages.shards import ATTEMPTS, Made, Shard, run_shards
+from stages.shards.actors import Driver, Pool, _Actor
 
 pytestmark = pytest.mark.ray
 
@@ -99,3 +102,20 @@ def test_a_sentence_for_the_user_ends_the_run_at_once(tmp_path):
         made([99], tmp_path)
     with pytest.raises(Exception, match=r"workers cannot start: RuntimeError: no such device"):
         made([1], tmp_path, broken=True)
+
+
+def test_a_worker_whose_run_was_killed_commits_nothing(tmp_path):
+    """What it made may be wrong: the demo's web server, for one, dies with the run."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    out, work = open_folder(tmp_path / "out"), {"scratch": str(tmp_path)}
+    shard = Shard(name="4", payload=4, rows=1)
+    replies = []
+    for pid in (gone.pid, os.getpid()):
+        pool = Pool(Squares, work, out, 1, 0.25, 0.0, {}, Driver(socket.gethostname(), pid))
+        replies.append(_Actor(pool, "run").reply(shard))
+        replies.append(len(out.list("stats/")))
+    assert "was killed" in str(replies[0].stop)
+    assert replies[1] == 0
+    assert replies[2].stats is not None
+    assert replies[3] == 1
