@@ -10,10 +10,10 @@ and "Picture frame" stay.
 import re
 from collections import Counter
 
-from stages.filter.dates import CLOCK, DATE
+from stages.filter.dates import AGO, CLOCK, DATE
 
 EXAMINED = 2_000  # characters; a longer caption is judged by its beginning
-FEWEST_IN_A_RUN = 6  # words; fewer are not a run of keywords, however often one is repeated
+FEWEST_IN_A_RUN = 7  # words; fewer are not a run of keywords, however often one is repeated
 SAID_OFTEN = 3  # times
 
 FILE_ENDINGS = (
@@ -28,18 +28,19 @@ ADDRESS = re.compile(
 IDENTIFIER = re.compile(r"(?=[a-f-]*\d)[\da-f-]{12,}", re.IGNORECASE)  # a hash, a UUID
 
 VERB = (
-    r"(?:photographed|photo(?:graph)?(?: was)? taken|picture(?: was)? taken|date taken|taken"
-    r"|captured|shot|uploaded|posted|published|added|created|(?:last )?updated|seen|date)"
+    r"(?:(?:photo(?:graph)?|picture)(?: was)? taken|(?:date )?(?:photographed|taken|captured|shot)"
+    r"|pictured|snapped|recorded|uploaded|posted|published|submitted|added|created"
+    r"|(?:last )?updated|seen|date)"
 )
 NAME = r"(?-i:(?: [A-Z][\w.'\u2019-]*){1,4})"
 PICTURE = r"(?:image|photo|photograph|picture|pic)"
 AGENCY = (
-    r"(?:reuters|getty ?images|afp|shutterstock|alamy|i?stock ?photo|dreamstime|123rf"
-    r"|deposit ?photos|adobe ?stock|flickr|unsplash|pixabay|pexels|wikimedia(?: commons)?)"
+    r"(?:reuters|getty ?images|afp|shutterstock|alamy|istock(?: ?photo)?|stock ?photo|dreamstime"
+    r"|123rf|deposit ?photos|adobe ?stock|flickr|unsplash|pixabay|pexels|wikimedia(?: commons)?)"
 )
 STOCK = r"(?:vector|photo|photography|image|picture|illustration|graphic|clip ?art|footage)s?"
 CAMERA = (
-    r"(?:(?:mv)?img|imgp|imag|dsc[nf]?|pict?|p(?=\d{6})|gopr|dji|sam|cimg|pxl|vid|scan|slide|file"
+    r"(?:(?:mv)?img|_mg|imgp|imag|dsc[nf]?|pict?|p(?=\d{6})|gopr|dji|sam|cimg|pxl|vid|scan|slide|file"
     r"|image|photo|picture|unnamed|download|screen ?shot)"
 )
 ENLARGE = r"(?:enlarge|zoom|view|see|open|expand|download|show|read|larger?|full|more|details)"
@@ -47,12 +48,17 @@ PHRASES = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf"\b(?:(?:this|the) )?{PICTURE} (?:was )?(?={VERB}\b)",
-        rf"\b{VERB}:?(?: (?:by|with|using)(?: [^ ]+){{1,3}}?)?,?(?: (?:on|in|at))? ?{DATE}",
-        rf"\b{DATE}",
+        rf"\b{VERB}:?(?: (?:by|with|using)(?: [^ ]+){{1,3}}?)?,?(?: (?:on|in|at))?"
+        rf" ?(?:{DATE}|{AGO}|yesterday|last (?:night|week|month|year))",
+        rf"(?<![^\W_]){DATE}",
         rf"\b(?:at )?{CLOCK}\b",
         rf"(?<![^\W_]){CAMERA}[ _-]*(?:\d{{2,}}[\w-]*|\(\d+\))",
         rf"\b{PICTURE} \d+(?: ?(?:of|/) ?\d+)?\b",
-        r"\b\d{2,5} ?[x\xd7] ?\d{2,5}(?: ?(?:px|pixels))?\b",
+        r"\b\d{2,5} ?[x\xd7] ?\d{2,5}(?: ?(?:px|pixels))?\b|\b\d{3,4}p\b",
+        rf"\b(?:(?:taken|shot|captured) with(?: an?| my)?|camera:){NAME}",
+        r"\biso:? ?\d{2,}\b|\bf/\d+(?:\.\d)?\b|\b1/\d{2,4} ?s(?:ec)?\b",
+        r"\b\d(?:\.\d)? (?:stars? )?out of \d+\b",
+        r"\b(?:back to top|skip to (?:main )?content|lorem ipsum dolor sit amet)\b",
         r"\bimage may contain\b.*|\bmay be (?:an image|a picture|art|a graphic) of\b.*",
         r"\bno (?:photo |(?:automatic )?alt )?(?:description|caption|text)(?: available)?\b",
         rf"\b(?:{PICTURE} (?:search )?results? for|related {PICTURE})\b",
@@ -64,11 +70,12 @@ PHRASES = tuple(
         rf"(?: (?:{PICTURE}|size|version|new (?:window|tab)))*",
         rf"\b(?:(?:stock|file|royalty[ -]free)\b ?){{1,3}}(?:{STOCK}\b ?){{1,4}}(?:#\d+)?",
         rf"(?<=[-|,.;:(] )(?:free )?vector(?: {STOCK}){{0,4}}\b",
-        rf"\b{AGENCY}\b(?:[ _#-]*\d+)?",
+        rf"(?<![^\W_]){AGENCY}(?![^\W_])(?:[ _#-]*\d+)?",
+        rf"\b{PICTURE}s?:{NAME} ?/{NAME.replace(' ', ' ?', 1)}",
         rf"\b(?:{PICTURE}s?|photographed|captured|shot)"
         rf"(?: (?:by|credits?|courtesy(?: of)?|via|source):?){{1,3}}"
         rf"(?:{NAME})?(?: (?:on|via) {AGENCY})?",
-        rf"(?:©|\(c\)|\b(?:{PICTURE} )?copyright\b)(?: by)?(?: ?\d{{4}})?,?(?:{NAME})?",
+        rf"(?:©|\(c\)|\b(?:{PICTURE} )?copyright\b:?)(?: by)?(?: ?\d{{4}})?,?(?:{NAME})?",
         r"\ball rights reserved\b",
         r"\b(?:add to (?:cart|basket|wishlist)|read more|learn more|sign up for our newsletter)\b",
         r"\b(?:share on (?:facebook|twitter|pinterest)|follow us on \w+)\b",
@@ -76,17 +83,21 @@ PHRASES = tuple(
     )
 )
 PAGE_VOCABULARY = """
-    a ad added advertisement album all alt an and at attached attachment automatic available
-    avatar banner by caption captured click close coming content copy copyright cover created
-    credit date default description design download edited enlarge enter error facebook featured
-    figure file final footer for found free full gallery graphic hd header here hero home hover
-    illustration image images img in insert item large larger last loading logo main media missing
-    more my n na new next no none not null of on open our page pdf photo photographed photography
-    photos pic pics picture pictures placeholder post posted preview previous product profile
-    published read related reserved rights royalty sample scan screen screenshot share shot size
-    slide slideshow soon source stock taken tap text the this thumbnail to twitter unavailable
-    undefined unknown unnamed untitled updated upload uploaded user vector view was whatsapp with
-    zoom
+a ad added admin advertisement album all alt an and are at attached attachment author automatic
+available avatar banner browser buy by call caption captured channel click clip clipart close
+coming comment comments contact content copy copyright cover created credit date default
+description does download edited email enable enabled enlarge enter error facebook featured figure
+file final follow footer for found free full gallery go hd header here hero homepage hover
+illustration image images img in information insert instagram is it item javascript large larger
+last leave less link linkedin loading longer main me media missing more my n na new newsletter
+next no none not now null of off on open or our out page pdf permalink photo photographed
+photography photos pic pics picture pictures pinterest placeholder please post posted premium
+preview previous product profile protected published quick rated re read reader related reply
+reserved review reviews rights royalty sample scan screen screenshot see share shot show size skip
+slide slideshow sold soon sorry source stock submit submitted subscribe support supported tag
+taken tap text the this thumbnail to today tweet twitter unavailable undefined unknown unnamed
+untitled updated upload uploaded us user vector version video view views visit was we website
+whatsapp with you your youtube zoom
 """
 PAGE_WORDS = frozenset(PAGE_VOCABULARY.split())
 WORD = re.compile(r"[^\W\d_]+")

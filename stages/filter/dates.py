@@ -18,10 +18,10 @@ CLOCK = r"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?: ?[ap]\.?m\b\.?)?"
 TIME = rf"(?:(?:,? (?:at )?|T){CLOCK}Z?)?"
 DATE = (
     WEEKDAY
-    + r"(?:the )?(?:"
+    + r"(?:the )?(?:(?:early|mid|late)[ -])?(?:"
     + "|".join(
         (
-            rf"{DAY} ?(?:of )?{MONTH},? ?{YEAR}",  # 3 May 2019, 3. Mai 2019, 3rd of May, '19
+            rf"{DAY}[ -]?(?:of )?{MONTH},?[ -]?{YEAR}",  # 3 May 2019, 3. Mai 2019, 3rd of May '19
             rf"{MONTH} {DAY}(?:,? {YEAR})?\b",  # May 3, 2019; May 3rd
             rf"{DAY} (?:of )?{MONTH}",  # 3 May
             rf"{MONTH},? {YEAR}",  # May 2019
@@ -35,3 +35,4 @@ DATE = (
     + ")"
     + TIME
 )
+AGO = r"(?:\d+|an?|one|two|three|four|five) (?:second|minute|hour|day|week|month|year)s? ago\b"
