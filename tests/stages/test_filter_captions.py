@@ -14,7 +14,7 @@ from stages import shapes
 from stages.filter.boilerplate import boilerplate_share, is_boilerplate
 from stages.filter.cleaning import clean_caption
 from stages.filter.language import Language
-from stages.filter.rules import RULES, measure, why_drop
+from stages.filter.rules import RULES, Scores, why_drop
 from tests.stages import labelled
 
 CFG = FilterJob(side=64)
@@ -139,7 +139,9 @@ def judged(caption):
         assert 0 <= english <= 1
         assert 0 <= share <= 1
         assert is_boilerplate(text) == (share > 0.5)
-        why = why_drop(text, measure(text, 80, 80, english), 80, CFG)
+        words = len(text.split())
+        pair = Scores(chars=len(text), words=words, english=english, boilerplate=share)
+        why = why_drop(pair, CFG)
         assert why is None or why in RULES
     return cleaned
 
