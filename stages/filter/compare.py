@@ -85,8 +85,8 @@ def read_signatures(measured: Folder, names: Sequence[str]) -> Signatures:
         shards.append(np.full(len(places[-1]), number, np.int32))
         table = table.take(places[-1])
         captions.append(table["caption_digest"].to_numpy())
-        hashes.append(table["perceptual_hash"].to_numpy())
-        contrasts.append(table["contrast"].to_numpy())
+        hashes.append(table["perceptual_hash"].fill_null(0).to_numpy())
+        contrasts.append(table["contrast"].fill_null(0).to_numpy())  # of none: flat
         digests.append(pa.array(map(bytes.fromhex, table["sha256"].to_pylist()), pa.binary(32)))
     encoded = pa.chunked_array(digests, pa.binary(32)).dictionary_encode().combine_chunks()
     picture = encoded.indices.to_numpy()

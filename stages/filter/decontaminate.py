@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import fsspec
 import numpy as np
 
-from stages.filter.looks import decode, perceptual_hash
+from stages.filter.looks import perceptual_hash, whole
+from stages.pictures import decode
 
 
 @dataclass(frozen=True)
@@ -21,5 +22,5 @@ def evaluation_pictures(path: str) -> EvaluationPictures:
     for name in sorted(system.find(top)):
         data = system.cat_file(name)
         digests.append(hashlib.sha256(data).hexdigest())
-        hashes.append(perceptual_hash(decode(data)))
+        hashes.append(perceptual_hash(whole(decode(data))))
     return EvaluationPictures(tuple(digests), np.array(hashes, np.uint64))

@@ -17,7 +17,7 @@ from schemas.folder import Folder
 from stages.filter.boilerplate import boilerplate_share
 from stages.filter.cleaning import clean_caption
 from stages.filter.language import Language
-from stages.filter.looks import contrast, decode, perceptual_hash
+from stages.filter.looks import contrast, glance, perceptual_hash
 from stages.filter.nsfw import Nsfw
 from stages.filter.rules import aspect
 from stages.filter.writing import Reader
@@ -56,15 +56,16 @@ class MeasurePairs:
     def measure(self, pairs: Sequence[Row]) -> list[Row]:
         """Return the measurements of some rows, those of the picture only where there is one."""
         measured = [self._caption(pair) for pair in pairs]
-        with_picture = [number for number, pair in enumerate(pairs) if pair["status"] == "ok"]
-        for number in with_picture:
-            measured[number] |= self._picture(pairs[number])
-        if self.agreement is not None and with_picture:
+        for row, pair in zip(measured, pairs, strict=True):
+            if pair["status"] == "ok":
+                row |= self._picture(pair)
+        looked_at = [number for number, row in enumerate(measured) if "contrast" in row]
+        if self.agreement is not None and looked_at:
             scores = self.agreement.scores(
-                [pairs[number]["image"] for number in with_picture],
-                [measured[number]["caption"] for number in with_picture],
+                [pairs[number]["image"] for number in looked_at],
+                [measured[number]["caption"] for number in looked_at],
             )
-            for number, score in zip(with_picture, scores, strict=True):
+            for number, score in zip(looked_at, scores, strict=True):
                 measured[number]["clip_score"] = score
         return measured
 
@@ -82,13 +83,14 @@ class MeasurePairs:
         }
 
     def _picture(self, pair: Row) -> Row:
-        pixels = decode(pair["image"])
         found = {
             "aspect": aspect(pair["original_width"], pair["original_height"]),
             "short_side": min(pair["width"], pair["height"]),
-            "contrast": contrast(pixels),
-            "perceptual_hash": perceptual_hash(pixels),
         }
+        seen = glance(pair["image"], pair["height"], pair["width"])
+        if seen is None:
+            return found  # the rules see that it could not be decoded
+        found |= {"contrast": contrast(seen), "perceptual_hash": perceptual_hash(seen)}
         if self.nsfw is not None:
             found["nsfw"] = self.nsfw.score(pair["image"])
         if self.reader is not None:

@@ -49,6 +49,7 @@ RULES: dict[str, Rule] = {
     "boilerplate": lambda pair, cfg: pair.boilerplate > cfg.max_boilerplate,
     "not_english": lambda pair, cfg: pair.english < cfg.min_english,
     "caption_repeated": lambda pair, cfg: _above(pair.caption_pictures, cfg.max_caption_pictures),
+    "undecodable": lambda pair, cfg: pair.short_side is not None and pair.contrast is None,
     "too_small": lambda pair, cfg: _below(pair.short_side, cfg.side),
     "too_elongated": lambda pair, cfg: _above(pair.aspect, cfg.max_aspect),
     "flat": lambda pair, cfg: _below(pair.contrast, cfg.min_contrast),

@@ -27,7 +27,7 @@ def corpus(tmp_path_factory):
     found = [pair(n) for n in range(60)]
     found += [
         pair(60, image=jpeg(photo(0), quality=30)),
-        pair(61, image=jpeg(photo(1).resize((200, 200)))),
+        pair(61, image=jpeg(photo(1).resize((200, 200))), width=200, height=200),
         pair(62, image=jpeg(ImageEnhance.Brightness(photo(2)).enhance(1.15))),
         pair(63, picture=3, caption=found[3]["caption"].upper()),
         pair(64, picture=3),  # the same bytes under other words: one more caption
@@ -35,6 +35,7 @@ def corpus(tmp_path_factory):
         pair(66, image=jpeg(Image.new("RGB", (80, 80), (120, 90, 90)))),
     ]
     found += [pair(n, caption="a picture of our shop") for n in range(70, 76)]
+    found += [pair(76, image=b"no picture")]
     top = tmp_path_factory.mktemp("compare")
     return top, found, pairs_folder(top / "pairs", found)
 
@@ -64,7 +65,7 @@ def test_a_near_duplicate_names_the_picture_that_stayed_in_its_place(filtered):
     groups = {r["key"]: r["group"] for r in table(out, "dropped/", rows.DROPPED)}
     assert groups[found[60]["key"]] == found[0]["sha256"]
     assert result.health["largest_group"] == 2
-    assert result.health["pictures"] == 71
+    assert result.health["pictures"] == 72
 
 
 def test_flat_pictures_are_flat_and_no_duplicates_of_each_other(filtered):
@@ -76,18 +77,18 @@ def test_flat_pictures_are_flat_and_no_duplicates_of_each_other(filtered):
 def test_a_caption_of_very_many_pictures_says_nothing_of_any(filtered):
     found, out, _ = filtered
     dropped = reasons(out)
-    assert {dropped[row["key"]] for row in found[67:]} == {"caption_repeated"}
+    assert {dropped[row["key"]] for row in found[67:73]} == {"caption_repeated"}
 
 
 def test_other_thresholds_measure_nothing_again(filtered, corpus, tmp_path):
-    _, found, inputs = corpus
+    _, _, inputs = corpus
     measured = inputs.folders["measured"]
     before = {name: (measured.path / name).stat().st_mtime_ns for name in measured.list()}
     out = open_folder(tmp_path / "out")
     result = filter_stage.run(inputs, out, job(near_bits=None, min_contrast=0))
     after = {name: (measured.path / name).stat().st_mtime_ns for name in measured.list()}
     assert after == before
-    assert result.rejects == {"duplicate": 1}
+    assert result.rejects == {"duplicate": 1, "undecodable": 1}
 
 
 def test_what_is_kept_depends_on_no_threshold():
@@ -122,10 +123,14 @@ def test_pictures_of_a_caption_are_counted_once_for_each_group():
 
 
 def test_the_answer_does_not_depend_on_how_many_workers_there_are(filtered, corpus, tmp_path):
-    _, _, inputs = corpus
     fresh = pairs_folder(tmp_path / "pairs", corpus[1])
     again = open_folder(tmp_path / "again")
     assert filter_stage.run(fresh, again, job(max_caption_pictures=5, workers=2)) == filtered[2]
+
+
+def test_what_cannot_be_decoded_is_dropped_and_equal_to_nothing(filtered):
+    found, out, _ = filtered
+    assert reasons(out)[found[73]["key"]] == "undecodable"
 
 
 def test_scores_stand_beside_every_row(filtered):

@@ -13,7 +13,7 @@ CFG = FilterJob(side=64)
 GOOD = "a red kite over a green field"
 
 
-def judged(caption=GOOD, *, width=80, height=80, english=0.9, cfg=CFG, **scores):
+def judged(caption=GOOD, *, width=80, height=80, english=0.9, contrast=50.0, cfg=CFG, **scores):
     caption = clean_caption(caption)
     pair = Scores(
         chars=len(caption),
@@ -22,6 +22,7 @@ def judged(caption=GOOD, *, width=80, height=80, english=0.9, cfg=CFG, **scores)
         boilerplate=boilerplate_share(caption),
         aspect=aspect(width, height),
         short_side=min(width, height),
+        contrast=contrast,
         **scores,
     )
     return why_drop(pair, cfg)
@@ -43,6 +44,7 @@ def judged(caption=GOOD, *, width=80, height=80, english=0.9, cfg=CFG, **scores)
         ({"width": 63}, "too_small"),
         ({"width": 64, "height": 128}, None),  # 2, the paper's limit, is still good
         ({"width": 64, "height": 129}, "too_elongated"),
+        ({"contrast": None}, "undecodable"),
         ({"contrast": 4.9}, "flat"),
         ({"contrast": 5.0}, None),
         ({"nsfw": 0.51}, "nsfw"),
