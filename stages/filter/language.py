@@ -23,7 +23,8 @@ class Language:
 
     def english(self, caption: str) -> float:
         """Return the probability that the caption is English; 0 where there are no letters."""
-        text = " ".join(encodable(caption[:EXAMINED]).split())
+        encodable = caption[:EXAMINED].encode(errors="ignore").decode()  # no lone surrogates
+        text = " ".join(encodable.split())
         if latin_share(text) <= 0.5:
             return 0.0
         bare = " ".join(NOT_WORDS.sub(" ", text).lower().split())
@@ -33,11 +34,6 @@ class Language:
     def _english(self, text: str) -> float:
         found = self.detector.detect(text, k=CANDIDATES) if text else []
         return next((float(hit["score"]) for hit in found if hit["lang"] == "en"), 0.0)
-
-
-def encodable(text: str) -> str:
-    """Return the text without what cannot be UTF-8 (lone surrogates), nor end a C string (NUL)."""
-    return text.encode(errors="ignore").decode().replace("\0", " ")
 
 
 def latin_share(text: str) -> float:

@@ -73,6 +73,13 @@ def test_letters_of_another_script_are_never_english():
     assert LANGUAGE.english("東京タワー Tokyo Tower seen from Shiba Park at night") > 0.2
 
 
+def test_controls_and_lone_surrogates_are_no_letters():
+    plain = LANGUAGE.english("a small wooden boat on a lake")
+    assert LANGUAGE.english("a small\0wooden\nboat \ud800on a\x1b lake") == pytest.approx(
+        plain, abs=0.1
+    )
+
+
 def test_what_is_no_word_is_no_evidence_of_a_language():
     plain = LANGUAGE.english("a small wooden boat on a lake")
     noisy = LANGUAGE.english(
