@@ -11,7 +11,6 @@ from stages.crawl.opener import Refused
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 CAPTION_COLUMNS = ("caption", "captions", "text")
-MAX_CAPTIONS = 100  # of one picture
 
 
 def kind_of(suffix: str) -> str | None:
@@ -32,7 +31,7 @@ class Reader(Protocol):
 def pop_captions(record: Row) -> list[str]:
     """Take the captions out of a record; raise ValueError if they are no text, or too many."""
     values = [record.pop(name) for name in CAPTION_COLUMNS if name in record]
-    return _few(captions_of(values[0])) if values else []
+    return captions_of(values[0]) if values else []
 
 
 def with_captions(
@@ -67,7 +66,7 @@ def _read(row: Row, reader: Reader | None, source: SourceSettings) -> Row:
         if row["json_file"]:
             captions, other = _from_json(reader.read(row["json_file"]))
         if row["text_file"]:
-            captions = _few(_from_text(reader.read(row["text_file"]), source))
+            captions = captions_of(_from_text(reader.read(row["text_file"]), source))
     except Refused as error:
         reason, _, detail = str(error).partition(": ")
         return problem_row(reason, f"its caption: {detail}", row["url"])
@@ -89,10 +88,4 @@ def _from_json(data: bytes) -> tuple[list[str], str | None]:
     record: Any = json.loads(data.decode("utf-8-sig"))
     if isinstance(record, dict):
         return pop_captions(record), as_json(record)
-    return _few(captions_of(record)), None
-
-
-def _few(captions: list[str]) -> list[str]:
-    if len(captions) > MAX_CAPTIONS:
-        raise ValueError(f"{len(captions)} captions of one picture, at most {MAX_CAPTIONS}")
-    return captions
+    return captions_of(record), None

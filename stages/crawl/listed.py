@@ -27,6 +27,7 @@ LISTED = pa.schema(
 FAMILY = "family"  # beside those, while a source is listed: rows of one picture share it
 UNREADABLE = "unreadable_row"
 SHOWN = 300  # characters of what could not be read
+MAX_CAPTIONS = 100  # of one picture
 
 Row = dict[str, Any]
 
@@ -65,9 +66,11 @@ def printable(text: str) -> str:
 def captions_of(value: Any) -> list[str]:
     """Return the captions in a cell: a text, or a list of texts, stripped.
 
-    Raises ValueError for anything else.
+    Raises ValueError for anything else, and for more than `MAX_CAPTIONS`.
     """
     found = value if isinstance(value, list | tuple) else [value]
+    if len(found) > MAX_CAPTIONS:
+        raise ValueError(f"{len(found)} captions of one picture, at most {MAX_CAPTIONS}")
     if any(isinstance(one, dict | list | bytes) for one in found):
         raise ValueError("a caption that is no text")
     return [str(one).strip() for one in found if one is not None]

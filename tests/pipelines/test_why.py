@@ -1,6 +1,7 @@
 """Every row of a run can be asked for, and the answer is what the artifacts hold."""
 
 import io
+import random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from pipelines.why_words import bounds, lines
 from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, PAIRS, TOKEN_PAIRS
 from schemas.manifest import MANIFEST
+from stages.tables import PICTURE_FILE, parquet_bytes
 from tests import s3, tiny_run
 
 
@@ -133,6 +135,33 @@ def test_rows_are_found_in_any_row_group_without_their_pictures(tmp_path):
     found = list(rows_where(store.top, "shard-", {"url": ["u3"], "key": ["k44"]}))
     assert [row["key"] for row in found] == ["k3", "k13", "k23", "k33", "k43", "k44"] * 2
     assert found[0] == {"key": "k3", "url": "u3", "file": "shard-0.parquet"}
+
+
+class Watched:
+    """A folder that remembers the files it opened."""
+
+    def __init__(self, folder):
+        self.folder, self.list, self.files = folder, folder.list, []
+
+    def open(self, name):
+        self.files.append(self.folder.open(name))
+        return self.files[-1]
+
+
+def test_pictures_are_not_fetched_from_a_store():
+    rows_, picture = 1_000, 20_000
+    table = pa.table(
+        {
+            "key": [f"k{n}" for n in range(rows_)],
+            "image": [random.Random(n).randbytes(picture) for n in range(rows_)],
+        }
+    )
+    with s3.served("columns") as top:
+        watched = Watched(Store(top).top)
+        watched.folder.commit("shard-0.parquet", parquet_bytes(table, PICTURE_FILE))
+        [row] = rows_where(watched, "shard-", {"key": ["k700"]})
+        assert row["key"] == "k700"
+        assert watched.files[0].cache.total_requested_bytes < rows_ * picture / 10
 
 
 def test_thresholds_are_found_by_name():

@@ -111,11 +111,12 @@ def test_broken_lines_of_json_are_rows_that_say_so(tmp_path):
         b'{"url": "u6", "caption": "a\\u0000b"}',
         b"[" * 100_000,
         b'{"url": "u7", "caption": "' + b"x" * 1_100_000 + b'"}',
-        b'{"url": "u8", "caption": 8}',
+        b'{"url": "u8", "caption": ' + json.dumps(["x"] * 101).encode() + b"}",
+        b'{"url": "u9", "caption": 9}',
     ]
     good, problems = read(tmp_path, "list.jsonl", b"\n".join(rows))
-    assert good == [("u1", "one"), ("", "no url"), ("u2", None), ("u8", "8")]
-    assert [p.partition(": ")[0] for p in problems] == ["unreadable_row"] * 8
+    assert good == [("u1", "one"), ("", "no url"), ("u2", None), ("u9", "9")]
+    assert [p.partition(": ")[0] for p in problems] == ["unreadable_row"] * 9
     assert problems[0] == "unreadable_row: list.jsonl, line 2: no JSON: {not json"
     assert "line 3: no JSON object" in problems[1]
     assert "a caption that is no text" in problems[2]
@@ -124,6 +125,7 @@ def test_broken_lines_of_json_are_rows_that_say_so(tmp_path):
     assert "NUL" in problems[5]
     assert "line 11: no JSON" in problems[6]
     assert "a line of more than 1000000 characters" in problems[7]
+    assert "101 captions of one picture" in problems[8]
     assert all(len(problem) < 500 for problem in problems)
 
 
