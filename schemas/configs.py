@@ -88,13 +88,16 @@ class WorldSettings(Config):
 class SourceSettings(Config):
     """Where (picture, caption) pairs come from."""
 
-    kind: Literal["urls", "folder", "world"] = "urls"
+    kind: Literal["urls", "folder", "tars", "world"] = "urls"
     # The content of the path is in crawl's fingerprint, the path itself is not.
     path: Annotated[str, How] = ""
     url_column: str = "url"
     caption_column: str = "caption"
-    caption: Literal["whole", "first_line"] = Field(
-        "whole", description="how much of a caption file is the caption"
+    columns: tuple[str, ...] = Field(
+        (), description="names of the columns in CSV and TSV files without a line of names"
+    )
+    caption: Literal["whole", "first_line", "each_line"] = Field(
+        "whole", description="what of a .txt is the caption; each_line makes a row of each"
     )
     world: WorldSettings = WorldSettings()
 

@@ -10,7 +10,9 @@ from schemas.errors import SchemaMismatch
 
 PAIR = pa.schema(
     [
-        pa.field("key", pa.string(), nullable=False),  # stable across runs
+        # Stable across runs: shard and row of the source, 00003-000012. A picture's further
+        # captions are rows of the same family, with the same url: 00003-000012.1, .2, ...
+        pa.field("key", pa.string(), nullable=False),
         pa.field("url", pa.string(), nullable=False),  # or the path inside a picture folder
         pa.field("caption", pa.string()),
         pa.field("image", pa.binary()),  # encoded file, short side at most 1.5 x training side
