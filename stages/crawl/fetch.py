@@ -74,14 +74,23 @@ class FetchPiece:
 
     def __call__(self, piece: Piece) -> Made:
         """Fetch the piece and return its shard."""
+        listed = self._listed(piece)
+        to_url = safe_url if self.reader is None else as_url
+        urls = [to_url(row["url"]) for row in listed]
+        return self._made(piece, listed, fetch(urls, self.shrink, self.cfg))
+
+    def give_up(self, piece: Piece, why: str) -> Made:
+        """Return the piece's shard with nothing fetched, for one that no worker survives."""
+        listed = self._listed(piece)
+        return self._made(piece, listed, [not_fetched(f"quarantined: {why}")] * len(listed))
+
+    def _listed(self, piece: Piece) -> list[dict[str, Any]]:
         listed = read_piece(piece, self.cfg.source, self.out).to_pylist()
-        if self.reader is None:
-            urls = [safe_url(row["url"]) for row in listed]
-        else:
-            urls = [as_url(row["url"]) for row in listed]
-            for row in listed:
-                self._read_caption(row)
-        results = fetch(urls, self.shrink, self.cfg)
+        for row in listed:
+            self._read_caption(row)
+        return listed
+
+    def _made(self, piece: Piece, listed: list[dict[str, Any]], results: list[Fetched]) -> Made:
         table = pairs(piece.index, listed, results)
         reasons = Counter(row for row in table["reason"].to_pylist() if row is not None)
         return Made(
@@ -97,6 +106,13 @@ class FetchPiece:
                 row["caption"] = self.reader.caption(row["caption_file"])
             except Refused:
                 row["caption"] = None  # filter drops it as caption_missing
+
+
+def not_fetched(why: str) -> Fetched:
+    """Return what is known of a row whose picture nobody asked for."""
+    sizes = ("width", "height", "original_width", "original_height")
+    nothing = dict.fromkeys(("image", "sha256", *sizes))
+    return {"status": "not_fetched", "error_message": why, **nothing}
 
 
 def shard_file(index: int) -> str:
