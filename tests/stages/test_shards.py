@@ -127,6 +127,7 @@ def test_where_something_can_stand_in_for_poisonous_shards_the_rest_goes_on(tmp_
     assert tries(tmp_path, 66) == 3
 
 
+@pytest.mark.soak
 def test_what_stands_in_may_itself_kill_its_worker(tmp_path):
     with pytest.raises(ShardsFailed, match=r"1 of 3 shards failed.*066") as caught:
         made([5, 13, 66], tmp_path, instead=partial(Zeros, fatal=(66,)))
