@@ -26,6 +26,7 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
         out,
         what="crawl",
         workers=cfg.workers,
+        instead=_GiveUp,
         env={  # both are read when the libraries are imported
             "OPENCV_IO_MAX_IMAGE_PIXELS": str(cfg.max_pixels),
             "NO_ALBUMENTATIONS_UPDATE": "1",
@@ -39,6 +40,7 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
         rejects=outcome.rejects,
         health={"success_share": round(outcome.rows_out / max(outcome.rows_in, 1), 4)},
         files=outcome.files,
+        quarantined=outcome.quarantined,
     )
 
 
@@ -52,6 +54,13 @@ class _Fetch:
 
     def __call__(self, piece: Piece) -> Made:
         return self.work(piece)
+
+
+class _GiveUp(_Fetch):
+    """Keeps the rows of a piece that kills every worker, each with the reason `quarantined`."""
+
+    def __call__(self, payload: tuple[Piece, str]) -> Made:  # type: ignore[override]
+        return self.work.give_up(*payload)
 
 
 def outside(cfg: CrawlJob) -> dict[str, str]:

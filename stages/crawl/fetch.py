@@ -1,11 +1,10 @@
-"""Fetch and shrink one piece of a list in a worker, with img2dataset's downloader and resizer.
+"""Fetch and shrink one piece of a list in a worker, with img2dataset's downloader.
 
 Imported in workers only: img2dataset needs seconds and 400 MB to import.
 """
 
 import email.message
 import io
-import math
 import os
 import tempfile
 import urllib.request
@@ -17,29 +16,24 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 from img2dataset.downloader import Downloader
-from img2dataset.resizer import Resizer
-from PIL import Image
 
 from schemas import rows
 from schemas.configs import CrawlJob
 from schemas.folder import Folder
-from stages import pictures
 from stages.crawl.beside import Reader, with_captions
 from stages.crawl.folder import FolderReader, as_url, from_url
-from stages.crawl.opener import Refused, WebOpener, safe_url
+from stages.crawl.opener import WebOpener, safe_url
 from stages.crawl.reasons import reason_of
+from stages.crawl.shrink import Shrink
 from stages.crawl.sources import Piece, read_piece
 from stages.crawl.tars import TarReader
 from stages.shards import Made
 from stages.tables import PICTURE_FILE, parquet_bytes
 
-LARGEST_SHARE = 1.5  # of the training side, for the short side of what we keep (listing 1)
 OPT_OUT = ["noai", "noimageai", "noindex", "noimageindex"]  # X-Robots-Tag directives we honour
-EXIF_ORIENTATION = 0x0112
 
 Fetched = dict[str, Any]  # what img2dataset says about one row
 SIZES = ("width", "height", "original_width", "original_height")
-NOTHING: Fetched = dict.fromkeys((*SIZES, "sha256", "image")) | {"status": "not_fetched"}
 
 
 class _Opener(Protocol):
@@ -64,49 +58,6 @@ class FolderOpener:
         )
 
 
-class Shrink:
-    """img2dataset's resizer, with a look at the picture's header first.
-
-    Not for several threads: the resizer plays with this process's standard output.
-    """
-
-    def __init__(self, cfg: CrawlJob) -> None:
-        self.max_pixels = cfg.max_pixels
-        self.resizer = Resizer(
-            image_size=math.ceil(LARGEST_SHARE * cfg.side),
-            resize_mode="keep_ratio",
-            resize_only_if_bigger=True,
-            encode_quality=cfg.encode_quality,
-            encode_format="jpg",
-        )
-
-    def __call__(self, stream: io.BytesIO, boxes: None = None) -> tuple[Any, ...]:
-        """Return (JPEG, width, height, original width, original height, error)."""
-        data = stream.getvalue()
-        try:
-            upright = self._upright(data)
-        except Refused as error:
-            return None, None, None, None, None, str(error)
-        return self.resizer(io.BytesIO(upright), boxes)
-
-    def _upright(self, data: bytes) -> bytes:
-        """Return the file, made anew only where OpenCV would misread it."""
-        try:
-            with Image.open(io.BytesIO(data), formats=pictures.FORMATS) as image:
-                width, height = image.size
-                turned = image.getexif().get(EXIF_ORIENTATION, 1) != 1
-                plain = not turned and not image.mode.startswith("I")
-                if width * height > self.max_pixels:
-                    raise Refused("too_large", f"{width} x {height} pixels")
-                if image.format != "JPEG":
-                    image.load()  # of these, OpenCV is content with half a picture
-            return data if plain else pictures.encode_png(pictures.decode(data))
-        except pictures.PictureError as error:
-            raise Refused("not_an_image", str(error)) from error
-        except pictures.BROKEN as error:
-            raise Refused("not_an_image", f"{type(error).__name__}: {error}") from error
-
-
 class FetchPiece:
     """One per actor: turns a piece of the list into a shard of PAIR rows, in the list's order."""
 
@@ -125,9 +76,19 @@ class FetchPiece:
 
     def __call__(self, piece: Piece) -> Made:
         """Fetch the piece and return its shard."""
+        listed = self._listed(piece)
+        return self._made(piece, listed, self.results(listed))
+
+    def give_up(self, piece: Piece, why: str) -> Made:
+        """Return the piece's shard with nothing fetched, for one that no worker survives."""
+        listed = self._listed(piece)
+        return self._made(piece, listed, [not_fetched(f"quarantined: {why}")] * len(listed))
+
+    def _listed(self, piece: Piece) -> list[dict[str, Any]]:
         listed = read_piece(piece, self.cfg.source, self.out).to_pylist()
-        listed = with_captions(listed, piece.index, self.reader, self.cfg.source, self.cfg.threads)
-        results = self.results(listed)
+        return with_captions(listed, piece.index, self.reader, self.cfg.source, self.cfg.threads)
+
+    def _made(self, piece: Piece, listed: list[dict[str, Any]], results: list[Fetched]) -> Made:
         table = pairs(listed, results)
         reasons = Counter(row for row in table["reason"].to_pylist() if row is not None)
         return Made(
@@ -149,7 +110,7 @@ class FetchPiece:
         distinct = list(dict.fromkeys(url for url in urls if url is not None))
         found = dict(zip(distinct, fetch(distinct, self.shrink, self.cfg), strict=True))
         return [
-            NOTHING | {"error_message": row["problem"]} if url is None else found[url]
+            not_fetched(row["problem"]) if url is None else found[url]
             for row, url in zip(listed, urls, strict=True)
         ]
 
@@ -159,6 +120,12 @@ def file_reader(cfg: CrawlJob) -> Reader | None:
     if cfg.source.kind == "folder":
         return FolderReader(cfg.source, cfg.max_bytes)
     return TarReader(cfg.max_bytes) if cfg.source.kind == "tars" else None
+
+
+def not_fetched(why: str) -> Fetched:
+    """Return what is known of a row whose picture nobody asked for."""
+    nothing = dict.fromkeys(("image", "sha256", *SIZES))
+    return {"status": "not_fetched", "error_message": why, **nothing}
 
 
 def shard_file(index: int) -> str:
