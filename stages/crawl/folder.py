@@ -10,7 +10,7 @@ import fsspec
 from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
 from stages.crawl.listed import as_json
-from stages.crawl.opener import Refused
+from stages.crawl.reasons import Refused
 from stages.crawl.text_lists import read_records
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
