@@ -4,6 +4,7 @@ The earlier crawl is a finished `pairs` artifact in a folder, local or on an obj
 are known again by their key and url.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import fsspec
@@ -16,10 +17,7 @@ from schemas.manifest import MANIFEST, Manifest
 from stages.crawl.reasons import HEALING
 
 MAY_DIFFER = {"source", "timeout_seconds", "retries"}  # none of them changes a picture
-TAKEN = (
-    "image", "width", "height", "original_width", "original_height",
-    "sha256", "status", "reason", "detail",
-)  # fmt: skip
+TAKEN = ("image", "width", "height", "original_width", "original_height", "sha256")
 
 
 def earlier_manifest(path: str) -> Manifest:
@@ -58,20 +56,24 @@ class Earlier:
                 + "; set them as they were, or leave crawl.earlier empty"
             )
 
-    def known(self, shard: str, keys: list[str], urls: list[str]) -> dict[int, dict[str, Any]]:
-        """Return what came of the rows whose result stands, by their place in `urls`."""
+    def known(self, shard: str, asked: Sequence[tuple[str, str]]) -> dict[int, dict[str, Any]]:
+        """Return what came of the rows whose result stands, by their place in `asked`.
+
+        Rows are asked for by key and url; what came of one is in img2dataset's words.
+        """
         try:
             with fsspec.open(f"{self.path}/{shard}", "rb") as file:
                 table = pq.read_table(file)
         except FileNotFoundError:  # the list has grown since
             return {}
+        places = {key_and_url: place for place, key_and_url in enumerate(asked)}
         found = {}
-        places = {key: place for place, key in enumerate(keys)}
         for row in table.to_pylist():
-            place = places.get(row["key"])
-            stands = row["reason"] not in HEALING
-            if place is not None and row["url"] == urls[place] and stands:
-                found[place] = {name: row[name] for name in TAKEN}
+            place = places.get((row["key"], row["url"]))
+            if place is not None and row["reason"] not in HEALING:
+                status = "success" if row["status"] == "ok" else "failed"
+                taken = {name: row[name] for name in TAKEN}
+                found[place] = taken | {"status": status, "error_message": row["detail"]}
         return found
 
 

@@ -29,8 +29,6 @@ from stages.crawl.reasons import Refused, refusal
 from stages.crawl.robots import MAX_BYTES as ROBOTS_BYTES
 from stages.crawl.robots import Robots
 
-__all__ = ["Refused", "WebOpener"]
-
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
 CHUNK = 2**16
