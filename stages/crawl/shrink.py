@@ -41,6 +41,8 @@ class Shrink:
                 raise Refused("not_an_image", "no JPEG can be so wide or high")
         except Refused as error:
             return None, None, None, None, None, str(error)
+        except Image.DecompressionBombError as error:  # so large that Pillow looks no further
+            return None, None, None, None, None, str(Refused("too_large", str(error)))
         except (cv2.error, *pictures.BROKEN) as error:
             refusal = Refused("not_an_image", f"{type(error).__name__}: {error}")
             return None, None, None, None, None, str(refusal)
