@@ -11,9 +11,11 @@ from stages.crawl.reasons import Refused
 
 PORTS = {"http": 80, "https": 443}
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# Public by their number, yet inside somebody's network: a translator that a site may run for its
-# own private addresses, and the host agent that every virtual machine of Azure can reach.
-INSIDE = (ipaddress.ip_network("64:ff9b:1::/48"), ipaddress.ip_network("168.63.129.16/32"))
+# Public by their number (to some versions of Python), yet inside somebody's network: addresses for
+# protocols, a translator for a site's own private ones, and the host agent of Azure's machines.
+INSIDE = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "64:ff9b:1::/48", "3fff::/20", "168.63.129.16/32"))
+)
 
 
 class Address(NamedTuple):

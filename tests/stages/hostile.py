@@ -129,7 +129,7 @@ class Web:
     def __init__(self, servers):
         self.servers = servers
         self.ports = {name: server.server_port for name, server in servers.items()}
-        self.seen = Counter()
+        self.seen, self.requests = Counter(), Counter()
         self.lock = threading.Lock()
         self.forms = [*formats.in_colour().values(), *formats.in_grey().values()]
         self.copies, self.bombs = copies(), {str(side): bomb(side) for side in (20_000, 50_000)}
@@ -183,6 +183,8 @@ class _Server(http.server.ThreadingHTTPServer):
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         path = self.path.strip("/")
+        with self.web.lock:
+            self.web.requests[path] += 1
         if path == "robots.txt":
             return self.robots()
         kind, _, rest = path.partition("/")
