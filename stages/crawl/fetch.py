@@ -10,7 +10,6 @@ import tempfile
 import urllib.request
 import urllib.response
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,17 +19,18 @@ from img2dataset.downloader import Downloader
 from schemas import rows
 from schemas.configs import CrawlJob
 from schemas.folder import Folder
+from stages.crawl.addresses import safe_url
 from stages.crawl.beside import Reader, with_captions
+from stages.crawl.earlier import Earlier
 from stages.crawl.folder import FolderReader, as_url, from_url
-from stages.crawl.opener import WebOpener, safe_url
+from stages.crawl.hosts import taking_turns
 from stages.crawl.reasons import reason_of
 from stages.crawl.shrink import Shrink
 from stages.crawl.sources import Piece, read_piece
 from stages.crawl.tars import TarReader
+from stages.crawl.web import Resize, from_web
 from stages.shards import Made
 from stages.tables import PICTURE_FILE, parquet_bytes
-
-OPT_OUT = ["noai", "noimageai", "noindex", "noimageindex"]  # X-Robots-Tag directives we honour
 
 Fetched = dict[str, Any]  # what img2dataset says about one row
 SIZES = ("width", "height", "original_width", "original_height")
@@ -61,23 +61,21 @@ class FolderOpener:
 class FetchPiece:
     """One per actor: turns a piece of the list into a shard of PAIR rows, in the list's order."""
 
-    def __init__(self, cfg: CrawlJob, out: Folder) -> None:
-        self.cfg, self.out = cfg, out
-        self.shrink = Shrink(cfg)
+    def __init__(self, cfg: CrawlJob, out: Folder, earlier: Earlier | None = None) -> None:
+        self.cfg, self.out, self.earlier = cfg, out, earlier
+        self.shrink: Resize = Shrink(cfg)
         self.reader = file_reader(cfg)
         opener: _Opener
         if self.reader is not None:
             opener = FolderOpener(self.reader)
         else:
-            opener = WebOpener(
-                max_bytes=cfg.max_bytes, retries=cfg.retries, allow_hosts=cfg.allow_hosts
-            )
+            opener, self.shrink = from_web(cfg, self.shrink)
         urllib.request.install_opener(opener)  # type: ignore[arg-type]
 
     def __call__(self, piece: Piece) -> Made:
         """Fetch the piece and return its shard."""
         listed = self._listed(piece)
-        return self._made(piece, listed, self.results(listed))
+        return self._made(piece, listed, self.results(piece, listed))
 
     def give_up(self, piece: Piece, why: str) -> Made:
         """Return the piece's shard with nothing fetched, for one that no worker survives."""
@@ -98,21 +96,24 @@ class FetchPiece:
             rejects=dict(sorted(reasons.items())),
         )
 
-    def results(self, listed: list[dict[str, Any]]) -> list[Fetched]:
-        """Fetch every address once, however many rows share it; return what came of each row."""
-        to_url = safe_url if self.reader is None else as_url
-        urls = [
-            None
-            if row["problem"] is not None
-            else to_url(row["url"] if row["picture"] is None else row["picture"])
-            for row in listed
-        ]
-        distinct = list(dict.fromkeys(url for url in urls if url is not None))
+    def results(self, piece: Piece, listed: list[dict[str, Any]]) -> list[Fetched]:
+        """Fetch every address once, however many rows share it; return what came of each row.
+
+        Rows that the list or an earlier crawl has settled ask for nothing.
+        """
+        settled = {n: not_fetched(row["problem"]) for n, row in enumerate(listed) if row["problem"]}
+        if self.earlier is not None:
+            asked = [(row["key"], row["url"]) for row in listed]
+            settled |= self.earlier.known(shard_file(piece.index), asked)
+        urls = {n: self._url(row) for n, row in enumerate(listed) if n not in settled}
+        distinct = list(dict.fromkeys(urls.values()))
         found = dict(zip(distinct, fetch(distinct, self.shrink, self.cfg), strict=True))
-        return [
-            not_fetched(row["problem"]) if url is None else found[url]
-            for row, url in zip(listed, urls, strict=True)
-        ]
+        settled |= {n: found[url] for n, url in urls.items()}
+        return [settled[n] for n in range(len(listed))]
+
+    def _url(self, row: dict[str, Any]) -> str:
+        address = row["url"] if row["picture"] is None else row["picture"]
+        return safe_url(address) if self.reader is None else as_url(address)
 
 
 def file_reader(cfg: CrawlJob) -> Reader | None:
@@ -145,12 +146,15 @@ class _Collect:
     def close(self) -> None: ...
 
 
-def fetch(urls: list[str], shrink: Callable[..., Any], cfg: CrawlJob) -> list[Fetched]:
+def fetch(urls: list[str], shrink: Resize, cfg: CrawlJob) -> list[Fetched]:
     """Download and shrink the pictures at `urls`; return what came of each, in order."""
+    if not urls:
+        return []
     results: dict[int, Fetched] = {}
+    order = taking_turns(urls)
     with tempfile.TemporaryDirectory() as scratch:
         listing = os.path.join(scratch, "in.arrow")
-        table = pa.table({"url": urls, "row": list(range(len(urls)))})
+        table = pa.table({"url": [urls[row] for row in order], "row": order})
         with pa.ipc.new_file(listing, table.schema) as file:
             file.write_table(table)
         Downloader(
@@ -167,9 +171,9 @@ def fetch(urls: list[str], shrink: Callable[..., Any], cfg: CrawlJob) -> list[Fe
             compute_hash="sha256",
             verify_hash_type=None,
             encode_format="jpg",
-            retries=0,  # the opener knows which failures may pass
+            retries=0,  # the opener knows which failures may heal
             user_agent_token=cfg.user_agent,
-            disallowed_header_directives=OPT_OUT,
+            disallowed_header_directives=None,  # nor all the forms of opting out
         ).download_shard((0, listing))
     if len(results) != len(urls):  # img2dataset prints and forgets a row that raises
         raise RuntimeError(f"{len(urls) - len(results)} of {len(urls)} rows got lost")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from schemas.configs import CrawlJob
 from stages import pictures
-from stages.crawl.opener import Refused
+from stages.crawl.reasons import Refused
 
 LARGEST_SHARE = 1.5  # of the training side, for the short side of what we keep (listing 1)
 EXIF_ORIENTATION = 0x0112
@@ -41,6 +41,8 @@ class Shrink:
                 raise Refused("not_an_image", "no JPEG can be so wide or high")
         except Refused as error:
             return None, None, None, None, None, str(error)
+        except Image.DecompressionBombError as error:  # so large that Pillow looks no further
+            return None, None, None, None, None, str(Refused("too_large", str(error)))
         except (cv2.error, *pictures.BROKEN) as error:
             refusal = Refused("not_an_image", f"{type(error).__name__}: {error}")
             return None, None, None, None, None, str(refusal)
