@@ -43,12 +43,12 @@ def listed_row(url: str, captions: Sequence[str] = (), place: str = "", **column
     place = f"{place}: " if place else ""
     texts = "".join((url, *captions, row["source"] or ""))
     if "\x00" in texts:
-        return problem_row(UNREADABLE, f"{place}a NUL character: {texts}")
+        return problem_row(UNREADABLE, f"{place}a NUL character: {texts}", url)
     if not texts.isascii():
         try:
             texts.encode()
         except UnicodeEncodeError:
-            return problem_row(UNREADABLE, f"{place}not UTF-8: {texts}")
+            return problem_row(UNREADABLE, f"{place}not UTF-8: {texts}", url)
     return row
 
 

@@ -138,14 +138,15 @@ def test_rows_are_found_in_any_row_group_without_their_pictures(tmp_path):
 
 
 class Watched:
-    """A folder that remembers the files it opened."""
+    """A folder that remembers what the files it opened have fetched."""
 
     def __init__(self, folder):
-        self.folder, self.list, self.files = folder, folder.list, []
+        self.folder, self.list, self.caches = folder, folder.list, []
 
     def open(self, name):
-        self.files.append(self.folder.open(name))
-        return self.files[-1]
+        file = self.folder.open(name)
+        self.caches.append(file.cache)
+        return file
 
 
 def test_pictures_are_not_fetched_from_a_store():
@@ -161,7 +162,7 @@ def test_pictures_are_not_fetched_from_a_store():
         watched.folder.commit("shard-0.parquet", parquet_bytes(table, PICTURE_FILE))
         [row] = rows_where(watched, "shard-", {"key": ["k700"]})
         assert row["key"] == "k700"
-        assert watched.files[0].cache.total_requested_bytes < rows_ * picture / 10
+        assert watched.caches[0].total_requested_bytes < rows_ * picture / 10
 
 
 def test_thresholds_are_found_by_name():

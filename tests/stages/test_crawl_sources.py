@@ -396,6 +396,27 @@ def test_captions_of_one_picture_are_one_family_of_keys(tmp_path):
     assert len({key for key, _, _ in found}) == len(found)
 
 
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(1, 9))
+def test_a_family_is_named_after_its_first_row_wherever_the_others_are(
+    tmp_path_factory, numbers, rows_per_shard
+):
+    tmp_path = tmp_path_factory.mktemp("families")
+    records = [{"file_name": f"{n}.jpg", "text": str(place)} for place, n in enumerate(numbers)]
+    source = folder(tmp_path, {"metadata.jsonl": lines(*records)})
+    cfg = CrawlJob(side=8, rows_per_shard=rows_per_shard, source=source)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stages.crawl.lists.LIST_ROWS", 7)  # so that there are several files
+        found = families(cfg, open_folder(tmp_path / "out"))
+    assert [caption for _, _, caption in found] == [r["text"] for r in records]
+    by_url = {}
+    for key, url, _ in found:
+        by_url.setdefault(url, []).append(key)
+    for first, *others in by_url.values():
+        assert others == [f"{first}.{n}" for n in range(1, len(others) + 1)]
+    assert len({key for key, _, _ in found}) == len(found)
+
+
 def test_a_caption_file_that_cannot_be_read_is_a_reason(tmp_path):
     source = folder(
         tmp_path,
@@ -421,6 +442,7 @@ def test_a_caption_file_that_cannot_be_read_is_a_reason(tmp_path):
     assert found[1][2].startswith(("too_large: ", "unreadable_row: its caption: "))
     assert found[2][2] == "too_large: its caption: more than 1000 bytes"
     assert found[3][2].startswith("unreadable_row: not UTF-8")
+    assert [url for _, url, _ in found] == [f"{letter}.jpg" for letter in "abcdef"]
     assert found[4][2] == "unreadable_row: its caption: a caption that is no text"
     assert found[5][2] == "first\nsecond"
 
