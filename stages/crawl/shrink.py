@@ -16,6 +16,8 @@ from schemas.configs import CrawlJob
 from stages import pictures
 from stages.crawl.reasons import Refused
 
+# Their decoders hold the pixels this many times over, so of them we take smaller ones only.
+COPIES = {"WEBP": 2, "AVIF": 2}
 LARGEST_SHARE = 1.5  # of the training side, for the short side of what we keep (listing 1)
 
 Shrunk = tuple[bytes | None, int | None, int | None, int | None, int | None, str | None]
@@ -57,7 +59,8 @@ class Shrink:
         """
         with Image.open(io.BytesIO(data), formats=pictures.FORMATS) as image:
             width, height = image.size
-            if width * height > self.max_pixels:
+            copies = COPIES.get(image.format or "", 1)
+            if width * height * copies > self.max_pixels:
                 raise Refused("too_large", f"{width} x {height} pixels")
             # Of a PNG, Pillow would decode the pixels to look for the tag.
             is_jpeg = image.format == "JPEG"
