@@ -7,19 +7,33 @@ R is refused. The same bytes and generator give the same pixels on every machine
 
 import io
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 MAX_PIXELS = 67_108_864  # a small file may claim any size: look before decoding
 
+STRIP_PIXELS = 2**21
+
 Pixels = UInt8[np.ndarray, "h w 3"]
+
+EXIF_ORIENTATION = 0x0112
+# How the pixels of a file are turned so that the picture stands as the camera saw it.
+UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.transpose(1, 0, 2),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda pixels: np.rot90(pixels),
+}
 
 # What Pillow's decoders raise on hostile or broken bytes.
 BROKEN = (
@@ -54,14 +68,30 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     Raises PictureError with reason `undecodable` or `too_many_pixels`.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > max_pixels:
-                raise PictureError("too_many_pixels", f"{image.width} x {image.height}")
-            return np.asarray(_rgb(ImageOps.exif_transpose(image)))
+        pixels, orientation = _as_stored(data, max_pixels)
     except PictureError:
         raise
     except BROKEN as error:
         raise PictureError("undecodable", f"{type(error).__name__}: {error}") from error
+    return np.ascontiguousarray(UPRIGHT[orientation](pixels)) if orientation in UPRIGHT else pixels
+
+
+def _as_stored(data: bytes, max_pixels: int) -> tuple[Pixels, int]:
+    """Return the pixels as they lie in the file, and the number of how to turn them.
+
+    Converted strip by strip: whole copies of a large picture would take gigabytes.
+    """
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if image.width * image.height > max_pixels:
+            raise PictureError("too_many_pixels", f"{image.width} x {image.height}")
+        image.load()
+        pixels = np.empty((image.height, image.width, 3), np.uint8)
+        rows = max(1, STRIP_PIXELS // image.width)
+        for top in range(0, image.height, rows):
+            bottom = min(top + rows, image.height)
+            strip = image if rows >= image.height else image.crop((0, top, image.width, bottom))
+            pixels[top:bottom] = np.asarray(_rgb(strip))
+        return pixels, image.getexif().get(EXIF_ORIENTATION, 1)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

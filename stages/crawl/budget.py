@@ -2,7 +2,7 @@
 
 import threading
 
-BUDGET_BYTES = 134_217_728
+BUDGET_BYTES = 67_108_864
 
 
 class Budget:

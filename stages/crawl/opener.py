@@ -32,6 +32,7 @@ from stages.crawl.robots import Robots
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
 CHUNK = 2**16
+UNANNOUNCED = 2**20  # bytes that a body of unknown length is expected to have
 BACK_OFF_SECONDS = 0.5  # before the second try, then twice as long each time
 MAX_WAIT_SECONDS = 30.0  # that a server may ask for; who wants more is asked in a later run
 PICTURE_TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
@@ -157,27 +158,37 @@ class WebOpener:
         kind = reply.headers.get_content_type() if "Content-Type" in reply.headers else "image/"
         if not kind.startswith(PICTURE_TYPES):
             raise Refused("not_an_image", f"content type {kind}")
-        announced = self.max_bytes if reply.length is None else reply.length
-        if announced > self.max_bytes:
-            raise Refused("too_large", f"{announced} bytes announced")
-        with deadline.paused():
-            self.budget.take(announced)
-        body = b""
-        try:
-            body = self._body(reply)
-        finally:
-            self.budget.give_back(announced - len(body))
-        return body, reply.headers
+        if (reply.length or 0) > self.max_bytes:
+            raise Refused("too_large", f"{reply.length} bytes announced")
+        return self._body(reply, deadline), reply.headers
 
-    def _body(self, reply: http.client.HTTPResponse) -> bytes:
+    def _body(self, reply: http.client.HTTPResponse, deadline: Deadline) -> bytes:
+        """Read all of it, never holding more than the budget has given.
+
+        Whoever wants more gives back first, on paper, so that no two can wait for each other.
+        """
         body = bytearray()
-        while chunk := reply.read(CHUNK):
-            body += chunk
-            if len(body) > self.max_bytes:
-                raise Refused("too_large", f"more than {self.max_bytes} bytes")
-        if reply.length:  # http.client reports a short body only when asked for all of it
-            raise http.client.IncompleteRead(bytes(body), reply.length)
+        taken = self._exchange(0, UNANNOUNCED if reply.length is None else reply.length, deadline)
+        try:
+            while chunk := reply.read(CHUNK):
+                body += chunk
+                if len(body) > self.max_bytes:
+                    raise Refused("too_large", f"more than {self.max_bytes} bytes")
+                if len(body) > taken:
+                    taken = self._exchange(taken, self.max_bytes, deadline)
+            if reply.length:  # http.client reports a short body only when asked for all of it
+                raise http.client.IncompleteRead(b"", reply.length)
+        except BaseException:
+            self.budget.give_back(taken)
+            raise
+        self.budget.give_back(taken - len(body))
         return bytes(body)
+
+    def _exchange(self, taken: int, wanted: int, deadline: Deadline) -> int:
+        with deadline.paused():
+            self.budget.give_back(taken)
+            self.budget.take(wanted)
+        return wanted
 
 
 def _robots_txt(reply: http.client.HTTPResponse, deadline: Deadline) -> bytes:

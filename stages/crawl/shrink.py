@@ -16,8 +16,9 @@ from schemas.configs import CrawlJob
 from stages import pictures
 from stages.crawl.reasons import Refused
 
+# Their decoders hold the pixels this many times over, so of them we take smaller ones only.
+COPIES = {"WEBP": 2, "AVIF": 2}
 LARGEST_SHARE = 1.5  # of the training side, for the short side of what we keep (listing 1)
-EXIF_ORIENTATION = 0x0112
 
 Shrunk = tuple[bytes | None, int | None, int | None, int | None, int | None, str | None]
 
@@ -34,8 +35,10 @@ class Shrink:
     def __call__(self, stream: io.BytesIO, boxes: None = None) -> Shrunk:
         """Return (JPEG, width, height, original width, original height, error)."""
         try:
-            pixels = self._decode(stream.getvalue())
+            pixels, is_rgb = self._decode(stream.getvalue())
             small = self._small(pixels)
+            if is_rgb:  # now, for the large picture may be hundreds of megabytes
+                small = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
             written, data = cv2.imencode(".jpg", small, self.quality)
             if not written:
                 raise Refused("not_an_image", "no JPEG can be so wide or high")
@@ -49,28 +52,29 @@ class Shrink:
         (height, width), (original_height, original_width) = small.shape[:2], pixels.shape[:2]
         return data.tobytes(), width, height, original_width, original_height, None
 
-    def _decode(self, data: bytes) -> np.ndarray:
-        """Return BGR or grey pixels.
+    def _decode(self, data: bytes) -> tuple[np.ndarray, bool]:
+        """Return pixels, and whether they are RGB; else they are BGR or grey.
 
         Raises Refused, or what the decoders raise.
         """
         with Image.open(io.BytesIO(data), formats=pictures.FORMATS) as image:
             width, height = image.size
-            if width * height > self.max_pixels:
+            copies = COPIES.get(image.format or "", 1)
+            if width * height * copies > self.max_pixels:
                 raise Refused("too_large", f"{width} x {height} pixels")
-            upright = image.getexif().get(EXIF_ORIENTATION, 1) == 1
-            if image.format == "JPEG" and upright:
+            # Of a PNG, Pillow would decode the pixels to look for the tag.
+            is_jpeg = image.format == "JPEG"
+            if is_jpeg and image.getexif().get(pictures.EXIF_ORIENTATION, 1) == 1:
                 pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
                 if pixels is None:
                     raise Refused("not_an_image", "OpenCV cannot decode it")
-                return pixels
+                return pixels, False
         # OpenCV would turn nothing upright, see nothing but white in 16 bits, and be content with
         # half a file of any format but JPEG.
         try:
-            rgb = pictures.decode(data, self.max_pixels)
+            return pictures.decode(data, self.max_pixels), True
         except pictures.PictureError as error:
             raise Refused("not_an_image", str(error)) from error
-        return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
 
     def _small(self, pixels: np.ndarray) -> np.ndarray:
         """Average areas until the short side fits; what is small enough stays as it is."""

@@ -78,6 +78,18 @@ def test_grey_becomes_three_equal_channels():
     )
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "L", "P", "CMYK", "I;16"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_strips_of_a_large_picture_are_the_picture(monkeypatch, mode, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(RGB).convert("L" if mode == "I;16" else mode).convert(mode)
+    data = file_of(image, "TIFF" if mode == "CMYK" else "PNG", exif=exif.tobytes())
+    whole = pictures.decode(data)
+    monkeypatch.setattr(pictures, "STRIP_PIXELS", 7 * 60 + 1)
+    assert np.array_equal(pictures.decode(data), whole)
+
+
 def test_sixteen_bits_are_scaled_and_not_clipped():
     wide = np.linspace(0, 65_535, 256).round().astype(np.uint16).reshape(16, 16)
     decoded = pictures.decode(file_of(Image.fromarray(wide)))
