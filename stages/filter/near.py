@@ -11,10 +11,10 @@ the key left out, all long runs of a table in one sort. Pairs come in pieces and
 components as they come, so memory follows the number of hashes, not of pairs.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from math import comb
 
 import numpy as np
 from jaxtyping import Int64, UInt64
@@ -23,8 +23,10 @@ from scipy.sparse.csgraph import connected_components
 
 HASH_BITS = 64
 MAX_DISTANCE = 8  # beyond it most tables of a large corpus would be all one run
-LONG_RUN = 256  # members compared with each other before more sorting is the cheaper way
 COMPARE = 0.05  # cost of one comparison, in sorts of one hash
+SHORT_RUN = 32  # up to here runs are compared all together, beyond it one by one
+TRIED = 1 << 16  # hashes from which the length of runs is estimated
+BLOCK = 1 << 17  # comparisons held in memory together
 MOST_AGREEING = 5  # blocks in a key
 AT_ONCE = 1 << 20  # members whose candidates are in memory together
 PENDING = 1 << 22  # pairs that wait to be folded into components
@@ -106,19 +108,23 @@ class _Group:
         everyone = np.arange(len(values))
         return cls(values, everyone, np.zeros_like(everyone), tuple(range(HASH_BITS)), references)
 
+    def every(self, stride: int) -> "_Group":
+        """Return a sample of the members."""
+        values, members, runs = self.values[::stride], self.members[::stride], self.runs[::stride]
+        return _Group(values, members, runs, self.free, self.references)
+
 
 def _search(group: _Group, distance: int) -> Iterator[Pairs]:
     if not len(group.values):
         return
-    lengths = _lengths(_starts(group.runs), len(group.runs))
-    expected = float((lengths.astype(np.float64) ** 2).sum() / len(group.runs))
     free = _that_differ(group)
-    for key in _keys(free, distance, expected):
-        table = _Table(group, key)
-        yield from table.near(distance, only_short=bool(key))
-        if key:
-            rest = tuple(bit for bit in free if bit not in key)
-            yield from _search(table.long_runs(rest), distance)
+    keys = _keys(group, free, distance)
+    for key in keys:
+        # A longer run is cheaper to sort once more by as many keys than to compare.
+        table = _Table(group, key, longest=len(keys) / COMPARE if key else math.inf)
+        yield from table.near(distance)
+        rest = tuple(bit for bit in free if bit not in key)
+        yield from _search(table.long_runs(rest), distance)
 
 
 def _that_differ(group: _Group) -> tuple[int, ...]:
@@ -129,19 +135,28 @@ def _that_differ(group: _Group) -> tuple[int, ...]:
     return tuple(bit for bit in group.free if differing >> bit & 1)
 
 
-def _keys(free: Sequence[int], distance: int, expected: float) -> list[tuple[int, ...]]:
-    """Choose keys such that any two hashes that differ in `distance` free bits agree in one.
+def _keys(group: _Group, free: Sequence[int], distance: int) -> list[tuple[int, ...]]:
+    """Choose keys such that members of a run that differ in `distance` free bits agree in one.
 
-    A longer key has fewer candidates and needs more tables; `expected` is the length of a run now.
-    The empty key, which compares all, is the cheapest for short runs.
+    A longer key has fewer candidates and needs more tables. The empty key compares all with all.
     """
+    stride = max(1, len(group.values) // TRIED)
+    sample = group.every(stride)
+    best: list[tuple[int, ...]] = [()]
+    lowest = math.inf
+    for agreeing in range(min(MOST_AGREEING, max(len(free) - distance, 0)) + 1):
+        keys = _keys_of(free, distance, agreeing)
+        tried = keys[:: max(1, len(keys) // 3)]
+        candidates = sum(_Table(sample, key).candidates() for key in tried) / len(tried)
+        cost = len(keys) * ((agreeing > 0) + COMPARE * stride * candidates / len(sample.values))
+        if cost < lowest:
+            best, lowest = keys, cost
+        if len(keys) > lowest:
+            break  # more tables cost more, however short their runs
+    return best
 
-    def cost(agreeing: int) -> float:
-        candidates = expected / 2 ** (len(free) * agreeing / max(distance + agreeing, 1))
-        return comb(distance + agreeing, agreeing) * ((agreeing > 0) + COMPARE * candidates)
 
-    choices = range(min(MOST_AGREEING, max(len(free) - distance, 0)) + 1)
-    agreeing = min(choices, key=cost)
+def _keys_of(free: Sequence[int], distance: int, agreeing: int) -> list[tuple[int, ...]]:
     blocks = np.array_split(np.array(free, dtype=np.int64), max(distance + agreeing, 1))
     return [
         tuple(int(bit) for block in chosen for bit in block)
@@ -152,7 +167,7 @@ def _keys(free: Sequence[int], distance: int, expected: float) -> list[tuple[int
 class _Table:
     """A group sorted by run and key: its runs are those members that agree in the key as well."""
 
-    def __init__(self, group: _Group, key: Sequence[int]) -> None:
+    def __init__(self, group: _Group, key: Sequence[int], longest: float = math.inf) -> None:
         index_bits = len(group.values).bit_length()
         packed = group.runs.astype(np.uint64)
         # What finds no room beside the index only makes runs longer.
@@ -174,7 +189,8 @@ class _Table:
         self.references = group.references
         # In a run the references come first, for the order of members is kept.
         self.first_others = self._first_others()
-        self.long = np.minimum(self.lengths, self.first_others) > LONG_RUN
+        partners = self.candidates_by_run() / np.maximum(self.lengths, 1)
+        self.long = partners > longest
 
     def _first_others(self) -> Indices:
         """Return how many references lead each run; all members, when all are compared with all."""
@@ -183,14 +199,42 @@ class _Table:
         before = np.concatenate([[0], np.cumsum(self.members < self.references)])
         return before[self.starts + self.lengths] - before[self.starts]
 
-    def near(self, distance: int, *, only_short: bool) -> Iterator[Pairs]:
-        """Yield the pairs within the distance that share a run."""
-        taken = np.flatnonzero(~self.long) if only_short else np.arange(len(self.starts))
+    def candidates_by_run(self) -> Indices:
+        """Return how many comparisons each run asks for."""
+        if self.references is None:
+            return self.lengths * (self.lengths - 1) // 2
+        return self.first_others * (self.lengths - self.first_others)
+
+    def candidates(self) -> int:
+        """Return how many comparisons the table asks for."""
+        return int(self.candidates_by_run().sum())
+
+    def near(self, distance: int) -> Iterator[Pairs]:
+        """Yield the pairs within the distance that share a run that is not long."""
+        short = self.lengths <= SHORT_RUN
+        for run in np.flatnonzero(~short & ~self.long).tolist():
+            yield from self._near_in_one(run, distance)
+        taken = np.flatnonzero(short & ~self.long)
         ends = np.cumsum(self.lengths[taken])
         pieces = range(0, int(ends[-1]) if len(ends) else 0, AT_ONCE)
         bounds = [*np.searchsorted(ends, pieces).tolist(), len(taken)]
         for begin, end in pairwise(bounds):
             yield from self._near_in(taken[begin:end], distance)
+
+    def _near_in_one(self, run: int, distance: int) -> Iterator[Pairs]:
+        start, end = self.starts[run], self.starts[run] + self.lengths[run]
+        middle = start + self.first_others[run]
+        first = start if self.references is None else middle
+        rows = max(1, BLOCK // max(middle - start, 1))
+        for top in range(first, end, rows):
+            below = min(top + rows, end)
+            left = slice(start, min(middle, below))
+            near = np.bitwise_count(self.values[top:below, None] ^ self.values[left]) <= distance
+            at, other = np.nonzero(near)
+            at += top - start
+            before = other < at  # and not the pair turned round, or a hash and itself
+            if before.any():
+                yield self.members[start + other[before]], self.members[start + at[before]]
 
     def _near_in(self, runs: Indices, distance: int) -> Iterator[Pairs]:
         rank = _ranks(self.lengths[runs])
@@ -206,7 +250,8 @@ class _Table:
             at, base, partners = at[more], base[more], partners[more]
             other = base + step
             near = np.bitwise_count(self.values[at] ^ self.values[other]) <= distance
-            yield self.members[other[near]], self.members[at[near]]
+            if near.any():
+                yield self.members[other[near]], self.members[at[near]]
 
     def long_runs(self, free: tuple[int, ...]) -> _Group:
         """Return the members of the long runs."""
@@ -228,6 +273,8 @@ class _Components:
         """Add edges."""
         a, b = self.of[a], self.of[b]
         apart = a != b
+        if not apart.any():
+            return
         self.pending.append((a[apart], b[apart]))
         self.waiting += len(self.pending[-1][0])
         if self.waiting > PENDING:
