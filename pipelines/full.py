@@ -25,6 +25,7 @@ from schemas.artifacts import (
     CLEAN_PAIRS,
     CLIP,
     DVAE,
+    MEASURED,
     PAIRS,
     PRIOR,
     REPORT,
@@ -60,6 +61,7 @@ def dalle(cfg: Settings) -> tuple[Stage, ...]:
             module=filter,
             reads=(PAIRS,),
             writes=CLEAN_PAIRS,
+            keeps=MEASURED,
             config=job(configs.FilterJob, cfg.filter, side=side),
         ),
         Stage(

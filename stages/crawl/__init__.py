@@ -1,20 +1,16 @@
 """Fetch every picture of the source, bounded and shrunk; keep each row, with what came of it.
 
-Reads   a url list or a folder of pictures (an outside input)
+Reads   url lists, a folder of pictures, or tars (outside inputs)
 Writes  pairs  (rows.PAIR)
 Where   Ray Data actors, one shard of the list each at a time, many threads that wait for servers
 Paper   appendix C names the sources; section 2.2's crops set how large a picture is worth keeping
 """
 
-import hashlib
-
-import fsspec
-
 from schemas.configs import CrawlJob
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
-from stages.crawl.folder import folder_files
-from stages.crawl.sources import INPUT, Piece, list_files, pieces
+from stages.crawl.content import content_of, files_of
+from stages.crawl.sources import INPUT, Piece, pieces
 from stages.shards import Made, Shard, run_shards
 
 REVISION = 1
@@ -59,17 +55,7 @@ class _Fetch:
 
 
 def outside(cfg: CrawlJob) -> dict[str, str]:
-    """Return digests of the url list, or of the folder; the demo's world needs none."""
+    """Return the digest of the url lists, folder or tars; the demo's world needs none."""
     if cfg.source.kind == "world" or not cfg.source.path:  # without a path one can still plan
         return {}  # a pure function of settings that are in the fingerprint
-    if cfg.source.kind == "folder":
-        system, top, names = folder_files(cfg.source)
-        files = [(name, system.unstrip_protocol(f"{top}/{name}")) for name in names]
-    else:
-        files = [(file.rpartition("/")[2], file) for file in list_files(cfg.source)]
-    total = hashlib.sha256()
-    for name, address in files:
-        with fsspec.open(address, "rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{name} {content}\n".encode())
-    return {f"crawl.source ({cfg.source.kind})": total.hexdigest()}
+    return {f"crawl.source ({cfg.source.kind})": content_of(files_of(cfg.source))}

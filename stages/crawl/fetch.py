@@ -24,10 +24,12 @@ from schemas import rows
 from schemas.configs import CrawlJob
 from schemas.folder import Folder
 from stages import pictures
+from stages.crawl.beside import Reader, with_captions
 from stages.crawl.folder import FolderReader, as_url, from_url
 from stages.crawl.opener import Refused, WebOpener, safe_url
 from stages.crawl.reasons import reason_of
 from stages.crawl.sources import Piece, read_piece
+from stages.crawl.tars import TarReader
 from stages.shards import Made
 from stages.tables import PICTURE_FILE, parquet_bytes
 
@@ -36,6 +38,8 @@ OPT_OUT = ["noai", "noimageai", "noindex", "noimageindex"]  # X-Robots-Tag direc
 EXIF_ORIENTATION = 0x0112
 
 Fetched = dict[str, Any]  # what img2dataset says about one row
+SIZES = ("width", "height", "original_width", "original_height")
+NOTHING: Fetched = dict.fromkeys((*SIZES, "sha256", "image")) | {"status": "not_fetched"}
 
 
 class _Opener(Protocol):
@@ -45,9 +49,9 @@ class _Opener(Protocol):
 
 
 class FolderOpener:
-    """Gives img2dataset the files of a picture folder as if they came from the web."""
+    """Gives img2dataset the files of a folder or a tar as if they came from the web."""
 
-    def __init__(self, reader: FolderReader) -> None:
+    def __init__(self, reader: Reader) -> None:
         self.reader = reader
 
     def open(
@@ -109,10 +113,9 @@ class FetchPiece:
     def __init__(self, cfg: CrawlJob, out: Folder) -> None:
         self.cfg, self.out = cfg, out
         self.shrink = Shrink(cfg)
-        self.reader: FolderReader | None = None
+        self.reader = file_reader(cfg)
         opener: _Opener
-        if cfg.source.kind == "folder":
-            self.reader = FolderReader(cfg.source, cfg.max_bytes)
+        if self.reader is not None:
             opener = FolderOpener(self.reader)
         else:
             opener = WebOpener(
@@ -123,14 +126,9 @@ class FetchPiece:
     def __call__(self, piece: Piece) -> Made:
         """Fetch the piece and return its shard."""
         listed = read_piece(piece, self.cfg.source, self.out).to_pylist()
-        if self.reader is None:
-            urls = [safe_url(row["url"]) for row in listed]
-        else:
-            urls = [as_url(row["url"]) for row in listed]
-            for row in listed:
-                self._read_caption(row)
-        results = fetch(urls, self.shrink, self.cfg)
-        table = pairs(piece.index, listed, results)
+        listed = with_captions(listed, piece.index, self.reader, self.cfg.source, self.cfg.threads)
+        results = self.results(listed)
+        table = pairs(listed, results)
         reasons = Counter(row for row in table["reason"].to_pylist() if row is not None)
         return Made(
             files={shard_file(piece.index): parquet_bytes(table, PICTURE_FILE)},
@@ -139,12 +137,28 @@ class FetchPiece:
             rejects=dict(sorted(reasons.items())),
         )
 
-    def _read_caption(self, row: dict[str, Any]) -> None:
-        if self.reader is not None and row["caption_file"] is not None:
-            try:
-                row["caption"] = self.reader.caption(row["caption_file"])
-            except Refused:
-                row["caption"] = None  # filter drops it as caption_missing
+    def results(self, listed: list[dict[str, Any]]) -> list[Fetched]:
+        """Fetch every address once, however many rows share it; return what came of each row."""
+        to_url = safe_url if self.reader is None else as_url
+        urls = [
+            None
+            if row["problem"] is not None
+            else to_url(row["url"] if row["picture"] is None else row["picture"])
+            for row in listed
+        ]
+        distinct = list(dict.fromkeys(url for url in urls if url is not None))
+        found = dict(zip(distinct, fetch(distinct, self.shrink, self.cfg), strict=True))
+        return [
+            NOTHING | {"error_message": row["problem"]} if url is None else found[url]
+            for row, url in zip(listed, urls, strict=True)
+        ]
+
+
+def file_reader(cfg: CrawlJob) -> Reader | None:
+    """Return what reads the source's files, or None if its pictures are on the web."""
+    if cfg.source.kind == "folder":
+        return FolderReader(cfg.source, cfg.max_bytes)
+    return TarReader(cfg.max_bytes) if cfg.source.kind == "tars" else None
 
 
 def shard_file(index: int) -> str:
@@ -195,19 +209,18 @@ def fetch(urls: list[str], shrink: Callable[..., Any], cfg: CrawlJob) -> list[Fe
     return [results[row] for row in range(len(urls))]
 
 
-def pairs(index: int, listed: list[dict[str, Any]], results: list[Fetched]) -> pa.Table:
+def pairs(listed: list[dict[str, Any]], results: list[Fetched]) -> pa.Table:
     """Join the list's rows with what came of each of them."""
     made = []
-    for number, (row, result) in enumerate(zip(listed, results, strict=True)):
+    for row, result in zip(listed, results, strict=True):
         failed = result["status"] != "success"
         made.append(
             {
-                "key": f"{index:05d}-{number:06d}",
+                "key": row["key"],
                 "url": row["url"],
                 "caption": row["caption"],
                 "image": result["image"],
-                **{name: result[name] for name in ("width", "height", "sha256")},
-                **{name: result[name] for name in ("original_width", "original_height")},
+                **{name: result[name] for name in (*SIZES, "sha256")},
                 "status": "failed" if failed else "ok",
                 "reason": reason_of(result["error_message"]) if failed else None,
                 "detail": result["error_message"],

@@ -5,7 +5,7 @@ import re
 # The first pattern that matches names the reason.
 PATTERNS: tuple[tuple[str, str], ...] = (
     (
-        r"^(bad_url|forbidden_address|not_an_image|too_large|missing_file): ",
+        r"^(bad_url|forbidden_address|not_an_image|too_large|missing_file|unreadable_row): ",
         r"\1",
     ),
     (r"X-Robots-Tag", "opted_out"),

@@ -29,7 +29,16 @@ from stages.shards.records import (
     stats_file,
 )
 
-__all__ = ["ATTEMPTS", "Made", "Outcome", "Shard", "ShardStats", "run_shards", "stats_file"]
+__all__ = [
+    "ATTEMPTS",
+    "Made",
+    "Outcome",
+    "Shard",
+    "ShardStats",
+    "run_once",
+    "run_shards",
+    "stats_file",
+]
 
 LOG = logging.getLogger(__name__)
 
@@ -71,6 +80,16 @@ def run_shards(
         files |= stats.files
         files[stats_file(stats.name)] = digest
     return Outcome(tuple(finished[shard.name][0] for shard in shards), files)
+
+
+def run_once(work: Callable[..., Any], *args: Any) -> Any:
+    """Call `work(*args)` in one task on the cluster, away from the driver, and return its result.
+
+    What it leaves must be the same however often it is called: a killed run calls it again.
+    """
+    import ray
+
+    return ray.get(ray.remote(num_cpus=0.25)(work).remote(*args))
 
 
 def _make(

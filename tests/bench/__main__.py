@@ -7,6 +7,7 @@ import torch
 from schemas.configs import PriorShape, TokenSpec
 from stages.models.prior import Prior
 from stages.models.sampler import sample
+from tests.bench import captions
 
 TOKENS = TokenSpec(text_vocab=512, text_len=16, image_vocab=256, grid=12)
 CANDIDATES = 64
@@ -38,3 +39,4 @@ def drawing() -> None:
 
 if __name__ == "__main__":
     drawing()
+    captions.main()
