@@ -230,7 +230,7 @@ class _Table:
             below = min(top + rows, end)
             left = slice(start, min(middle, below))
             near = np.bitwise_count(self.values[top:below, None] ^ self.values[left]) <= distance
-            at, other = np.nonzero(near)
+            at, other = np.divmod(np.flatnonzero(near), near.shape[1])
             at += top - start
             before = other < at  # and not the pair turned round, or a hash and itself
             if before.any():
