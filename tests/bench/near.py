@@ -102,7 +102,7 @@ def in_bands(hashes: np.ndarray) -> tuple[int, int]:
 
 
 def measured(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:
-    """Return what the work returns, its seconds and by how many GiB memory grew at its highest."""
+    """Return the work's result, its CPU seconds and by how many GiB memory grew at its highest."""
     before, highest, over = _resident(), [0], threading.Event()
 
     def watch() -> None:
@@ -124,7 +124,7 @@ def _resident() -> int:
 
 
 def near_duplicates(sizes: tuple[int, ...] = SIZES) -> None:
-    """Print seconds, memory and what was found, and the ratios between one size and the next."""
+    """Print CPU seconds, memory, what was found, and the ratios between one size and the next."""
     for draw in (even, skewed):
         last = 0.0
         for count in sizes:
@@ -136,7 +136,7 @@ def near_duplicates(sizes: tuple[int, ...] = SIZES) -> None:
             largest = int(np.bincount(labels).max())
             ratio = f", {seconds / last:.1f} times the size before" if last else ""
             print(
-                f"near duplicates, {draw.__name__} hashes, {count:,}: {seconds:.2f} s "
+                f"near duplicates, {draw.__name__} hashes, {count:,}: {seconds:.2f} CPU s "
                 f"({1e9 * seconds / count:,.0f} ns each{ratio}), {grown:.2f} GiB more memory; "
                 f"{kept:,} of {planted:,} planted copies joined to their source, "
                 f"{count - len(np.unique(labels)):,} in all joined to another, "
@@ -150,14 +150,14 @@ def near_duplicates(sizes: tuple[int, ...] = SIZES) -> None:
                 )
             )
             print(
-                f"  within {FOR_EVALUATION} bits of {REFERENCE:,} others: {seconds:.2f} s, "
+                f"  within {FOR_EVALUATION} bits of {REFERENCE:,} others: {seconds:.2f} CPU s, "
                 f"{grown:.2f} GiB more memory, {(found >= 0).sum():,} found"
             )
             if count <= FOR_BANDS:
                 started = time.process_time()
                 candidates, pairs = in_bands(np.unique(hashes))
                 print(
-                    f"  four 16-bit bands: {time.process_time() - started:.2f} s, "
+                    f"  four 16-bit bands: {time.process_time() - started:.2f} CPU s, "
                     f"{candidates:,} candidates compared, {pairs:,} hits"
                 )
 
