@@ -8,7 +8,8 @@ pair is missed: the answer is that of comparing each with each.
 
 Real hashes are skewed and some runs are long. Those are searched in the same way by the bits that
 the key left out, all long runs of a table in one sort. Pairs come in pieces and are folded into
-components as they come, so memory follows the number of hashes, not of pairs.
+components as they come, so memory follows the number of hashes, not of pairs; and a run that is one
+component already is not looked at again, which matters where thousands are near each other.
 """
 
 import math
@@ -30,6 +31,7 @@ BLOCK = 1 << 17  # comparisons held in memory together
 MOST_AGREEING = 5  # blocks in a key
 AT_ONCE = 1 << 20  # members whose candidates are in memory together
 PENDING = 1 << 22  # pairs that wait to be folded into components
+WORTH_FOLDING = 64  # or fewer nodes for each pair that waits
 
 Hashes = UInt64[np.ndarray, " n"]
 Indices = Int64[np.ndarray, " n"]
@@ -44,7 +46,8 @@ def clusters(hashes: Hashes, distance: int = 3) -> Indices:
     """
     same = _Distinct(hashes)
     components = _Components(len(same.values))
-    for a, b in near_pairs(same.values, distance):
+    _check(distance)
+    for a, b in _search(_Group.one(same.values), distance, components):
         components.join(a, b)
     return components.lowest(same.first)[same.inverse]
 
@@ -114,7 +117,9 @@ class _Group:
         return _Group(values, members, runs, self.free, self.references)
 
 
-def _search(group: _Group, distance: int) -> Iterator[Pairs]:
+def _search(
+    group: _Group, distance: int, components: "_Components | None" = None
+) -> Iterator[Pairs]:
     if not len(group.values):
         return
     free = _that_differ(group)
@@ -122,9 +127,11 @@ def _search(group: _Group, distance: int) -> Iterator[Pairs]:
     for key in keys:
         # A longer run is cheaper to sort once more by as many keys than to compare.
         table = _Table(group, key, longest=len(keys) / COMPARE if key else math.inf)
+        if components is not None:
+            table.leave_out(components)
         yield from table.near(distance)
         rest = tuple(bit for bit in free if bit not in key)
-        yield from _search(table.long_runs(rest), distance)
+        yield from _search(table.long_runs(rest), distance, components)
 
 
 def _that_differ(group: _Group) -> tuple[int, ...]:
@@ -198,6 +205,15 @@ class _Table:
             return self.lengths
         before = np.concatenate([[0], np.cumsum(self.members < self.references)])
         return before[self.starts + self.lengths] - before[self.starts]
+
+    def leave_out(self, components: "_Components") -> None:
+        """Forget the runs that are one component already: their pairs would join nothing."""
+        components.settle()
+        part = components.of[self.members]
+        changes = np.concatenate([[0], np.cumsum(part[1:] != part[:-1])])
+        mixed = changes[self.starts + self.lengths - 1] != changes[self.starts]
+        self.starts, self.lengths = self.starts[mixed], self.lengths[mixed]
+        self.first_others, self.long = self.first_others[mixed], self.long[mixed]
 
     def candidates_by_run(self) -> Indices:
         """Return how many comparisons each run asks for."""
@@ -278,6 +294,11 @@ class _Components:
         self.pending.append((a[apart], b[apart]))
         self.waiting += len(self.pending[-1][0])
         if self.waiting > PENDING:
+            self._fold()
+
+    def settle(self) -> None:
+        """Fold what waits, if it is enough to be worth a walk over all nodes."""
+        if self.waiting > self.count // WORTH_FOLDING:
             self._fold()
 
     def _fold(self) -> None:
