@@ -24,7 +24,7 @@ from infra.store import (
 )
 from pipelines.planner import Selection, Stage, Step, kept_fingerprint, plan, state_of
 from schemas.artifacts import REPORT, REPORT_HTML
-from schemas.errors import ArtifactMissing
+from schemas.errors import ArtifactMissing, ShardsFailed
 from schemas.folder import Folder, Inputs
 from schemas.manifest import InputRecord, Manifest, Result, StageSummary, Summary
 
@@ -95,7 +95,11 @@ def _make(
         try:
             result = stage.module.run(Inputs(inputs), folder, stage.config)
         except BaseException as error:
-            summary[stage.name] = StageSummary(status="failed", artifact=step.address)
+            summary[stage.name] = StageSummary(
+                status="failed",
+                artifact=step.address,
+                quarantined=error.shards if isinstance(error, ShardsFailed) else (),
+            )
             _write_summary(store, summary)
             error.add_note(f"stage {stage.name} failed; run the same command again to go on")
             raise
@@ -148,6 +152,7 @@ def _manifest(
         rows_out=result.rows_out,
         rejects=result.rejects,
         health=result.health,
+        quarantined=result.quarantined,
         seconds=round(seconds, 3),
         rows_per_second=round(result.rows_in / max(seconds, 1e-9), 3),
         finished_at=now(),
@@ -181,6 +186,7 @@ def _entry(
         rows_in=manifest.rows_in,
         rows_out=manifest.rows_out,
         rejects=manifest.rejects,
+        quarantined=manifest.quarantined,
         seconds=manifest.seconds,
     )
 

@@ -117,7 +117,15 @@ class CrawlSettings(Config):
     max_pixels: PositiveInt = 67_108_864
     retries: NonNegativeInt = 1
     encode_quality: PositiveInt = 95
-    user_agent: str = "dalle-ray"
+    user_agent: str = Field("dalle-ray", pattern=r"^[A-Za-z0-9_.-]+$", description="our name")
+    respect_robots: bool = Field(True, description="stay away from what a robots.txt forbids")
+    respect_opt_outs: bool = Field(True, description="of X-Robots-Tag and TDMRep headers")
+    # The folder of an earlier crawl: what came of its rows stays, but for failures that may heal.
+    # Its content is in crawl's fingerprint, the path itself is not.
+    earlier: Annotated[str, How] = ""
+    contact: Annotated[str, How] = ""  # an address that is told to servers with our name
+    host_connections: Annotated[PositiveInt, How] = 8  # to one host at a time, by one worker
+    host_pause_seconds: Annotated[NonNegativeFloat, How] = 0.0  # between requests to one host
     allow_hosts: Annotated[tuple[str, ...], How] = ()  # host:port pairs that need not be public
     workers: Annotated[PositiveInt, How] = 1
     threads: Annotated[PositiveInt, How] = 32

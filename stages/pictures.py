@@ -48,14 +48,14 @@ class PictureError(ValueError):
         return f"{self.reason}: {self.detail}"
 
 
-def decode(data: bytes) -> Pixels:
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Return RGB as the photographer saw it: upright, alpha laid on white, 16 bits scaled to 8.
 
     Raises PictureError with reason `undecodable` or `too_many_pixels`.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
+            if image.width * image.height > max_pixels:
                 raise PictureError("too_many_pixels", f"{image.width} x {image.height}")
             return np.asarray(_rgb(ImageOps.exif_transpose(image)))
     except PictureError:

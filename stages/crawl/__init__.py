@@ -10,22 +10,25 @@ from schemas.configs import CrawlJob
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from stages.crawl.content import content_of, files_of
+from stages.crawl.earlier import Earlier, earlier_manifest
 from stages.crawl.sources import INPUT, Piece, pieces
 from stages.shards import Made, Shard, run_shards
 
-REVISION = 1
+REVISION = 2
 
 
 def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
     """Crawl the source into `shard-*.parquet`, one row for every row of the source."""
+    earlier = Earlier(cfg, REVISION) if cfg.earlier else None
     shards = [Shard(f"shard-{p.index:05d}", p, rows=p.rows) for p in pieces(cfg, out)]
     outcome = run_shards(
         _Fetch,
-        {"cfg": cfg, "out": out},
+        {"cfg": cfg, "out": out, "earlier": earlier},
         shards,
         out,
         what="crawl",
         workers=cfg.workers,
+        instead=_GiveUp,
         env={  # both are read when the libraries are imported
             "OPENCV_IO_MAX_IMAGE_PIXELS": str(cfg.max_pixels),
             "NO_ALBUMENTATIONS_UPDATE": "1",
@@ -39,22 +42,38 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
         rejects=outcome.rejects,
         health={"success_share": round(outcome.rows_out / max(outcome.rows_in, 1), 4)},
         files=outcome.files,
+        quarantined=outcome.quarantined,
     )
 
 
 class _Fetch:
     """Imports img2dataset where it is needed, in the worker, and hands the work on."""
 
-    def __init__(self, cfg: CrawlJob, out: Folder) -> None:
+    def __init__(self, cfg: CrawlJob, out: Folder, earlier: Earlier | None) -> None:
         from stages.crawl.fetch import FetchPiece
 
-        self.work = FetchPiece(cfg, out)
+        self.work = FetchPiece(cfg, out, earlier)
 
     def __call__(self, piece: Piece) -> Made:
         return self.work(piece)
 
 
+class _GiveUp(_Fetch):
+    """Keeps the rows of a piece that kills every worker, each with the reason `quarantined`."""
+
+    def __call__(self, payload: tuple[Piece, str]) -> Made:  # type: ignore[override]
+        return self.work.give_up(*payload)
+
+
 def outside(cfg: CrawlJob) -> dict[str, str]:
+    """Return digests of the source, and of the earlier crawl whose results stay."""
+    before = {}
+    if cfg.earlier:
+        before["crawl.earlier"] = earlier_manifest(cfg.earlier).content_sha256
+    return before | _source_digest(cfg)
+
+
+def _source_digest(cfg: CrawlJob) -> dict[str, str]:
     """Return the digest of the url lists, folder or tars; the demo's world needs none."""
     if cfg.source.kind == "world" or not cfg.source.path:  # without a path one can still plan
         return {}  # a pure function of settings that are in the fingerprint

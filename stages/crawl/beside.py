@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from schemas.configs import SourceSettings
 from stages.crawl.listed import UNREADABLE, Row, as_json, captions_of, listed_row, problem_row
-from stages.crawl.opener import Refused
+from stages.crawl.reasons import Refused
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 CAPTION_COLUMNS = ("caption", "captions", "text")

@@ -1,45 +1,39 @@
-"""Fetch and shrink one piece of a list in a worker, with img2dataset's downloader and resizer.
+"""Fetch and shrink one piece of a list in a worker, with img2dataset's downloader.
 
 Imported in workers only: img2dataset needs seconds and 400 MB to import.
 """
 
 import email.message
 import io
-import math
 import os
 import tempfile
 import urllib.request
 import urllib.response
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
 import pyarrow as pa
 from img2dataset.downloader import Downloader
-from img2dataset.resizer import Resizer
-from PIL import Image
 
 from schemas import rows
 from schemas.configs import CrawlJob
 from schemas.folder import Folder
-from stages import pictures
+from stages.crawl.addresses import safe_url
 from stages.crawl.beside import Reader, with_captions
+from stages.crawl.earlier import Earlier
 from stages.crawl.folder import FolderReader, as_url, from_url
-from stages.crawl.opener import Refused, WebOpener, safe_url
+from stages.crawl.hosts import taking_turns
 from stages.crawl.reasons import reason_of
+from stages.crawl.shrink import Shrink
 from stages.crawl.sources import Piece, read_piece
 from stages.crawl.tars import TarReader
+from stages.crawl.web import Resize, from_web
 from stages.shards import Made
 from stages.tables import PICTURE_FILE, parquet_bytes
 
-LARGEST_SHARE = 1.5  # of the training side, for the short side of what we keep (listing 1)
-OPT_OUT = ["noai", "noimageai", "noindex", "noimageindex"]  # X-Robots-Tag directives we honour
-EXIF_ORIENTATION = 0x0112
-
 Fetched = dict[str, Any]  # what img2dataset says about one row
 SIZES = ("width", "height", "original_width", "original_height")
-NOTHING: Fetched = dict.fromkeys((*SIZES, "sha256", "image")) | {"status": "not_fetched"}
 
 
 class _Opener(Protocol):
@@ -64,70 +58,35 @@ class FolderOpener:
         )
 
 
-class Shrink:
-    """img2dataset's resizer, with a look at the picture's header first.
-
-    Not for several threads: the resizer plays with this process's standard output.
-    """
-
-    def __init__(self, cfg: CrawlJob) -> None:
-        self.max_pixels = cfg.max_pixels
-        self.resizer = Resizer(
-            image_size=math.ceil(LARGEST_SHARE * cfg.side),
-            resize_mode="keep_ratio",
-            resize_only_if_bigger=True,
-            encode_quality=cfg.encode_quality,
-            encode_format="jpg",
-        )
-
-    def __call__(self, stream: io.BytesIO, boxes: None = None) -> tuple[Any, ...]:
-        """Return (JPEG, width, height, original width, original height, error)."""
-        data = stream.getvalue()
-        try:
-            upright = self._upright(data)
-        except Refused as error:
-            return None, None, None, None, None, str(error)
-        return self.resizer(io.BytesIO(upright), boxes)
-
-    def _upright(self, data: bytes) -> bytes:
-        """Return the file, made anew only where OpenCV would misread it."""
-        try:
-            with Image.open(io.BytesIO(data), formats=pictures.FORMATS) as image:
-                width, height = image.size
-                turned = image.getexif().get(EXIF_ORIENTATION, 1) != 1
-                plain = not turned and not image.mode.startswith("I")
-                if width * height > self.max_pixels:
-                    raise Refused("too_large", f"{width} x {height} pixels")
-                if image.format != "JPEG":
-                    image.load()  # of these, OpenCV is content with half a picture
-            return data if plain else pictures.encode_png(pictures.decode(data))
-        except pictures.PictureError as error:
-            raise Refused("not_an_image", str(error)) from error
-        except pictures.BROKEN as error:
-            raise Refused("not_an_image", f"{type(error).__name__}: {error}") from error
-
-
 class FetchPiece:
     """One per actor: turns a piece of the list into a shard of PAIR rows, in the list's order."""
 
-    def __init__(self, cfg: CrawlJob, out: Folder) -> None:
-        self.cfg, self.out = cfg, out
-        self.shrink = Shrink(cfg)
+    def __init__(self, cfg: CrawlJob, out: Folder, earlier: Earlier | None = None) -> None:
+        self.cfg, self.out, self.earlier = cfg, out, earlier
+        self.shrink: Resize = Shrink(cfg)
         self.reader = file_reader(cfg)
         opener: _Opener
         if self.reader is not None:
             opener = FolderOpener(self.reader)
         else:
-            opener = WebOpener(
-                max_bytes=cfg.max_bytes, retries=cfg.retries, allow_hosts=cfg.allow_hosts
-            )
+            opener, self.shrink = from_web(cfg, self.shrink)
         urllib.request.install_opener(opener)  # type: ignore[arg-type]
 
     def __call__(self, piece: Piece) -> Made:
         """Fetch the piece and return its shard."""
+        listed = self._listed(piece)
+        return self._made(piece, listed, self.results(piece, listed))
+
+    def give_up(self, piece: Piece, why: str) -> Made:
+        """Return the piece's shard with nothing fetched, for one that no worker survives."""
+        listed = self._listed(piece)
+        return self._made(piece, listed, [not_fetched(f"quarantined: {why}")] * len(listed))
+
+    def _listed(self, piece: Piece) -> list[dict[str, Any]]:
         listed = read_piece(piece, self.cfg.source, self.out).to_pylist()
-        listed = with_captions(listed, piece.index, self.reader, self.cfg.source, self.cfg.threads)
-        results = self.results(listed)
+        return with_captions(listed, piece.index, self.reader, self.cfg.source, self.cfg.threads)
+
+    def _made(self, piece: Piece, listed: list[dict[str, Any]], results: list[Fetched]) -> Made:
         table = pairs(listed, results)
         reasons = Counter(row for row in table["reason"].to_pylist() if row is not None)
         return Made(
@@ -137,21 +96,24 @@ class FetchPiece:
             rejects=dict(sorted(reasons.items())),
         )
 
-    def results(self, listed: list[dict[str, Any]]) -> list[Fetched]:
-        """Fetch every address once, however many rows share it; return what came of each row."""
-        to_url = safe_url if self.reader is None else as_url
-        urls = [
-            None
-            if row["problem"] is not None
-            else to_url(row["url"] if row["picture"] is None else row["picture"])
-            for row in listed
-        ]
-        distinct = list(dict.fromkeys(url for url in urls if url is not None))
+    def results(self, piece: Piece, listed: list[dict[str, Any]]) -> list[Fetched]:
+        """Fetch every address once, however many rows share it; return what came of each row.
+
+        Rows that the list or an earlier crawl has settled ask for nothing.
+        """
+        settled = {n: not_fetched(row["problem"]) for n, row in enumerate(listed) if row["problem"]}
+        if self.earlier is not None:
+            asked = [(row["key"], row["url"]) for row in listed]
+            settled |= self.earlier.known(shard_file(piece.index), asked)
+        urls = {n: self._url(row) for n, row in enumerate(listed) if n not in settled}
+        distinct = list(dict.fromkeys(urls.values()))
         found = dict(zip(distinct, fetch(distinct, self.shrink, self.cfg), strict=True))
-        return [
-            NOTHING | {"error_message": row["problem"]} if url is None else found[url]
-            for row, url in zip(listed, urls, strict=True)
-        ]
+        settled |= {n: found[url] for n, url in urls.items()}
+        return [settled[n] for n in range(len(listed))]
+
+    def _url(self, row: dict[str, Any]) -> str:
+        address = row["url"] if row["picture"] is None else row["picture"]
+        return safe_url(address) if self.reader is None else as_url(address)
 
 
 def file_reader(cfg: CrawlJob) -> Reader | None:
@@ -159,6 +121,12 @@ def file_reader(cfg: CrawlJob) -> Reader | None:
     if cfg.source.kind == "folder":
         return FolderReader(cfg.source, cfg.max_bytes)
     return TarReader(cfg.max_bytes) if cfg.source.kind == "tars" else None
+
+
+def not_fetched(why: str) -> Fetched:
+    """Return what is known of a row whose picture nobody asked for."""
+    nothing = dict.fromkeys(("image", "sha256", *SIZES))
+    return {"status": "not_fetched", "error_message": why, **nothing}
 
 
 def shard_file(index: int) -> str:
@@ -178,12 +146,15 @@ class _Collect:
     def close(self) -> None: ...
 
 
-def fetch(urls: list[str], shrink: Callable[..., Any], cfg: CrawlJob) -> list[Fetched]:
+def fetch(urls: list[str], shrink: Resize, cfg: CrawlJob) -> list[Fetched]:
     """Download and shrink the pictures at `urls`; return what came of each, in order."""
+    if not urls:
+        return []
     results: dict[int, Fetched] = {}
+    order = taking_turns(urls)
     with tempfile.TemporaryDirectory() as scratch:
         listing = os.path.join(scratch, "in.arrow")
-        table = pa.table({"url": urls, "row": list(range(len(urls)))})
+        table = pa.table({"url": [urls[row] for row in order], "row": order})
         with pa.ipc.new_file(listing, table.schema) as file:
             file.write_table(table)
         Downloader(
@@ -200,9 +171,9 @@ def fetch(urls: list[str], shrink: Callable[..., Any], cfg: CrawlJob) -> list[Fe
             compute_hash="sha256",
             verify_hash_type=None,
             encode_format="jpg",
-            retries=0,  # the opener knows which failures may pass
+            retries=0,  # the opener knows which failures may heal
             user_agent_token=cfg.user_agent,
-            disallowed_header_directives=OPT_OUT,
+            disallowed_header_directives=None,  # nor all the forms of opting out
         ).download_shard((0, listing))
     if len(results) != len(urls):  # img2dataset prints and forgets a row that raises
         raise RuntimeError(f"{len(urls) - len(results)} of {len(urls)} rows got lost")

@@ -11,7 +11,7 @@ from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
 from stages.crawl.beside import PICTURES, pop_captions
 from stages.crawl.listed import FAMILY, UNREADABLE, Row, as_json, listed_row, problem_row
-from stages.crawl.opener import Refused
+from stages.crawl.reasons import Refused
 from stages.crawl.text_lines import Unreadable
 from stages.crawl.text_lists import read_records
 

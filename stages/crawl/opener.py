@@ -1,173 +1,56 @@
 """Open urls from strangers: public addresses only, and every size and time has an end.
 
-img2dataset fetches through whatever opener urllib has installed; `WebOpener` is ours. It checks
-the address that is then connected to, so no name can be re-pointed in between, and does so again
-at each redirect. One deadline covers connecting, headers, body and redirects. What is left: the
-lookup of a host name is bounded by the system's resolver alone.
+img2dataset fetches through whatever opener urllib has installed; `WebOpener` is ours. Each try has
+one deadline for looking up, connecting, headers, redirects and body. What may heal is tried again,
+after a while or when the server asked for it. Waiting for a host's turn and reading its robots.txt
+come before and have ends of their own.
 """
 
+import email.utils
 import http.client
 import io
-import ipaddress
 import re
 import socket
-import ssl
 import time
-import urllib.error
-import urllib.parse
 import urllib.request
 import urllib.response
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from email.message import Message
+from typing import NamedTuple, TypeVar
+
+from stages.crawl import rights
+from stages.crawl.addresses import Address, joined, parse
+from stages.crawl.budget import Budget
+from stages.crawl.connections import Deadline, Network, Resolve
+from stages.crawl.hosts import Hosts
+from stages.crawl.reasons import Refused, refusal
+from stages.crawl.robots import MAX_BYTES as ROBOTS_BYTES
+from stages.crawl.robots import Robots
 
 MAX_REDIRECTS = 5
+REDIRECTS = (301, 302, 303, 307, 308)
 CHUNK = 2**16
-BACK_OFF_SECONDS = 0.5
+BACK_OFF_SECONDS = 0.5  # before the second try, then twice as long each time
+MAX_WAIT_SECONDS = 30.0  # that a server may ask for; who wants more is asked in a later run
 PICTURE_TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
-# Worth another try: the server, not the request, was at fault. The rest fails at once.
-TRANSIENT = (429, 500, 502, 503, 504)
 
-Resolve = Callable[..., list[tuple[Any, ...]]]
-
-
-class Refused(Exception):
-    """We do not fetch this; the text is `reason: detail`. Not an OSError, which urllib rewraps."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
+Content = TypeVar("Content")
+Read = Callable[[http.client.HTTPResponse, Deadline], Content]
 
 
-def is_public(address: str) -> bool:
-    """Say whether an IP address, or the IPv4 address hidden in an IPv6 one, is on the internet."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        for inner in (ip.ipv4_mapped, ip.sixtofour, (ip.teredo or (None, None))[1], _nat64(ip)):
-            if inner is not None:
-                return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
-
-
-def _nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    inside = ip in ipaddress.IPv6Network("64:ff9b::/96")
-    return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if inside else None
-
-
-def safe_url(url: str) -> str:
-    """Write the spaces and foreign letters of an address the way the web wants them."""
-    url = url.strip()
-    try:
-        parts = urllib.parse.urlsplit(url)
-        host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
-    except (ValueError, UnicodeError):
-        return url  # opening it will say what is wrong
-    keep = "%/:=&?~#+!$,;'@()*[]|"
-    path, query = (urllib.parse.quote(part, safe=keep) for part in (parts.path, parts.query))
-    return urllib.parse.urlunsplit((parts.scheme, host, path, query, ""))
-
-
-class _Deadline:
-    """Mixed into a socket: each read may last only until the whole fetch must be over."""
-
-    deadline = float("inf")
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(_left(self.deadline))  # type: ignore[attr-defined]
-        return super().recv_into(*args, **kwargs)  # type: ignore[misc]
-
-
-class _PlainSocket(_Deadline, socket.socket):
-    pass
-
-
-class _TlsSocket(_Deadline, ssl.SSLSocket):
-    pass
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("timed out")
-    return left
-
-
-class _Guard:
-    """Mixed into a connection: connects to public addresses, or to an allowed host and port."""
-
-    host: str
-    port: int
-
-    def __init__(self, host: str, *, rules: "WebOpener", deadline: float, **kwargs: Any) -> None:
-        super().__init__(host, **kwargs)  # type: ignore[call-arg]
-        self.rules, self.deadline = rules, deadline
-
-    def open_socket(self) -> _PlainSocket:
-        """Return a connected socket; raise Refused if no address of the host may be reached."""
-        if not re.fullmatch(r"[\w.:%-]+", self.host):
-            raise Refused("bad_url", f"'{self.host}' is no name of a host")
-        allowed = f"{self.host}:{self.port}".lower() in self.rules.allow_hosts
-        found = self.rules.resolve(self.host, self.port, type=socket.SOCK_STREAM)
-        error: OSError | None = None
-        for family, kind, protocol, _, address in found:
-            if not allowed and not is_public(address[0]):
-                raise Refused("forbidden_address", f"{self.host} is {address[0]}, not public")
-            sock = _PlainSocket(family, kind, protocol)
-            try:
-                sock.settimeout(_left(self.deadline))
-                sock.connect(address)
-            except OSError as failure:
-                sock.close()
-                error = failure
-            else:
-                sock.deadline = self.deadline
-                return sock
-        raise error or OSError(f"{self.host} has no address")
-
-
-class _HttpConnection(_Guard, http.client.HTTPConnection):
-    def connect(self) -> None:
-        self.sock = self.open_socket()
-
-
-class _HttpsConnection(_Guard, http.client.HTTPSConnection):
-    def connect(self) -> None:
-        sock = self.rules.tls.wrap_socket(self.open_socket(), server_hostname=self.host)
-        sock.deadline = self.deadline  # type: ignore[attr-defined]
-        self.sock = sock
-
-
-class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    def __init__(self, rules: "WebOpener") -> None:
-        super().__init__()
-        self.rules = rules
-
-    def http_open(self, req: Any) -> Any:
-        connection = partial(_HttpConnection, rules=self.rules, deadline=req.deadline)
-        return self.do_open(connection, req)
-
-    def https_open(self, req: Any) -> Any:
-        connection = partial(_HttpsConnection, rules=self.rules, deadline=req.deadline)
-        return self.do_open(connection, req, context=self.rules.tls)
-
-
-class _Redirect(urllib.request.HTTPRedirectHandler):
-    max_redirections = MAX_REDIRECTS
-
-    def redirect_request(self, req: Any, *args: Any) -> Any:
-        new = super().redirect_request(req, *args)
-        if new is not None:
-            new.deadline = req.deadline  # type: ignore[attr-defined]
-        return new
-
-    def http_error_302(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any) -> Any:
-        fp.close()  # urllib would read a redirect's body to its end, however long
-        return super().http_error_302(req, io.BytesIO(), code, msg, headers)
-
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+class _Redirect(NamedTuple):
+    to: str
 
 
 class WebOpener:
-    """What `urllib.request.install_opener` is given; `open` returns a body read to its end."""
+    """What `urllib.request.install_opener` is given; `open` returns a body read to its end.
+
+    `agent` is the name that robots.txt and X-Robots-Tag may call us by; `contact`, an address of
+    the web or of a mailbox, is told to servers with it. Without `robots_timeout`, the seconds for
+    one try at a site's robots.txt, these are not asked for.
+    """
 
     def __init__(
         self,
@@ -175,53 +58,118 @@ class WebOpener:
         max_bytes: int,
         retries: int = 0,
         allow_hosts: tuple[str, ...] = (),
+        agent: str = "dalle-ray",
+        contact: str = "",
+        robots_timeout: float | None = 10,
+        respect_opt_outs: bool = True,
+        hosts: Hosts | None = None,
+        budget: Budget | None = None,
         resolve: Resolve = socket.getaddrinfo,
     ) -> None:
-        self.max_bytes, self.retries, self.resolve = max_bytes, retries, resolve
-        self.allow_hosts = frozenset(host.lower() for host in allow_hosts)
-        self.tls = ssl.create_default_context()
-        self.tls.sslsocket_class = _TlsSocket
-        self._director = urllib.request.OpenerDirector()
-        for handler in (
-            _Handler(self),
-            _Redirect(),
-            urllib.request.HTTPErrorProcessor(),
-            urllib.request.HTTPDefaultErrorHandler(),
-            urllib.request.UnknownHandler(),
-        ):
-            self._director.add_handler(handler)
+        self.max_bytes, self.retries, self.agent = max_bytes, retries, agent
+        self.respect_opt_outs = respect_opt_outs
+        self.hosts = hosts or Hosts(connections=8, pause=0.0)
+        self.budget = budget or Budget()
+        self.network = Network(allow_hosts, resolve)
+        self.robots: Robots | None = None
+        if (seconds := robots_timeout) is not None:
+            self.robots = Robots(agent, lambda url: self._tries(url, _robots_txt, seconds, None))
+        self.headers = {
+            "User-Agent": f"Mozilla/5.0 (compatible; {agent}{f'; +{contact}' if contact else ''})",
+            "Accept": "image/*,*/*;q=0.5",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        }
 
     def open(
         self, request: urllib.request.Request, data: None = None, timeout: float = 10
     ) -> urllib.response.addinfourl:
-        """Fetch within `timeout` seconds in all, trying again after what may pass.
+        """Fetch a picture, each try within `timeout` seconds.
 
-        Raises Refused, urllib.error.URLError, OSError or http.client.HTTPException.
+        Its bytes count in `budget` until somebody gives them back. Raises Refused.
         """
+        body, headers = self._tries(request.full_url, self._picture, timeout, self.robots)
+        return urllib.response.addinfourl(io.BytesIO(body), headers, request.full_url, 200)
+
+    def _tries(
+        self, url: str, read: Read[Content], seconds: float, robots: Robots | None
+    ) -> Content:
         for attempt in range(self.retries + 1):
-            if attempt:
-                time.sleep(BACK_OFF_SECONDS * 2 ** (attempt - 1))
             try:
-                return self._once(request, timeout)
-            except (OSError, http.client.HTTPException) as error:
-                if attempt == self.retries or not _may_pass(error):
+                return self._follow(url, read, Deadline(seconds), robots)
+            except Refused as error:
+                if attempt == self.retries or not error.again:
                     raise
+                wait = BACK_OFF_SECONDS * 2**attempt if error.wait is None else error.wait
+            time.sleep(min(wait, MAX_WAIT_SECONDS))
         raise AssertionError("the last attempt returns or raises")
 
-    def _once(self, request: urllib.request.Request, timeout: float) -> urllib.response.addinfourl:
-        request.deadline = time.monotonic() + timeout  # type: ignore[attr-defined]
-        request.redirect_dict = {}  # type: ignore[attr-defined]
-        with self._director.open(request, timeout=timeout) as reply:
-            kind = reply.headers.get_content_type() if "Content-Type" in reply.headers else "image/"
-            if not kind.startswith(PICTURE_TYPES):
-                raise Refused("not_an_image", f"content type {kind}")
-            if (reply.length or 0) > self.max_bytes:
-                raise Refused("too_large", f"{reply.length} bytes announced")
-            return urllib.response.addinfourl(
-                io.BytesIO(self._body(reply)), reply.headers, reply.url, reply.status
-            )
+    def _follow(
+        self, url: str, read: Read[Content], deadline: Deadline, robots: Robots | None
+    ) -> Content:
+        for _ in range(MAX_REDIRECTS + 1):
+            address = parse(url)
+            with ExitStack() as turn:
+                with deadline.paused():
+                    delay = robots.check(address, url).delay if robots is not None else 0.0
+                    crowd = self.network.allows(address)  # the user's own: as fast as it goes
+                    turn.enter_context(self.hosts.turn(address.place, pause=delay, crowd=crowd))
+                answer = self._ask(address, read, deadline)
+            if not isinstance(answer, _Redirect):
+                return answer
+            url = joined(url, answer.to)
+            if not url.lower().startswith(("http:", "https:")):
+                raise Refused("forbidden_address", f"redirected to {url[:100]}")
+        raise Refused("too_many_redirects", f"more than {MAX_REDIRECTS}, at last to {url[:100]}")
 
-    def _body(self, reply: Any) -> bytes:
+    def _ask(
+        self, address: Address, read: Read[Content], deadline: Deadline
+    ) -> Content | _Redirect:
+        """Send one request and return what `read` makes of the answer, or where it sends us."""
+        connection = self.network.connection(address, deadline)
+        try:
+            connection.request("GET", address.target, headers=self.headers)
+            reply = connection.getresponse()
+            if reply.status in REDIRECTS and "Location" in reply.headers:
+                return _Redirect(reply.headers["Location"])  # its body, however long, is not read
+            if not 200 <= reply.status < 300:
+                raise self._rebuff(address, reply)
+            return read(reply, deadline)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise refusal(error) from error
+        finally:
+            connection.close()
+
+    def _rebuff(self, address: Address, reply: http.client.HTTPResponse) -> Refused:
+        """Return the reason of an HTTP error, and keep the host's other visitors away if asked."""
+        wait = _retry_after(reply.headers)
+        again = wait is None or wait <= MAX_WAIT_SECONDS
+        if reply.status == 429 and wait is not None:
+            keep_away = self.hosts.hold if again else self.hosts.close
+            keep_away(address.place, wait)
+        return Refused(f"http_{reply.status}", reply.reason[:200], wait=wait, again=again)
+
+    def _picture(
+        self, reply: http.client.HTTPResponse, deadline: Deadline
+    ) -> tuple[bytes, Message]:
+        if self.respect_opt_outs and (header := rights.opts_out(reply.headers, self.agent)):
+            raise Refused("opted_out", header)
+        kind = reply.headers.get_content_type() if "Content-Type" in reply.headers else "image/"
+        if not kind.startswith(PICTURE_TYPES):
+            raise Refused("not_an_image", f"content type {kind}")
+        announced = self.max_bytes if reply.length is None else reply.length
+        if announced > self.max_bytes:
+            raise Refused("too_large", f"{announced} bytes announced")
+        with deadline.paused():
+            self.budget.take(announced)
+        body = b""
+        try:
+            body = self._body(reply)
+        finally:
+            self.budget.give_back(announced - len(body))
+        return body, reply.headers
+
+    def _body(self, reply: http.client.HTTPResponse) -> bytes:
         body = bytearray()
         while chunk := reply.read(CHUNK):
             body += chunk
@@ -232,12 +180,19 @@ class WebOpener:
         return bytes(body)
 
 
-def _may_pass(error: Exception) -> bool:
-    if isinstance(error, urllib.error.HTTPError):
-        return error.code in TRANSIENT
-    if isinstance(error, urllib.error.URLError):
-        return isinstance(error.reason, OSError) and _may_pass(error.reason)
-    if isinstance(error, socket.gaierror):
-        return error.errno == socket.EAI_AGAIN
-    # A host that was too slow is so again a moment later.
-    return not isinstance(error, TimeoutError | http.client.InvalidURL)
+def _robots_txt(reply: http.client.HTTPResponse, deadline: Deadline) -> bytes:
+    return reply.read(ROBOTS_BYTES)
+
+
+def _retry_after(headers: Message) -> float | None:
+    """Return the seconds that the server asks us to wait, if it says so in a form we know."""
+    value = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d{1,9}", value):
+        return float(value)
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    if date.tzinfo is None:  # "-0000": UTC, from a server that does not know its own zone
+        date = date.replace(tzinfo=UTC)
+    return max((date - datetime.now(UTC)).total_seconds(), 0.0)

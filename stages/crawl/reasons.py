@@ -1,21 +1,59 @@
-"""Turn the messages of urllib, OpenCV and our own opener into a few words that can be counted."""
+"""Why a picture could not be had, in a few words that can be counted, and which of them may heal.
 
+Our own opener names its reasons; the words of img2dataset, urllib and OpenCV are read from their
+messages.
+"""
+
+import http.client
 import re
+import socket
+import ssl
+
+OWN = (
+    "bad_url",  # no address of the web: another scheme, no host, letters that cannot be
+    "forbidden_address",  # not on the public internet, also at the end of a redirect
+    "host_unknown",  # there is no such name
+    "connection_failed",  # refused, reset, cut off, or the look-up of the name failed for now
+    "tls_failed",  # a certificate that is not to be trusted, or no common language
+    "timeout",
+    "too_many_redirects",
+    "robots_txt",  # the site's robots.txt asks us to stay away
+    "robots_unreachable",  # the site answers, but with an error in place of its robots.txt
+    "opted_out",  # by a header of the picture itself
+    "not_an_image",
+    "too_large",  # in bytes or in pixels
+    "missing_file",  # of a folder
+    "unreadable_row",  # of the list
+    "quarantined",  # its shard killed three workers
+)
+# The server, not the request, was at fault: worth another try, now or in a second pass.
+HEALING = frozenset(
+    {"timeout", "connection_failed", "robots_unreachable"}
+    | {f"http_{status}" for status in (408, 429, 500, 502, 503, 504)}
+)
 
 # The first pattern that matches names the reason.
 PATTERNS: tuple[tuple[str, str], ...] = (
-    (
-        r"^(bad_url|forbidden_address|not_an_image|too_large|missing_file|unreadable_row): ",
-        r"\1",
-    ),
-    (r"X-Robots-Tag", "opted_out"),
-    (r"infinite loop", "too_many_redirects"),
-    (r"^HTTP Error (\d+)", r"http_\1"),
-    (r"timed out|timeout", "timeout"),
+    (rf"^({'|'.join(OWN)}|http_\d+): ", r"\1"),
     (r"unknown url type|no host given|control characters|nonnumeric port|Invalid IPv6", "bad_url"),
+    (r"netloc|IPv6 address|port out of range", "bad_url"),
     (r"PIXELS", "too_large"),  # OpenCV's own cap
     (r"(?i)decod|imread|opencv", "not_an_image"),
 )
+
+
+class Refused(Exception):
+    """We do not have this picture; the text is `reason: detail`. Not an OSError, on purpose.
+
+    `wait` is after how many seconds the server wants to be asked again, if it said so; `again`
+    says that another try at once could do better.
+    """
+
+    def __init__(
+        self, reason: str, detail: str, *, wait: float | None = None, again: bool = True
+    ) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.wait, self.again = reason, wait, again and reason in HEALING
 
 
 def reason_of(message: str) -> str:
@@ -24,3 +62,25 @@ def reason_of(message: str) -> str:
         if match := re.search(pattern, message):
             return match.expand(reason)
     return "connection_failed"
+
+
+def refusal(error: Exception) -> Refused:
+    """Give an error of sockets, TLS, HTTP or text encodings its reason."""
+    detail = f"{type(error).__name__}: {error}"
+    match error:
+        case Refused():
+            return error
+        case TimeoutError():
+            return Refused("timeout", detail)
+        case socket.gaierror() if error.errno != socket.EAI_AGAIN:
+            return Refused("host_unknown", detail)
+        case ssl.SSLEOFError():  # cut off, like any other connection
+            return Refused("connection_failed", detail)
+        case ssl.SSLError():
+            return Refused("tls_failed", detail)
+        case http.client.InvalidURL():
+            return Refused("bad_url", detail)
+        case OSError() | http.client.HTTPException():
+            return Refused("connection_failed", detail)
+        case _:
+            return Refused("bad_url", detail)

@@ -7,7 +7,7 @@ import torch
 from schemas.configs import PriorShape, TokenSpec
 from stages.models.prior import Prior
 from stages.models.sampler import sample
-from tests.bench import captions
+from tests.bench import captions, crawl
 from tests.bench.looks import looks
 from tests.bench.near import near_duplicates
 
@@ -44,3 +44,4 @@ if __name__ == "__main__":
     captions.main()
     looks()
     near_duplicates()
+    crawl.main()

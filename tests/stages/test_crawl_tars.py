@@ -14,7 +14,7 @@ from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
 from stages import crawl
-from stages.crawl.opener import Refused
+from stages.crawl.reasons import Refused
 from stages.crawl.tar_members import TarDamaged, members
 from stages.crawl.tars import TarReader, tar_rows
 from tests import s3

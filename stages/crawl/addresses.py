@@ -1,0 +1,111 @@
+"""Which addresses of the web we go to, and how they are written."""
+
+import ipaddress
+import re
+import urllib.parse
+from typing import NamedTuple
+
+import idna
+
+from stages.crawl.reasons import Refused
+
+PORTS = {"http": 80, "https": 443}
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Public by their number (to some versions of Python), yet inside somebody's network: addresses for
+# protocols, a translator for a site's own private ones, and the host agent of Azure's machines.
+INSIDE = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "64:ff9b:1::/48", "3fff::/20", "168.63.129.16/32"))
+)
+
+
+class Address(NamedTuple):
+    """An http or https url in the parts that a request needs."""
+
+    scheme: str
+    host: str  # in lower case, without the brackets of IPv6
+    port: int
+    target: str  # path and query
+
+    @property
+    def place(self) -> str:
+        """`host:port`, as `crawl.allow_hosts` has it."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        """Return `scheme://host:port`, which has one robots.txt."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+def parse(url: str) -> Address:
+    """Take a url apart; raise Refused with reason `bad_url` if it is none of the web."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        scheme, host, port = parts.scheme.lower(), parts.hostname or "", parts.port
+    except ValueError as error:
+        raise Refused("bad_url", str(error)) from error
+    if scheme not in PORTS:
+        raise Refused("bad_url", f"unknown url type '{scheme[:20]}'")
+    if "@" in parts.netloc:
+        raise Refused("bad_url", "a user name in an address")
+    if not re.fullmatch(r"[\w.:%-]+", host):
+        raise Refused("bad_url", f"'{host[:100]}' is no name of a host")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Address(scheme, host, PORTS[scheme] if port is None else port, target)
+
+
+def is_public(address: str) -> bool:
+    """Say whether an IP address, or the IPv4 address hidden in an IPv6 one, is on the internet."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        for inner in (ip.ipv4_mapped, ip.sixtofour, (ip.teredo or (None, None))[1], _nat64(ip)):
+            if inner is not None:
+                return is_public(str(inner))
+        if ip.is_site_local:
+            return False
+    if any(ip in network for network in INSIDE):
+        return False
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+def _nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else None
+
+
+def safe_url(url: str) -> str:
+    """Write the spaces and foreign letters of an address the way the web wants them."""
+    url = url.strip()
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host = parts.netloc if parts.netloc.isascii() else _ascii_host(parts.netloc)
+        # A surrogate of broken text has no bytes of its own.
+        path, query = (
+            urllib.parse.quote(part, safe="%/:=&?~#+!$,;'@()*[]|", errors="replace")
+            for part in (parts.path, parts.query)
+        )
+    except ValueError:
+        return url  # opening it will say what is wrong
+    return urllib.parse.urlunsplit((parts.scheme, host, path, query, ""))
+
+
+def _ascii_host(netloc: str) -> str:
+    """Write a host's name as browsers do; raise ValueError if it cannot be one."""
+    host, colon, port = netloc.partition(":")
+    try:
+        name = idna.encode(host, uts46=True).decode()
+    except idna.IDNAError:  # an old name, or one with emoji, which only the older rules allow
+        name = host.encode("idna").decode()
+    return name + colon + port
+
+
+def joined(url: str, location: str) -> str:
+    """Return where a redirect from `url` leads; a `location` is bytes that HTTP calls Latin-1."""
+    try:
+        location = location.encode("latin-1").decode()
+    except UnicodeError:
+        location = urllib.parse.quote(location, safe="%/:=&?~#+!$,;'@()*[]|", encoding="latin-1")
+    try:
+        return safe_url(urllib.parse.urljoin(url, location.strip()))
+    except ValueError as error:
+        raise Refused("bad_url", f"redirected to {location[:100]}: {error}") from error

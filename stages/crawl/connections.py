@@ -1,0 +1,163 @@
+"""Connections to public addresses only, in which everything has one end in time.
+
+The address that is checked is the one that is then connected to, so no name can be re-pointed in
+between. A look-up of a name runs in a thread of its own, because nothing else can end it.
+"""
+
+import http.client
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from stages.crawl.addresses import Address, is_public
+from stages.crawl.reasons import Refused
+
+MAX_LOOKUPS = 256  # that wait for a resolver at one time
+MAX_ADDRESSES = 4  # of one name that are tried
+
+Resolve = Callable[..., list[tuple[Any, ...]]]
+
+
+class Deadline:
+    """The end of a whole fetch, which all its parts share."""
+
+    def __init__(self, seconds: float) -> None:
+        self.at = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds until the end; raise TimeoutError when it is over."""
+        seconds = self.at - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError("timed out")
+        return seconds
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do not count the time that the block takes."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.at += time.monotonic() - started
+
+
+class _Deadline:
+    """Mixed into a socket: each read or write may last only until the whole must be over."""
+
+    deadline: Deadline
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(self.deadline.left())  # type: ignore[attr-defined]
+        return super().recv_into(*args, **kwargs)  # type: ignore[misc]
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.settimeout(self.deadline.left())  # type: ignore[attr-defined]
+        super().sendall(*args, **kwargs)  # type: ignore[misc]
+
+
+class _PlainSocket(_Deadline, socket.socket):
+    pass
+
+
+class _TlsSocket(_Deadline, ssl.SSLSocket):
+    pass
+
+
+class Network:
+    """Opens connections; `allow_hosts` are host:port pairs that need not be public."""
+
+    def __init__(
+        self, allow_hosts: Collection[str] = (), resolve: Resolve = socket.getaddrinfo
+    ) -> None:
+        self.allow_hosts = frozenset(place.lower() for place in allow_hosts)
+        self.resolve = resolve
+        self.tls = ssl.create_default_context()
+        self.tls.sslsocket_class = _TlsSocket
+        self._lookups = threading.BoundedSemaphore(MAX_LOOKUPS)
+
+    def allows(self, address: Address) -> bool:
+        """Say whether the user listed this host and port."""
+        return address.place in self.allow_hosts
+
+    def connection(self, address: Address, deadline: Deadline) -> http.client.HTTPConnection:
+        """Return a connection that opens itself when it is used, and ends at `deadline`."""
+        return _Connection(self, address, deadline)
+
+    def open_socket(self, address: Address, deadline: Deadline) -> socket.socket:
+        """Return a connected socket; raise Refused if an address of the host may not be reached.
+
+        A name with one address that is not public is refused whole: it was made to deceive.
+        """
+        found = self._look_up(address, deadline)
+        if not self.allows(address):
+            for *_, (ip, *_) in found:
+                if not is_public(ip):
+                    raise Refused("forbidden_address", f"{address.host} is {ip}, not public")
+        error: OSError = OSError(f"{address.host} has no address")
+        untried = found[:MAX_ADDRESSES]
+        while untried:
+            sock = _PlainSocket(*untried[0][:3])
+            try:  # one address that swallows everything must leave time for the others
+                sock.settimeout(deadline.left() / len(untried))
+                sock.connect(untried.pop(0)[4])
+            except OSError as failure:
+                sock.close()
+                error = failure
+            else:
+                sock.deadline = deadline
+                return self._secured(sock, address) if address.scheme == "https" else sock
+        raise error
+
+    def _secured(self, sock: _PlainSocket, address: Address) -> socket.socket:
+        sock.settimeout(sock.deadline.left())  # of the handshake as a whole
+        try:
+            secured = self.tls.wrap_socket(sock, server_hostname=address.host)
+        except (OSError, ValueError):
+            sock.close()
+            raise
+        secured.deadline = sock.deadline  # type: ignore[attr-defined]
+        return secured
+
+    def _look_up(self, address: Address, deadline: Deadline) -> list[tuple[Any, ...]]:
+        asked = (address.host, address.port)
+        try:  # a number needs no resolver, in whatever form it is written
+            return socket.getaddrinfo(*asked, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            pass
+        if not self._lookups.acquire(timeout=deadline.left()):
+            raise TimeoutError("timed out: too many look-ups of names are under way")
+        answer: queue.SimpleQueue[list[tuple[Any, ...]] | Exception] = queue.SimpleQueue()
+        threading.Thread(target=self._ask, args=(asked, answer), daemon=True).start()
+        try:
+            found = answer.get(timeout=deadline.left())
+        except queue.Empty:
+            raise TimeoutError("timed out: the look-up of the name") from None
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _ask(
+        self, asked: tuple[str, int], answer: "queue.SimpleQueue[list[tuple[Any, ...]] | Exception]"
+    ) -> None:
+        try:
+            answer.put(self.resolve(*asked, type=socket.SOCK_STREAM))
+        except (OSError, ValueError) as error:
+            answer.put(error)
+        finally:
+            self._lookups.release()
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, network: Network, address: Address, deadline: Deadline) -> None:
+        super().__init__(address.host, address.port)
+        self.network, self.address, self.deadline = network, address, deadline
+        if address.scheme == "https":
+            self.default_port = http.client.HTTPS_PORT  # so that `Host` does not name it
+
+    def connect(self) -> None:
+        self.sock = self.network.open_socket(self.address, self.deadline)

@@ -1,0 +1,112 @@
+"""Be polite: few connections to one host at a time, a pause between them, and an ear for "later".
+
+Whoever waits for a host waits here, before the clock of a fetch starts. So that few have to, urls
+are handed out with the hosts of a list taking turns.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from stages.crawl.addresses import parse
+from stages.crawl.reasons import Refused
+
+MAX_HOSTS = 10_000  # that are remembered, of those nobody waits for
+
+
+def taking_turns(urls: Sequence[str]) -> list[int]:
+    """Return an order of the urls in which each host comes once before any comes again."""
+    seen: Counter[str] = Counter()
+    ranks = []
+    for url in urls:
+        place = _place(url)
+        ranks.append(seen[place])
+        seen[place] += 1
+    return sorted(range(len(urls)), key=ranks.__getitem__)
+
+
+def _place(url: str) -> str:
+    try:
+        return parse(url).place
+    except Refused:
+        return url  # it fails without a connection, so let it come when it comes
+
+
+class _Host:
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.active = 0
+        self.users = 0  # inside or waiting
+        self.next_start = 0.0
+        self.closed_until = 0.0
+
+    @property
+    def is_idle(self) -> bool:
+        now = time.monotonic()
+        return not self.users and self.next_start <= now and self.closed_until <= now
+
+
+class Hosts:
+    """The turns at every host, by `host:port`, for all threads of a process."""
+
+    def __init__(self, connections: int, pause: float) -> None:
+        self.connections, self.pause = connections, pause
+        self._lock = threading.Lock()
+        self._hosts: dict[str, _Host] = {}
+
+    @contextmanager
+    def turn(self, place: str, *, pause: float = 0, crowd: bool = False) -> Iterator[None]:
+        """Wait until the host may be asked, and count as asking while the block runs.
+
+        `pause` is what the host itself wants between requests; any number of a `crowd` may ask at
+        the same time. Raises Refused if the host has said that it will not answer for long.
+        """
+        with self._using(place) as host:
+            with host.changed:
+                while seconds := self._must_wait(host, crowd):
+                    host.changed.wait(seconds)
+                host.active += 1
+                host.next_start = time.monotonic() + max(self.pause, pause)
+            try:
+                yield
+            finally:
+                with host.changed:
+                    host.active -= 1
+                    host.changed.notify_all()
+
+    def hold(self, place: str, seconds: float) -> None:
+        """Ask the host nothing for so long; who wants to will wait."""
+        with self._using(place) as host, host.changed:
+            host.next_start = max(host.next_start, time.monotonic() + seconds)
+
+    def close(self, place: str, seconds: float) -> None:
+        """Ask the host nothing for so long; who wants to is refused."""
+        with self._using(place) as host, host.changed:
+            host.closed_until = max(host.closed_until, time.monotonic() + seconds)
+            host.changed.notify_all()
+
+    def _must_wait(self, host: _Host, crowd: bool) -> float:
+        now = time.monotonic()
+        if host.closed_until > now:
+            seconds = host.closed_until - now
+            raise Refused("http_429", f"asked not to come for {seconds:.0f} s more", again=False)
+        if host.next_start > now:
+            return host.next_start - now
+        # Whoever leaves gives notice; the minute is there only because a wait must have an end.
+        return 60.0 if host.active >= self.connections and not crowd else 0.0
+
+    @contextmanager
+    def _using(self, place: str) -> Iterator[_Host]:
+        with self._lock:
+            if len(self._hosts) > MAX_HOSTS:
+                for old in [name for name, host in self._hosts.items() if host.is_idle]:
+                    del self._hosts[old]
+            host = self._hosts.setdefault(place, _Host())
+            host.users += 1
+        try:
+            yield host
+        finally:
+            with self._lock:
+                host.users -= 1

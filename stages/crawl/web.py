@@ -1,0 +1,40 @@
+"""What fetches from the web under the settings of a crawl, and the memory that this may take."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+from schemas.configs import CrawlJob
+from stages.crawl.budget import Budget
+from stages.crawl.hosts import Hosts
+from stages.crawl.opener import WebOpener
+
+Resize = Callable[..., tuple[Any, ...]]  # as img2dataset calls it
+
+
+def from_web(cfg: CrawlJob, resize: Resize) -> tuple[WebOpener, Resize]:
+    """Return an opener, and `resize` such that the two keep to one budget of bytes.
+
+    The opener waits while too many bytes wait to be resized, so each picture it hands out must
+    come to this resizer.
+    """
+    budget = Budget()
+    opener = WebOpener(
+        max_bytes=cfg.max_bytes,
+        retries=cfg.retries,
+        allow_hosts=cfg.allow_hosts,
+        agent=cfg.user_agent,
+        contact=cfg.contact,
+        robots_timeout=cfg.timeout_seconds if cfg.respect_robots else None,
+        respect_opt_outs=cfg.respect_opt_outs,
+        hosts=Hosts(cfg.host_connections, cfg.host_pause_seconds),
+        budget=budget,
+    )
+
+    def resize_and_free(stream: io.BytesIO, boxes: None = None) -> tuple[Any, ...]:
+        try:
+            return resize(stream, boxes)
+        finally:
+            budget.give_back(stream.getbuffer().nbytes)
+
+    return opener, resize_and_free

@@ -1,0 +1,49 @@
+"""Whatever form a picture comes in, what is stored is upright, in colour, and on white."""
+
+import io
+
+import numpy as np
+import pytest
+
+from schemas.configs import CrawlJob
+from stages import pictures
+from tests.stages import formats
+
+COLOUR, GREY = formats.in_colour(), formats.in_grey()
+
+
+@pytest.fixture(scope="module")
+def shrink():
+    from stages.crawl.fetch import Shrink
+
+    return Shrink(CrawlJob(side=64))
+
+
+def stored(shrink, data):
+    image, width, height, original_width, original_height, error = shrink(io.BytesIO(data))
+    assert error is None
+    assert (original_width, original_height) == (formats.WIDTH, formats.HEIGHT)
+    pixels = pictures.decode(image)
+    assert pixels.shape == (height, width, 3) == (formats.HEIGHT, formats.WIDTH, 3)
+    return formats.corners(pixels)
+
+
+@pytest.mark.parametrize("form", COLOUR)
+def test_a_picture_is_stored_in_its_colours(shrink, form):
+    assert np.abs(stored(shrink, COLOUR[form]) - formats.COLOURS).max() < 8
+
+
+@pytest.mark.parametrize("form", GREY)
+def test_a_grey_picture_is_stored_in_its_greys(shrink, form):
+    expected = formats.GREY_COLOURS.copy()
+    if form.endswith("alpha"):
+        expected[3] = 255
+    assert np.abs(stored(shrink, GREY[form]) - expected).max() < 4
+
+
+def test_sixteen_bits_of_colour_are_scaled(shrink):
+    import cv2
+
+    wide = np.asarray(formats.upright())[:, :, ::-1].astype(np.uint16) * 257
+    data = cv2.imencode(".png", wide)[1].tobytes()
+    assert np.abs(stored(shrink, data) - formats.COLOURS).max() < 8
