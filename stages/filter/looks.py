@@ -24,6 +24,7 @@ BITS = (*[(row, column) for row in range(8) for column in range(8)][1:], (0, 8))
 ROWS, COLUMNS = np.array(BITS).T
 # A symmetrical drawing has half of its waves at nought, where noise would toss coins for the bits.
 CLEAR = 0.1  # of the waves' root mean square
+ROUNDING = 0.01  # levels: what is weaker was made by rounding
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,13 @@ def perceptual_hash(seen: Glance) -> int:
 
     The waves are the cosines of a discrete cosine transform over the picture's true extent, so the
     size at which it was decoded does not matter; nor do brightness and contrast, until they clip.
-    The bits of a picture without contrast are noise.
+    A picture without contrast has no bits; those of one with hardly any are noise.
     """
     grey = cv2.cvtColor(seen.pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
     down = _waves(grey.shape[0], seen.height)
     across = _waves(grey.shape[1], seen.width)
     strength = (down @ grey @ across.T)[ROWS, COLUMNS]
-    clear = strength > CLEAR * np.sqrt(np.mean(strength**2))
+    clear = strength > max(CLEAR * np.sqrt(np.mean(strength**2)), ROUNDING)
     return int.from_bytes(np.packbits(clear).tobytes(), "big")
 
 

@@ -1,37 +1,20 @@
-"""Which 64-bit hashes lie within a few bits of each other, without comparing each with each.
+"""Near duplicates among 64-bit hashes, found completely and in about linear time and memory.
 
-Cut the bits into `distance + k` blocks. Two hashes that differ in at most `distance` bits agree in
-at least k of the blocks; so for every choice of k blocks one sort brings all hashes that agree
-there into one run, and only the members of a run are compared. At distance 3 and ten million hashes
-k is 2: ten sorts by 25 bits, where chance gives every third hash a stranger to be compared with. No
-pair is missed: the answer is that of comparing each with each.
-
-Real hashes are skewed and some runs are long. Those are searched in the same way by the bits that
-the key left out, all long runs of a table in one sort. Pairs come in pieces and are folded into
-components as they come, so memory follows the number of hashes, not of pairs.
+How is in blocks.py. Pairs come in pieces and are folded into components as they come, so memory
+follows the number of hashes, not of pairs.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations, pairwise
-from math import comb
+from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Int64, UInt64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-HASH_BITS = 64
-MAX_DISTANCE = 8  # beyond it most tables of a large corpus would be all one run
-LONG_RUN = 256  # members compared with each other before more sorting is the cheaper way
-COMPARE = 0.05  # cost of one comparison, in sorts of one hash
-MOST_AGREEING = 5  # blocks in a key
-AT_ONCE = 1 << 20  # members whose candidates are in memory together
-PENDING = 1 << 22  # pairs that wait to be folded into components
+from stages.filter.blocks import Group, Hashes, Indices, Pairs, lengths_of, search, starts_of
 
-Hashes = UInt64[np.ndarray, " n"]
-Indices = Int64[np.ndarray, " n"]
-Pairs = tuple[Indices, Indices]
+MAX_DISTANCE = 8  # beyond it most tables of a large corpus would be all one run
+PENDING = 1 << 22  # pairs that wait to be folded into components
+WORTH_FOLDING = 64  # or fewer nodes for each pair that waits
 
 
 def clusters(hashes: Hashes, distance: int = 3) -> Indices:
@@ -42,7 +25,8 @@ def clusters(hashes: Hashes, distance: int = 3) -> Indices:
     """
     same = _Distinct(hashes)
     components = _Components(len(same.values))
-    for a, b in near_pairs(same.values, distance):
+    _check(distance)
+    for a, b in search(Group.one(same.values), distance, components):
         components.join(a, b)
     return components.lowest(same.first)[same.inverse]
 
@@ -58,7 +42,7 @@ def nearest_within(hashes: Hashes, reference: Hashes, distance: int) -> Indices:
     nobody = len(reference)
     found = np.full(len(ours.values), nobody)
     together = np.concatenate([theirs.values, ours.values])
-    for a, b in _search(_Group.one(together, count), distance):
+    for a, b in search(Group.one(together, count), distance):
         np.minimum.at(found, b - count, theirs.first[a])
     return np.where(found == nobody, -1, found)[ours.inverse]
 
@@ -69,7 +53,7 @@ def near_pairs(values: Hashes, distance: int) -> Iterator[Pairs]:
     `values` must be distinct. Raises ValueError for a distance that is not in 0..MAX_DISTANCE.
     """
     _check(distance)
-    yield from _search(_Group.one(values), distance)
+    yield from search(Group.one(values), distance)
 
 
 def _check(distance: int) -> None:
@@ -83,161 +67,43 @@ class _Distinct:
     def __init__(self, hashes: Hashes) -> None:
         order = np.argsort(hashes)
         ordered = hashes[order]
-        starts = _starts(ordered)
+        starts = starts_of(ordered)
         self.values = ordered[starts]
         self.first = np.minimum.reduceat(order, starts) if len(order) else order
         self.inverse = np.empty_like(order)
-        self.inverse[order] = np.repeat(np.arange(len(starts)), _lengths(starts, len(order)))
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Hashes that have been found equal in some bits, run by run, and are compared within runs."""
-
-    values: Hashes
-    members: Indices  # where each was in the caller's array
-    runs: Indices  # the run of each, ascending
-    free: tuple[int, ...]  # bits in which members of a run may differ
-    references: int | None  # members below this are compared with those above; None: all with all
-
-    @classmethod
-    def one(cls, values: Hashes, references: int | None = None) -> "_Group":
-        """Return all of them as a single run."""
-        everyone = np.arange(len(values))
-        return cls(values, everyone, np.zeros_like(everyone), tuple(range(HASH_BITS)), references)
-
-
-def _search(group: _Group, distance: int) -> Iterator[Pairs]:
-    if not len(group.values):
-        return
-    lengths = _lengths(_starts(group.runs), len(group.runs))
-    expected = float((lengths.astype(np.float64) ** 2).sum() / len(group.runs))
-    free = _that_differ(group)
-    for key in _keys(free, distance, expected):
-        table = _Table(group, key)
-        yield from table.near(distance, only_short=bool(key))
-        if key:
-            rest = tuple(bit for bit in free if bit not in key)
-            yield from _search(table.long_runs(rest), distance)
-
-
-def _that_differ(group: _Group) -> tuple[int, ...]:
-    """Return the free bits in which at least one run is not all of one mind."""
-    starts = _starts(group.runs)
-    heads = np.repeat(group.values[starts], _lengths(starts, len(group.runs)))
-    differing = int(np.bitwise_or.reduce(group.values ^ heads))
-    return tuple(bit for bit in group.free if differing >> bit & 1)
-
-
-def _keys(free: Sequence[int], distance: int, expected: float) -> list[tuple[int, ...]]:
-    """Choose keys such that any two hashes that differ in `distance` free bits agree in one.
-
-    A longer key has fewer candidates and needs more tables; `expected` is the length of a run now.
-    The empty key, which compares all, is the cheapest for short runs.
-    """
-
-    def cost(agreeing: int) -> float:
-        candidates = expected / 2 ** (len(free) * agreeing / max(distance + agreeing, 1))
-        return comb(distance + agreeing, agreeing) * ((agreeing > 0) + COMPARE * candidates)
-
-    choices = range(min(MOST_AGREEING, max(len(free) - distance, 0)) + 1)
-    agreeing = min(choices, key=cost)
-    blocks = np.array_split(np.array(free, dtype=np.int64), max(distance + agreeing, 1))
-    return [
-        tuple(int(bit) for block in chosen for bit in block)
-        for chosen in combinations(blocks, agreeing)
-    ]
-
-
-class _Table:
-    """A group sorted by run and key: its runs are those members that agree in the key as well."""
-
-    def __init__(self, group: _Group, key: Sequence[int]) -> None:
-        index_bits = len(group.values).bit_length()
-        packed = group.runs.astype(np.uint64)
-        # What finds no room beside the index only makes runs longer.
-        room = HASH_BITS - index_bits - int(group.runs[-1]).bit_length()
-        for low, width in _spans(key[:room]):
-            packed <<= np.uint64(width)
-            packed |= group.values >> np.uint64(low) & np.uint64((1 << width) - 1)
-        packed <<= np.uint64(index_bits)
-        packed |= np.arange(len(packed), dtype=np.uint64)
-        packed.sort()
-        order = (packed & np.uint64((1 << index_bits) - 1)).astype(np.int64)
-        packed >>= np.uint64(index_bits)
-        starts = _starts(packed)
-        lengths = _lengths(starts, len(packed))
-        del packed
-        shared = lengths > 1
-        self.starts, self.lengths = starts[shared], lengths[shared]
-        self.values, self.members = group.values[order], group.members[order]
-        self.references = group.references
-        # In a run the references come first, for the order of members is kept.
-        self.first_others = self._first_others()
-        self.long = np.minimum(self.lengths, self.first_others) > LONG_RUN
-
-    def _first_others(self) -> Indices:
-        """Return how many references lead each run; all members, when all are compared with all."""
-        if self.references is None or not len(self.starts):
-            return self.lengths
-        before = np.concatenate([[0], np.cumsum(self.members < self.references)])
-        return before[self.starts + self.lengths] - before[self.starts]
-
-    def near(self, distance: int, *, only_short: bool) -> Iterator[Pairs]:
-        """Yield the pairs within the distance that share a run."""
-        taken = np.flatnonzero(~self.long) if only_short else np.arange(len(self.starts))
-        ends = np.cumsum(self.lengths[taken])
-        pieces = range(0, int(ends[-1]) if len(ends) else 0, AT_ONCE)
-        bounds = [*np.searchsorted(ends, pieces).tolist(), len(taken)]
-        for begin, end in pairwise(bounds):
-            yield from self._near_in(taken[begin:end], distance)
-
-    def _near_in(self, runs: Indices, distance: int) -> Iterator[Pairs]:
-        rank = _ranks(self.lengths[runs])
-        base = np.repeat(self.starts[runs], self.lengths[runs])
-        at = base + rank
-        if self.references is None:
-            partners = rank
-        else:
-            led_by = np.repeat(self.first_others[runs], self.lengths[runs])
-            partners = np.where(rank < led_by, 0, led_by)
-        for step in range(int(partners.max(initial=0))):
-            more = partners > step
-            at, base, partners = at[more], base[more], partners[more]
-            other = base + step
-            near = np.bitwise_count(self.values[at] ^ self.values[other]) <= distance
-            yield self.members[other[near]], self.members[at[near]]
-
-    def long_runs(self, free: tuple[int, ...]) -> _Group:
-        """Return the members of the long runs."""
-        starts, lengths = self.starts[self.long], self.lengths[self.long]
-        at = np.repeat(starts, lengths) + _ranks(lengths)
-        runs = np.repeat(np.arange(len(starts)), lengths)
-        return _Group(self.values[at], self.members[at], runs, free, self.references)
+        self.inverse[order] = np.repeat(np.arange(len(starts)), lengths_of(starts, len(order)))
 
 
 class _Components:
     """Connected components of nodes 0..n-1 under edges that come in pieces."""
 
     def __init__(self, nodes: int) -> None:
-        self.of, self.count = np.arange(nodes), nodes
+        self.labels, self.count = np.arange(nodes), nodes
         self.pending: list[Pairs] = []
         self.waiting = 0
 
     def join(self, a: Indices, b: Indices) -> None:
         """Add edges."""
-        a, b = self.of[a], self.of[b]
+        a, b = self.labels[a], self.labels[b]
         apart = a != b
+        if not apart.any():
+            return
         self.pending.append((a[apart], b[apart]))
         self.waiting += len(self.pending[-1][0])
         if self.waiting > PENDING:
             self._fold()
 
+    def of(self, nodes: Indices) -> Indices:
+        """Return a label for each node; what waits is folded if that is worth a walk over all."""
+        if self.waiting > self.count // WORTH_FOLDING:
+            self._fold()
+        return self.labels[nodes]
+
     def _fold(self) -> None:
         a, b = (np.concatenate(ends) for ends in zip(*self.pending, strict=True))
         edges = coo_array((np.ones(len(a), bool), (a, b)), shape=(self.count, self.count))
         self.count, merged = connected_components(edges, directed=False)
-        self.of = merged[self.of].astype(np.int64)
+        self.labels = merged[self.labels].astype(np.int64)
         self.pending, self.waiting = [], 0
 
     def lowest(self, numbers: Indices) -> Indices:
@@ -245,30 +111,5 @@ class _Components:
         if self.waiting:
             self._fold()
         lowest = np.full(self.count, np.iinfo(np.int64).max)
-        np.minimum.at(lowest, self.of, numbers)
-        return lowest[self.of]
-
-
-def _spans(bits: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield the lowest bit and the width of each stretch of neighbouring bits."""
-    splits = np.flatnonzero(np.diff(bits) != 1) + 1
-    for stretch in np.split(np.array(bits, dtype=np.int64), splits):
-        if len(stretch):
-            yield int(stretch[0]), len(stretch)
-
-
-def _starts(ordered: np.ndarray) -> Indices:
-    """Return where each run of equal values begins."""
-    return np.flatnonzero(
-        np.concatenate([np.ones(min(len(ordered), 1), bool), ordered[1:] != ordered[:-1]])
-    )
-
-
-def _lengths(starts: Indices, total: int) -> Indices:
-    return np.diff(starts, append=total)
-
-
-def _ranks(lengths: Indices) -> Indices:
-    """Count up from 0 within each run."""
-    ends = np.cumsum(lengths)
-    return np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+        np.minimum.at(lowest, self.labels, numbers)
+        return lowest[self.labels]

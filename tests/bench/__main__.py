@@ -8,6 +8,8 @@ from schemas.configs import PriorShape, TokenSpec
 from stages.models.prior import Prior
 from stages.models.sampler import sample
 from tests.bench import captions, crawl
+from tests.bench.looks import looks
+from tests.bench.near import near_duplicates
 
 TOKENS = TokenSpec(text_vocab=512, text_len=16, image_vocab=256, grid=12)
 CANDIDATES = 64
@@ -40,4 +42,6 @@ def drawing() -> None:
 if __name__ == "__main__":
     drawing()
     captions.main()
+    looks()
+    near_duplicates()
     crawl.main()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 
-from stages.filter import near
+from stages.filter import blocks, near
 from stages.filter.near import MAX_DISTANCE, clusters, near_pairs, nearest_within
 
 
@@ -91,9 +91,11 @@ def test_hashes_that_share_most_bits_are_told_apart_by_the_others(differing, dis
 @pytest.fixture
 def _many_tables(monkeypatch):
     """Small limits, so that few hashes go the way of many: long keys, long runs, small pieces."""
-    monkeypatch.setattr(near, "LONG_RUN", 3)
-    monkeypatch.setattr(near, "COMPARE", 100)
-    monkeypatch.setattr(near, "AT_ONCE", 7)
+    monkeypatch.setattr(blocks, "COMPARE", 100)
+    monkeypatch.setattr(blocks, "SHORT_RUN", 2)
+    monkeypatch.setattr(blocks, "BLOCK", 3)
+    monkeypatch.setattr(blocks, "TRIED", 10)
+    monkeypatch.setattr(blocks, "AT_ONCE", 7)
     monkeypatch.setattr(near, "PENDING", 5)
 
 
@@ -194,11 +196,11 @@ def test_the_order_of_the_hashes_does_not_matter():
     assert pairs.shape[1] == len(np.unique(labels)) == len(np.unique(shuffled))
 
 
-def test_keys_leave_no_room_for_a_miss():
-    for distance in range(MAX_DISTANCE + 1):
-        for expected in (1.0, 1e3, 1e5, 1e7):
-            keys = near._keys(range(64), distance, expected)
-            rng = np.random.default_rng(distance)
-            for _ in range(200):
-                differing = set(rng.permutation(64)[:distance].tolist())
-                assert any(not differing & set(key) for key in keys)
+@pytest.mark.parametrize("distance", range(MAX_DISTANCE + 1))
+@pytest.mark.parametrize("agreeing", range(blocks.MOST_AGREEING + 1))
+def test_some_key_is_untouched_by_any_flips(distance, agreeing):
+    rng = np.random.default_rng(distance)
+    keys = blocks._keys_of(range(64), distance, agreeing)
+    for _ in range(200):
+        differing = set(rng.permutation(64)[:distance].tolist())
+        assert any(not differing & set(key) for key in keys)
