@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
 class Signatures:
     """What is compared, of the rows that have a picture; `picture` numbers the different ones."""
 
-    shard: np.ndarray  # [rows]: which shard the row is in
+    shard: np.ndarray  # [rows], rising: which shard the row is in
     row: np.ndarray  # [rows]: and where
     picture: np.ndarray  # [rows]
     caption: np.ndarray  # [rows]
@@ -55,8 +55,9 @@ def compare(measured: Folder, names: Sequence[str], out: Folder, cfg: FilterJob)
     group = first[found.picture]
     has_news = (group != found.picture) | (pictures > 1)
     has_news |= np.asarray(overlaps.is_valid())[found.picture]
-    for number, name in enumerate(names):
-        here = np.flatnonzero((found.shard == number) & has_news)
+    news = np.flatnonzero(has_news)
+    ends = np.searchsorted(found.shard[news], np.arange(1, len(names)))
+    for name, here in zip(names, np.split(news, ends), strict=True):
         table = pa.table(
             {
                 "row": found.row[here],
@@ -122,9 +123,9 @@ def evaluation_overlaps(found: Signatures, cfg: FilterJob) -> pa.Array:
         reference = evaluation_pictures(path)
         same = np.isin(found.sha256.to_numpy(zero_copy_only=False), list(reference.sha256))
         if cfg.near_bits is not None:
-            lively = found.contrast >= cfg.min_contrast
-            near = nearest_within(found.perceptual_hash, reference.perceptual_hash, cfg.near_bits)
-            same |= lively & (near >= 0)
+            theirs = reference.perceptual_hash[reference.contrast >= cfg.min_contrast]
+            near = nearest_within(found.perceptual_hash, theirs, cfg.near_bits) >= 0
+            same |= near & (found.contrast >= cfg.min_contrast)
         names[same] = path.rstrip("/").rpartition("/")[2]
     return pa.array(names, pa.string())
 

@@ -1,7 +1,8 @@
 """Third pass: take one bucket out of every part, drop its duplicates and split it in two.
 
 The same bytes under other words are one more caption of that picture and stay. A picture that is
-nearly another one is dropped, whatever its words.
+nearly one that stays is dropped, whatever its words. A group may be a chain whose ends are not near
+each other: both ends may stay, on the same side of the split.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +31,7 @@ class GatherBucket:
     def __call__(self, bucket: int) -> Made:
         """Gather the bucket with that number."""
         in_order = (row for part in self.parts for row in read_bucket(self.out, part, bucket))
-        kept, dropped = without_duplicates(in_order)
+        kept, dropped = without_duplicates(in_order, self.cfg.near_bits or 0)
         # Any prefix of a file is a fair sample, so the order must not be the source's.
         kept.sort(key=lambda row: ticket(self.cfg.seed, "order", row["key"]))
         split: dict[str, list[Row]] = {TRAIN: [], VAL: []}
@@ -53,19 +54,24 @@ class GatherBucket:
         )
 
 
-def without_duplicates(in_order: Iterable[Row]) -> tuple[list[Row], list[Row]]:
-    """Return the rows to keep and those to drop: the first picture of each group stays."""
-    picture_of: dict[str, str] = {}  # group -> sha256
-    seen: set[tuple[str, str]] = set()  # group, caption
+def without_duplicates(in_order: Iterable[Row], near_bits: int) -> tuple[list[Row], list[Row]]:
+    """Return the rows to keep and those to drop: of near pictures the first one stays."""
+    stay: dict[str, dict[str, int]] = {}  # group -> sha256 -> perceptual hash
+    seen: set[tuple[str, str]] = set()  # sha256, caption
     kept: list[Row] = []
     dropped: list[Row] = []
     for row in in_order:
-        pair = (row["group"], row["caption"].casefold())
-        if picture_of.setdefault(row["group"], row["sha256"]) != row["sha256"]:
-            dropped.append({**row, "reason": NEAR_DUPLICATE})
-        elif pair in seen:
+        picture, hashed = row["sha256"], row["perceptual_hash"]
+        staying = stay.setdefault(row["group"], {})
+        pair = (picture, row["caption"].casefold())
+        if pair in seen:
             dropped.append({**row, "reason": DUPLICATE})
+        elif picture not in staying and any(
+            (hashed ^ other).bit_count() <= near_bits for other in staying.values()
+        ):
+            dropped.append({**row, "reason": NEAR_DUPLICATE})
         else:
+            staying[picture] = hashed
             seen.add(pair)
             kept.append(row)
     return kept, dropped

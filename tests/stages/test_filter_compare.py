@@ -12,6 +12,7 @@ from infra.store import open_folder
 from schemas import rows
 from stages import filter as filter_stage
 from stages.filter.compare import pictures_of_captions
+from stages.filter.gather import without_duplicates
 from tests.stages.test_filter import job, jpeg, pair, pairs_folder, photo, table
 
 pytestmark = pytest.mark.ray
@@ -66,6 +67,22 @@ def test_a_near_duplicate_names_the_picture_that_stayed_in_its_place(filtered):
     assert groups[found[60]["key"]] == found[0]["sha256"]
     assert result.health["largest_group"] == 2
     assert result.health["pictures"] == 72
+
+
+def test_the_ends_of_a_chain_may_both_stay():
+    def row(sha256, hashed, caption="a red kite"):
+        return {"sha256": sha256, "perceptual_hash": hashed, "group": "g", "caption": caption}
+
+    chain = [row("a", 0), row("b", 0b111), row("c", 0b111111), row("c", 0b111111, "A Red Kite")]
+    chain += [row("a", 0, "a kite"), row("d", 0b1000111, "another")]
+    kept, dropped = without_duplicates(chain, 3)
+    assert [(r["sha256"], r["caption"]) for r in kept] == [
+        ("a", "a red kite"),
+        ("c", "a red kite"),
+        ("a", "a kite"),
+        ("d", "another"),
+    ]
+    assert [r["reason"] for r in dropped] == ["near_duplicate", "duplicate"]
 
 
 def test_flat_pictures_are_flat_and_no_duplicates_of_each_other(filtered):
