@@ -9,6 +9,7 @@ from stages.models.prior import Prior
 from stages.models.sampler import sample
 from tests.bench import captions, crawl
 from tests.bench.looks import looks
+from tests.bench.models import models
 from tests.bench.near import near_duplicates
 
 TOKENS = TokenSpec(text_vocab=512, text_len=16, image_vocab=256, grid=12)
@@ -43,5 +44,6 @@ if __name__ == "__main__":
     drawing()
     captions.main()
     looks()
+    models()
     near_duplicates()
     crawl.main()
