@@ -26,6 +26,7 @@ from schemas.manifest import MANIFEST, FileDigest, Manifest, Summary
 SUMMARY = "summary.json"
 FILES = "files.parquet"
 BEGUN = "begun.json"  # what the unfinished artifact is being made from
+READ_AHEAD_BYTES = 2**20  # s3fs's own 50 MiB would fetch whole shards for a few of their rows
 MANY_FILES = 1_000  # above this the manifest keeps its list of files in a Parquet beside it
 
 
@@ -135,7 +136,8 @@ class ObjectFolder:
         return {"address": self.address}  # a connection does not travel to a worker
 
     def open(self, name: str) -> BinaryIO:
-        return cast(BinaryIO, self._system.open(f"{self._base}/{name}", "rb"))
+        path = f"{self._base}/{name}"
+        return cast(BinaryIO, self._system.open(path, "rb", block_size=READ_AHEAD_BYTES))
 
     def list(self, prefix: str = "") -> list[str]:
         top = f"{self._base}/{prefix.rpartition('/')[0]}".rstrip("/")

@@ -176,7 +176,7 @@ class FilterSettings(Config):
         3, ge=0, le=8, description="of 64, by which near duplicates may differ; null: no search"
     )
     validation_share: Share = 606_000 / 250_000_000  # section 2.2, of the 250 M pairs
-    buckets: PositiveInt = Field(16, description="files per split; any prefix is a fair sample")
+    buckets: PositiveInt = Field(16, description="files per split, or more where they grow large")
     seed: int = 0
     workers: Annotated[PositiveInt, How] = 1
 

@@ -18,10 +18,11 @@ from schemas.manifest import Result
 from stages.digests import digest_of
 from stages.filter import measure
 from stages.filter.compare import COMPARED, compare
-from stages.filter.decide import PARTS, DecidePairs
+from stages.filter.decide import DecidePairs
 from stages.filter.funnel import funnel
 from stages.filter.gather import GatherBucket
 from stages.filter.measure import MeasurePairs
+from stages.filter.parts import PARTS, buckets_for
 from stages.shards import Outcome, Shard, run_once, run_shards
 
 REVISION = 2
@@ -45,10 +46,11 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
             f"wanted {rows_in} rows in {pairs.url}, found {every.rows_in}; "
             "make them again with `--force crawl`"
         )
+    buckets = buckets_for(inputs.manifest(PAIRS).rows_out, cfg.buckets)
     common = run_once(compare, measured, names, out, cfg)
     decided = run_shards(
         DecidePairs,
-        {"pairs": pairs, "measured": measured, "out": out, "cfg": cfg},
+        {"pairs": pairs, "measured": measured, "out": out, "buckets": buckets, "cfg": cfg},
         [Shard(f"decide-{name}", name, rows=rows_each) for name in names],
         out,
         what="filter: decide",
@@ -58,13 +60,13 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
         GatherBucket,
         {
             "out": out,
-            "parts": [PARTS + name for name in names],
+            "parts": names,
             "validation_below": validation_below(decided, cfg.validation_share),
             "cfg": cfg,
         },
         [
-            Shard(f"bucket-{bucket:05d}", bucket, rows=math.ceil(decided.rows_out / cfg.buckets))
-            for bucket in range(cfg.buckets)
+            Shard(f"bucket-{bucket:05d}", bucket, rows=math.ceil(decided.rows_out / buckets))
+            for bucket in range(buckets)
         ],
         out,
         what="filter: gather",

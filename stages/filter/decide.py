@@ -8,7 +8,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -19,13 +18,12 @@ from schemas.artifacts import DROPPED_ROWS
 from schemas.configs import FilterJob
 from schemas.folder import Folder
 from stages.filter.compare import COMPARED
-from stages.filter.measure import Row, read_groups
+from stages.filter.measure import read_groups
+from stages.filter.parts import Row, part_files
 from stages.filter.rules import Scores, why_drop
 from stages.shards import Made
 from stages.tables import PICTURE_FILE, parquet_bytes
 
-PARTS = "parts/"  # between the passes
-BUCKET = "bucket"
 EXAMPLES = 20  # rows shown for each reason
 MEASURES = [field.name for field in rows.MEASURES]
 
@@ -39,8 +37,11 @@ def ticket(seed: int, salt: str, name: str) -> float:
 class DecidePairs:
     """One per actor: judges a shard of pairs by what was measured and compared."""
 
-    def __init__(self, pairs: Folder, measured: Folder, out: Folder, cfg: FilterJob) -> None:
-        self.pairs, self.measured, self.out, self.cfg = pairs, measured, out, cfg
+    def __init__(
+        self, pairs: Folder, measured: Folder, out: Folder, buckets: int, cfg: FilterJob
+    ) -> None:
+        self.pairs, self.measured, self.out = pairs, measured, out
+        self.buckets, self.cfg = buckets, cfg
 
     def __call__(self, name: str) -> Made:
         """Judge the shard called `name`."""
@@ -51,7 +52,7 @@ class DecidePairs:
         tickets = [ticket(self.cfg.seed, "split", row["group"]) for row in kept]
         return Made(
             files={
-                PARTS + name: self.part(kept),
+                **part_files(name, [(self.bucket_of(row), row) for row in kept]),
                 DROPPED_ROWS + name: table_bytes(dropped, rows.DROPPED),
             },
             rows_in=len(kept) + len(dropped),
@@ -89,22 +90,9 @@ class DecidePairs:
                 }
             )
 
-    def part(self, kept: list[Row]) -> bytes:
-        """Return the kept rows as a file in which each bucket has a row group of its own."""
-        for row in kept:
-            row[BUCKET] = int(ticket(self.cfg.seed, BUCKET, row["group"]) * self.cfg.buckets)
-        schema = rows.CLEAN_PAIR.append(pa.field(BUCKET, pa.int32(), nullable=False))
-        buffer = pa.BufferOutputStream()
-        with pq.ParquetWriter(buffer, schema, compression="zstd", compression_level=1) as writer:
-            for _, of_bucket in groupby(sorted(kept, key=bucket_of), key=bucket_of):
-                table = pa.Table.from_pylist(list(of_bucket), schema)
-                writer.write_table(table, row_group_size=len(table))
-        return buffer.getvalue().to_pybytes()
-
-
-def bucket_of(row: Row) -> int:
-    """Return the bucket that a row was given."""
-    return int(row[BUCKET])
+    def bucket_of(self, row: Row) -> int:
+        """Return the bucket of the row's group."""
+        return int(ticket(self.cfg.seed, "bucket", row["group"]) * self.buckets)
 
 
 def read_table(folder: Folder, name: str) -> pa.Table:

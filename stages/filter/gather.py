@@ -5,16 +5,14 @@ nearly one that stays is dropped, whatever its words. A group may be a chain who
 each other: both ends may stay, on the same side of the split.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-
-import pyarrow.parquet as pq
+from collections.abc import Iterable, Sequence
 
 from schemas import rows
 from schemas.artifacts import DROPPED_ROWS, TRAIN, VAL
 from schemas.configs import FilterJob
 from schemas.folder import Folder
-from stages.filter.decide import BUCKET, count, examples, table_bytes, ticket
-from stages.filter.measure import Row
+from stages.filter.decide import count, examples, table_bytes, ticket
+from stages.filter.parts import Row, read_bucket
 from stages.filter.rules import DUPLICATE, NEAR_DUPLICATE
 from stages.shards import Made
 
@@ -75,13 +73,3 @@ def without_duplicates(in_order: Iterable[Row], near_bits: int) -> tuple[list[Ro
             seen.add(pair)
             kept.append(row)
     return kept, dropped
-
-
-def read_bucket(folder: Folder, name: str, bucket: int) -> Iterator[Row]:
-    """Yield the rows of one bucket; the footer says in which row groups they are."""
-    with folder.open(name) as file:
-        parquet = pq.ParquetFile(file)
-        column = parquet.schema_arrow.get_field_index(BUCKET)
-        for group in range(parquet.num_row_groups):
-            if parquet.metadata.row_group(group).column(column).statistics.min == bucket:
-                yield from parquet.read_row_group(group).to_pylist()

@@ -6,7 +6,6 @@ a run with other thresholds goes on.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,14 +18,13 @@ from stages.filter.cleaning import clean_caption
 from stages.filter.language import Language
 from stages.filter.looks import contrast, glance, perceptual_hash
 from stages.filter.nsfw import Nsfw
+from stages.filter.parts import Row
 from stages.filter.rules import aspect
 from stages.filter.writing import Reader
 from stages.shards import Made
 from stages.tables import PLAIN_FILE, parquet_bytes
 
 REVISION = 1  # raised when the same settings come to measure something else
-
-Row = dict[str, Any]
 
 
 class MeasurePairs:

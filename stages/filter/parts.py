@@ -1,0 +1,49 @@
+"""What travels from the second pass to the third: the kept rows of a shard, bucket by bucket.
+
+A part is one file of Arrow streams, one for each bucket that has rows, and beside it an index of
+where each begins: taking a bucket out of a part reads two small pieces, however many there are.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import pyarrow as pa
+
+from schemas import rows
+from schemas.folder import Folder
+
+PARTS = "parts/"
+ROWS_PER_BUCKET = 16_384  # a gigabyte of pictures, which is what the third pass has in memory
+
+Row = dict[str, Any]
+
+
+def buckets_for(rows_in: int, at_least: int) -> int:
+    """Return how many buckets keep each small enough, and no fewer than were asked for."""
+    return max(at_least, -(-rows_in // ROWS_PER_BUCKET))
+
+
+def part_files(name: str, bucketed: Sequence[tuple[int, Row]]) -> dict[str, bytes]:
+    """Return the part's two files for rows that know their bucket."""
+    data, index = bytearray(), {}
+    for bucket, found in groupby(sorted(bucketed, key=itemgetter(0)), key=itemgetter(0)):
+        table = pa.Table.from_pylist([row for _, row in found], rows.CLEAN_PAIR)
+        stream = pa.BufferOutputStream()
+        with pa.ipc.new_stream(stream, rows.CLEAN_PAIR) as writer:
+            writer.write_table(table)
+        index[bucket] = (len(data), stream.tell())
+        data += stream.getvalue()
+    return {PARTS + name: bytes(data), f"{PARTS}{name}.json": json.dumps(index).encode()}
+
+
+def read_bucket(folder: Folder, name: str, bucket: int) -> Iterator[Row]:
+    """Yield the rows of one bucket in the part called `name`."""
+    with folder.open(f"{PARTS}{name}.json") as file:
+        place = json.load(file).get(str(bucket))
+    if place is not None:
+        with folder.open(PARTS + name) as file:
+            file.seek(place[0])
+            yield from pa.ipc.open_stream(file.read(place[1])).read_all().to_pylist()
