@@ -25,6 +25,7 @@ from schemas.artifacts import (
     CLEAN_PAIRS,
     CLIP,
     DVAE,
+    MEASURED,
     PAIRS,
     PRIOR,
     REPORT,
@@ -60,6 +61,7 @@ def dalle(cfg: Settings) -> tuple[Stage, ...]:
             module=filter,
             reads=(PAIRS,),
             writes=CLEAN_PAIRS,
+            keeps=MEASURED,
             config=job(configs.FilterJob, cfg.filter, side=side),
         ),
         Stage(
@@ -142,7 +144,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Plan or run; return the exit code."""
+    """Plan or run; return the exit code: 2 if it cannot go on, 3 if shards were quarantined."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -159,6 +161,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with demo.joined(settings, store.root, crawls=steps[0].runs) as joined:
             ended = runner.run(dalle(joined), store, selection, session.start)
         tables.show_run(ended, store)
+        if sentence := tables.quarantined(ended):
+            print(f"error: {sentence}", file=sys.stderr)
+            return 3
     except UserError as error:
         print(f"error: {getattr(error, 'cause', error)}", file=sys.stderr)
         return 2

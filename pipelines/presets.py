@@ -31,7 +31,7 @@ def tiny() -> Settings:
             timeout_seconds=1.0,
             retries=0,
         ),
-        filter=FilterSettings(validation_share=0.2, buckets=2),
+        filter=FilterSettings(validation_share=0.2, buckets=2, near_bits=None),
         dvae=DvaeSettings(
             width=4,
             blocks=1,
@@ -91,7 +91,10 @@ def demo() -> Settings:
             retries=0,
             workers=2,
         ),
-        filter=FilterSettings(validation_share=0.1, buckets=4),
+        # Its pictures differ by less than photographs, and its captions are few.
+        filter=FilterSettings(
+            max_caption_pictures=None, near_bits=None, validation_share=0.1, buckets=4
+        ),
         dvae=DvaeSettings(
             width=16,
             blocks=1,

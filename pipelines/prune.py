@@ -23,7 +23,8 @@ def unused(store: Store) -> Iterator[tuple[str, int, int]]:
 
     Raises ArtifactMissing if the root has no summary: nothing would say what is in use.
     """
-    used = {entry.artifact for entry in store.summary().stages.values()}
+    entries = store.summary().stages.values()
+    used = {entry.artifact for entry in entries} | {entry.keeps for entry in entries}
     if not used:
         raise ArtifactMissing(f"wanted a run's summary.json under {store.root}, found none")
     for name in NAMES:

@@ -5,7 +5,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
@@ -22,9 +22,9 @@ from infra.store import (
     now,
     publish,
 )
-from pipelines.planner import Selection, Stage, Step, plan, state_of
+from pipelines.planner import Selection, Stage, Step, kept_fingerprint, plan, state_of
 from schemas.artifacts import REPORT, REPORT_HTML
-from schemas.errors import ArtifactMissing
+from schemas.errors import ArtifactMissing, ShardsFailed
 from schemas.folder import Folder, Inputs
 from schemas.manifest import InputRecord, Manifest, Result, StageSummary, Summary
 
@@ -49,13 +49,14 @@ def run(
         sources = [ended[name] for name in step.inputs]
         if step.manifest is not None and not step.forced:
             step = replace(step, state=state_of(step.manifest, sources))  # sources are made now
+        keeps = _kept_address(step.stage, sources)
         if step.runs:
             _refuse_unfinished(step, sources)
             start_ray()
             step = _make(step, sources, store, summary)
         elif step.manifest is not None:
             log.info("%-12s done before, skipped  (%s)", step.stage.name, step.address)
-            summary[step.stage.name] = _entry(step.manifest, "skipped", step.address)
+            summary[step.stage.name] = _entry(step.manifest, "skipped", step.address, keeps)
         ended[step.stage.writes.name] = step
         _write_summary(store, summary)
     return list(ended.values())
@@ -76,25 +77,35 @@ def _make(
 ) -> Step:
     """Run one stage in its folder and publish what it leaves."""
     stage, name = step.stage, step.stage.writes.name
-    folder = store.folder(name, step.fingerprint)
-    with claimed(folder):
+    folder, keeps = store.folder(name, step.fingerprint), _kept_address(stage, sources)
+    inputs = {n: store.folder(n, fingerprint) for n, fingerprint in step.inputs.items()}
+    with ExitStack() as claims:
+        claims.enter_context(claimed(folder))
+        if stage.keeps is not None and keeps is not None:
+            inputs[stage.keeps.name] = kept = store.at(keeps)
+            claims.enter_context(claimed(kept))
+            if step.forced:
+                kept.clear(keep=OWNER)
         resumes = _prepare(folder, sources, afresh=step.manifest is not None)
         verb = "goes on" if resumes else "starts"
         log.info("%-12s %s  (%s)", stage.name, verb, step.address)
         summary[stage.name] = StageSummary(status="running", artifact=step.address)
         _write_summary(store, summary)
         started = time.monotonic()
-        inputs = Inputs({n: store.folder(n, fingerprint) for n, fingerprint in step.inputs.items()})
         try:
-            result = stage.module.run(inputs, folder, stage.config)
+            result = stage.module.run(Inputs(inputs), folder, stage.config)
         except BaseException as error:
-            summary[stage.name] = StageSummary(status="failed", artifact=step.address)
+            summary[stage.name] = StageSummary(
+                status="failed",
+                artifact=step.address,
+                quarantined=error.shards if isinstance(error, ShardsFailed) else (),
+            )
             _write_summary(store, summary)
             error.add_note(f"stage {stage.name} failed; run the same command again to go on")
             raise
         manifest = _manifest(step, sources, folder, result, time.monotonic() - started)
         publish(folder, manifest)
-    summary[stage.name] = _entry(manifest, "done", step.address)
+    summary[stage.name] = _entry(manifest, "done", step.address, keeps)
     if stage.writes == REPORT:
         with folder.open(REPORT_HTML) as file:
             store.top.commit("report.html", file.read())
@@ -141,6 +152,7 @@ def _manifest(
         rows_out=result.rows_out,
         rejects=result.rejects,
         health=result.health,
+        quarantined=result.quarantined,
         seconds=round(seconds, 3),
         rows_per_second=round(result.rows_in / max(seconds, 1e-9), 3),
         finished_at=now(),
@@ -156,13 +168,25 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _entry(manifest: Manifest, status: Literal["done", "skipped"], address: str) -> StageSummary:
+def _kept_address(stage: Stage, sources: Sequence[Step]) -> str | None:
+    """Return where the stage keeps what it makes on the way, once its sources are there."""
+    contents = {s.stage.writes.name: s.manifest.content_sha256 for s in sources if s.manifest}
+    if stage.keeps is None or len(contents) < len(sources):
+        return None
+    return f"{stage.keeps.name}/{kept_fingerprint(stage, contents)}"
+
+
+def _entry(
+    manifest: Manifest, status: Literal["done", "skipped"], address: str, keeps: str | None
+) -> StageSummary:
     return StageSummary(
         status=status,
         artifact=address,
+        keeps=keeps,
         rows_in=manifest.rows_in,
         rows_out=manifest.rows_out,
         rejects=manifest.rejects,
+        quarantined=manifest.quarantined,
         seconds=manifest.seconds,
     )
 

@@ -79,6 +79,17 @@ def show_run(steps: Sequence[Step], store: Store) -> None:
         console.print(f"report: {store.root.rstrip('/')}/report.html", soft_wrap=True)
 
 
+def quarantined(steps: Sequence[Step]) -> str:
+    """Name, in a sentence, the shards that no worker could make; empty if there are none."""
+    return "; ".join(
+        f"{step.stage.name} finished without {len(step.manifest.quarantined)} quarantined shards "
+        f"({', '.join(step.manifest.quarantined[:5])}): they killed or failed every worker, and "
+        f"their rows are in {step.address} with the reason 'quarantined'"
+        for step in steps
+        if step.chosen and step.manifest is not None and step.manifest.quarantined
+    )
+
+
 def _headline(store: Store, step: Step, console: Console) -> None:
     """Print the judged accuracies, where the report has them."""
     with store.folder(REPORT.name, step.fingerprint).open(REPORT_JSON) as file:

@@ -88,13 +88,16 @@ class WorldSettings(Config):
 class SourceSettings(Config):
     """Where (picture, caption) pairs come from."""
 
-    kind: Literal["urls", "folder", "world"] = "urls"
+    kind: Literal["urls", "folder", "tars", "world"] = "urls"
     # The content of the path is in crawl's fingerprint, the path itself is not.
     path: Annotated[str, How] = ""
     url_column: str = "url"
     caption_column: str = "caption"
-    caption: Literal["whole", "first_line"] = Field(
-        "whole", description="how much of a caption file is the caption"
+    columns: tuple[str, ...] = Field(
+        (), description="names of the columns in CSV and TSV files without a line of names"
+    )
+    caption: Literal["whole", "first_line", "each_line"] = Field(
+        "whole", description="what of a .txt is the caption; each_line makes a row of each"
     )
     world: WorldSettings = WorldSettings()
 
@@ -128,6 +131,29 @@ class CrawlSettings(Config):
     threads: Annotated[PositiveInt, How] = 32
 
 
+class NsfwSettings(Config):
+    """Unsafe pictures, found by a model that comes with a package (extra `nsfw`)."""
+
+    measure: bool = False
+    max_score: Share = 0.5
+
+
+class WritingSettings(Config):
+    """Pictures of text, and agencies' watermarks, read by a package (extra `ocr`)."""
+
+    measure: bool = False
+    max_share: Share = Field(0.2, description="of the picture, covered by letters")
+    watermarks: bool = Field(True, description="drop what an agency has written its name into")
+
+
+class AgreementSettings(Config):
+    """Whether picture and caption agree, by a pretrained CLIP."""
+
+    # A folder or hub name; what it holds is in filter's fingerprint, the name itself is not.
+    path: Annotated[str, How] = ""
+    min_score: float = Field(0.28, ge=-1, le=1, description="LAION-400M and 5B took 0.3 and 0.28")
+
+
 class FilterSettings(Config):
     """Appendix C of the paper, then what everybody else checks."""
 
@@ -135,8 +161,20 @@ class FilterSettings(Config):
     max_chars: PositiveInt = 1_000
     min_words: NonNegativeInt = 2
     min_english: Share = Field(0.2, description="probability by the language model")
-    boilerplate: bool = True
+    max_boilerplate: Share = Field(0.5, description="share of the caption's letters")
+    max_caption_pictures: PositiveInt | None = Field(
+        100, description="pictures with one caption, above which it says nothing of any; null: no"
+    )
     max_aspect: PositiveFloat = 2.0  # appendix C
+    min_contrast: NonNegativeFloat = Field(5.0, description="levels; less is a flat picture")
+    nsfw: NsfwSettings = NsfwSettings()
+    writing: WritingSettings = WritingSettings()
+    clip: AgreementSettings = AgreementSettings()
+    # Evaluation sets, folders of pictures or Parquet files, whose pictures must not be learned.
+    decontaminate: Annotated[tuple[str, ...], How] = ()
+    near_bits: int | None = Field(
+        3, ge=0, le=8, description="of 64, by which near duplicates may differ; null: no search"
+    )
     validation_share: Share = 606_000 / 250_000_000  # section 2.2, of the 250 M pairs
     buckets: PositiveInt = Field(16, description="files per split; any prefix is a fair sample")
     seed: int = 0

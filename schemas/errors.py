@@ -27,3 +27,7 @@ class GateClosed(UserError):
 
 class ShardsFailed(UserError):
     """Shards were set aside after repeated failures; the finished ones are kept."""
+
+    def __init__(self, sentence: str, shards: tuple[str, ...]) -> None:
+        super().__init__(sentence)
+        self.shards = shards

@@ -23,7 +23,8 @@ class FileDigest(Record):
 class Result(Record):
     """What a stage's `run` returns: the numbers only the stage knows.
 
-    `files` may name files whose digest is known already, so that nobody reads them again.
+    `files` may name files whose digest is known already, so that nobody reads them again;
+    `quarantined` names the shards that no worker could make, whose rows have that reason.
     """
 
     rows_in: int
@@ -31,6 +32,7 @@ class Result(Record):
     rejects: dict[str, int] = {}
     health: dict[str, Any] = {}
     files: dict[str, FileDigest] = {}
+    quarantined: tuple[str, ...] = ()
 
 
 class InputRecord(Record):
@@ -58,6 +60,7 @@ class Manifest(Record):
     rows_out: int
     rejects: dict[str, int]
     health: dict[str, Any]
+    quarantined: tuple[str, ...] = Field((), description="shards that no worker could make")
     seconds: float
     rows_per_second: float
     finished_at: str
@@ -69,9 +72,11 @@ class StageSummary(Record):
 
     status: Literal["done", "skipped", "running", "failed"]
     artifact: str = Field(description="<name>/<fingerprint> under the root")
+    keeps: str | None = Field(None, description="<name>/<fingerprint> of what it kept on the way")
     rows_in: int | None = None
     rows_out: int | None = None
     rejects: dict[str, int] = {}
+    quarantined: tuple[str, ...] = Field((), description="shards that no worker could make")
     seconds: float | None = None
 
 

@@ -10,7 +10,9 @@ from schemas.errors import SchemaMismatch
 
 PAIR = pa.schema(
     [
-        pa.field("key", pa.string(), nullable=False),  # stable across runs
+        # Stable across runs: shard and row of the source, 00003-000012. A picture's further
+        # captions are rows of the same family, with the same url: 00003-000012.1, .2, ...
+        pa.field("key", pa.string(), nullable=False),
         pa.field("url", pa.string(), nullable=False),  # or the path inside a picture folder
         pa.field("caption", pa.string()),
         pa.field("image", pa.binary()),  # encoded file, short side at most 1.5 x training side
@@ -26,12 +28,39 @@ PAIR = pa.schema(
     ]
 )
 
-SCORES = [
+# What the filter measures in a pair alone; null where there is no picture, or nobody asked.
+MEASURES = [
     pa.field("chars", pa.int32()),
     pa.field("words", pa.int32()),
     pa.field("english", pa.float32()),  # probability that the caption is English
+    pa.field("boilerplate", pa.float32()),  # share of its letters that say nothing of the picture
     pa.field("aspect", pa.float32()),  # long side / short side of the original
+    pa.field("short_side", pa.int32()),  # pixels, of the picture as it is kept
+    pa.field("contrast", pa.float32()),  # standard deviation of the liveliest channel, 0 to 128
+    pa.field("perceptual_hash", pa.uint64()),
+    pa.field("nsfw", pa.float32()),  # 0 to 1
+    pa.field("writing", pa.float32()),  # share of the picture that letters cover
+    pa.field("watermark", pa.string()),  # the picture agency's name that is written in it
+    pa.field("clip_score", pa.float32()),  # cosine of picture and caption, by a pretrained CLIP
 ]
+
+# What it takes the other pairs to know.
+COMPARISONS = [
+    pa.field("caption_pictures", pa.int64()),  # different pictures that have this very caption
+    pa.field("overlaps", pa.string()),  # the evaluation set that has this picture, or nearly
+]
+SCORES = [*MEASURES, *COMPARISONS]
+
+# One row of the filter's measurements, kept so that a changed threshold measures nothing again.
+MEASURED = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("caption", pa.string(), nullable=False),  # cleaned
+        pa.field("caption_digest", pa.uint64(), nullable=False),  # of its lower-case form
+        pa.field("sha256", pa.string()),
+        *MEASURES,
+    ]
+)
 
 CLEAN_PAIR = pa.schema(
     [
@@ -54,6 +83,7 @@ DROPPED = pa.schema(
         pa.field("caption", pa.string()),
         pa.field("reason", pa.string(), nullable=False),
         *SCORES,
+        pa.field("group", pa.string()),
     ]
 )
 

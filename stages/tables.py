@@ -13,6 +13,13 @@ PICTURE_FILE: Mapping[str, Any] = {
     "compression_level": 1,
 }
 
+# Rows of numbers and short texts.
+PLAIN_FILE: Mapping[str, Any] = {
+    "row_group_size": 65_536,
+    "compression": "zstd",
+    "compression_level": 1,
+}
+
 # Rows of tokens: the smallest file that is still quick to read (measured). 16-bit ids have no
 # Parquet type of their own, so plain pages would take twice the space, and of random codes a
 # dictionary is no help.

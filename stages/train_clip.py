@@ -6,10 +6,8 @@ Where   Ray Train, one worker per GPU; a pretrained CLIP is only copied
 Paper   section 2.6; Radford et al. 2021
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +23,7 @@ from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from stages import pictures
+from stages.digests import digest_of
 from stages.models.bpe import Bpe
 from stages.models.clip import (
     OwnTokens,
@@ -195,16 +194,7 @@ def r_precision(scores: np.ndarray, captions: np.ndarray, seed: int) -> Scalars:
 
 def outside(cfg: ClipJob) -> dict[str, str]:
     """Return a digest of the pretrained CLIP: of a folder's files, or of a hub name itself."""
-    if not cfg.pretrained:
-        return {}
-    found = hashlib.sha256(cfg.pretrained.encode())
-    if Path(cfg.pretrained).is_dir():
-        found = hashlib.sha256()
-        for file in sorted(path for path in Path(cfg.pretrained).rglob("*") if path.is_file()):
-            with file.open("rb") as opened:
-                digest = hashlib.file_digest(opened, "sha256").hexdigest()
-            found.update(f"{file.relative_to(cfg.pretrained)} {digest}\n".encode())
-    return {"pretrained": found.hexdigest()}
+    return {"pretrained": digest_of(cfg.pretrained)} if cfg.pretrained else {}
 
 
 def run(inputs: Inputs, out: Folder, cfg: ClipJob) -> Result:

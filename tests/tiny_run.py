@@ -210,6 +210,19 @@ def token_table(store, split, clean, bpe, dvae):
     folder(store, TOKEN_PAIRS).commit(name, buffer.getvalue().to_pybytes())
 
 
+def health(artifact):
+    """Return what the stage measured of itself: the filter's funnel, a word for the others."""
+    if artifact != CLEAN_PAIRS:
+        return {"truncated": 1}
+    kept, examples = sum(SIZES.values()), [{"key": "d", "url": "u", "caption": "x"}]
+    return {
+        "funnel": [
+            {"rule": "http_404", "rows_in": kept + 3, "dropped": 2, "examples": []},
+            {"rule": "too_short", "rows_in": kept + 1, "dropped": 1, "examples": examples},
+        ]
+    }
+
+
 def finish(store, artifact):
     """Write the manifest."""
     train, val = SIZES["train"], SIZES["val"]
@@ -226,7 +239,7 @@ def finish(store, artifact):
         stage=STAGES[artifact], artifact=artifact.name, fingerprint=fingerprint(artifact),
         revision=1, settings=SAMPLE.what() if artifact is SAMPLES else settings, inputs=read,
         outside={}, content_sha256=content_of(files), files=files, rows_in=rows_in,
-        rows_out=rows_out, rejects=rejects, health={"truncated": 1}, seconds=1.5,
+        rows_out=rows_out, rejects=rejects, health=health(artifact), seconds=1.5,
         rows_per_second=20.0, finished_at="2026-01-01T00:00:00+00:00", versions={"torch": "2"},
     )  # fmt: skip
     publish(folder(store, artifact), manifest)

@@ -1,21 +1,17 @@
 """Fetch every picture of the source, bounded and shrunk; keep each row, with what came of it.
 
-Reads   a url list or a folder of pictures (an outside input)
+Reads   url lists, a folder of pictures, or tars (outside inputs)
 Writes  pairs  (rows.PAIR)
 Where   Ray Data actors, one shard of the list each at a time, many threads that wait for servers
 Paper   appendix C names the sources; section 2.2's crops set how large a picture is worth keeping
 """
 
-import hashlib
-
-import fsspec
-
 from schemas.configs import CrawlJob
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from stages.crawl.content import content_of, files_of
 from stages.crawl.earlier import Earlier, earlier_manifest
-from stages.crawl.folder import folder_files
-from stages.crawl.sources import INPUT, Piece, list_files, pieces
+from stages.crawl.sources import INPUT, Piece, pieces
 from stages.shards import Made, Shard, run_shards
 
 REVISION = 2
@@ -32,6 +28,7 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
         out,
         what="crawl",
         workers=cfg.workers,
+        instead=_GiveUp,
         env={  # both are read when the libraries are imported
             "OPENCV_IO_MAX_IMAGE_PIXELS": str(cfg.max_pixels),
             "NO_ALBUMENTATIONS_UPDATE": "1",
@@ -45,6 +42,7 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
         rejects=outcome.rejects,
         health={"success_share": round(outcome.rows_out / max(outcome.rows_in, 1), 4)},
         files=outcome.files,
+        quarantined=outcome.quarantined,
     )
 
 
@@ -60,6 +58,13 @@ class _Fetch:
         return self.work(piece)
 
 
+class _GiveUp(_Fetch):
+    """Keeps the rows of a piece that kills every worker, each with the reason `quarantined`."""
+
+    def __call__(self, payload: tuple[Piece, str]) -> Made:  # type: ignore[override]
+        return self.work.give_up(*payload)
+
+
 def outside(cfg: CrawlJob) -> dict[str, str]:
     """Return digests of the source, and of the earlier crawl whose results stay."""
     before = {}
@@ -69,17 +74,7 @@ def outside(cfg: CrawlJob) -> dict[str, str]:
 
 
 def _source_digest(cfg: CrawlJob) -> dict[str, str]:
-    """Return a digest of the url list, or of the folder; the demo's world needs none."""
+    """Return the digest of the url lists, folder or tars; the demo's world needs none."""
     if cfg.source.kind == "world" or not cfg.source.path:  # without a path one can still plan
         return {}  # a pure function of settings that are in the fingerprint
-    if cfg.source.kind == "folder":
-        system, top, names = folder_files(cfg.source)
-        files = [(name, system.unstrip_protocol(f"{top}/{name}")) for name in names]
-    else:
-        files = [(file.rpartition("/")[2], file) for file in list_files(cfg.source)]
-    total = hashlib.sha256()
-    for name, address in files:
-        with fsspec.open(address, "rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{name} {content}\n".encode())
-    return {f"crawl.source ({cfg.source.kind})": total.hexdigest()}
+    return {f"crawl.source ({cfg.source.kind})": content_of(files_of(cfg.source))}

@@ -20,17 +20,20 @@ from schemas import rows
 from schemas.configs import CrawlJob
 from schemas.folder import Folder
 from stages.crawl.addresses import safe_url
+from stages.crawl.beside import Reader, with_captions
 from stages.crawl.earlier import Earlier
 from stages.crawl.folder import FolderReader, as_url, from_url
 from stages.crawl.hosts import taking_turns
-from stages.crawl.reasons import Refused, reason_of
+from stages.crawl.reasons import reason_of
 from stages.crawl.shrink import Shrink
 from stages.crawl.sources import Piece, read_piece
+from stages.crawl.tars import TarReader
 from stages.crawl.web import Resize, from_web
 from stages.shards import Made
 from stages.tables import PICTURE_FILE, parquet_bytes
 
 Fetched = dict[str, Any]  # what img2dataset says about one row
+SIZES = ("width", "height", "original_width", "original_height")
 
 
 class _Opener(Protocol):
@@ -40,9 +43,9 @@ class _Opener(Protocol):
 
 
 class FolderOpener:
-    """Gives img2dataset the files of a picture folder as if they came from the web."""
+    """Gives img2dataset the files of a folder or a tar as if they came from the web."""
 
-    def __init__(self, reader: FolderReader) -> None:
+    def __init__(self, reader: Reader) -> None:
         self.reader = reader
 
     def open(
@@ -61,10 +64,9 @@ class FetchPiece:
     def __init__(self, cfg: CrawlJob, out: Folder, earlier: Earlier | None = None) -> None:
         self.cfg, self.out, self.earlier = cfg, out, earlier
         self.shrink: Resize = Shrink(cfg)
-        self.reader: FolderReader | None = None
+        self.reader = file_reader(cfg)
         opener: _Opener
-        if cfg.source.kind == "folder":
-            self.reader = FolderReader(cfg.source, cfg.max_bytes)
+        if self.reader is not None:
             opener = FolderOpener(self.reader)
         else:
             opener, self.shrink = from_web(cfg, self.shrink)
@@ -72,15 +74,20 @@ class FetchPiece:
 
     def __call__(self, piece: Piece) -> Made:
         """Fetch the piece and return its shard."""
+        listed = self._listed(piece)
+        return self._made(piece, listed, self.results(piece, listed))
+
+    def give_up(self, piece: Piece, why: str) -> Made:
+        """Return the piece's shard with nothing fetched, for one that no worker survives."""
+        listed = self._listed(piece)
+        return self._made(piece, listed, [not_fetched(f"quarantined: {why}")] * len(listed))
+
+    def _listed(self, piece: Piece) -> list[dict[str, Any]]:
         listed = read_piece(piece, self.cfg.source, self.out).to_pylist()
-        if self.reader is None:
-            urls = [safe_url(row["url"]) for row in listed]
-        else:
-            urls = [as_url(row["url"]) for row in listed]
-            for row in listed:
-                self._read_caption(row)
-        results = self._results(piece.index, listed, urls)
-        table = pairs(piece.index, listed, results)
+        return with_captions(listed, piece.index, self.reader, self.cfg.source, self.cfg.threads)
+
+    def _made(self, piece: Piece, listed: list[dict[str, Any]], results: list[Fetched]) -> Made:
+        table = pairs(listed, results)
         reasons = Counter(row for row in table["reason"].to_pylist() if row is not None)
         return Made(
             files={shard_file(piece.index): parquet_bytes(table, PICTURE_FILE)},
@@ -89,23 +96,37 @@ class FetchPiece:
             rejects=dict(sorted(reasons.items())),
         )
 
-    def _results(self, index: int, listed: list[dict[str, Any]], urls: list[str]) -> list[Fetched]:
-        """Fetch what no earlier crawl has settled; return what came of each row, in order."""
-        known: dict[int, Fetched] = {}
-        if self.earlier is not None:
-            asked = [(row_key(index, n), row["url"]) for n, row in enumerate(listed)]
-            known = self.earlier.known(shard_file(index), asked)
-        todo = [number for number in range(len(urls)) if number not in known]
-        fetched = fetch([urls[number] for number in todo], self.shrink, self.cfg)
-        known |= zip(todo, fetched, strict=True)
-        return [known[number] for number in range(len(urls))]
+    def results(self, piece: Piece, listed: list[dict[str, Any]]) -> list[Fetched]:
+        """Fetch every address once, however many rows share it; return what came of each row.
 
-    def _read_caption(self, row: dict[str, Any]) -> None:
-        if self.reader is not None and row["caption_file"] is not None:
-            try:
-                row["caption"] = self.reader.caption(row["caption_file"])
-            except Refused:
-                row["caption"] = None  # filter drops it as caption_missing
+        Rows that the list or an earlier crawl has settled ask for nothing.
+        """
+        settled = {n: not_fetched(row["problem"]) for n, row in enumerate(listed) if row["problem"]}
+        if self.earlier is not None:
+            asked = [(row["key"], row["url"]) for row in listed]
+            settled |= self.earlier.known(shard_file(piece.index), asked)
+        urls = {n: self._url(row) for n, row in enumerate(listed) if n not in settled}
+        distinct = list(dict.fromkeys(urls.values()))
+        found = dict(zip(distinct, fetch(distinct, self.shrink, self.cfg), strict=True))
+        settled |= {n: found[url] for n, url in urls.items()}
+        return [settled[n] for n in range(len(listed))]
+
+    def _url(self, row: dict[str, Any]) -> str:
+        address = row["url"] if row["picture"] is None else row["picture"]
+        return safe_url(address) if self.reader is None else as_url(address)
+
+
+def file_reader(cfg: CrawlJob) -> Reader | None:
+    """Return what reads the source's files, or None if its pictures are on the web."""
+    if cfg.source.kind == "folder":
+        return FolderReader(cfg.source, cfg.max_bytes)
+    return TarReader(cfg.max_bytes) if cfg.source.kind == "tars" else None
+
+
+def not_fetched(why: str) -> Fetched:
+    """Return what is known of a row whose picture nobody asked for."""
+    nothing = dict.fromkeys(("image", "sha256", *SIZES))
+    return {"status": "not_fetched", "error_message": why, **nothing}
 
 
 def shard_file(index: int) -> str:
@@ -123,11 +144,6 @@ class _Collect:
         self.into[meta["row"]] = {**meta, "image": image}
 
     def close(self) -> None: ...
-
-
-def row_key(index: int, number: int) -> str:
-    """Name row `number` of piece `index`, the same in every crawl of the same list."""
-    return f"{index:05d}-{number:06d}"
 
 
 def fetch(urls: list[str], shrink: Resize, cfg: CrawlJob) -> list[Fetched]:
@@ -164,19 +180,18 @@ def fetch(urls: list[str], shrink: Resize, cfg: CrawlJob) -> list[Fetched]:
     return [results[row] for row in range(len(urls))]
 
 
-def pairs(index: int, listed: list[dict[str, Any]], results: list[Fetched]) -> pa.Table:
+def pairs(listed: list[dict[str, Any]], results: list[Fetched]) -> pa.Table:
     """Join the list's rows with what came of each of them."""
     made = []
-    for number, (row, result) in enumerate(zip(listed, results, strict=True)):
+    for row, result in zip(listed, results, strict=True):
         failed = result["status"] != "success"
         made.append(
             {
-                "key": row_key(index, number),
+                "key": row["key"],
                 "url": row["url"],
                 "caption": row["caption"],
                 "image": result["image"],
-                **{name: result[name] for name in ("width", "height", "sha256")},
-                **{name: result[name] for name in ("original_width", "original_height")},
+                **{name: result[name] for name in (*SIZES, "sha256")},
                 "status": "failed" if failed else "ok",
                 "reason": reason_of(result["error_message"]) if failed else None,
                 "detail": result["error_message"],

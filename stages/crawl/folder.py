@@ -1,4 +1,4 @@
-"""A folder of pictures, each with its caption beside it or in a metadata file."""
+"""A folder of pictures, each with its captions beside it or in a metadata file."""
 
 import urllib.parse
 from collections.abc import Iterator
@@ -9,13 +9,14 @@ import fsspec
 
 from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
-from stages.crawl.listed import as_json
+from stages.crawl.beside import PICTURES, pop_captions
+from stages.crawl.listed import FAMILY, UNREADABLE, Row, as_json, listed_row, problem_row
 from stages.crawl.reasons import Refused
+from stages.crawl.text_lines import Unreadable
 from stages.crawl.text_lists import read_records
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
-METADATA = ("metadata.csv", "metadata.jsonl")
-NAME_COLUMN, CAPTION_COLUMNS = "file_name", ("caption", "text")
+METADATA = tuple(f"metadata{end}" for end in (".csv", ".csv.gz", ".jsonl", ".jsonl.gz"))
+NAME_COLUMN = "file_name"
 
 
 def folder_files(source: SourceSettings) -> tuple[Any, str, list[str]]:
@@ -33,29 +34,31 @@ def folder_files(source: SourceSettings) -> tuple[Any, str, list[str]]:
     return system, top, sorted(name.removeprefix(top + "/") for name in system.find(top))
 
 
-def folder_rows(source: SourceSettings) -> Iterator[dict[str, str | None]]:
+def folder_rows(source: SourceSettings) -> Iterator[Row]:
     """Yield a row for every picture, and for every line of metadata even if its picture is gone.
 
-    Names in `metadata.csv` or `metadata.jsonl` are relative to the file; a picture without such a
-    line has its caption in the .txt of the same name in the same folder, or none.
+    Names in a metadata file are relative to it; a picture without such a line has its captions in
+    the .txt or .json of the same name in the same folder, or none. Lines that name the same
+    picture, wherever they are, are one family of keys.
     """
     system, top, names = folder_files(source)
     described: set[str] = set()
     for name in names:
-        if PurePosixPath(name).name not in METADATA:
-            continue
-        for record in read_records(system.unstrip_protocol(f"{top}/{name}")):
-            file_name = str(record.pop(NAME_COLUMN, None) or "")
-            picture = str(PurePosixPath(name).parent / file_name) if file_name else ""
-            caption = next((record.pop(c) for c in CAPTION_COLUMNS if c in record), None)
-            described.add(picture)
-            text = None if caption is None else str(caption).strip()
-            yield _row(picture, text, None, as_json(record))
+        if PurePosixPath(name).name in METADATA:
+            for record in read_records(system.unstrip_protocol(f"{top}/{name}")):
+                for row in _described(record, PurePosixPath(name).parent):
+                    described.add(row["url"])
+                    yield row
     present = set(names)
     for name in names:
         if name.lower().endswith(PICTURES) and name not in described:
-            beside = str(PurePosixPath(name).with_suffix(".txt"))
-            yield _row(name, None, beside if beside in present else None, None)
+            text, json = (str(PurePosixPath(name).with_suffix(end)) for end in (".txt", ".json"))
+            yield listed_row(
+                name,
+                picture=name,
+                text_file=text if text in present else None,
+                json_file=json if json in present else None,
+            )
     if not described and not any(name.lower().endswith(PICTURES) for name in names):
         raise ConfigError(
             f"wanted pictures in '{source.path}', found none among {len(names)} files; "
@@ -63,10 +66,21 @@ def folder_rows(source: SourceSettings) -> Iterator[dict[str, str | None]]:
         )
 
 
-def _row(
-    url: str, caption: str | None, caption_file: str | None, source: str | None
-) -> dict[str, str | None]:
-    return {"url": url, "caption": caption, "caption_file": caption_file, "source": source}
+def _described(record: Row | Unreadable, folder: PurePosixPath) -> Iterator[Row]:
+    """Yield a row for each caption that a line of metadata gives to a picture."""
+    if isinstance(record, Unreadable):
+        yield problem_row(UNREADABLE, record)
+        return
+    file_name = str(record.pop(NAME_COLUMN, None) or "")
+    picture = str(folder / file_name) if file_name else ""
+    try:
+        captions = [[caption] for caption in pop_captions(record)] or [[]]
+    except ValueError as error:
+        yield problem_row(UNREADABLE, f"{picture}: {error}", picture)
+        return
+    for one_or_none in captions:
+        row = listed_row(picture, one_or_none, picture=picture, source=as_json(record))
+        yield row | {FAMILY: picture}
 
 
 class FolderReader:
@@ -74,7 +88,7 @@ class FolderReader:
 
     def __init__(self, source: SourceSettings, max_bytes: int) -> None:
         self.system, top = fsspec.core.url_to_fs(source.path)
-        self.top, self.max_bytes, self.source = top.rstrip("/"), max_bytes, source
+        self.top, self.max_bytes = top.rstrip("/"), max_bytes
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes; raise Refused if it is outside, missing or too large."""
@@ -88,11 +102,6 @@ class FolderReader:
         if len(data) > self.max_bytes:
             raise Refused("too_large", f"more than {self.max_bytes} bytes")
         return data
-
-    def caption(self, name: str) -> str:
-        """Return the caption in a text file: all of it, or its first line."""
-        text = self.read(name).decode("utf-8-sig", errors="replace").strip()
-        return text.partition("\n")[0].strip() if self.source.caption == "first_line" else text
 
 
 def as_url(name: str) -> str:

@@ -1,7 +1,9 @@
 """The one form that every source of pairs is brought to before anything is fetched."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -11,12 +13,67 @@ from schemas.errors import ConfigError
 
 LISTED = pa.schema(
     [
-        pa.field("url", pa.string(), nullable=False),
+        pa.field("url", pa.string(), nullable=False),  # the web's, or a label of the file
         pa.field("caption", pa.string()),
-        pa.field("caption_file", pa.string()),  # where the caption is, if it is not here
+        pa.field("more", pa.list_(pa.string())),  # further captions of the same picture
+        pa.field("key", pa.string()),  # null: made from the row's place
+        pa.field("picture", pa.string()),  # for a file reader; null: fetch the url
+        pa.field("text_file", pa.string()),  # where the caption is, if it is not here
+        pa.field("json_file", pa.string()),  # likewise, with other columns
         pa.field("source", pa.string()),  # the other columns, as JSON
+        pa.field("problem", pa.string()),  # why there is nothing to fetch, as `reason: detail`
     ]
 )
+FAMILY = "family"  # beside those, while a source is listed: rows of one picture share it
+UNREADABLE = "unreadable_row"
+SHOWN = 300  # characters of what could not be read
+MAX_CAPTIONS = 100  # of one picture
+
+Row = dict[str, Any]
+
+
+def listed_row(url: str, captions: Sequence[str] = (), place: str = "", **columns: Any) -> Row:
+    """Return a row in the LISTED form; text that no table can hold makes it an unreadable one.
+
+    `place` is where it was found, for people.
+    """
+    row = dict.fromkeys(LISTED.names) | columns
+    row["url"], row["caption"] = url, captions[0] if captions else None
+    row["more"] = list(captions[1:]) or None
+    place = f"{place}: " if place else ""
+    texts = "".join((url, *captions, row["source"] or ""))
+    if "\x00" in texts:
+        return problem_row(UNREADABLE, f"{place}a NUL character: {texts}", url)
+    if not texts.isascii():
+        try:
+            texts.encode()
+        except UnicodeEncodeError:
+            return problem_row(UNREADABLE, f"{place}not UTF-8: {texts}", url)
+    return row
+
+
+def problem_row(reason: str, detail: str, url: str = "") -> Row:
+    """Return the row that stands for input that cannot be fetched; its detail is kept short."""
+    shown = f"{reason}: {printable(detail[:SHOWN])}"
+    return dict.fromkeys(LISTED.names) | {"url": printable(url), "problem": shown}
+
+
+def printable(text: str) -> str:
+    """Write what is no UTF-8, and NUL, as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+
+
+def captions_of(value: Any) -> list[str]:
+    """Return the captions in a cell: a text, or a list of texts, stripped.
+
+    Raises ValueError for anything else, and for more than `MAX_CAPTIONS`.
+    """
+    found = value if isinstance(value, list | tuple) else [value]
+    if len(found) > MAX_CAPTIONS:
+        raise ValueError(f"{len(found)} captions of one picture, at most {MAX_CAPTIONS}")
+    if any(isinstance(one, dict | list | bytes) for one in found):
+        raise ValueError("a caption that is no text")
+    return [str(one).strip() for one in found if one is not None]
 
 
 def check_columns(found: Sequence[str], source: SourceSettings, file: str) -> None:
@@ -25,26 +82,77 @@ def check_columns(found: Sequence[str], source: SourceSettings, file: str) -> No
         wanted = getattr(source, setting)
         if wanted not in found:
             raise ConfigError(
-                f"wanted a column '{wanted}' in {file}, found {list(found)}; "
-                f"set crawl.source.{setting} to one of them"
+                f"wanted a column '{wanted}' in {file}, found {_some(found)}; "
+                f"set crawl.source.{setting} to one of them, or crawl.source.columns to the names "
+                "if the file has no line of names"
             )
 
 
+def _some(names: Sequence[str]) -> list[str]:
+    return [printable(name[:80]) for name in names[:50]]
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return the names, the second of the same name with `.2` behind it, and so on."""
+    seen: Counter[str] = Counter()
+    made = []
+    for name in names:
+        seen[name] += 1
+        made.append(name if seen[name] == 1 else f"{name}.{seen[name]}")
+    return made
+
+
+def from_record(record: Row, source: SourceSettings, place: str) -> Row:
+    """Bring one row's columns, by name, to the LISTED form; all others become JSON."""
+    url = record.pop(source.url_column, None)
+    try:
+        captions = captions_of(record.pop(source.caption_column, None))
+    except ValueError as error:
+        return problem_row(UNREADABLE, f"{place}: {error}")
+    url = "" if url is None else str(url).strip()
+    return listed_row(url, captions, place, source=as_json(record))
+
+
 def normal(rows: pa.Table, source: SourceSettings, file: str) -> pa.Table:
-    """Bring a user's own table to the LISTED form; all other columns become JSON."""
+    """Bring a user's own table to the LISTED form."""
     check_columns(rows.column_names, source, file)
-    rest = rows.drop_columns([source.url_column, source.caption_column]).to_pylist()
-    return pa.table(
-        {
-            "url": rows[source.url_column].cast(pa.string()).fill_null(""),
-            "caption": rows[source.caption_column].cast(pa.string()),
-            "caption_file": pa.nulls(len(rows), pa.string()),
-            "source": pa.array([as_json(row) for row in rest], pa.string()),
-        },
-        schema=LISTED,
-    )
+    name = PurePosixPath(file).name
+    names = distinct(rows.column_names)
+    columns = [_values(column) for column in rows.columns]
+    made = []
+    for values in zip(*columns, strict=True):
+        broken = next((value for value in values if isinstance(value, _Broken)), None)
+        if broken is None:
+            made.append(from_record(dict(zip(names, values, strict=True)), source, name))
+        else:
+            made.append(problem_row(UNREADABLE, f"{name}: {broken.why}"))
+    return pa.Table.from_pylist(made, LISTED)
 
 
-def as_json(row: dict[str, Any]) -> str | None:
+class _Broken:
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """Return a column's values; Parquet checks neither that text is UTF-8 nor dates."""
+    try:
+        return [_text(value) for value in column.to_pylist()]
+    except (ValueError, OverflowError):
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    try:
+        return _text(scalar.as_py())
+    except (ValueError, OverflowError) as error:
+        return _Broken(str(error))
+
+
+def _text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def as_json(row: Row) -> str | None:
     """Return the columns as JSON in a fixed order, or None if there are none."""
     return json.dumps(row, default=str, ensure_ascii=False, sort_keys=True) if row else None

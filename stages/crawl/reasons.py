@@ -23,6 +23,8 @@ OWN = (
     "not_an_image",
     "too_large",  # in bytes or in pixels
     "missing_file",  # of a folder
+    "unreadable_row",  # of the list
+    "quarantined",  # its shard killed three workers
 )
 # The server, not the request, was at fault: worth another try, now or in a second pass.
 HEALING = frozenset(

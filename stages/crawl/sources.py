@@ -1,15 +1,16 @@
-"""Where pairs come from: url lists and folders of pictures, cut into pieces without reading them.
+"""Where pairs come from: url lists, folders of pictures and tars, cut into pieces.
 
-A url list in Parquet is cut where it lies, by its row counts. Everything else (CSV, TSV, JSONL, a
-folder) is first streamed into Parquet lists under `input/` of the output, so that memory stays
-bounded, a resumed run cuts the same pieces, and the workers know one format.
+A url list in Parquet is cut where it lies, by its row counts. Everything else is first streamed
+into Parquet lists under `input/` of the output, so that memory stays bounded, a resumed run cuts
+the same pieces, and the workers know one format.
 """
 
 import json
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import fsspec
@@ -20,11 +21,15 @@ from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder
 from stages.crawl.folder import folder_rows
-from stages.crawl.listed import LISTED, check_columns, normal
+from stages.crawl.found import found_files
+from stages.crawl.listed import Row, check_columns, normal
+from stages.crawl.lists import write_lists
+from stages.crawl.tars import tar_rows
 from stages.crawl.text_lists import TEXT_SUFFIXES, read_text_list, suffix_of
 
 INPUT, INPUT_DONE = "input/", "input/done.json"
-LIST_ROWS = 100_000  # rows per list file that we write, which is what memory holds
+LIST_SUFFIXES = (".parquet", *TEXT_SUFFIXES)
+BATCH_ROWS = 10_000  # of a Parquet list that is brought to another form
 
 
 @dataclass(frozen=True)
@@ -43,73 +48,68 @@ def pieces(cfg: CrawlJob, out: Folder) -> list[Piece]:
 
     Raises ConfigError if there is nothing at the path or the columns are not there.
     """
-    files = [] if cfg.source.kind == "folder" else list_files(cfg.source)
-    if files and all(suffix_of(file) == ".parquet" for file in files):
+    files = list_files(cfg.source) if cfg.source.kind in ("urls", "world") else []
+    if files and all(file.lower().endswith(".parquet") for file in files):
         with ThreadPoolExecutor(16) as threads:
             sizes = list(threads.map(lambda file: _rows_of(file, cfg.source), files))
-        return _cut(zip(files, sizes, strict=True), cfg.rows_per_shard, ours=False)
+        return _cut(zip(files, sizes, strict=True), cfg, ours=False)
     if not out.exists(INPUT_DONE):
-        listing = _write_lists(_rows(files, cfg.source), out)
+        listing = write_lists(_rows(files, cfg.source), out, INPUT, cfg.rows_per_shard)
         out.commit(INPUT_DONE, json.dumps(listing).encode())
     with out.open(INPUT_DONE) as done:
-        return _cut(json.load(done), cfg.rows_per_shard, ours=True)
+        return _cut(json.load(done), cfg, ours=True)
 
 
-def _cut(listing: Iterable[Sequence[Any]], rows_per_shard: int, *, ours: bool) -> list[Piece]:
+def _cut(listing: Iterable[Sequence[Any]], cfg: CrawlJob, *, ours: bool) -> list[Piece]:
     found: list[Piece] = []
     for file, rows in listing:
-        for start in range(0, rows, rows_per_shard):
-            found.append(Piece(len(found), file, start, min(rows_per_shard, rows - start), ours))
+        for start in range(0, rows, cfg.rows_per_shard):
+            size = min(cfg.rows_per_shard, rows - start)
+            found.append(Piece(len(found), file, start, size, ours))
+    if not found:
+        raise ConfigError(f"wanted rows in '{cfg.source.path}', found none; give it some")
     return found
 
 
 def list_files(source: SourceSettings) -> list[str]:
-    """Return the url list, or all of them if the path is a folder, as addresses in order."""
-    system, path = fsspec.core.url_to_fs(source.path)
-    if not source.path or not system.exists(path):
-        raise ConfigError(
-            f"wanted a url list at crawl.source.path, found nothing at '{source.path}'; "
-            "set crawl.source.path to a Parquet, CSV, TSV or JSONL file, or a folder of them"
-        )
-    known = (".parquet", *TEXT_SUFFIXES)
-    found = sorted(system.find(path)) if system.isdir(path) else [path]
-    files = [system.unstrip_protocol(file) for file in found if suffix_of(file) in known]
-    if not files:
-        raise ConfigError(
-            f"wanted a url list at '{source.path}', found none that ends in {', '.join(known)}; "
-            "give the file one of these endings"
-        )
-    return files
+    """Return the addresses of the url lists in order; raise ConfigError if there are none."""
+    return found_files(source.path, LIST_SUFFIXES, suffix_of, "a url list")
 
 
 def _rows_of(file: str, source: SourceSettings) -> int:
     with fsspec.open(file, "rb") as handle:
-        parquet = pq.ParquetFile(handle)
+        parquet = _parquet(handle, file)
         check_columns(parquet.schema_arrow.names, source, file)
         return parquet.metadata.num_rows
 
 
-def _rows(files: Sequence[str], source: SourceSettings) -> Iterator[dict[str, str | None]]:
+def _parquet(handle: Any, file: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(handle)
+    except pa.ArrowInvalid as error:
+        raise ConfigError(
+            f"wanted a Parquet file at {file}, found none: {error}; take it out, or mend it"
+        ) from error
+
+
+def _rows(files: Sequence[str], source: SourceSettings) -> Iterator[Row]:
     if source.kind == "folder":
         yield from folder_rows(source)
+    elif source.kind == "tars":
+        yield from tar_rows(source)
     for file in files:
-        if suffix_of(file) == ".parquet":  # beside lists in text, so it joins them
-            with fsspec.open(file, "rb") as handle:
-                for batch in pq.ParquetFile(handle).iter_batches():
-                    yield from normal(pa.table(batch), source, file).to_pylist()
+        if suffix_of(file) == ".parquet":  # gzip, or beside lists in text, so it joins them
+            yield from _parquet_rows(file, source)
         else:
             yield from read_text_list(file, source)
 
 
-def _write_lists(rows: Iterator[dict[str, str | None]], out: Folder) -> list[tuple[str, int]]:
-    listing: list[tuple[str, int]] = []
-    while block := list(islice(rows, LIST_ROWS)):
-        name = f"{INPUT}list-{len(listing):05d}.parquet"
-        buffer = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist(block, LISTED), buffer, row_group_size=10_000)
-        out.commit(name, buffer.getvalue().to_pybytes())
-        listing.append((name, len(block)))
-    return listing
+def _parquet_rows(file: str, source: SourceSettings) -> Iterator[Row]:
+    with tempfile.TemporaryFile() as whole:  # of a compressed file nothing can be skipped
+        with fsspec.open(file, "rb", compression="infer") as handle:
+            shutil.copyfileobj(handle, whole)
+        for batch in _parquet(whole, file).iter_batches(BATCH_ROWS):
+            yield from normal(pa.table(batch), source, file).to_pylist()
 
 
 def read_piece(piece: Piece, source: SourceSettings, out: Folder) -> pa.Table:

@@ -1,20 +1,18 @@
 """Url lists as text (CSV, TSV, JSONL), one row at a time; a broken line is a row, not a crash."""
 
-import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import PurePosixPath
-from typing import Any, TextIO
-
-import fsspec
 
 from schemas.configs import SourceSettings
-from schemas.errors import ConfigError
-from stages.crawl.listed import as_json, check_columns
+from stages.crawl.delimited import Delimited
+from stages.crawl.listed import UNREADABLE, Row, check_columns, from_record, problem_row
+from stages.crawl.text_lines import Endless, Lines, Unreadable, opened
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 TEXT_SUFFIXES = (*DELIMITERS, ".jsonl")
-MAX_FIELD_CHARS = 10_000_000  # an unclosed quote would otherwise swallow the rest of the file
+LOOKED_AT = 100  # rows in which the columns must show up: JSON may leave a column out
 
 
 def suffix_of(file: str) -> str:
@@ -23,52 +21,54 @@ def suffix_of(file: str) -> str:
     return PurePosixPath(path.stem).suffix if path.suffix == ".gz" else path.suffix
 
 
-def read_records(file: str) -> Iterator[dict[str, Any]]:
-    """Yield each row's columns by name; a line that is no JSON object has only `broken_line`."""
-    with fsspec.open(
-        file, "rt", encoding="utf-8-sig", errors="replace", newline="", compression="infer"
-    ) as text:
-        if suffix_of(file) == ".jsonl":
-            yield from map(_parse_line, filter(str.strip, text))
+def read_text_list(file: str, source: SourceSettings) -> Iterator[Row]:
+    """Yield rows in the LISTED form.
+
+    Raises ConfigError if none of the first rows has a url or a caption column.
+    """
+    records = read_records(file, source.columns, source.url_column)
+    first = list(islice(records, LOOKED_AT))
+    names = {name: None for record in first if isinstance(record, dict) for name in record}
+    if names:
+        check_columns(list(names), source, file)
+    place = PurePosixPath(file).name
+    for record in chain(first, records):
+        if isinstance(record, Unreadable):
+            yield problem_row(UNREADABLE, record)
         else:
-            yield from _read_delimited(text, DELIMITERS[suffix_of(file)], file)
+            yield from_record(record, source, place)
 
 
-def _parse_line(line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        row = None
-    return row if isinstance(row, dict) else {"broken_line": line.strip()}
+def read_records(
+    file: str, columns: Sequence[str] = (), url_column: str = ""
+) -> Iterator[Row | Unreadable]:
+    """Yield each row's columns by name, or what is wrong with it.
+
+    `columns` names those of a CSV or TSV file without a line of names, and `url_column` the one
+    by which a row is known. Raises ConfigError if the line of names is no text.
+    """
+    with opened(file) as lines:
+        if suffix_of(file) == ".jsonl":
+            yield from _json_records(lines)
+        else:
+            yield from Delimited(lines, DELIMITERS[suffix_of(file)], columns, url_column).records()
+        if lines.damage is not None:  # nobody knows how many rows there were
+            yield lines.damage
 
 
-def _read_delimited(text: TextIO, delimiter: str, file: str) -> Iterator[dict[str, Any]]:
-    csv.field_size_limit(MAX_FIELD_CHARS)
-    reader = csv.DictReader(text, delimiter=delimiter, restkey="more_columns")
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise ConfigError(
-            f"wanted rows of text in {file}, but near line {reader.line_num}: {error}; "
-            "mend the quotes of that line"
-        ) from error
-
-
-def read_text_list(file: str, source: SourceSettings) -> Iterator[dict[str, str | None]]:
-    """Yield rows in the LISTED form; raise ConfigError if the first has no url or caption."""
-    checked = False
-    for record in read_records(file):
-        if not checked and "broken_line" not in record:
-            check_columns(list(record), source, file)
-            checked = True
-        url, caption = record.pop(source.url_column, None), record.pop(source.caption_column, None)
-        yield {
-            "url": _text(url) or "",
-            "caption": _text(caption),
-            "caption_file": None,
-            "source": as_json(record),
-        }
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value).strip()
+def _json_records(lines: Lines) -> Iterator[Row | Unreadable]:
+    while True:
+        lines.begin()
+        try:
+            line = next(lines)
+            if line.isspace():
+                continue
+            record = json.loads(line)
+        except StopIteration:
+            return
+        except Endless as error:
+            yield lines.unreadable(str(error))
+        except (ValueError, RecursionError):
+            yield lines.unreadable("no JSON")
+        else:
+            yield record if isinstance(record, dict) else lines.unreadable("no JSON object")

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from schemas.artifacts import CLEAN_PAIRS, DROPPED_ROWS, PAIRS, TOKEN_PAIRS
+from schemas.artifacts import CLEAN_PAIRS, PAIRS, TOKEN_PAIRS
 from schemas.folder import Inputs
+from schemas.manifest import Manifest
 from stages.evaluate.reading import Row, rows
 
-EXAMPLES = 3  # rows shown for each reason
+EXAMPLES = 20  # rows kept for each reason
 LOOKED_AT = 20_000  # rows searched for examples, so that a huge crawl costs no more than a small
 
 
@@ -20,18 +21,35 @@ def funnel(inputs: Inputs) -> list[dict[str, Any]]:
     columns = ["url", "caption", "reason", "detail", "status"]
     listed = islice(rows(inputs.folder(PAIRS), "", columns), LOOKED_AT)
     failed = (row for row in listed if row["status"] != "ok")
-    dropped = islice(
-        rows(inputs.folder(CLEAN_PAIRS), DROPPED_ROWS, ["url", "caption", "reason"]), LOOKED_AT
-    )
     crawl, clean = inputs.manifest(PAIRS), inputs.manifest(CLEAN_PAIRS)
     tokens = inputs.manifest(TOKEN_PAIRS)
-    # Filter passes on what crawl could not fetch: here each row is counted where it got lost.
-    filtered = {r: n for r, n in clean.rejects.items() if r not in crawl.rejects}
     return [
         _step("crawl", crawl.rows_in, crawl.rejects, failed),
-        _step("filter", clean.rows_out + sum(filtered.values()), filtered, dropped),
+        _filter_step(crawl, clean),
         _step("encode", tokens.rows_in, tokens.rejects, iter(())),
     ]
+
+
+def _filter_step(crawl: Manifest, clean: Manifest) -> dict[str, Any]:
+    """Show every rule in its order, with what came to it; the filter itself kept the examples.
+
+    Filter passes on what crawl could not fetch: here each row is counted where it got lost.
+    """
+    rules = [step for step in clean.health["funnel"] if step["rule"] not in crawl.rejects]
+    return {
+        "stage": "filter",
+        "rows_in": rules[0]["rows_in"] if rules else clean.rows_out,
+        "kept": clean.rows_out,
+        "reasons": [
+            {
+                "reason": rule["rule"],
+                "rows_in": rule["rows_in"],
+                "rows": rule["dropped"],
+                "examples": rule["examples"],
+            }
+            for rule in rules
+        ],
+    }
 
 
 def _step(

@@ -1,81 +1,116 @@
 """Keep the pairs worth learning from, and count why each of the others was dropped.
 
 Reads   pairs        (rows.PAIR)
+Keeps   measured     (rows.MEASURED): a run with other thresholds goes on from there
 Writes  clean_pairs  (rows.CLEAN_PAIR in train/ and val/, rows.DROPPED in dropped/)
-Where   Ray Data actors, two passes over shards, no state
+Where   Ray Data actors, three passes over shards; between them one task compares signatures
 Paper   appendix C: caption length, English, boilerplate, aspect ratio; the rules are in rules.py
 """
 
 import math
+from typing import Any
 
-from schemas.artifacts import PAIRS
+from schemas.artifacts import MEASURED, PAIRS
 from schemas.configs import FilterJob
 from schemas.errors import SchemaMismatch
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from stages.digests import digest_of
+from stages.filter import measure
+from stages.filter.compare import COMPARED, compare
+from stages.filter.decide import PARTS, DecidePairs
 from stages.filter.funnel import funnel
-from stages.filter.passes import PARTS, GatherBucket, ScorePairs
-from stages.shards import Outcome, Shard, run_shards
+from stages.filter.gather import GatherBucket
+from stages.filter.measure import MeasurePairs
+from stages.shards import Outcome, Shard, run_once, run_shards
 
-REVISION = 1
+REVISION = 2
 
 
 def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
     """Judge every pair, then write the kept ones in buckets and the dropped ones beside them."""
-    names = inputs.folder(PAIRS).list("shard-")
-    rows_in = inputs.manifest(PAIRS).rows_in
-    scored = run_shards(
-        ScorePairs,
-        {"pairs": inputs.folder(PAIRS), "cfg": cfg},
-        [Shard(f"score-{n}", n, rows=math.ceil(rows_in / len(names))) for n in names],
-        out,
-        what="filter: score",
+    pairs, measured = inputs.folder(PAIRS), inputs.folder(MEASURED)
+    names, rows_in = pairs.list("shard-"), inputs.manifest(PAIRS).rows_in
+    rows_each = math.ceil(rows_in / max(len(names), 1))
+    every = run_shards(
+        MeasurePairs,
+        {"pairs": pairs, "cfg": cfg},
+        [Shard(f"measure-{name}", name, rows=rows_each) for name in names],
+        measured,
+        what="filter: measure",
         workers=cfg.workers,
     )
-    if scored.rows_in != rows_in:
+    if every.rows_in != rows_in:
         raise SchemaMismatch(
-            f"wanted {rows_in} rows in {inputs.folder(PAIRS).url}, found {scored.rows_in}; "
+            f"wanted {rows_in} rows in {pairs.url}, found {every.rows_in}; "
             "make them again with `--force crawl`"
         )
+    common = run_once(compare, measured, names, out, cfg)
+    decided = run_shards(
+        DecidePairs,
+        {"pairs": pairs, "measured": measured, "out": out, "cfg": cfg},
+        [Shard(f"decide-{name}", name, rows=rows_each) for name in names],
+        out,
+        what="filter: decide",
+        workers=cfg.workers,
+    )
     gathered = run_shards(
         GatherBucket,
         {
             "out": out,
             "parts": [PARTS + name for name in names],
-            "validation_below": validation_below(scored, cfg.validation_share),
+            "validation_below": validation_below(decided, cfg.validation_share),
             "cfg": cfg,
         },
         [
-            Shard(f"bucket-{bucket:05d}", bucket, rows=math.ceil(scored.rows_out / cfg.buckets))
+            Shard(f"bucket-{bucket:05d}", bucket, rows=math.ceil(decided.rows_out / cfg.buckets))
             for bucket in range(cfg.buckets)
         ],
         out,
         what="filter: gather",
         workers=cfg.workers,
     )
-    for name in out.list(PARTS):
+    for name in out.list(PARTS) + out.list(COMPARED):
         out.remove(name)
-    files = {**scored.files, **gathered.files}
+    files = {**decided.files, **gathered.files}
     return Result(
         rows_in=rows_in,
         rows_out=gathered.rows_out,
-        rejects={**scored.rejects, **gathered.rejects},
+        rejects={**decided.rejects, **gathered.rejects},
         health={
-            "funnel": funnel(rows_in, [scored, gathered]),
+            "funnel": funnel(rows_in, [decided, gathered]),
             "validation_rows": sum(s.health["validation_rows"] for s in gathered.stats),
+            **common,
         },
         files={name: digest for name, digest in files.items() if not name.startswith(PARTS)},
     )
 
 
-def validation_below(scored: Outcome, share: float) -> float:
+def kept(cfg: FilterJob) -> dict[str, Any]:
+    """Say what the measurements depend on, besides the pairs."""
+    return {
+        "revision": measure.REVISION,
+        "nsfw": cfg.nsfw.measure,
+        "writing": cfg.writing.measure,
+        "clip": digest_of(cfg.clip.path) if cfg.clip.path else "",
+    }
+
+
+def outside(cfg: FilterJob) -> dict[str, str]:
+    """Return digests of the pretrained CLIP and of the evaluation sets."""
+    named = {"filter.clip": cfg.clip.path} if cfg.clip.path else {}
+    named |= {f"filter.decontaminate[{n}]": path for n, path in enumerate(cfg.decontaminate)}
+    return {name: digest_of(path) for name, path in named.items()}
+
+
+def validation_below(decided: Outcome, share: float) -> float:
     """Return the ticket below which a group validates: the share, moved so that no side is empty.
 
     A small corpus may hold no group below a small share; then the group with the lowest ticket is
     taken, or, at the other end, the one with the highest is left to train.
     """
-    lowest = [s.health["lowest_ticket"] for s in scored.stats if s.rows_out]
-    highest = [s.health["highest_ticket"] for s in scored.stats if s.rows_out]
+    lowest = [s.health["lowest_ticket"] for s in decided.stats if s.rows_out]
+    highest = [s.health["highest_ticket"] for s in decided.stats if s.rows_out]
     if not lowest or min(lowest) == max(highest) or share in (0, 1):
         return share
     above_lowest = math.nextafter(min(lowest), 1)

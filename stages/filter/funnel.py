@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from stages.filter.passes import EXAMPLES
-from stages.filter.rules import RULES
+from stages.filter.decide import EXAMPLES
+from stages.filter.rules import REASONS
 from stages.shards import Outcome
 
 
@@ -21,9 +21,9 @@ def funnel(rows_in: int, passes: Sequence[Outcome]) -> list[dict[str, Any]]:
             for reason, found in stats.health["examples"].items():
                 kept = examples.setdefault(reason, [])
                 kept += found[: EXAMPLES - len(kept)]
-    crawled = sorted(reason for reason in dropped if reason not in RULES)
+    crawled = sorted(reason for reason in dropped if reason not in REASONS)
     steps = []
-    for rule in (*crawled, *RULES):
+    for rule in (*crawled, *REASONS):
         steps.append(
             {
                 "rule": rule,

@@ -1,66 +1,74 @@
-"""Why a pair is not worth learning from: pure functions of its caption and its sizes.
+"""Why a pair is not worth learning from: each rule is a pure function of the pair's scores.
 
 The paper names caption length, English, boilerplate such as "photographed on <date>" and the aspect
-ratio (appendix C), without numbers for the first two; the numbers are settings.
+ratio (appendix C), without numbers for the first two; the numbers are settings. The other rules are
+what everybody else checks.
 """
 
-import html
-import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from schemas.configs import FilterJob
-from stages.filter.boilerplate import is_boilerplate
-
-# In the order they are tried; a row is dropped for the first that it breaks.
-RULES = (
-    "caption_missing",
-    "caption_too_short",
-    "caption_too_long",
-    "boilerplate",
-    "not_english",
-    "too_small",
-    "too_elongated",
-    "duplicate",  # needs other rows: see passes.py
-)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scores:
-    """What the rules measure in a pair, kept beside it so that thresholds can be looked at."""
+    """All that the rules look at, one field for each column of rows.SCORES; null: not known."""
 
     chars: int
     words: int
-    english: float  # probability, 0 to 1
-    aspect: float | None  # long side / short side of the original; null without a picture
+    english: float
+    boilerplate: float
+    aspect: float | None = None
+    short_side: int | None = None
+    contrast: float | None = None
+    perceptual_hash: int | None = None
+    nsfw: float | None = None
+    writing: float | None = None
+    watermark: str | None = None
+    clip_score: float | None = None
+    caption_pictures: int | None = None
+    overlaps: str | None = None
 
 
-def clean_caption(caption: str | None) -> str:
-    """Return the caption as one line of composed Unicode, without HTML's escapes."""
-    text = unicodedata.normalize("NFC", html.unescape(caption or ""))
-    kept = (c if unicodedata.category(c) not in ("Cc", "Cs", "Co", "Cn") else " " for c in text)
-    return " ".join("".join(kept).split())
+def _above(score: float | None, limit: float | None) -> bool:
+    return score is not None and limit is not None and score > limit
 
 
-def measure(caption: str, width: int | None, height: int | None, english: float) -> Scores:
-    """Count and divide; `english` comes from the language model."""
-    aspect = max(width, height) / min(width, height) if width and height else None
-    return Scores(len(caption), len(caption.split()), english, aspect)
+def _below(score: float | None, limit: float) -> bool:
+    return score is not None and score < limit
 
 
-def why_drop(caption: str, scores: Scores, short_side: int, cfg: FilterJob) -> str | None:
+Rule = Callable[[Scores, FilterJob], bool]
+
+# In the order they are tried; a row is dropped for the first that it breaks.
+RULES: dict[str, Rule] = {
+    "caption_missing": lambda pair, cfg: pair.chars == 0,
+    "caption_too_short": lambda pair, cfg: pair.chars < cfg.min_chars or pair.words < cfg.min_words,
+    "caption_too_long": lambda pair, cfg: pair.chars > cfg.max_chars,
+    "boilerplate": lambda pair, cfg: pair.boilerplate > cfg.max_boilerplate,
+    "not_english": lambda pair, cfg: pair.english < cfg.min_english,
+    "caption_repeated": lambda pair, cfg: _above(pair.caption_pictures, cfg.max_caption_pictures),
+    "undecodable": lambda pair, cfg: pair.short_side is not None and pair.contrast is None,
+    "too_small": lambda pair, cfg: _below(pair.short_side, cfg.side),
+    "too_elongated": lambda pair, cfg: _above(pair.aspect, cfg.max_aspect),
+    "flat": lambda pair, cfg: _below(pair.contrast, cfg.min_contrast),
+    "nsfw": lambda pair, cfg: _above(pair.nsfw, cfg.nsfw.max_score),
+    "writing": lambda pair, cfg: _above(pair.writing, cfg.writing.max_share),
+    "watermark": lambda pair, cfg: cfg.writing.watermarks and pair.watermark is not None,
+    "caption_disagrees": lambda pair, cfg: _below(pair.clip_score, cfg.clip.min_score),
+    "evaluation_overlap": lambda pair, cfg: pair.overlaps is not None,
+}
+# These need the kept rows of the same group: see gather.py.
+NEAR_DUPLICATE, DUPLICATE = "near_duplicate", "duplicate"
+REASONS = (*RULES, NEAR_DUPLICATE, DUPLICATE)
+
+
+def why_drop(pair: Scores, cfg: FilterJob) -> str | None:
     """Name the first rule that a fetched pair breaks, or return None to keep it."""
-    if not caption:
-        return "caption_missing"
-    if scores.chars < cfg.min_chars or scores.words < cfg.min_words:
-        return "caption_too_short"
-    if scores.chars > cfg.max_chars:
-        return "caption_too_long"
-    if cfg.boilerplate and is_boilerplate(caption):
-        return "boilerplate"
-    if scores.english < cfg.min_english:
-        return "not_english"
-    if short_side < cfg.side:
-        return "too_small"
-    if scores.aspect is None or scores.aspect > cfg.max_aspect:
-        return "too_elongated"
-    return None
+    return next((reason for reason, breaks in RULES.items() if breaks(pair, cfg)), None)
+
+
+def aspect(width: int, height: int) -> float:
+    """Return long side / short side."""
+    return max(width, height) / min(width, height)

@@ -2,7 +2,7 @@
 
 The border tells the background. For each colour of the palette a map says how much of each pixel
 is that colour laid over that background; its connected patches are brought to one size and
-compared with every shape, drawn at several sharpnesses, whole and with thin points worn off. A
+compared with every shape, drawn at several sharpnesses, the star also with its points worn off. A
 patch that resembles no shape well enough is not reported, so noise and plain pictures show nothing.
 """
 
@@ -25,7 +25,7 @@ SMALLEST = 30.0  # pixels: a patch of less is noise
 RESEMBLANCE = 0.66  # overlap with the best shape, from which on a patch counts as one
 OVERLAP = 0.4  # of a patch that a better one may cover
 FRAME, SPREAD = 32, 7.0  # patches are compared in this frame, at this root mean square radius
-WEARS = (0.0, 0.2)  # of the radius: what is thinner than that brush, like a star's points, is lost
+WEAR = {"star": 0.2}  # of the radius: its points are thinner than that brush, and may be lost
 BLURS = (0.05, 0.15, 0.25, 0.4, 0.55)  # of the spread
 CLOSE = np.ones((3, 3), np.uint8)  # bridges the gaps of a ring drawn roughly
 
@@ -124,7 +124,7 @@ def _templates() -> tuple[list[str], Float[np.ndarray, "n frame frame"]]:
     names, templates = [], []
     for shape in SHAPES:
         large = coverage(shape, x=64, y=64, radius=30, width=128, height=128)
-        for wear, blur in itertools.product(WEARS, BLURS):
+        for wear, blur in itertools.product({0.0, WEAR.get(shape, 0.0)}, BLURS):
             brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, [2 * round(30 * wear) + 1] * 2)
             worn = cv2.morphologyEx(large, cv2.MORPH_OPEN, brush)
             names.append(shape)

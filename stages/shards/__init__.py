@@ -3,7 +3,9 @@
 A shard is finished when `stats/<name>.json` is committed, after its data files; a run skips the
 finished ones. A shard that raises is tried again in a later round; one that kills its worker would
 be retried by Ray for ever, so each attempt leaves a marker *before* it starts, and a shard with
-three is set aside. The driver sees only one row of statistics per shard.
+three is set aside: quarantined. Where the stage can say what is to stand in its place, the rest
+goes on; elsewhere the stage fails when all others are made. The driver sees only one row of
+statistics per shard.
 """
 
 import hashlib
@@ -11,6 +13,7 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from schemas.errors import ShardsFailed
@@ -29,7 +32,16 @@ from stages.shards.records import (
     stats_file,
 )
 
-__all__ = ["ATTEMPTS", "Made", "Outcome", "Shard", "ShardStats", "run_shards", "stats_file"]
+__all__ = [
+    "ATTEMPTS",
+    "Made",
+    "Outcome",
+    "Shard",
+    "ShardStats",
+    "run_once",
+    "run_shards",
+    "stats_file",
+]
 
 LOG = logging.getLogger(__name__)
 
@@ -44,6 +56,7 @@ def run_shards(
     *,
     what: str,
     workers: int,
+    instead: Callable[..., Callable[[Any], Made]] | None = None,
     cpus: float = 0.25,
     gpus: float = 0.0,
     env: Mapping[str, str] | None = None,
@@ -52,8 +65,10 @@ def run_shards(
 
     Each of `workers` actors calls `work(**kwargs)` once and the result once per shard. `cpus` is
     what Ray books, small so that a job on few CPUs cannot lock itself out. `env` is set before the
-    actor imports anything. Raises ShardsFailed after the others are done if some cannot be made,
-    and at once any UserError from the work.
+    actor imports anything. Where some shards cannot be made but others can, `instead(**kwargs)` is
+    called in a worker with each one's (payload, what went wrong), and what it makes is the shard.
+    Raises ShardsFailed after the others are done if some cannot be made and nothing can stand in
+    for them, and at once any UserError from the work.
     """
     finished = _read_stats(out, [shard.name for shard in shards])
     todo = [shard for shard in shards if shard.name not in finished]
@@ -62,7 +77,10 @@ def run_shards(
         pool = Pool(work, dict(kwargs), out, workers, cpus, gpus, dict(env or {}), Driver.here())
         with Progress(what, before + sum(shard.rows for shard in todo), done=before) as progress:
             made, failed = _make(pool, todo, progress)
-        finished |= made
+            finished |= made
+            if failed and finished and instead is not None:  # else the fault is no shard's own
+                made, failed = _quarantine(replace(pool, work=instead), todo, failed, progress)
+                finished |= made
         clear(out, ATTEMPTS)
         if failed:
             raise _failure(what, failed, len(shards))
@@ -71,6 +89,16 @@ def run_shards(
         files |= stats.files
         files[stats_file(stats.name)] = digest
     return Outcome(tuple(finished[shard.name][0] for shard in shards), files)
+
+
+def run_once(work: Callable[..., Any], *args: Any) -> Any:
+    """Call `work(*args)` in one task on the cluster, away from the driver, and return its result.
+
+    What it leaves must be the same however often it is called: a killed run calls it again.
+    """
+    import ray
+
+    return ray.get(ray.remote(num_cpus=0.25)(work).remote(*args))
 
 
 def _make(
@@ -82,27 +110,45 @@ def _make(
     rows = {shard.name: shard.rows for shard in todo}
     run_id = uuid.uuid4().hex[:8]
     for _ in range(MAX_ATTEMPTS):
-        failed = {}
+        again = set()
         for reply in one_round(pool, todo, run_id):
             if reply.stop is not None:
                 raise reply.stop
             if reply.stats is None:
                 failed[reply.name] = reply.error
                 LOG.warning("shard %s failed: %s", reply.name, reply.error)
+                if not reply.spent:
+                    again.add(reply.name)
             else:
+                failed.pop(reply.name, None)
                 made[reply.name] = _parse(reply.stats)
                 progress.advance(rows[reply.name])
-        todo = [shard for shard in todo if shard.name in failed]
+        todo = [shard for shard in todo if shard.name in again]
         if not todo:
             break
     return made, failed
+
+
+def _quarantine(
+    pool: Pool, todo: Sequence[Shard], failed: Mapping[str, str], progress: Progress
+) -> tuple[_Finished, dict[str, str]]:
+    """Make what stands in for the shards that failed; return both kinds as `_make` does."""
+    for name, error in failed.items():
+        LOG.error("shard %s is quarantined: %s", name, error)
+    shards = [
+        replace(shard, payload=(shard.payload, failed[shard.name]))
+        for shard in todo
+        if shard.name in failed
+    ]
+    return _make(replace(pool, quarantines=True), shards, progress)
 
 
 def _failure(what: str, failed: Mapping[str, str], total: int) -> ShardsFailed:
     some = "; ".join(f"{name}: {error}" for name, error in sorted(failed.items())[:5])
     return ShardsFailed(
         f"{what}: {len(failed)} of {total} shards failed {MAX_ATTEMPTS} times and were set aside "
-        f"({some}); the others are kept: mend the cause and run the same command again"
+        f"({some}); the others are kept: mend the cause and run the same command again",
+        shards=tuple(sorted(failed)),
     )
 
 

@@ -54,6 +54,7 @@ class Pool:
     gpus: float
     env: dict[str, str]
     driver: Driver
+    quarantines: bool = False  # makes what stands in for shards that nobody could make
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Reply:
     name: str
     stats: bytes | None = None
     error: str = ""
+    spent: bool = False  # begun so often that it is not begun again
     stop: UserError | None = None  # no shard can succeed, so do not try
 
 
@@ -99,6 +101,7 @@ class _Actor:
 
     def __init__(self, pool: Pool, run_id: str) -> None:
         self.out, self.run_id, self.driver = pool.out, run_id, pool.driver
+        self.quarantines = pool.quarantines
         self.stop: UserError | None = None
         try:
             self.work = _guarded(pool.work, **pool.kwargs)
@@ -121,7 +124,8 @@ class _Actor:
         prefix = f"{ATTEMPTS}{self.run_id}/{shard.name}."
         attempts = len(self.out.list(prefix))
         if attempts >= MAX_ATTEMPTS:
-            return Reply(shard.name, error=f"its worker died or failed {attempts} times")
+            error = f"its worker died or failed {attempts} times"
+            return Reply(shard.name, error=error, spent=True)
         try:
             stats = _guarded(self.make, shard, f"{prefix}{attempts}")
         except UserError as error:
@@ -148,6 +152,7 @@ class _Actor:
             rejects=dict(made.rejects),
             health=dict(made.health),
             files=files,
+            quarantined=self.quarantines,
         )
         data = stats.model_dump_json().encode()
         self.out.commit(stats_file(shard.name), data)

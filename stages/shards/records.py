@@ -40,6 +40,7 @@ class ShardStats(Record):
     rejects: dict[str, int]
     health: dict[str, Any]
     files: dict[str, FileDigest]
+    quarantined: bool = False  # no worker could make it, so what `instead` makes stands here
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Outcome:
     def rows_out(self) -> int:
         """Rows written by all shards."""
         return sum(stats.rows_out for stats in self.stats)
+
+    @property
+    def quarantined(self) -> tuple[str, ...]:
+        """Names of the shards that no worker could make."""
+        return tuple(stats.name for stats in self.stats if stats.quarantined)
 
     @property
     def rejects(self) -> dict[str, int]:

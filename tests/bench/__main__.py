@@ -7,6 +7,10 @@ import torch
 from schemas.configs import PriorShape, TokenSpec
 from stages.models.prior import Prior
 from stages.models.sampler import sample
+from tests.bench import captions, crawl
+from tests.bench.looks import looks
+from tests.bench.models import models
+from tests.bench.near import near_duplicates
 
 TOKENS = TokenSpec(text_vocab=512, text_len=16, image_vocab=256, grid=12)
 CANDIDATES = 64
@@ -38,3 +42,8 @@ def drawing() -> None:
 
 if __name__ == "__main__":
     drawing()
+    captions.main()
+    looks()
+    models()
+    near_duplicates()
+    crawl.main()

@@ -1,6 +1,7 @@
 """The whole pipeline, by its command line, at its smallest."""
 
 import json
+import shutil
 import time
 
 import pytest
@@ -96,3 +97,14 @@ def test_a_relative_root_in_an_uploaded_working_directory_is_refused(tmp_path, m
         absolute_root(None, "demo")
     assert absolute_root("s3://bucket/run", "demo") == "s3://bucket/run"
     assert absolute_root(str(tmp_path), "demo") == str(tmp_path)
+
+
+def test_a_quarantined_shard_is_in_the_summary_the_last_line_and_the_exit_code(tiny_run, tmp_path):
+    root = shutil.copytree(tiny_run, tmp_path / "run")
+    manifest = next(root.glob("pairs/*/manifest.json"))
+    found = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(found | {"quarantined": ["shard-00003"]}))
+    log = full(root=root, code=3)
+    assert "crawl finished without 1 quarantined shards (shard-00003)" in log.splitlines()[-1]
+    assert Store(str(root)).summary().stages["crawl"].quarantined == ("shard-00003",)
+    full("--only", "sample", root=root)  # which has nothing to do with it

@@ -11,7 +11,7 @@ from pipelines.planner import Selection, Stage, plan, wire
 from pipelines.runner import run
 from schemas.artifacts import Artifact
 from schemas.configs import Config
-from schemas.errors import ArtifactMissing, ConfigError
+from schemas.errors import ArtifactMissing, ConfigError, ShardsFailed
 from schemas.manifest import Result
 
 A, B, C = Artifact("a", ""), Artifact("b", ""), Artifact("c", "")
@@ -29,6 +29,8 @@ class Kitchen:
         self.calls = []
         self.salt = ""
         self.fail_in = ""
+        self.failure = ValueError("planned")
+        self.quarantined = ()
         self.texts = {"one": "1", "two": "2", "three": "3"} | texts
 
     def module(self, name, reads):
@@ -36,11 +38,11 @@ class Kitchen:
             self.calls.append(name)
             out.commit("half", b"")
             if name == self.fail_in:
-                raise ValueError("planned")
+                raise self.failure
             before = "".join(inputs.folder(a).open("text").read().decode() for a in reads)
             salt = self.salt if name == "one" else ""
             out.commit("text", (before + cfg.text + salt).encode())
-            return Result(rows_in=2, rows_out=1, rejects={"why": 1})
+            return Result(rows_in=2, rows_out=1, rejects={"why": 1}, quarantined=self.quarantined)
 
         return SimpleNamespace(__name__=f"stages.{name}", REVISION=1, run=body)
 
@@ -135,6 +137,17 @@ def test_a_failed_stage_is_said_to_have_failed_and_is_run_again(tmp_path):
     kitchen.fail_in = ""
     assert kitchen.states() == ["done", "resume", "run"]
     assert kitchen.run() == ["two", "three"]
+
+
+def test_shards_that_nobody_could_make_are_named_in_the_summary(tmp_path):
+    kitchen = Kitchen(tmp_path)
+    kitchen.fail_in, kitchen.failure = "two", ShardsFailed("two failed", shards=("shard-7",))
+    kitchen.quarantined = ("shard-3",)
+    with pytest.raises(ShardsFailed):
+        kitchen.run()
+    stages = kitchen.store.summary().stages
+    assert (stages["one"].status, stages["one"].quarantined) == ("done", ("shard-3",))
+    assert (stages["two"].status, stages["two"].quarantined) == ("failed", ("shard-7",))
 
 
 def test_what_a_killed_run_left_is_kept_only_if_the_inputs_are_the_same(tmp_path):

@@ -104,7 +104,8 @@ def test_a_folder_of_pictures_with_captions_beside_them(ray_cluster, tmp_path):
     assert (turned["width"], turned["height"], turned["caption"]) == (70, 90, "a phone photo")
     assert json.loads(turned["source"]) == {"licence": "free"}
     assert found["b/../../etc/passwd"]["reason"] == "bad_url"
-    assert (found[""]["reason"], found[""]["source"]) == ("bad_url", '{"broken_line": "not json"}')
+    assert found[""]["reason"] == "unreadable_row"
+    assert found[""]["detail"] == "unreadable_row: metadata.jsonl, line 2: no JSON: not json"
 
     whole = crawl.run(
         NOTHING,

@@ -313,7 +313,9 @@ def test_the_funnel_counts_each_row_once(made):
     (lost,) = crawl["reasons"]
     assert (lost["reason"], lost["rows"], len(lost["examples"])) == ("http_404", 2, 2)
     assert lost["examples"][0]["detail"] == "HTTP Error 404: Not Found"
-    assert [reason["reason"] for reason in filtered["reasons"]] == ["too_short"]
+    (short,) = filtered["reasons"]
+    assert (short["reason"], short["rows_in"], short["rows"]) == ("too_short", 33, 1)
+    assert short["examples"] == [{"key": "d", "url": "u", "caption": "x"}]
 
 
 def test_dvae_figures_are_those_of_the_pictures_by_hand(made, run_inputs):

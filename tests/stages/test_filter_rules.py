@@ -5,17 +5,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.configs import FilterJob
-from stages.filter.boilerplate import is_boilerplate
-from stages.filter.rules import RULES, clean_caption, measure, why_drop
+from stages.filter.boilerplate import boilerplate_share, is_boilerplate
+from stages.filter.cleaning import clean_caption
+from stages.filter.rules import RULES, Scores, aspect, why_drop
 
 CFG = FilterJob(side=64)
 GOOD = "a red kite over a green field"
 
 
-def judged(caption=GOOD, *, width=80, height=80, english=0.9, cfg=CFG):
+def judged(caption=GOOD, *, width=80, height=80, english=0.9, contrast=50.0, cfg=CFG, **scores):
     caption = clean_caption(caption)
-    scores = measure(caption, width, height, english)
-    return why_drop(caption, scores, min(width, height), cfg)
+    pair = Scores(
+        chars=len(caption),
+        words=len(caption.split()),
+        english=english,
+        boilerplate=boilerplate_share(caption),
+        aspect=aspect(width, height),
+        short_side=min(width, height),
+        contrast=contrast,
+        **scores,
+    )
+    return why_drop(pair, cfg)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +44,19 @@ def judged(caption=GOOD, *, width=80, height=80, english=0.9, cfg=CFG):
         ({"width": 63}, "too_small"),
         ({"width": 64, "height": 128}, None),  # 2, the paper's limit, is still good
         ({"width": 64, "height": 129}, "too_elongated"),
+        ({"contrast": None}, "undecodable"),
+        ({"contrast": 4.9}, "flat"),
+        ({"contrast": 5.0}, None),
+        ({"nsfw": 0.51}, "nsfw"),
+        ({"nsfw": 0.5}, None),
+        ({"writing": 0.21}, "writing"),
+        ({"writing": 0.2}, None),
+        ({"watermark": "alamy"}, "watermark"),
+        ({"clip_score": 0.27}, "caption_disagrees"),
+        ({"clip_score": 0.28}, None),
+        ({"caption_pictures": 101}, "caption_repeated"),
+        ({"caption_pictures": 100}, None),
+        ({"overlaps": "coco-val"}, "evaluation_overlap"),
         ({"caption": None, "english": 0.0, "width": 8}, "caption_missing"),  # the first rule
     ],
 )

@@ -32,10 +32,11 @@ def run_all(root, crawl_job):
         open_folder(f"{root}/{artifact.name}") for artifact in (PAIRS, CLEAN_PAIRS, TOKEN_PAIRS)
     )
     crawled = crawl.run(Inputs({}), pairs, crawl_job)
+    measured = {"measured": open_folder(f"{root}/measured")}
     filtered = filter_stage.run(
-        finish(pairs, PAIRS, crawled),
+        Inputs(dict(finish(pairs, PAIRS, crawled).folders) | measured),
         clean,
-        FilterJob(side=64, buckets=2, validation_share=0.2),
+        FilterJob(side=64, buckets=2, validation_share=0.2, near_bits=None),
     )
     finish(clean, CLEAN_PAIRS, filtered)
     inputs = Inputs({"clean_pairs": clean, **models(root, TOKENS, ["a red circle"])})

@@ -260,6 +260,20 @@ def test_a_bar_is_none_of_the_shapes(box):
     assert judge(pixels) == []
 
 
+def test_a_star_without_its_points_is_a_star_but_a_square_without_its_corner_is_no_square():
+    whole = coverage("star", x=32, y=32, radius=13, width=64, height=64)
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
+    worn = cv2.morphologyEx(whole, cv2.MORPH_OPEN, brush)[..., None]
+    pixels = (worn * COLOURS["red"] + (1 - worn) * GREY).round().astype(np.uint8)
+    assert judge(pixels) == [Kind("red", "star")]
+
+    pixels = np.full((64, 64, 3), GREY, np.uint8)
+    pixels[20:44, 20:44] = COLOURS["red"]
+    assert judge(pixels) == [Kind("red", "square")]
+    pixels[20:32, 32:44] = GREY
+    assert not right("a red square", pixels)
+
+
 def test_half_a_ring_is_no_ring():
     pixels = picture(single("red", "ring", radius=0.3))
     pixels[32:] = GREY

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import ray
@@ -53,12 +54,28 @@ class Squares:
         )
 
 
-def made(numbers, tmp_path, workers=2, **extra):
+@dataclass(frozen=True)
+class Zeros:
+    """Stands in for a number's square, with nothing; for 66 that kills the worker, too."""
+
+    scratch: str
+    fatal: tuple[int, ...] = ()
+
+    def __call__(self, payload):
+        number, why = payload
+        if number in self.fatal:
+            os._exit(9)
+        return Made(files={f"data-{number}": why.encode()}, rows_in=number, rows_out=0)
+
+
+def made(numbers, tmp_path, workers=2, instead=None, **extra):
     (tmp_path / "log").mkdir(exist_ok=True)
     shards = [Shard(f"{n:03d}", n) for n in numbers]
     kwargs = {"scratch": str(tmp_path / "log"), **extra}
     out = open_folder(tmp_path / "out")
-    return run_shards(Squares, kwargs, shards, out, what="squares", workers=workers)
+    return run_shards(
+        Squares, kwargs, shards, out, what="squares", workers=workers, instead=instead
+    )
 
 
 def tries(tmp_path, number):
@@ -95,6 +112,32 @@ def test_poisonous_shards_are_named_after_the_others_are_made(tmp_path):
         made([5, 13], tmp_path)  # tried anew, in case the cause was mended
     assert tries(tmp_path, 5) == 1
     assert tries(tmp_path, 13) == 6
+
+
+def test_where_something_can_stand_in_for_poisonous_shards_the_rest_goes_on(tmp_path):
+    outcome = made([5, 13, 66, 8], tmp_path, instead=Zeros)
+    assert outcome.quarantined == ("013", "066")
+    assert (outcome.rows_in, outcome.rows_out) == (92, 11)
+    out = open_folder(tmp_path / "out")
+    assert b"thirteen" in out.open("data-13").read()
+    assert out.open("data-66").read() == b"its worker died or failed 3 times"
+    assert tries(tmp_path, 13) == tries(tmp_path, 66) == 3
+    assert out.list(ATTEMPTS) == []
+    assert made([5, 13, 66, 8], tmp_path, instead=Zeros) == outcome  # and it is remembered
+    assert tries(tmp_path, 66) == 3
+
+
+@pytest.mark.soak
+def test_what_stands_in_may_itself_kill_its_worker(tmp_path):
+    with pytest.raises(ShardsFailed, match=r"1 of 3 shards failed.*066") as caught:
+        made([5, 13, 66], tmp_path, instead=partial(Zeros, fatal=(66,)))
+    assert caught.value.shards == ("066",)
+    assert open_folder(tmp_path / "out").list("data-") == ["data-13", "data-5"]
+
+
+def test_where_no_shard_can_be_made_the_fault_is_not_theirs(tmp_path):
+    with pytest.raises(ShardsFailed, match=r"1 of 1 shards failed"):
+        made([13], tmp_path, instead=Zeros)
 
 
 def test_a_sentence_for_the_user_ends_the_run_at_once(tmp_path):

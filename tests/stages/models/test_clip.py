@@ -5,11 +5,7 @@ import pickle
 
 import pytest
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from tokenizers.processors import TemplateProcessing
-from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
+from transformers import CLIPConfig, CLIPModel
 
 from schemas.configs import ClipShape
 from schemas.errors import ConfigError
@@ -22,6 +18,7 @@ from stages.models.clip import (
     fresh_reranker,
     pretrained_reranker,
 )
+from tests.stages.published import save_clip
 
 CAPTIONS = ["a red circle", "a blue square", "a green star above a red square", "grass"]
 SHAPE = ClipShape(width=16, layers=2, heads=2, patch=8, projection=8, text_len=8)
@@ -115,20 +112,7 @@ def test_pooling_is_that_of_the_library_for_a_config_saved_and_read_again(rerank
 
 @torch.no_grad()
 def test_a_published_clip_is_read_from_its_folder_with_its_own_tokenizer(tmp_path, pixels):
-    words = ["<start>", "<end>", "a", "red", "circle", "blue", "square"]
-    tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="a"))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.post_processor = TemplateProcessing(
-        single="<start> $A <end>", special_tokens=[("<start>", 0), ("<end>", 1)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<end>", pad_token="<end>"
-    ).save_pretrained(tmp_path)
-    towers = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
-    text = towers | {"vocab_size": 7, "max_position_embeddings": 6, "eos_token_id": 1}
-    vision = towers | {"image_size": 16, "patch_size": 8}
-    CLIPModel(CLIPConfig(text_config=text, vision_config=vision)).save_pretrained(tmp_path)
-
+    save_clip(tmp_path)
     reranker = pretrained_reranker(str(tmp_path))
     ids = reranker.tokenize(["a red circle", "a blue square a red square a"])
     assert ids.tolist() == [[0, 2, 3, 4, 1, 1], [0, 2, 5, 6, 2, 1]]

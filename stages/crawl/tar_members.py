@@ -1,0 +1,129 @@
+"""Where the files in a tar are, from its headers alone.
+
+Tars of strangers are hostile: a header may claim any size and any name. Nothing here is opened or
+written by a member's name, and of the extended headers only so many bytes are read. Python's own
+tarfile reads those whole, whatever their size.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+BLOCK = 512
+ZEROS = bytes(BLOCK)
+MAX_EXTENDED_BYTES = 1_000_000  # of a long name or of pax records
+REGULAR = (b"0", b"\0", b"7")
+FOLDER = b"5"
+WITHOUT_DATA = (b"1", b"2", b"3", b"4", b"5", b"6")  # links, devices, folders, pipes
+PAX, GNU_NAME, GNU_SPARSE = b"x", b"L", b"S"
+ASIDE = (b"g", b"K", b"V", b"N", b"D", b"M")  # of the archive, or of no use here
+
+
+class TarDamaged(Exception):
+    """From some byte on the file is no tar."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file of the archive: its name, and where its bytes are."""
+
+    name: str
+    offset: int
+    size: int
+    plain: bool  # no link, device or pipe, and not stored in pieces
+
+
+def members(file: BinaryIO, length: int) -> Iterator[Member]:
+    """Yield everything but folders in a tar of `length` bytes, also behind an early end mark.
+
+    Raises TarDamaged where the headers stop making sense, after what came before was yielded.
+    """
+    position = 0
+    extended: dict[str, str] = {}
+    while header := _read(file, position, min(BLOCK, length - position)):
+        if header == ZEROS:
+            position += BLOCK
+            continue
+        kind, size = header[156:157], _checked_size(header, position)
+        body = position + BLOCK
+        if kind in (PAX, GNU_NAME):
+            if size > MAX_EXTENDED_BYTES:
+                raise TarDamaged(f"at byte {position}: an extended header of {size} bytes")
+            data = _read(file, body, size)
+            if len(data) < size:
+                raise TarDamaged(f"at byte {position}: it ends inside an extended header")
+            extended |= _pax(data, position) if kind == PAX else {"path": _text(data)}
+        elif kind == GNU_SPARSE:
+            raise TarDamaged(f"at byte {position}: a sparse file")
+        elif kind not in ASIDE:
+            name = extended.get("path") or _name(header)
+            size = 0 if kind in WITHOUT_DATA else _pax_size(extended, size, position)
+            if body + size > length:
+                raise TarDamaged(f"at byte {position}: it ends inside {name[:200]}")
+            if kind != FOLDER and not name.endswith("/"):
+                plain = kind in REGULAR and not any(k.startswith("GNU.sparse") for k in extended)
+                yield Member(name, body, size, plain)
+            extended = {}
+        position = body + -(-size // BLOCK) * BLOCK
+
+
+def _read(file: BinaryIO, position: int, size: int) -> bytes:
+    if size <= 0:
+        return b""
+    file.seek(position)
+    return file.read(size)
+
+
+def _checked_size(header: bytes, position: int) -> int:
+    """Return the size that a header claims, if its checksum is right."""
+    if len(header) < BLOCK:
+        raise TarDamaged(f"at byte {position}: it ends inside a header")
+    stored = _number(header[148:156], position)
+    if stored != sum(header[:148]) + 8 * ord(" ") + sum(header[156:]):
+        raise TarDamaged(f"at byte {position}: no header of a tar")
+    return _number(header[124:136], position)
+
+
+def _number(field: bytes, position: int) -> int:
+    """Read octal digits, or the binary form for what is too large for them."""
+    if field[0] == 0x80:
+        return int.from_bytes(field[1:], "big")
+    digits = field.partition(b"\0")[0].strip()
+    if digits.strip(b"01234567"):
+        raise TarDamaged(f"at byte {position}: a header without a size or checksum")
+    return int(digits or b"0", 8)
+
+
+def _name(header: bytes) -> str:
+    name, prefix = _text(header[:100]), _text(header[345:500])
+    ustar = header[257:263] == b"ustar\0"  # GNU's own form keeps other things there
+    return f"{prefix}/{name}" if ustar and prefix else name
+
+
+def _text(data: bytes) -> str:
+    return data.partition(b"\0")[0].decode("utf-8", "backslashreplace")
+
+
+def _pax(data: bytes, position: int) -> dict[str, str]:
+    """Read records of the form `length key=value newline`."""
+    records: dict[str, str] = {}
+    at = 0
+    while at < len(data):
+        digits, space, _ = data[at : at + 20].partition(b" ")
+        length = int(digits) if space and digits.isdigit() else 0
+        record = data[at + len(digits) + 1 : at + length]
+        if length <= len(digits) or not record.endswith(b"\n"):
+            raise TarDamaged(f"at byte {position}: a broken extended header")
+        key, _, value = record[:-1].partition(b"=")
+        records[_text(key)] = _text(value)
+        at += length
+    return records
+
+
+def _pax_size(extended: dict[str, str], size: int, position: int) -> int:
+    claimed = extended.get("size")
+    if claimed is None:
+        return size
+    if not claimed.isdecimal() or len(claimed) > 19:
+        raise TarDamaged(f"at byte {position}: a broken extended header")
+    return int(claimed)

@@ -1,0 +1,134 @@
+"""Second pass: name what is wrong with each pair of a shard, and sort the others into buckets.
+
+A bucket is a hash of the group, and near duplicates share a group, so that each bucket can find its
+own duplicates in the third pass and nothing needs all the pictures.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas import rows
+from schemas.artifacts import DROPPED_ROWS
+from schemas.configs import FilterJob
+from schemas.folder import Folder
+from stages.filter.compare import COMPARED
+from stages.filter.measure import Row, read_groups
+from stages.filter.rules import Scores, why_drop
+from stages.shards import Made
+from stages.tables import PICTURE_FILE, parquet_bytes
+
+PARTS = "parts/"  # between the passes
+BUCKET = "bucket"
+EXAMPLES = 20  # rows shown for each reason
+MEASURES = [field.name for field in rows.MEASURES]
+
+
+def ticket(seed: int, salt: str, name: str) -> float:
+    """Return a number in [0, 1) that depends on nothing but its arguments."""
+    digest = hashlib.sha256(f"{seed} {salt} {name}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
+
+
+class DecidePairs:
+    """One per actor: judges a shard of pairs by what was measured and compared."""
+
+    def __init__(self, pairs: Folder, measured: Folder, out: Folder, cfg: FilterJob) -> None:
+        self.pairs, self.measured, self.out, self.cfg = pairs, measured, out, cfg
+
+    def __call__(self, name: str) -> Made:
+        """Judge the shard called `name`."""
+        kept: list[Row] = []
+        dropped: list[Row] = []
+        for row in self.rows(name):
+            (kept if row["reason"] is None else dropped).append(row)
+        tickets = [ticket(self.cfg.seed, "split", row["group"]) for row in kept]
+        return Made(
+            files={
+                PARTS + name: self.part(kept),
+                DROPPED_ROWS + name: table_bytes(dropped, rows.DROPPED),
+            },
+            rows_in=len(kept) + len(dropped),
+            rows_out=len(kept),
+            rejects=count(dropped),
+            health={
+                "examples": examples(dropped),
+                "lowest_ticket": min(tickets, default=None),
+                "highest_ticket": max(tickets, default=None),
+            },
+        )
+
+    def rows(self, name: str) -> Iterator[Row]:
+        """Yield each pair with its scores, its group and the reason why it is dropped, or none."""
+        measured = read_table(self.measured, name).to_pylist()
+        compared = {r.pop("row"): r for r in read_table(self.out, COMPARED + name).to_pylist()}
+        pairs = (row for group in read_groups(self.pairs, name) for row in group)
+        for number, (pair, own) in enumerate(zip(pairs, measured, strict=True)):
+            fetched = pair["status"] == "ok"
+            alone = {"group": pair["sha256"], "caption_pictures": 1 if fetched else None}
+            common = compared.get(number, alone | {"overlaps": None})
+            scores = Scores(
+                caption_pictures=common["caption_pictures"],
+                overlaps=common["overlaps"],
+                **{measure: own[measure] for measure in MEASURES},
+            )
+            reason = why_drop(scores, self.cfg) if fetched else pair["reason"]
+            yield (
+                pair
+                | asdict(scores)
+                | {
+                    "caption": own["caption"],
+                    "group": common["group"],
+                    "reason": reason,
+                }
+            )
+
+    def part(self, kept: list[Row]) -> bytes:
+        """Return the kept rows as a file in which each bucket has a row group of its own."""
+        for row in kept:
+            row[BUCKET] = int(ticket(self.cfg.seed, BUCKET, row["group"]) * self.cfg.buckets)
+        schema = rows.CLEAN_PAIR.append(pa.field(BUCKET, pa.int32(), nullable=False))
+        buffer = pa.BufferOutputStream()
+        with pq.ParquetWriter(buffer, schema, compression="zstd", compression_level=1) as writer:
+            for _, of_bucket in groupby(sorted(kept, key=bucket_of), key=bucket_of):
+                table = pa.Table.from_pylist(list(of_bucket), schema)
+                writer.write_table(table, row_group_size=len(table))
+        return buffer.getvalue().to_pybytes()
+
+
+def bucket_of(row: Row) -> int:
+    """Return the bucket that a row was given."""
+    return int(row[BUCKET])
+
+
+def read_table(folder: Folder, name: str) -> pa.Table:
+    """Read a whole table without pictures."""
+    with folder.open(name) as file:
+        return pq.read_table(file)
+
+
+def table_bytes(found: list[Row], schema: pa.Schema) -> bytes:
+    """Return the rows as a Parquet file; extra values are left out."""
+    return parquet_bytes(pa.Table.from_pylist(found, schema), PICTURE_FILE)
+
+
+def count(dropped: Sequence[Row]) -> Mapping[str, int]:
+    """Count rows by reason."""
+    return dict(sorted(Counter(row["reason"] for row in dropped).items()))
+
+
+def examples(dropped: Sequence[Row]) -> Mapping[str, list[dict[str, Any]]]:
+    """Return the first rows of each reason, for people."""
+    found: dict[str, list[Row]] = {}
+    for row in dropped:
+        of_reason = found.setdefault(row["reason"], [])
+        if len(of_reason) < EXAMPLES:
+            caption = row["caption"][:200] if row["caption"] else row["caption"]
+            of_reason.append({"key": row["key"], "url": row["url"], "caption": caption})
+    return found

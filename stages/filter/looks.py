@@ -1,0 +1,91 @@
+"""What a picture looks like, in numbers that survive being saved, resized and brightened again."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from jaxtyping import Float32
+
+from stages.pictures import Pixels
+
+# Decoders halve, quarter or take an eighth at a fraction of the cost of the whole picture.
+SHRINKING = {
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    1: cv2.IMREAD_COLOR,
+}
+ENOUGH = 64  # pixels of the short side that are left by the strongest shrinking used
+FREQUENCIES = 9  # along each axis, counted in half waves per side: 0 to 8
+# Row and column frequency of each bit, highest bit first: the 8 x 8 lowest without the average,
+# which says how bright and not what, and (0, 8) in its place.
+BITS = (*[(row, column) for row in range(8) for column in range(8)][1:], (0, 8))
+ROWS, COLUMNS = np.array(BITS).T
+# A symmetrical drawing has half of its waves at nought, where noise would toss coins for the bits.
+CLEAR = 0.1  # of the waves' root mean square
+ROUNDING = 0.01  # levels: what is weaker was made by rounding
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A picture small enough to be measured cheaply.
+
+    The last row and column may lie partly beyond the picture: `height` and `width` are how many of
+    the pixels it really spans.
+    """
+
+    pixels: Pixels
+    height: float
+    width: float
+
+
+def glance(data: bytes, height: int, width: int) -> Glance | None:
+    """Decode a picture file of this size small and in colour; None if it cannot be decoded."""
+    shrink = next(s for s in SHRINKING if s == 1 or min(height, width) >= s * ENOUGH)
+    if not data:
+        return None
+    try:
+        found = cv2.imdecode(np.frombuffer(data, np.uint8), SHRINKING[shrink])
+    except cv2.error:  # more pixels than it is allowed to decode
+        return None
+    if found is None:
+        return None
+    return Glance(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), height / shrink, width / shrink)
+
+
+def whole(pixels: Pixels) -> Glance:
+    """Look at a picture that has been decoded already."""
+    return Glance(pixels, *pixels.shape[:2])
+
+
+def perceptual_hash(seen: Glance) -> int:
+    """Return 64 bits, a bit for each of the slowest waves in the luminance: is it clearly there?
+
+    The waves are the cosines of a discrete cosine transform over the picture's true extent, so the
+    size at which it was decoded does not matter; nor do brightness and contrast, until they clip.
+    A picture without contrast has no bits; those of one with hardly any are noise.
+    """
+    grey = cv2.cvtColor(seen.pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    down = _waves(grey.shape[0], seen.height)
+    across = _waves(grey.shape[1], seen.width)
+    strength = (down @ grey @ across.T)[ROWS, COLUMNS]
+    clear = strength > max(CLEAR * np.sqrt(np.mean(strength**2)), ROUNDING)
+    return int.from_bytes(np.packbits(clear).tobytes(), "big")
+
+
+def contrast(seen: Glance) -> float:
+    """Return the largest standard deviation of a colour channel, in levels of 0 to 255.
+
+    By channel, because red on a grey of the same luminance is not flat.
+    """
+    return float(cv2.meanStdDev(seen.pixels)[1].max())
+
+
+@lru_cache(maxsize=4096)
+def _waves(pixels: int, extent: float) -> Float32[np.ndarray, "frequencies pixels"]:
+    """Return the mean of each cosine over each pixel, times the pixel's share of the extent."""
+    edges = np.minimum(np.arange(pixels + 1), extent) / extent
+    pi_k = np.pi * np.arange(1, FREQUENCIES)[:, None]
+    waves = np.diff(np.sin(pi_k * edges) / pi_k)
+    return np.concatenate([np.diff(edges)[None], waves]).astype(np.float32)

@@ -1,0 +1,254 @@
+"""Tars, good ones and hostile ones: a row for every sample, and one for what cannot be read."""
+
+import gzip
+import io
+import json
+import tarfile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infra.store import open_folder
+from schemas.configs import CrawlJob, SourceSettings
+from schemas.errors import ConfigError
+from schemas.folder import Inputs
+from stages import crawl
+from stages.crawl.reasons import Refused
+from stages.crawl.tar_members import TarDamaged, members
+from stages.crawl.tars import TarReader, tar_rows
+from tests import s3
+from tests.stages.test_crawl import picture, read_all
+from tests.stages.test_crawl_sources import listed
+
+
+def tar(files, tar_format=tarfile.PAX_FORMAT):
+    """Make a tar of (name, bytes) or of ready TarInfos."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w", format=tar_format) as archive:
+        for name, data in files:
+            info = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return whole.getvalue()
+
+
+def special(name, kind, target=""):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info, b""
+
+
+def source(path):
+    return SourceSettings(kind="tars", path=str(path))
+
+
+def rows_of(tmp_path, data, name="a.tar"):
+    (tmp_path / name).write_bytes(data)
+    return list(tar_rows(source(tmp_path / name)))
+
+
+def shown(row):
+    return row["problem"] or row["url"]
+
+
+LONG = "a/" * 90 + "n" * 150  # neither fits into a header
+
+
+@pytest.mark.parametrize(
+    "tar_format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT]
+)
+def test_files_of_one_name_are_one_sample_wherever_they_are(tmp_path, tar_format):
+    long = LONG if tar_format != tarfile.USTAR_FORMAT else "a/" * 60 + "n" * 90
+    files = [
+        special("d", tarfile.DIRTYPE),
+        ("d/000.JPG", b"one"),
+        ("d/001.txt", b"two's caption"),
+        ("e/000.png", b"three"),
+        ("d/000.txt", b"one's caption"),
+        ("d/001.webp", b"two"),
+        ("d/000.cls", b"7"),
+        (f"{long}ü.json", b"{}"),
+        (f"{long}ü.jpeg", b"four" * 999),
+        ("d/000.jpg", b"another one"),
+        ("README", b"no sample"),
+    ]
+    rows = rows_of(tmp_path, tar(files, tar_format))
+    assert [shown(row) for row in rows] == [
+        "a.tar/d/000.JPG",
+        "a.tar/d/001.webp",
+        "a.tar/e/000.png",
+        f"a.tar/{long}ü.jpeg",
+        "a.tar/d/000.jpg",
+        "missing_file: no picture among README",
+    ]
+    content = dict(files[1:])
+    reader = TarReader(10_000)
+    for row in rows[:5]:
+        assert reader.read(row["picture"]) == content[row["url"].removeprefix("a.tar/")]
+    assert reader.read(rows[0]["text_file"]) == b"one's caption"
+    assert reader.read(rows[3]["json_file"]) == b"{}"
+    assert rows[4]["text_file"] is None
+    with pytest.raises(Refused, match="too_large: 3996 bytes"):
+        TarReader(3_995).read(rows[3]["picture"])
+
+
+def test_links_and_devices_are_rows_and_are_not_followed(tmp_path):
+    files = [
+        special("a.jpg", tarfile.SYMTYPE, "/etc/passwd"),
+        special("b.jpg", tarfile.LNKTYPE, "../../secret"),
+        special("c.png", tarfile.CHRTYPE),
+        ("d.jpg", b"good"),
+        special("d.txt", tarfile.SYMTYPE, "/etc/passwd"),
+        ("../../../etc/e.jpg", b"a name is only a label"),
+        ("/etc/f.jpg", b"so is this"),
+    ]
+    rows = rows_of(tmp_path, tar(files))
+    assert [row["problem"] for row in rows[:4]] == [
+        f"bad_url: {name} is a link or device, not a file"
+        for name in ("a.jpg", "b.jpg", "c.png", "d.txt")
+    ]
+    assert [row["url"] for row in rows[4:]] == ["a.tar/../../../etc/e.jpg", "a.tar//etc/f.jpg"]
+    assert TarReader(99).read(rows[4]["picture"]) == b"a name is only a label"
+
+
+def test_of_a_damaged_tar_the_readable_part_is_kept_and_the_rest_is_one_row(tmp_path):
+    whole = tar([(f"{n:03d}.jpg", b"x" * 700) for n in range(20)], tarfile.USTAR_FORMAT)
+    each = 512 + 1024
+    for cut, kept in ((each * 3 + 100, 3), (each * 3 + 512 + 699, 3), (each * 3 + 512 + 700, 4)):
+        rows = rows_of(tmp_path, whole[:cut])
+        damage = [row for row in rows if row["problem"]]
+        assert len(rows) - len(damage) == kept
+        assert len(damage) == (kept == 3)
+        assert all("unreadable_row: the rest of a.tar, at byte" in row["problem"] for row in damage)
+    broken = bytearray(whole)
+    broken[each * 5 + 130] ^= 1  # a size that no longer fits the checksum
+    rows = rows_of(tmp_path, bytes(broken))
+    assert len(rows) == 6
+    assert [row["problem"] for row in rows if row["problem"]] == [
+        f"unreadable_row: the rest of a.tar, at byte {each * 5}: no header of a tar"
+    ]
+    assert len(rows_of(tmp_path, whole + whole)) == 40  # one appended behind the end mark
+    assert [row["url"] for row in rows_of(tmp_path, b"<html>no tar</html>" * 99)] == ["a.tar"]
+    assert len(rows_of(tmp_path, gzip.compress(whole))) == 1
+
+
+def test_a_header_may_lie_about_its_size(tmp_path):
+    def with_size(field):
+        header = bytearray(tar([("000.jpg", b"")], tarfile.USTAR_FORMAT)[:512])
+        header[124:136] = field
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+        return tar([("first.jpg", b"x")], tarfile.USTAR_FORMAT)[:1024] + bytes(header)
+
+    for field in (
+        b"77777777777\0",
+        b"\x80" + b"\x7f" * 11,
+        b"\xff" * 12,  # negative in the binary form
+        b"-0000000001\0",
+        b"0000_000001\0",
+    ):
+        rows = rows_of(tmp_path, with_size(field))
+        assert [row["url"] for row in rows] == ["a.tar/first.jpg", "a.tar"], field
+    huge_pax = bytearray(tar([("a" * 200 + ".jpg", b"")])[:512])
+    huge_pax[124:136] = b"77777777777\0"
+    huge_pax[148:156] = b" " * 8
+    huge_pax[148:156] = b"%06o\0 " % sum(huge_pax)
+    [row] = rows_of(tmp_path, bytes(huge_pax))
+    assert "an extended header of 8589934591 bytes" in row["problem"]
+
+
+GOOD = tar([(f"{LONG}{n}.jpg", b"x" * 600) for n in range(4)])
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=9))))
+def test_no_mutation_of_a_tar_crashes_or_runs_on(changes):
+    data = bytearray(GOOD)
+    for place, noise in changes:
+        data[place : place + len(noise)] = noise
+    found = []
+    try:
+        for member in members(io.BytesIO(data), len(data)):
+            found.append(member)
+    except TarDamaged:
+        pass  # which is what it may raise
+    assert len(found) <= len(data) // 512
+    assert all(0 <= m.offset <= m.offset + m.size <= len(data) for m in found)
+
+
+def test_tars_of_a_folder_a_glob_and_an_object_store(tmp_path):
+    for name in ("x/0.tar", "y/0.tar", "y/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(tar([("p.jpg", name.encode())]))
+    for path in (tmp_path, tmp_path / "*" / "0.tar"):
+        rows = list(tar_rows(source(path)))
+        assert [row["url"] for row in rows] == ["x/0.tar/p.jpg", "y/0.tar/p.jpg"]
+        assert [TarReader(99).read(row["picture"]) for row in rows] == [b"x/0.tar", b"y/0.tar"]
+    before = crawl.outside(CrawlJob(side=8, source=source(tmp_path)))
+    (tmp_path / "y/0.tar").write_bytes(tar([("p.jpg", b"y/1.tar")]))
+    assert crawl.outside(CrawlJob(side=8, source=source(tmp_path))) != before
+    with s3.served("tars") as top:
+        folder = open_folder(top)
+        folder.commit("in/0.tar", tar([("p.jpg", b"picture"), ("p.txt", b"words")]))
+        [row] = tar_rows(source(f"{top}/in"))
+        assert row["url"] == "0.tar/p.jpg"
+        assert TarReader(99).read(row["picture"]) == b"picture"
+        assert TarReader(99).read(row["text_file"]) == b"words"
+        with pytest.raises(ConfigError, match=r"wanted a tar at crawl\.source\.path"):
+            list(tar_rows(source(f"{top}/else")))
+
+
+def test_the_pieces_of_tars_are_the_tars(tmp_path):
+    for number in range(3):
+        files = [(f"{n:03d}.jpg", b"x") for n in range(7)]
+        (tmp_path / f"{number}.tar").write_bytes(tar(files))
+    cfg = CrawlJob(side=8, rows_per_shard=5, source=source(tmp_path))
+    found = listed(cfg, open_folder(tmp_path / "out"))
+    assert [row["url"] for row in found] == [
+        f"{t}.tar/{n:03d}.jpg" for t in range(3) for n in range(7)
+    ]
+
+
+@pytest.mark.ray
+def test_a_crawl_of_tars(ray_cluster, tmp_path):
+    files = [
+        ("0.png", picture(80, 90)),
+        ("0.txt", b"a caption\nand another\n"),
+        ("0.json", json.dumps({"url": "http://a.org/0", "caption": "unused"}).encode()),
+        ("1.jpg", picture(80, 80, "JPEG")),
+        ("1.json", json.dumps({"captions": ["one", "uno"], "licence": "free"}).encode()),
+        ("2.jpg", picture(80, 80, "JPEG")[:300]),
+        ("2.txt", b"half a picture"),
+        ("3.txt", b"no picture"),
+        ("4.jpg", picture(80, 80, "JPEG")),
+        ("4.json", b"{no json"),
+        ("5.jpg", picture(80, 80, "JPEG") + bytes(50_000)),
+        ("6.webp", picture(80, 80, "WEBP")),
+        ("6.txt", b"\xff no utf-8"),
+    ]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "0.tar").write_bytes(tar(files))
+    (tmp_path / "in" / "1.tar").write_bytes(tar([("0.jpg", picture(90, 80, "JPEG"))]))
+    of_lines = source(tmp_path / "in").model_copy(update={"caption": "each_line"})
+    out = open_folder(tmp_path / "out")
+    cfg = CrawlJob(side=64, rows_per_shard=4, max_bytes=40_000, source=of_lines)
+    result = crawl.run(Inputs({}), out, cfg)
+    rows = read_all(out)
+    short = [(row["key"], row["url"], row["caption"], row["reason"]) for row in rows]
+    assert short == [
+        ("00000-000000", "0.tar/0.png", "a caption", None),
+        ("00000-000000.1", "0.tar/0.png", "and another", None),
+        ("00000-000001", "0.tar/1.jpg", "one", None),
+        ("00000-000001.1", "0.tar/1.jpg", "uno", None),
+        ("00000-000002", "0.tar/2.jpg", "half a picture", "not_an_image"),
+        ("00000-000003", "0.tar/3.txt", None, "missing_file"),
+        ("00001-000000", "0.tar/4.jpg", None, "unreadable_row"),
+        ("00001-000001", "0.tar/5.jpg", None, "too_large"),
+        ("00001-000002", "0.tar/6.webp", None, "unreadable_row"),
+        ("00001-000003", "1.tar/0.jpg", None, None),
+    ]
+    assert rows[0]["sha256"] == rows[1]["sha256"]
+    assert json.loads(rows[0]["source"]) == {"url": "http://a.org/0"}
+    assert json.loads(rows[3]["source"]) == {"licence": "free"}
+    assert (result.rows_in, result.rows_out) == (10, 5)

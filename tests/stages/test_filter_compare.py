@@ -1,0 +1,157 @@
+"""What only a look at all pairs can tell: duplicates, stock captions, leaks; and what is kept."""
+
+import io
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image, ImageEnhance
+
+from infra.store import open_folder
+from schemas import rows
+from stages import filter as filter_stage
+from stages.filter.compare import pictures_of_captions
+from stages.filter.gather import without_duplicates
+from tests.stages.test_filter import job, jpeg, pair, pairs_folder, photo, table
+
+pytestmark = pytest.mark.ray
+
+
+def reasons(out):
+    return {row["key"]: row["reason"] for row in table(out, "dropped/", rows.DROPPED)}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Sixty pictures, then copies of some of them, flat ones, and a caption on very many."""
+    found = [pair(n) for n in range(60)]
+    found += [
+        pair(60, image=jpeg(photo(0), quality=30)),
+        pair(61, image=jpeg(photo(1).resize((200, 200))), width=200, height=200),
+        pair(62, image=jpeg(ImageEnhance.Brightness(photo(2)).enhance(1.15))),
+        pair(63, picture=3, caption=found[3]["caption"].upper()),
+        pair(64, picture=3),  # the same bytes under other words: one more caption
+        pair(65, image=jpeg(Image.new("RGB", (80, 80), (90, 120, 90)))),
+        pair(66, image=jpeg(Image.new("RGB", (80, 80), (120, 90, 90)))),
+    ]
+    found += [pair(n, caption="a picture of our shop") for n in range(70, 76)]
+    found += [pair(76, image=b"no picture")]
+    top = tmp_path_factory.mktemp("compare")
+    return top, found, pairs_folder(top / "pairs", found)
+
+
+@pytest.fixture(scope="module")
+def filtered(ray_cluster, corpus):
+    top, found, inputs = corpus
+    out = open_folder(top / "out")
+    return found, out, filter_stage.run(inputs, out, job(max_caption_pictures=5))
+
+
+def test_copies_are_known_however_they_were_saved_again(filtered):
+    found, out, _ = filtered
+    dropped = reasons(out)
+    assert {key: dropped[key] for key in (row["key"] for row in found[60:64])} == {
+        "00001-000010": "near_duplicate",
+        "00001-000011": "near_duplicate",
+        "00001-000012": "near_duplicate",
+        "00001-000013": "duplicate",
+    }
+    assert found[64]["key"] not in dropped
+    assert not {row["key"] for row in found[:60]} & set(dropped)
+
+
+def test_a_near_duplicate_names_the_picture_that_stayed_in_its_place(filtered):
+    found, out, result = filtered
+    groups = {r["key"]: r["group"] for r in table(out, "dropped/", rows.DROPPED)}
+    assert groups[found[60]["key"]] == found[0]["sha256"]
+    assert result.health["largest_group"] == 2
+    assert result.health["pictures"] == 72
+
+
+def test_the_ends_of_a_chain_may_both_stay():
+    def row(sha256, hashed, caption="a red kite"):
+        return {"sha256": sha256, "perceptual_hash": hashed, "group": "g", "caption": caption}
+
+    chain = [row("a", 0), row("b", 0b111), row("c", 0b111111), row("c", 0b111111, "A Red Kite")]
+    chain += [row("a", 0, "a kite"), row("d", 0b1000111, "another")]
+    kept, dropped = without_duplicates(chain, 3)
+    assert [(r["sha256"], r["caption"]) for r in kept] == [
+        ("a", "a red kite"),
+        ("c", "a red kite"),
+        ("a", "a kite"),
+        ("d", "another"),
+    ]
+    assert [r["reason"] for r in dropped] == ["near_duplicate", "duplicate"]
+
+
+def test_flat_pictures_are_flat_and_no_duplicates_of_each_other(filtered):
+    found, out, _ = filtered
+    dropped = reasons(out)
+    assert dropped[found[65]["key"]] == dropped[found[66]["key"]] == "flat"
+
+
+def test_a_caption_of_very_many_pictures_says_nothing_of_any(filtered):
+    found, out, _ = filtered
+    dropped = reasons(out)
+    assert {dropped[row["key"]] for row in found[67:73]} == {"caption_repeated"}
+
+
+def test_other_thresholds_measure_nothing_again(filtered, corpus, tmp_path):
+    _, _, inputs = corpus
+    measured = inputs.folders["measured"]
+    before = {name: (measured.path / name).stat().st_mtime_ns for name in measured.list()}
+    out = open_folder(tmp_path / "out")
+    result = filter_stage.run(inputs, out, job(near_bits=None, min_contrast=0))
+    after = {name: (measured.path / name).stat().st_mtime_ns for name in measured.list()}
+    assert after == before
+    assert result.rejects == {"duplicate": 1, "undecodable": 1}
+
+
+def test_what_is_kept_depends_on_no_threshold():
+    kept = filter_stage.kept(job())
+    assert kept == filter_stage.kept(job(min_chars=9, near_bits=None, max_aspect=1.5, workers=2))
+    assert kept != filter_stage.kept(job(nsfw={"measure": True}))
+    assert json.dumps(kept)
+
+
+def test_pictures_of_an_evaluation_set_are_not_learned(ray_cluster, corpus, tmp_path):
+    _, found, inputs = corpus
+    benchmark = tmp_path / "benchmark"
+    benchmark.mkdir()
+    (benchmark / "exact.jpg").write_bytes(found[7]["image"])
+    photo(8).resize((160, 160)).save(benchmark / "near.png")
+    photo(999).save(benchmark / "other.png")
+    cfg = job(decontaminate=(str(benchmark),))
+    out = open_folder(tmp_path / "out")
+    result = filter_stage.run(inputs, out, cfg)
+    overlapping = {key for key, why in reasons(out).items() if why == "evaluation_overlap"}
+    assert overlapping == {found[7]["key"], found[8]["key"]}
+    assert result.rejects["evaluation_overlap"] == 2
+    before = filter_stage.outside(cfg)
+    (benchmark / "other.png").unlink()
+    assert filter_stage.outside(cfg) != before
+
+
+def test_pictures_of_a_caption_are_counted_once_for_each_group():
+    caption = np.array([5, 9, 5, 5, 9, 7])
+    group = np.array([1, 1, 2, 1, 1, 3])
+    assert pictures_of_captions(caption, group).tolist() == [2, 1, 2, 2, 1, 1]
+
+
+def test_the_answer_does_not_depend_on_how_many_workers_there_are(filtered, corpus, tmp_path):
+    fresh = pairs_folder(tmp_path / "pairs", corpus[1])
+    again = open_folder(tmp_path / "again")
+    assert filter_stage.run(fresh, again, job(max_caption_pictures=5, workers=2)) == filtered[2]
+
+
+def test_what_cannot_be_decoded_is_dropped_and_equal_to_nothing(filtered):
+    found, out, _ = filtered
+    assert reasons(out)[found[73]["key"]] == "undecodable"
+
+
+def test_scores_stand_beside_every_row(filtered):
+    _, out, _ = filtered
+    kept = pq.read_table(io.BytesIO(out.open("train/shard-00000.parquet").read())).to_pylist()
+    assert all(row["contrast"] > 20 and row["perceptual_hash"] is not None for row in kept)
+    assert {row["nsfw"] for row in kept} == {None}
