@@ -44,6 +44,8 @@ BROKEN = (
     LookupError,
     ArithmeticError,
     RuntimeError,
+    AssertionError,
+    AttributeError,
     MemoryError,
     EOFError,
     struct.error,

@@ -99,12 +99,11 @@ class Network:
                 if not is_public(ip):
                     raise Refused("forbidden_address", f"{address.host} is {ip}, not public")
         error: OSError = OSError(f"{address.host} has no address")
-        untried = found[:MAX_ADDRESSES]
-        while untried:
-            sock = _PlainSocket(*untried[0][:3])
+        for tried, (*kind, _, where) in enumerate(tries := found[:MAX_ADDRESSES]):
+            sock = _PlainSocket(*kind)
             try:  # one address that swallows everything must leave time for the others
-                sock.settimeout(deadline.left() / len(untried))
-                sock.connect(untried.pop(0)[4])
+                sock.settimeout(deadline.left() / (len(tries) - tried))
+                sock.connect(where)
             except OSError as failure:
                 sock.close()
                 error = failure

@@ -21,7 +21,7 @@ from PIL import Image, ImageEnhance
 
 from tests.stages import formats
 
-MAX_BYTES = 400_000  # what the crawl of this web allows
+MAX_BYTES = 500_000  # what the crawl of this web allows
 SECONDS = 1.5  # and how long it waits
 SITES = ("main", "robots", "broken_robots", "busy", "closed", "secret")
 PRIVATE = (
@@ -51,6 +51,7 @@ KINDS = {
     "copy": Kind(400),
     "spaced out, ü": Kind(100),
     "untyped": Kind(50),
+    "huge": Kind(1),  # just below the cap: what an actor's memory must bear
     "hops/3": Kind(200),
     "heals": Kind(100),
     "missing": Kind(600, "http_404"),
@@ -96,18 +97,18 @@ NO_WEB = (
 )  # fmt: skip
 
 
-def bomb(side: int) -> bytes:
-    """A small PNG file of side x side white dots."""
-    squeeze, row = zlib.compressobj(9), b"\0" + b"\xff" * -(-side // 8)
-    data = b"".join(squeeze.compress(row * 100) for _ in range(side // 100)) + squeeze.flush()
+def bomb(side: int, dot_bits: int = 1) -> bytes:
+    """A small PNG file of side x side white dots, of black and white or (32 bits) of any colour."""
+    squeeze, row = zlib.compressobj(9), b"\0" + b"\xff" * -(-side * dot_bits // 8)
+    data = b"".join(squeeze.compress(row * 10) for _ in range(side // 10)) + squeeze.flush()
 
     def chunk(kind, body):
         return (
             struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         )
 
-    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    parts = chunk(b"IHDR", header), chunk(b"IDAT", data), chunk(b"IEND", b"")
+    header = struct.pack(">IIBB", side, side, min(dot_bits, 8), 0 if dot_bits == 1 else 6)
+    parts = chunk(b"IHDR", header + bytes(3)), chunk(b"IDAT", data), chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -132,7 +133,8 @@ class Web:
         self.seen, self.requests = Counter(), Counter()
         self.lock = threading.Lock()
         self.forms = [*formats.in_colour().values(), *formats.in_grey().values()]
-        self.copies, self.bombs = copies(), {str(side): bomb(side) for side in (20_000, 50_000)}
+        self.copies, self.bombs = copies(), {str(n): bomb(n) for n in (20_000, 50_000)}
+        self.large = bomb(8_190, dot_bits=32)
 
     @property
     def allow_hosts(self):
@@ -159,7 +161,7 @@ class Web:
         whole = sum(kind.share for kind in KINDS.values())
         rows = []
         for name, kind in KINDS.items():
-            for number in range(max(3, count * kind.share // whole)):
+            for number in range(max(min(3, kind.share), count * kind.share // whole)):
                 rows.append((self.url(name, number), name, kind.expected))
         rows += [(self.url("fine", n), "fine", None) for n in range(count, 2 * count - len(rows))]
         random.Random(seed).shuffle(rows)
@@ -297,6 +299,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def bomb(self, rest):
         self.reply(body=self.web.bombs[rest.partition("/")[0]], kind="image/png")
+
+    def huge(self, _):
+        self.reply(body=self.web.large, kind="image/png")
 
     def page(self, _):
         self.reply(body=b"<!doctype html><p>Gone", kind="text/html; charset=utf-8")

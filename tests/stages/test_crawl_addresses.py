@@ -60,6 +60,7 @@ def test_what_is_no_address_of_the_web_is_a_bad_url(url):
     [
         (" http://a.org/a b/é.jpg?x=ü&y=1#top ", "http://a.org/a%20b/%C3%A9.jpg?x=%C3%BC&y=1"),
         ("http://bücher.example:81/x", "http://xn--bcher-kva.example:81/x"),
+        ("http://Bücher.EXAMPLE/", "http://xn--bcher-kva.example/"),
         ("http://straße.example/", "http://xn--strae-oqa.example/"),  # not strasse: another site
         ("http://ドメイン.example/図.png", "http://xn--eckwd4c7c.example/%E5%9B%B3.png"),
         ("http://i❤.example/", "http://xn--i-7iq.example/"),
@@ -147,3 +148,16 @@ def test_an_address_that_swallows_everything_leaves_time_for_the_next():
             assert sock.getpeername()[0] == "127.0.0.1"
         for sock in crowd:
             sock.close()
+
+
+def test_when_the_time_is_over_no_address_is_tried_any_more():
+    network = Network(["two.example:9"], answers("127.0.0.1", "127.0.0.2"))
+    late = Deadline(5.0)
+
+    def slow(host, port, **options):
+        late.at = 0
+        return answers("127.0.0.1", "127.0.0.2")(host, port, **options)
+
+    network.resolve = slow
+    with pytest.raises(TimeoutError):
+        network.open_socket(parse("http://two.example:9/"), late)

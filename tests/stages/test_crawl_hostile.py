@@ -79,6 +79,9 @@ def crawl_hostile_web(tmp_path, count, **settings):
             if row["reason"] != expected or (row["image"] is None) != (expected is not None)
         )
         assert not wrong, wrong.most_common(20)
+        bombs = {row["detail"] for row, (_, kind, _) in zip(rows, listed, strict=True)
+                 if kind.startswith("bomb")}  # fmt: skip
+        assert all("pixels" in detail for detail in bombs), bombs  # not by their bytes
         for row, (_, kind, _) in zip(rows, listed, strict=True):
             if kind == "fine":
                 served = hostile.picture(int(row["url"].rpartition("/")[2].removesuffix(".jpg")))
@@ -87,7 +90,12 @@ def crawl_hostile_web(tmp_path, count, **settings):
         assert result.rows_in == count
         assert result.rejects == Counter(row[2] for row in listed if row[2] is not None)
         assert watch.peak < MEMORY
-    return {"seconds": round(seconds, 1), "peak MiB": watch.peak >> 20, "kinds": len(hostile.KINDS)}
+    return {
+        "count": count,
+        "seconds": round(seconds, 1),
+        "peak MiB": watch.peak >> 20,
+        "kinds": len(hostile.KINDS),
+    }
 
 
 def test_two_thousand_addresses_of_a_hostile_web(ray_cluster, tmp_path):

@@ -198,6 +198,15 @@ def test_what_a_server_may_not_do_has_a_reason(address, path, expected):
     assert reason(f"http://{address}/{path}", allow=(address,)) == expected
 
 
+@pytest.mark.parametrize("path", ["fine", "untyped", "endless", "cut", "drip", "page", "to/fine"])
+def test_only_what_was_handed_out_stays_in_the_budget(address, path):
+    own, held = opener(allow_hosts=(address,)), 0
+    with contextlib.suppress(Refused):
+        reply = own.open(urllib.request.Request(f"http://{address}/{path}"), None, 0.5)
+        held = len(reply.read())
+    assert own.budget.held == held
+
+
 def test_five_redirects_are_followed(address):
     assert get(f"http://{address}/hops/5", allow=(address,)) == PICTURE
 

@@ -107,6 +107,15 @@ def test_broken_bytes_are_refused_with_a_reason(data):
     assert refusal.value.reason == "undecodable"
 
 
+def test_a_palette_picture_without_its_palette_is_refused():
+    data = file_of(Image.new("P", (8, 8), 1))
+    start = data.index(b"PLTE") - 4
+    length = int.from_bytes(data[start : start + 4], "big")
+    with pytest.raises(PictureError) as refusal:
+        pictures.decode(data[:start] + data[start + 12 + length :])
+    assert refusal.value.reason == "undecodable"
+
+
 def test_a_file_that_claims_too_many_pixels_is_refused_before_it_is_decoded():
     with pytest.raises(PictureError) as refusal:
         pictures.decode(file_of(Image.new("1", (10_000, 7_000))))
