@@ -4,8 +4,8 @@ A shard is finished when `stats/<name>.json` is committed, after its data files;
 finished ones. A shard that raises is tried again in a later round; one that kills its worker would
 be retried by Ray for ever, so each attempt leaves a marker *before* it starts, and a shard with
 three is set aside: quarantined. Where the stage can say what is to stand in its place, the rest
-goes on; elsewhere the stage fails when all others are made. The driver sees only one row of
-statistics per shard.
+goes on; elsewhere the stage fails when all others are made. Workers that die while they start are
+counted in the same way. The driver sees only one row of statistics per shard.
 """
 
 import hashlib

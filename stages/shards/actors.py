@@ -5,6 +5,7 @@ import os
 import pickle
 import socket
 import traceback
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,12 +104,19 @@ class _Actor:
         self.out, self.run_id, self.driver = pool.out, run_id, pool.driver
         self.quarantines = pool.quarantines
         self.stop: UserError | None = None
+        starts = f"{ATTEMPTS}{run_id}/starts/"
+        if len(self.out.list(starts)) >= MAX_ATTEMPTS * pool.size:  # Ray would go on for ever
+            self.stop = UserError("workers die while they start; see Ray's logs of the workers")
+            return
+        marker = f"{starts}{uuid.uuid4().hex}"
+        self.out.commit(marker, b"")
         try:
             self.work = _guarded(pool.work, **pool.kwargs)
         except UserError as error:
             self.stop = error
         except _Failed as error:
             self.stop = UserError(f"workers cannot start: {error}; see the log above")
+        self.out.remove(marker)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         shard: Shard = pickle.loads(batch["shard"][0].as_py())

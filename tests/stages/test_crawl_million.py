@@ -22,7 +22,7 @@ def crawled(rows, tmp_path, port):
     hosts = ",".join(f'"{host}:{port}"' for host in HOSTS)
     settings = {"source.kind": "urls", "source.path": urls, "workers": 2, "threads": 16,
                 "allow_hosts": f"[{hosts}]"}  # fmt: skip
-    command = [sys.executable, "pipelines/full.py", "--preset", "tiny", "--only", "crawl",
+    command = [sys.executable, "pipelines/full.py", "--preset", "h200", "--only", "crawl",
                "--root", str(root)]  # fmt: skip
     for name, value in settings.items():
         command += ["--set", f"crawl.{name}={value}"]

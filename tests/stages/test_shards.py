@@ -12,7 +12,7 @@ import pytest
 import ray
 
 from infra.store import open_folder
-from schemas.errors import ConfigError, ShardsFailed
+from schemas.errors import ConfigError, ShardsFailed, UserError
 from stages.shards import ATTEMPTS, Made, Shard, run_shards
 from stages.shards.actors import Driver, Pool, _Actor
 
@@ -30,10 +30,13 @@ class Squares:
 
     scratch: str
     broken: bool = False
+    deadly: bool = False
 
     def __post_init__(self):
         if self.broken:
             raise RuntimeError("no such device")
+        if self.deadly:
+            os._exit(9)
 
     def __call__(self, number):
         with open(f"{self.scratch}/{number}.log", "a") as log:
@@ -145,6 +148,11 @@ def test_a_sentence_for_the_user_ends_the_run_at_once(tmp_path):
         made([99], tmp_path)
     with pytest.raises(Exception, match=r"workers cannot start: RuntimeError: no such device"):
         made([1], tmp_path, broken=True)
+
+
+def test_workers_that_die_while_they_start_end_the_run(tmp_path):
+    with pytest.raises(UserError, match="workers die while they start"):
+        made([1], tmp_path, workers=1, deadly=True)
 
 
 def test_a_worker_whose_run_was_killed_commits_nothing(tmp_path):
