@@ -17,6 +17,7 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 MAX_PIXELS = 67_108_864  # a small file may claim any size: look before decoding
 
 STRIP_PIXELS = 2**21

@@ -9,9 +9,9 @@ Paper   appendix C names the sources; section 2.2's crops set how large a pictur
 from schemas.configs import CrawlJob
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
-from stages.crawl.content import content_of, files_of
 from stages.crawl.earlier import Earlier, earlier_manifest
 from stages.crawl.sources import INPUT, Piece, pieces
+from stages.crawl.sources.content import content_of, files_of
 from stages.shards import Made, Shard, run_shards
 
 REVISION = 2

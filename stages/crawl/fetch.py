@@ -19,16 +19,16 @@ from img2dataset.downloader import Downloader
 from schemas import rows
 from schemas.configs import CrawlJob
 from schemas.folder import Folder
-from stages.crawl.addresses import safe_url
-from stages.crawl.beside import Reader, with_captions
 from stages.crawl.earlier import Earlier
-from stages.crawl.folder import FolderReader, as_url, from_url
-from stages.crawl.hosts import taking_turns
 from stages.crawl.reasons import reason_of
 from stages.crawl.shrink import Shrink
 from stages.crawl.sources import Piece, read_piece
-from stages.crawl.tars import TarReader
+from stages.crawl.sources.beside import Reader, with_captions
+from stages.crawl.sources.folder import FolderReader, as_url, from_url
+from stages.crawl.sources.tars import TarReader
 from stages.crawl.web import Resize, from_web
+from stages.crawl.web.addresses import safe_url
+from stages.crawl.web.hosts import taking_turns
 from stages.shards import Made
 from stages.tables import PICTURE_FILE, parquet_bytes
 

@@ -28,7 +28,7 @@ OWN = (
 )
 # The server, not the request, was at fault: worth another try, now or in a second pass.
 HEALING = frozenset(
-    {"timeout", "connection_failed", "robots_unreachable"}
+    {"timeout", "connection_failed", "robots_unreachable", "quarantined"}
     | {f"http_{status}" for status in (408, 429, 500, 502, 503, 504)}
 )
 

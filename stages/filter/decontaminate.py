@@ -17,9 +17,8 @@ from jaxtyping import Float32, UInt64
 
 from schemas.errors import ConfigError
 from stages.filter.looks import contrast, perceptual_hash, whole
-from stages.pictures import PictureError, decode
+from stages.pictures import SUFFIXES, PictureError, decode
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 PARQUET = ".parquet"
 COLUMNS = ("image", "jpg", "png", "picture")  # of bytes, or of a struct that has `bytes`
 MAX_BYTES = 1 << 28  # of one picture
@@ -73,7 +72,7 @@ def _pictures(path: str) -> Iterator[bytes | None]:
     system, top = fsspec.core.url_to_fs(path)
     found = 0
     for name in sorted(system.find(top)):
-        if name.lower().endswith(PICTURES):
+        if name.lower().endswith(SUFFIXES):
             found += 1
             yield _file(system, name)
         elif name.lower().endswith(PARQUET):
@@ -82,7 +81,7 @@ def _pictures(path: str) -> Iterator[bytes | None]:
     if not found:
         raise ConfigError(
             f"wanted pictures or Parquet files at '{path}', found none; set filter.decontaminate "
-            f"to files or folders of files that end in {', '.join((*PICTURES, PARQUET))}"
+            f"to files or folders of files that end in {', '.join((*SUFFIXES, PARQUET))}"
         )
 
 

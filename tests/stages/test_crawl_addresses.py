@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from stages.crawl.addresses import is_public, joined, parse, safe_url
-from stages.crawl.connections import Deadline, Network
 from stages.crawl.reasons import Refused
+from stages.crawl.web.addresses import is_public, joined, parse, safe_url
+from stages.crawl.web.connections import Deadline, Network
 
 PUBLIC = (
     "93.184.216.34", "8.8.8.8", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:93.184.216.34",

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from stages.crawl.budget import Budget
-from stages.crawl.hosts import Hosts, taking_turns
 from stages.crawl.reasons import Refused
+from stages.crawl.web.budget import Budget
+from stages.crawl.web.hosts import Hosts, taking_turns
 
 
 def visits(hosts, places, seconds=0.02, **options):

@@ -19,8 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from stages.crawl.opener import WebOpener
 from stages.crawl.reasons import Refused, reason_of, refusal
+from stages.crawl.web.opener import WebOpener
 
 PICTURE = b"picture " * 1_000
 

@@ -9,10 +9,10 @@ from email.message import Message
 
 import pytest
 
-from stages.crawl.opener import WebOpener
 from stages.crawl.reasons import Refused
-from stages.crawl.rights import opts_out
-from stages.crawl.robots import MAX_DELAY_SECONDS, Rules
+from stages.crawl.web.opener import WebOpener
+from stages.crawl.web.rights import opts_out
+from stages.crawl.web.robots import MAX_DELAY_SECONDS, Rules
 
 SITE = "http://a.org"
 

@@ -14,10 +14,10 @@ from infra.store import open_folder
 from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
 from stages import crawl
-from stages.crawl.beside import with_captions
-from stages.crawl.folder import FolderReader
-from stages.crawl.listed import LISTED
 from stages.crawl.sources import pieces, read_piece
+from stages.crawl.sources.beside import with_captions
+from stages.crawl.sources.folder import FolderReader
+from stages.crawl.sources.listed import LISTED
 from tests import s3
 
 ROWS = [
@@ -406,7 +406,7 @@ def test_a_family_is_named_after_its_first_row_wherever_the_others_are(
     source = folder(tmp_path, {"metadata.jsonl": lines(*records)})
     cfg = CrawlJob(side=8, rows_per_shard=rows_per_shard, source=source)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stages.crawl.lists.LIST_ROWS", 7)  # so that there are several files
+        patch.setattr("stages.crawl.sources.lists.LIST_ROWS", 7)  # so that there are several files
         found = families(cfg, open_folder(tmp_path / "out"))
     assert [caption for _, _, caption in found] == [r["text"] for r in records]
     by_url = {}

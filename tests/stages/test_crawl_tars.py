@@ -15,8 +15,8 @@ from schemas.errors import ConfigError
 from schemas.folder import Inputs
 from stages import crawl
 from stages.crawl.reasons import Refused
-from stages.crawl.tar_members import TarDamaged, members
-from stages.crawl.tars import TarReader, tar_rows
+from stages.crawl.sources.tar_members import TarDamaged, members
+from stages.crawl.sources.tars import TarReader, tar_rows
 from tests import s3
 from tests.stages.test_crawl import picture, read_all
 from tests.stages.test_crawl_sources import listed

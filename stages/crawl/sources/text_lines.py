@@ -12,7 +12,7 @@ from typing import TextIO
 
 import fsspec
 
-from stages.crawl.listed import SHOWN, printable
+from stages.crawl.sources.listed import SHOWN, printable
 
 MAX_ROW_CHARS = 1_000_000
 MAX_ROW_LINES = 1_000  # an unclosed quote would otherwise swallow the rest of the file

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import fsspec
 
 from schemas.configs import SourceSettings
-from stages.crawl.folder import folder_files
 from stages.crawl.sources import list_files
-from stages.crawl.tars import tar_files
+from stages.crawl.sources.folder import folder_files
+from stages.crawl.sources.tars import tar_files
 
 AT_ONCE = 1_000  # files given to the threads: the promise of a digest is larger than the digest
 

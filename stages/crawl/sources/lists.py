@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.folder import Folder
-from stages.crawl.listed import FAMILY, LISTED, Row
+from stages.crawl.sources.listed import FAMILY, LISTED, Row
 
 LIST_ROWS = 100_000  # of one file
 GROUP_ROWS = 10_000

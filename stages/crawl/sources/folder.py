@@ -9,11 +9,12 @@ import fsspec
 
 from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
-from stages.crawl.beside import PICTURES, pop_captions
-from stages.crawl.listed import FAMILY, UNREADABLE, Row, as_json, listed_row, problem_row
 from stages.crawl.reasons import Refused
-from stages.crawl.text_lines import Unreadable
-from stages.crawl.text_lists import read_records
+from stages.crawl.sources.beside import pop_captions
+from stages.crawl.sources.listed import FAMILY, UNREADABLE, Row, as_json, listed_row, problem_row
+from stages.crawl.sources.text_lines import Unreadable
+from stages.crawl.sources.text_lists import read_records
+from stages.pictures import SUFFIXES
 
 METADATA = tuple(f"metadata{end}" for end in (".csv", ".csv.gz", ".jsonl", ".jsonl.gz"))
 NAME_COLUMN = "file_name"
@@ -51,7 +52,7 @@ def folder_rows(source: SourceSettings) -> Iterator[Row]:
                     yield row
     present = set(names)
     for name in names:
-        if name.lower().endswith(PICTURES) and name not in described:
+        if name.lower().endswith(SUFFIXES) and name not in described:
             text, json = (str(PurePosixPath(name).with_suffix(end)) for end in (".txt", ".json"))
             yield listed_row(
                 name,
@@ -59,10 +60,10 @@ def folder_rows(source: SourceSettings) -> Iterator[Row]:
                 text_file=text if text in present else None,
                 json_file=json if json in present else None,
             )
-    if not described and not any(name.lower().endswith(PICTURES) for name in names):
+    if not described and not any(name.lower().endswith(SUFFIXES) for name in names):
         raise ConfigError(
             f"wanted pictures in '{source.path}', found none among {len(names)} files; "
-            f"a picture ends in {', '.join(PICTURES)}"
+            f"a picture ends in {', '.join(SUFFIXES)}"
         )
 
 

@@ -9,8 +9,8 @@ import csv
 from collections.abc import Iterator, Sequence
 
 from schemas.errors import ConfigError
-from stages.crawl.listed import Row, distinct, printable
-from stages.crawl.text_lines import MAX_ROW_CHARS, Endless, Lines, Unreadable
+from stages.crawl.sources.listed import Row, distinct, printable
+from stages.crawl.sources.text_lines import MAX_ROW_CHARS, Endless, Lines, Unreadable
 
 WEB = ("http://", "https://")
 

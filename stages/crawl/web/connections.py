@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from stages.crawl.addresses import Address, is_public
 from stages.crawl.reasons import Refused
+from stages.crawl.web.addresses import Address, is_public
 
 MAX_LOOKUPS = 256  # that wait for a resolver at one time
 MAX_ADDRESSES = 4  # of one name that are tried

@@ -6,9 +6,9 @@ from itertools import chain, islice
 from pathlib import PurePosixPath
 
 from schemas.configs import SourceSettings
-from stages.crawl.delimited import Delimited
-from stages.crawl.listed import UNREADABLE, Row, check_columns, from_record, problem_row
-from stages.crawl.text_lines import Endless, Lines, Unreadable, opened
+from stages.crawl.sources.delimited import Delimited
+from stages.crawl.sources.listed import UNREADABLE, Row, check_columns, from_record, problem_row
+from stages.crawl.sources.text_lines import Endless, Lines, Unreadable, opened
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 TEXT_SUFFIXES = (*DELIMITERS, ".jsonl")

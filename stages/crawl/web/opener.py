@@ -20,14 +20,14 @@ from datetime import UTC, datetime
 from email.message import Message
 from typing import NamedTuple, TypeVar
 
-from stages.crawl import rights
-from stages.crawl.addresses import Address, joined, parse
-from stages.crawl.budget import Budget
-from stages.crawl.connections import Deadline, Network, Resolve
-from stages.crawl.hosts import Hosts
 from stages.crawl.reasons import Refused, refusal
-from stages.crawl.robots import MAX_BYTES as ROBOTS_BYTES
-from stages.crawl.robots import Robots
+from stages.crawl.web import rights
+from stages.crawl.web.addresses import Address, joined, parse
+from stages.crawl.web.budget import Budget
+from stages.crawl.web.connections import Deadline, Network, Resolve
+from stages.crawl.web.hosts import Hosts
+from stages.crawl.web.robots import MAX_BYTES as ROBOTS_BYTES
+from stages.crawl.web.robots import Robots
 
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)

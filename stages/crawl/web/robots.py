@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from protego import Protego
 
-from stages.crawl.addresses import Address
 from stages.crawl.reasons import Refused
+from stages.crawl.web.addresses import Address
 
 MAX_BYTES = 500 * 1024  # RFC 9309, section 2.5; the rest is not read
 FRESH_SECONDS, FAILED_SECONDS = 24 * 3_600.0, 60.0  # how long an answer, or none, is believed

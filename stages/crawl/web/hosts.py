@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from stages.crawl.addresses import parse
 from stages.crawl.reasons import Refused
+from stages.crawl.web.addresses import parse
 
 MAX_HOSTS = 10_000  # that are remembered, of those nobody waits for
 

@@ -6,17 +6,24 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from schemas.configs import SourceSettings
-from stages.crawl.listed import UNREADABLE, Row, as_json, captions_of, listed_row, problem_row
 from stages.crawl.reasons import Refused
+from stages.crawl.sources.listed import (
+    UNREADABLE,
+    Row,
+    as_json,
+    captions_of,
+    listed_row,
+    problem_row,
+)
+from stages.pictures import SUFFIXES
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 CAPTION_COLUMNS = ("caption", "captions", "text")
 
 
 def kind_of(suffix: str) -> str | None:
     """Return the column of LISTED for a file with this ending, or None if it is of no use."""
     suffix = suffix.lower()
-    if suffix in PICTURES:
+    if suffix in SUFFIXES:
         return "picture"
     return {".txt": "text_file", ".json": "json_file"}.get(suffix)
 

@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder
-from stages.crawl.folder import folder_rows
-from stages.crawl.found import found_files
-from stages.crawl.listed import Row, check_columns, normal
-from stages.crawl.lists import write_lists
-from stages.crawl.tars import tar_rows
-from stages.crawl.text_lists import TEXT_SUFFIXES, read_text_list, suffix_of
+from stages.crawl.sources.folder import folder_rows
+from stages.crawl.sources.found import found_files
+from stages.crawl.sources.listed import Row, check_columns, normal
+from stages.crawl.sources.lists import write_lists
+from stages.crawl.sources.tars import tar_rows
+from stages.crawl.sources.text_lists import TEXT_SUFFIXES, read_text_list, suffix_of
 
 INPUT, INPUT_DONE = "input/", "input/done.json"
 LIST_SUFFIXES = (".parquet", *TEXT_SUFFIXES)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from schemas.configs import CrawlJob
-from stages.crawl.budget import Budget
-from stages.crawl.hosts import Hosts
-from stages.crawl.opener import WebOpener
+from stages.crawl.web.budget import Budget
+from stages.crawl.web.hosts import Hosts
+from stages.crawl.web.opener import WebOpener
 
 Resize = Callable[..., tuple[Any, ...]]  # as img2dataset calls it
 

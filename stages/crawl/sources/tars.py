@@ -12,11 +12,11 @@ from pathlib import PurePosixPath
 import fsspec
 
 from schemas.configs import SourceSettings
-from stages.crawl.beside import kind_of
-from stages.crawl.found import found_files
-from stages.crawl.listed import UNREADABLE, Row, listed_row, problem_row
 from stages.crawl.reasons import Refused
-from stages.crawl.tar_members import Member, TarDamaged, members
+from stages.crawl.sources.beside import kind_of
+from stages.crawl.sources.found import found_files
+from stages.crawl.sources.listed import UNREADABLE, Row, listed_row, problem_row
+from stages.crawl.sources.tar_members import Member, TarDamaged, members
 
 OPEN_SAMPLES = 100_000  # of one tar: how far apart the files of a sample may be
 NAMES_SHOWN = 5
