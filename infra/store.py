@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.claim import OWNER
-from schemas.artifacts import ASIDE, Artifact
+from schemas.artifacts import ASIDE, STATS, Artifact
 from schemas.errors import ArtifactMissing
 from schemas.folder import Folder
 from schemas.manifest import MANIFEST, FileDigest, Manifest, Summary
@@ -50,7 +50,7 @@ class LocalFolder:
         return (self.path / name).open("rb")
 
     def list(self, prefix: str = "") -> list[str]:
-        top = self.path / prefix if prefix.endswith("/") else self.path
+        top = self.path / prefix.rpartition("/")[0]
         found = (p.relative_to(self.path).as_posix() for p in _files(top))
         return sorted(name for name in found if name.startswith(prefix))
 
@@ -84,9 +84,9 @@ class LocalFolder:
     def clear(self, *, keep: str = "") -> None:
         """Delete all files but `keep`, half-written ones of a killed run as well.
 
-        The manifest goes first: killed in between, the folder is not taken for a finished artifact.
+        What says that something is finished goes first: killed in between, nobody believes it.
         """
-        self.remove(MANIFEST)
+        _remove_claims(self)
         for parent, _, names in os.walk(self.path, topdown=False):
             for name in names:
                 if (path := Path(parent) / name) != self.path / keep:
@@ -165,11 +165,18 @@ class ObjectFolder:
         return {p.removeprefix(self._base + "/"): entry["size"] for p, entry in found.items()}
 
     def clear(self, *, keep: str = "") -> None:
-        """Delete every object under the prefix but `keep`, the manifest first."""
-        self.remove(MANIFEST)
+        """Delete every object under the prefix but `keep`; what says "finished" goes first."""
+        _remove_claims(self)
         for name in self.list():
             if name != keep:
                 self.remove(name)
+
+
+def _remove_claims(folder: Folder) -> None:
+    for name in (MANIFEST, BEGUN):
+        folder.remove(name)
+    for name in folder.list(STATS):
+        folder.remove(name)
 
 
 def open_folder(url: str | Path) -> LocalFolder | ObjectFolder:

@@ -89,7 +89,7 @@ def _make(
         resumes = _prepare(folder, sources, afresh=step.manifest is not None)
         verb = "goes on" if resumes else "starts"
         log.info("%-12s %s  (%s)", stage.name, verb, step.address)
-        summary[stage.name] = StageSummary(status="running", artifact=step.address)
+        summary[stage.name] = StageSummary(status="running", artifact=step.address, keeps=keeps)
         _write_summary(store, summary)
         started = time.monotonic()
         try:
@@ -98,6 +98,7 @@ def _make(
             summary[stage.name] = StageSummary(
                 status="failed",
                 artifact=step.address,
+                keeps=keeps,
                 quarantined=error.shards if isinstance(error, ShardsFailed) else (),
             )
             _write_summary(store, summary)

@@ -8,8 +8,10 @@ METRICS = "metrics.jsonl"
 TOKENIZER = "tokenizer.json"
 REPORT_JSON, REPORT_HTML = "report.json", "index.html"
 
+STATS = "stats/"  # one file for each finished shard
+
 # Files beside the content, for people and for resuming: they may differ between equal runs.
-ASIDE = ("metrics.jsonl", "events/", "pictures/", "stats/", "attempts/", "checkpoints/", "logs/")
+ASIDE = ("metrics.jsonl", "events/", "pictures/", STATS, "attempts/", "checkpoints/", "logs/")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Tables as whole Parquet files in memory, ready to commit, the same bytes for the same rows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -34,6 +34,18 @@ TOKEN_FILE: Mapping[str, Any] = {
         "image.list.element": "BYTE_STREAM_SPLIT",
     },
 }
+
+
+def parquet_file(
+    tables: Iterable[pa.Table], schema: pa.Schema, options: Mapping[str, Any]
+) -> bytes:
+    """Return the tables as one Parquet file, having only one of them in memory at a time."""
+    buffer = pa.BufferOutputStream()
+    how = {name: value for name, value in options.items() if name != "row_group_size"}
+    with pq.ParquetWriter(buffer, schema, **how) as writer:
+        for table in tables:
+            writer.write_table(table, options["row_group_size"])
+    return buffer.getvalue().to_pybytes()
 
 
 def parquet_bytes(table: pa.Table, options: Mapping[str, Any]) -> bytes:

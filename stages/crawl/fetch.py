@@ -10,6 +10,7 @@ import tempfile
 import urllib.request
 import urllib.response
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Protocol
 
@@ -30,7 +31,7 @@ from stages.crawl.web import Resize, from_web
 from stages.crawl.web.addresses import safe_url
 from stages.crawl.web.hosts import taking_turns
 from stages.shards import Made
-from stages.tables import PICTURE_FILE, parquet_bytes
+from stages.tables import PICTURE_FILE, parquet_file
 
 Fetched = dict[str, Any]  # what img2dataset says about one row
 SIZES = ("width", "height", "original_width", "original_height")
@@ -87,12 +88,21 @@ class FetchPiece:
         return with_captions(listed, piece.index, self.reader, self.cfg.source, self.cfg.threads)
 
     def _made(self, piece: Piece, listed: list[dict[str, Any]], results: list[Fetched]) -> Made:
-        table = pairs(listed, results)
-        reasons = Counter(row for row in table["reason"].to_pylist() if row is not None)
+        """Write the shard a row group at a time, letting go of what is written."""
+        reasons: Counter[str] = Counter()
+
+        def groups() -> Iterator[pa.Table]:
+            for start in range(0, len(listed), PICTURE_FILE["row_group_size"]):
+                some = slice(start, start + PICTURE_FILE["row_group_size"])
+                table = pairs(listed[some], results[some])
+                results[some] = [{}] * len(table)
+                reasons.update(table["reason"].drop_null().to_pylist())
+                yield table
+
         return Made(
-            files={shard_file(piece.index): parquet_bytes(table, PICTURE_FILE)},
-            rows_in=len(table),
-            rows_out=len(table) - reasons.total(),
+            files={shard_file(piece.index): parquet_file(groups(), rows.PAIR, PICTURE_FILE)},
+            rows_in=len(listed),
+            rows_out=len(listed) - reasons.total(),
             rejects=dict(sorted(reasons.items())),
         )
 

@@ -10,9 +10,11 @@ Paper   appendix C: caption length, English, boilerplate, aspect ratio; the rule
 import math
 from typing import Any
 
+import fsspec
+
 from schemas.artifacts import MEASURED, PAIRS
 from schemas.configs import FilterJob
-from schemas.errors import SchemaMismatch
+from schemas.errors import ConfigError, SchemaMismatch
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from stages.digests import digest_of
@@ -80,7 +82,7 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
         rows_out=gathered.rows_out,
         rejects={**decided.rejects, **gathered.rejects},
         health={
-            "funnel": funnel(rows_in, [decided, gathered]),
+            "funnel": funnel(rows_in, [decided, gathered], out),
             "validation_rows": sum(s.health["validation_rows"] for s in gathered.stats),
             **common,
         },
@@ -99,7 +101,17 @@ def kept(cfg: FilterJob) -> dict[str, Any]:
 
 
 def outside(cfg: FilterJob) -> dict[str, str]:
-    """Return digests of the pretrained CLIP and of the evaluation sets."""
+    """Return digests of the pretrained CLIP and of the evaluation sets.
+
+    Raises ConfigError for an evaluation set that is not there.
+    """
+    for path in cfg.decontaminate:
+        system, top = fsspec.core.url_to_fs(path)
+        if not system.exists(top):
+            raise ConfigError(
+                f"wanted an evaluation set at '{path}', found nothing; set filter.decontaminate to "
+                "folders of pictures or Parquet files"
+            )
     named = {"filter.clip": cfg.clip.path} if cfg.clip.path else {}
     named |= {f"filter.decontaminate[{n}]": path for n, path in enumerate(cfg.decontaminate)}
     return {name: digest_of(path) for name, path in named.items()}

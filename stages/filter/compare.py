@@ -6,9 +6,11 @@ pairs, for the rows alone that have something in common with others: most have n
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.configs import FilterJob
@@ -38,12 +40,12 @@ class Signatures:
     row: np.ndarray  # [rows]: and where
     picture: np.ndarray  # [rows]
     caption: np.ndarray  # [rows]
-    sha256: pa.Array  # [pictures], in the order of their first rows
+    sha256: pa.FixedSizeBinaryArray  # [pictures], in the order of their first rows
     contrast: np.ndarray  # [pictures]
     perceptual_hash: np.ndarray  # [pictures]
 
 
-def compare(measured: Folder, names: Sequence[str], out: Folder, cfg: FilterJob) -> dict[str, int]:
+def compare(measured: Folder, names: Sequence[str], out: Folder, cfg: FilterJob) -> dict[str, Any]:
     """Write what the rows of each shard have in common with others; return a few counts.
 
     A row's group is the first picture that its own is the same as, or nearly.
@@ -54,16 +56,16 @@ def compare(measured: Folder, names: Sequence[str], out: Folder, cfg: FilterJob)
     pictures = pictures_of_captions(found.caption, first[found.picture])
     group = first[found.picture]
     has_news = (group != found.picture) | (pictures > 1)
-    has_news |= np.asarray(overlaps.is_valid())[found.picture]
+    has_news |= overlaps.of_picture[found.picture] >= 0
     news = np.flatnonzero(has_news)
     ends = np.searchsorted(found.shard[news], np.arange(1, len(names)))
     for name, here in zip(names, np.split(news, ends), strict=True):
         table = pa.table(
             {
                 "row": found.row[here],
-                "group": found.sha256.take(pa.array(group[here])),
+                "group": _hex(found.sha256.take(pa.array(group[here]))),
                 "caption_pictures": pictures[here],
-                "overlaps": overlaps.take(pa.array(found.picture[here])),
+                "overlaps": overlaps.names(found.picture[here]),
             },
             SCHEMA,
         )
@@ -73,7 +75,12 @@ def compare(measured: Folder, names: Sequence[str], out: Folder, cfg: FilterJob)
         "pictures": len(first),
         "groups": int((sizes > 0).sum()),
         "largest_group": int(sizes.max(initial=0)),
+        "evaluation_sets": overlaps.counts,
     }
+
+
+def _hex(digests: pa.FixedSizeBinaryArray) -> pa.Array:
+    return pa.array([digest.hex() for digest in digests.to_pylist()], pa.string())
 
 
 def read_signatures(measured: Folder, names: Sequence[str]) -> Signatures:
@@ -98,7 +105,7 @@ def read_signatures(measured: Folder, names: Sequence[str]) -> Signatures:
         row=np.concatenate(places).astype(np.int32),
         picture=picture,
         caption=np.concatenate(captions),
-        sha256=pa.array([digest.hex() for digest in encoded.dictionary.to_pylist()], pa.string()),
+        sha256=encoded.dictionary,
         contrast=np.concatenate(contrasts)[first],
         perceptual_hash=np.concatenate(hashes)[first],
     )
@@ -116,18 +123,42 @@ def near_groups(found: Signatures, cfg: FilterJob) -> np.ndarray:
     return first
 
 
-def evaluation_overlaps(found: Signatures, cfg: FilterJob) -> pa.Array:
-    """Name for each picture the first evaluation set that holds it, or nearly; null for most."""
-    names = np.full(len(found.sha256), None, object)
-    for path in reversed(cfg.decontaminate):
+@dataclass(frozen=True)
+class Overlaps:
+    """Which pictures are in an evaluation set, or nearly."""
+
+    sets: tuple[str, ...]
+    of_picture: np.ndarray  # [pictures]: the number of the first set that has it, or -1
+    counts: dict[str, dict[str, int]]  # set -> its pictures, those unreadable, ours that overlap
+
+    def names(self, pictures: np.ndarray) -> pa.Array:
+        """Return the set of each of these pictures, null for most."""
+        found = (self.of_picture[picture] for picture in pictures)
+        return pa.array([self.sets[of] if of >= 0 else None for of in found], pa.string())
+
+
+def evaluation_overlaps(found: Signatures, cfg: FilterJob) -> Overlaps:
+    """Look for every picture in the evaluation sets, by its bytes and by its looks.
+
+    Raises ConfigError if there is none that can be read in one of the sets.
+    """
+    of_picture, counts = np.full(len(found.sha256), -1, np.int16), {}
+    names = tuple(path.rstrip("/").rpartition("/")[2] for path in cfg.decontaminate)
+    for number, path in enumerate(cfg.decontaminate):
         reference = evaluation_pictures(path)
-        same = np.isin(found.sha256.to_numpy(zero_copy_only=False), list(reference.sha256))
+        theirs = pa.array(map(bytes.fromhex, reference.sha256), pa.binary(32))
+        same = pc.is_in(found.sha256, value_set=theirs).to_numpy(zero_copy_only=False)
         if cfg.near_bits is not None:
-            theirs = reference.perceptual_hash[reference.contrast >= cfg.min_contrast]
-            near = nearest_within(found.perceptual_hash, theirs, cfg.near_bits) >= 0
-            same |= near & (found.contrast >= cfg.min_contrast)
-        names[same] = path.rstrip("/").rpartition("/")[2]
-    return pa.array(names, pa.string())
+            lively = reference.perceptual_hash[reference.contrast >= cfg.min_contrast]
+            near = nearest_within(found.perceptual_hash, lively, cfg.near_bits) >= 0
+            same = same | (near & (found.contrast >= cfg.min_contrast))
+        of_picture[same & (of_picture < 0)] = number
+        counts[names[number]] = {
+            "pictures": len(reference.sha256),
+            "unreadable": reference.unreadable,
+            "overlaps": int(same.sum()),
+        }
+    return Overlaps(names, of_picture, counts)
 
 
 def pictures_of_captions(caption: np.ndarray, group: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,9 +21,8 @@ from stages.filter.measure import read_groups
 from stages.filter.parts import Row, part_files
 from stages.filter.rules import Scores, why_drop
 from stages.shards import Made
-from stages.tables import PICTURE_FILE, parquet_bytes
+from stages.tables import PLAIN_FILE, parquet_bytes
 
-EXAMPLES = 20  # rows shown for each reason
 MEASURES = [field.name for field in rows.MEASURES]
 
 
@@ -53,13 +51,12 @@ class DecidePairs:
         return Made(
             files={
                 **part_files(name, [(self.bucket_of(row), row) for row in kept]),
-                DROPPED_ROWS + name: table_bytes(dropped, rows.DROPPED),
+                DROPPED_ROWS + name: dropped_bytes(dropped),
             },
             rows_in=len(kept) + len(dropped),
             rows_out=len(kept),
             rejects=count(dropped),
             health={
-                "examples": examples(dropped),
                 "lowest_ticket": min(tickets, default=None),
                 "highest_ticket": max(tickets, default=None),
             },
@@ -101,22 +98,11 @@ def read_table(folder: Folder, name: str) -> pa.Table:
         return pq.read_table(file)
 
 
-def table_bytes(found: list[Row], schema: pa.Schema) -> bytes:
-    """Return the rows as a Parquet file; extra values are left out."""
-    return parquet_bytes(pa.Table.from_pylist(found, schema), PICTURE_FILE)
+def dropped_bytes(found: list[Row]) -> bytes:
+    """Return the rows as a Parquet file; their pictures are left out."""
+    return parquet_bytes(pa.Table.from_pylist(found, rows.DROPPED), PLAIN_FILE)
 
 
 def count(dropped: Sequence[Row]) -> Mapping[str, int]:
     """Count rows by reason."""
     return dict(sorted(Counter(row["reason"] for row in dropped).items()))
-
-
-def examples(dropped: Sequence[Row]) -> Mapping[str, list[dict[str, Any]]]:
-    """Return the first rows of each reason, for people."""
-    found: dict[str, list[Row]] = {}
-    for row in dropped:
-        of_reason = found.setdefault(row["reason"], [])
-        if len(of_reason) < EXAMPLES:
-            caption = row["caption"][:200] if row["caption"] else row["caption"]
-            of_reason.append({"key": row["key"], "url": row["url"], "caption": caption})
-    return found

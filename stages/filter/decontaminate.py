@@ -41,7 +41,7 @@ class EvaluationPictures:
 def evaluation_pictures(path: str) -> EvaluationPictures:
     """Look at every picture of the set at a path or fsspec address, in the order of file names.
 
-    Raises ConfigError if there are none.
+    Raises ConfigError if there are none, or none that can be read.
     """
     digests: list[str] = []
     hashes: list[int] = []
@@ -59,6 +59,11 @@ def evaluation_pictures(path: str) -> EvaluationPictures:
             continue
         hashes.append(perceptual_hash(seen))
         contrasts.append(contrast(seen))
+    if not digests:
+        raise ConfigError(
+            f"wanted pictures in the evaluation set '{path}', found {unreadable} that cannot be "
+            "read; give filter.decontaminate files that hold the pictures themselves"
+        )
     return EvaluationPictures(
         tuple(digests),
         np.array(hashes, np.uint64),

@@ -7,14 +7,19 @@ each other: both ends may stay, on the same side of the split.
 
 from collections.abc import Iterable, Sequence
 
+import pyarrow as pa
+
 from schemas import rows
 from schemas.artifacts import DROPPED_ROWS, TRAIN, VAL
 from schemas.configs import FilterJob
 from schemas.folder import Folder
-from stages.filter.decide import count, examples, table_bytes, ticket
+from stages.filter.decide import count, dropped_bytes, ticket
 from stages.filter.parts import Row, read_bucket
 from stages.filter.rules import DUPLICATE, NEAR_DUPLICATE
 from stages.shards import Made
+from stages.tables import PICTURE_FILE, parquet_bytes
+
+EMPTY = rows.CLEAN_PAIR.empty_table()
 
 
 class GatherBucket:
@@ -27,28 +32,31 @@ class GatherBucket:
         self.validation_below = validation_below
 
     def __call__(self, bucket: int) -> Made:
-        """Gather the bucket with that number."""
-        in_order = (row for part in self.parts for row in read_bucket(self.out, part, bucket))
+        """Gather the bucket with that number; its pictures are moved, never looked at."""
+        tables = [read_bucket(self.out, part, bucket) for part in self.parts]
+        table = pa.concat_tables([found for found in tables if found is not None] or [EMPTY])
+        in_order = table.drop_columns(["image"]).to_pylist()
+        for place, row in enumerate(in_order):
+            row["place"] = place
         kept, dropped = without_duplicates(in_order, self.cfg.near_bits or 0)
         # Any prefix of a file is a fair sample, so the order must not be the source's.
         kept.sort(key=lambda row: ticket(self.cfg.seed, "order", row["key"]))
-        split: dict[str, list[Row]] = {TRAIN: [], VAL: []}
+        split: dict[str, list[int]] = {TRAIN: [], VAL: []}
         for row in kept:
             is_val = ticket(self.cfg.seed, "split", row["group"]) < self.validation_below
-            split[VAL if is_val else TRAIN].append(row)
+            split[VAL if is_val else TRAIN].append(row["place"])
         name = f"shard-{bucket:05d}.parquet"
+        files = {
+            part + name: parquet_bytes(table.take(pa.array(places, pa.int64())), PICTURE_FILE)
+            for part, places in split.items()
+        }
         return Made(
-            files={
-                TRAIN + name: table_bytes(split[TRAIN], rows.CLEAN_PAIR),
-                VAL + name: table_bytes(split[VAL], rows.CLEAN_PAIR),
-                f"{DROPPED_ROWS}duplicates-{bucket:05d}.parquet": table_bytes(
-                    dropped, rows.DROPPED
-                ),
-            },
+            files=files
+            | {f"{DROPPED_ROWS}duplicates-{bucket:05d}.parquet": dropped_bytes(dropped)},
             rows_in=len(kept) + len(dropped),
             rows_out=len(kept),
             rejects=count(dropped),
-            health={"examples": examples(dropped), "validation_rows": len(split[VAL])},
+            health={"validation_rows": len(split[VAL])},
         )
 
 

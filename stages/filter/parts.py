@@ -5,7 +5,7 @@ where each begins: taking a bucket out of a part reads two small pieces, however
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -16,7 +16,7 @@ from schemas import rows
 from schemas.folder import Folder
 
 PARTS = "parts/"
-ROWS_PER_BUCKET = 16_384  # a gigabyte of pictures, which is what the third pass has in memory
+ROWS_PER_BUCKET = 8_192  # half a gigabyte of pictures; the third pass holds them twice
 
 Row = dict[str, Any]
 
@@ -39,11 +39,12 @@ def part_files(name: str, bucketed: Sequence[tuple[int, Row]]) -> dict[str, byte
     return {PARTS + name: bytes(data), f"{PARTS}{name}.json": json.dumps(index).encode()}
 
 
-def read_bucket(folder: Folder, name: str, bucket: int) -> Iterator[Row]:
-    """Yield the rows of one bucket in the part called `name`."""
+def read_bucket(folder: Folder, name: str, bucket: int) -> pa.Table | None:
+    """Return the rows of one bucket in the part called `name`, None if it has none."""
     with folder.open(f"{PARTS}{name}.json") as file:
         place = json.load(file).get(str(bucket))
-    if place is not None:
-        with folder.open(PARTS + name) as file:
-            file.seek(place[0])
-            yield from pa.ipc.open_stream(file.read(place[1])).read_all().to_pylist()
+    if place is None:
+        return None
+    with folder.open(PARTS + name) as file:
+        file.seek(place[0])
+        return pa.ipc.open_stream(file.read(place[1])).read_all()

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from schemas.artifacts import STATS
 from schemas.errors import ShardsFailed
 from schemas.folder import Folder
 from schemas.manifest import FileDigest
@@ -24,7 +25,6 @@ from stages.shards.actors import Driver, Pool, clear, one_round
 from stages.shards.records import (
     ATTEMPTS,
     MAX_ATTEMPTS,
-    STATS,
     Made,
     Outcome,
     Shard,

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from schemas.artifacts import STATS
 from schemas.manifest import FileDigest, Record
 
-STATS, ATTEMPTS = "stats/", "attempts/"
+ATTEMPTS = "attempts/"
 MAX_ATTEMPTS = 3
 
 

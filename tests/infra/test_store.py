@@ -8,7 +8,17 @@ import time
 import pytest
 
 from infra.claim import OWNER, claimed, owner_of
-from infra.store import ObjectFolder, Store, content_of, digest, digest_all, open_folder, publish
+from infra.store import (
+    BEGUN,
+    LocalFolder,
+    ObjectFolder,
+    Store,
+    content_of,
+    digest,
+    digest_all,
+    open_folder,
+    publish,
+)  # fmt: skip
 from schemas.artifacts import PRIOR
 from schemas.errors import ArtifactMissing, ArtifactOwned
 from schemas.manifest import MANIFEST, Manifest
@@ -26,6 +36,11 @@ def root(request, tmp_path):
     if request.param == "local":
         return str(tmp_path)
     return request.getfixturevalue("bucket") + f"/{tmp_path.name}"
+
+
+@pytest.fixture
+def folder(root):
+    return open_folder(root)
 
 
 def manifest(**changes):
@@ -150,3 +165,29 @@ def test_a_claim_from_another_machine_dies_of_age(tmp_path):
     assert owner_of(folder) is None
     folder.commit(OWNER, text[:10].encode())
     assert owner_of(folder) is None
+
+
+def test_a_listing_looks_into_the_named_folder_alone(folder, monkeypatch):
+    """A shard asks for its own few files; a walk through all of them would be quadratic."""
+    for name in ("attempts/run/s1.0", "attempts/run/s2.0", "train/a", "train/b"):
+        folder.commit(name, b"")
+    if isinstance(folder, LocalFolder):
+        walked = []
+        walk = os.walk
+        monkeypatch.setattr(os, "walk", lambda top, **how: walked.append(top) or walk(top, **how))
+        assert folder.list("attempts/run/s1.") == ["attempts/run/s1.0"]
+        assert [str(top).rpartition("attempts/")[2] for top in walked] == ["run"]
+    assert folder.list("attempts/run/s1.") == ["attempts/run/s1.0"]
+    assert folder.list("tra") == ["train/a", "train/b"]
+
+
+def test_a_clearing_starts_with_what_says_that_something_is_finished(folder, monkeypatch):
+    for name in (MANIFEST, BEGUN, "stats/one.json", "shard-one"):
+        folder.commit(name, b"")
+    removed, remove = [], type(folder).remove
+    monkeypatch.setattr(
+        type(folder), "remove", lambda self, name: removed.append(name) or remove(self, name)
+    )
+    folder.clear()
+    assert removed[:3] == [MANIFEST, BEGUN, "stats/one.json"]
+    assert folder.list() == []

@@ -14,6 +14,7 @@ from infra.store import open_folder
 from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
 from stages import crawl
+from stages.crawl.reasons import Refused
 from stages.crawl.sources import pieces, read_piece
 from stages.crawl.sources.beside import with_captions
 from stages.crawl.sources.folder import FolderReader
@@ -479,3 +480,35 @@ def test_the_digest_of_a_source_is_its_content(tmp_path):
     assert crawl.outside(job(tmp_path / "else" / "list.csv")) == before
     path.write_bytes(TEXTS["list.csv"][:-3] + b"99\n")
     assert crawl.outside(job(path)) != before
+
+
+def test_a_column_of_bytes_is_left_out_of_the_list(tmp_path):
+    table = pa.table(
+        {
+            "url": ["u1"],
+            "md5": pa.array([b"\xff" * 16], pa.binary(16)),
+            "picture": [{"bytes": b"\xff", "path": "p"}],
+            "caption": ["one"],
+            "width": [3],
+        }
+    )
+    pq.write_table(table, tmp_path / "list.parquet")
+    (found,) = listed(job(tmp_path / "list.parquet"), open_folder(tmp_path / "out"))
+    assert (found["url"], found["caption"], found["source"]) == ("u1", "one", '{"width": 3}')
+
+
+def test_links_out_of_the_folder_and_to_nowhere_are_rows_with_a_reason(tmp_path):
+    source = folder(tmp_path, {"a.png": b"1", "b.png": b"2"})
+    (tmp_path / "secret").write_text("a secret")
+    (tmp_path / "pics" / "a.txt").symlink_to(tmp_path / "secret")
+    (tmp_path / "pics" / "c.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "pics" / "d.png").symlink_to(tmp_path / "pics" / "b.png")
+    cfg = CrawlJob(side=64, source=source)
+    assert crawl.outside(cfg)
+    found = families(cfg, open_folder(tmp_path / "out"))
+    assert "bad_url: its caption: 'a.txt' is a link out of the folder" in str(found[0])
+    reader = FolderReader(source, 1_000)
+    assert reader.read("d.png") == b"2"
+    for name, reason in (("a.txt", "bad_url"), ("c.png", "bad_url"), ("e.png", "missing_file")):
+        with pytest.raises(Refused, match=reason):
+            reader.read(name)

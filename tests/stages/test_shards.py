@@ -1,5 +1,6 @@
 """A shard is made once, whatever is killed; a poisonous one is set aside and named."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from functools import partial
 import pytest
 import ray
 
-from infra.store import open_folder
+from infra.store import LocalFolder, open_folder
 from schemas.errors import ConfigError, ShardsFailed, UserError
 from stages.shards import ATTEMPTS, Made, Shard, run_shards
 from stages.shards.actors import Driver, Pool, _Actor
@@ -170,3 +171,28 @@ def test_a_worker_whose_run_was_killed_commits_nothing(tmp_path):
     assert replies[1] == 0
     assert replies[2].stats is not None
     assert replies[3] == 1
+
+
+def test_a_disk_that_cannot_be_written_to_is_the_fault_of_no_shard(ray_cluster, tmp_path):
+    """Promise 1: what fills the disk must not turn shards into quarantined rows."""
+    out = FullDisk(tmp_path / "out")
+    with pytest.raises(UserError, match=r"wanted to write .*No space left.*run the same command"):
+        run_shards(Write, {}, SHARDS, out, what="test", workers=1, instead=Write)
+    assert out.list("stats/") == []
+
+
+class FullDisk(LocalFolder):
+    """A folder whose data files find no room."""
+
+    def commit(self, name, data):
+        if name.startswith("shard"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().commit(name, data)
+
+
+class Write:
+    def __call__(self, payload):
+        return Made(files={f"shard-{payload}": b"x"}, rows_in=1, rows_out=1)
+
+
+SHARDS = [Shard(f"s{n}", n) for n in range(3)]

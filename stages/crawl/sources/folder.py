@@ -2,7 +2,7 @@
 
 import urllib.parse
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
@@ -85,21 +85,29 @@ def _described(record: Row | Unreadable, folder: PurePosixPath) -> Iterator[Row]
 
 
 class FolderReader:
-    """Reads files of the folder, at most so many bytes of each, and nothing outside it."""
+    """Reads files of the folder, at most so many bytes of each, and nothing outside it.
+
+    Nor where a symbolic link leads: who packed the folder may not know this machine.
+    """
 
     def __init__(self, source: SourceSettings, max_bytes: int) -> None:
         self.system, top = fsspec.core.url_to_fs(source.path)
         self.top, self.max_bytes = top.rstrip("/"), max_bytes
+        self.is_local = "file" in self.system.protocol
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes; raise Refused if it is outside, missing or too large."""
         if not name or name.startswith("/") or ".." in PurePosixPath(name).parts:
             raise Refused("bad_url", f"'{name}' is no file inside the folder")
+        if self.is_local and not Path(self.top, name).resolve().is_relative_to(
+            Path(self.top).resolve()
+        ):
+            raise Refused("bad_url", f"'{name}' is a link out of the folder")
         try:
             with self.system.open(f"{self.top}/{name}", "rb") as file:
                 data: bytes = file.read(self.max_bytes + 1)
-        except (FileNotFoundError, IsADirectoryError) as error:
-            raise Refused("missing_file", name) from error
+        except OSError as error:
+            raise Refused("missing_file", f"{name}: {error}") from error
         if len(data) > self.max_bytes:
             raise Refused("too_large", f"more than {self.max_bytes} bytes")
         return data

@@ -114,9 +114,13 @@ def from_record(record: Row, source: SourceSettings, place: str) -> Row:
 
 
 def normal(rows: pa.Table, source: SourceSettings, file: str) -> pa.Table:
-    """Bring a user's own table to the LISTED form."""
+    """Bring a user's own table to the LISTED form; columns of bytes, like digests, stay out."""
     check_columns(rows.column_names, source, file)
     name = PurePosixPath(file).name
+    wanted = (source.url_column, source.caption_column)
+    rows = rows.select(
+        [n for n, f in enumerate(rows.schema) if f.name in wanted or "binary" not in str(f.type)]
+    )
     names = distinct(rows.column_names)
     columns = [_values(column) for column in rows.columns]
     made = []
