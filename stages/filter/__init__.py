@@ -23,7 +23,7 @@ from stages.filter.compare import COMPARED, compare
 from stages.filter.decide import DecidePairs
 from stages.filter.funnel import funnel
 from stages.filter.gather import GatherBucket
-from stages.filter.measure import MeasurePairs
+from stages.filter.measure import MeasureCaptions, MeasurePairs
 from stages.filter.parts import PARTS, buckets_for
 from stages.shards import Outcome, Shard, run_once, run_shards
 
@@ -42,6 +42,7 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
         measured,
         what="filter: measure",
         workers=cfg.workers,
+        instead=MeasureCaptions,
     )
     if every.rows_in != rows_in:
         raise SchemaMismatch(
@@ -87,6 +88,7 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
             **common,
         },
         files={name: digest for name, digest in files.items() if not name.startswith(PARTS)},
+        quarantined=every.quarantined,
     )
 
 

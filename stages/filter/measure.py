@@ -81,10 +81,7 @@ class MeasurePairs:
         }
 
     def _picture(self, pair: Row) -> Row:
-        found = {
-            "aspect": aspect(pair["original_width"], pair["original_height"]),
-            "short_side": min(pair["width"], pair["height"]),
-        }
+        found = sizes(pair)
         seen = glance(pair["image"], pair["height"], pair["width"])
         if seen is None:
             return found  # the rules see that it could not be decoded
@@ -94,6 +91,28 @@ class MeasurePairs:
         if self.reader is not None:
             found["writing"], found["watermark"] = self.reader.read(pair["image"])
         return found
+
+
+class MeasureCaptions(MeasurePairs):
+    """Stands in for a shard whose pictures kill every worker: the rules call them undecodable."""
+
+    def __init__(self, pairs: Folder, cfg: FilterJob) -> None:
+        self.pairs, self.language, self.agreement = pairs, Language(), None
+
+    def __call__(self, payload: tuple[str, str]) -> Made:  # type: ignore[override]
+        """Measure the captions of the shard that the payload names."""
+        return super().__call__(payload[0])
+
+    def _picture(self, pair: Row) -> Row:
+        return sizes(pair)
+
+
+def sizes(pair: Row) -> Row:
+    """Return what is known of a picture without decoding it."""
+    return {
+        "aspect": aspect(pair["original_width"], pair["original_height"]),
+        "short_side": min(pair["width"], pair["height"]),
+    }
 
 
 def digest64(text: str) -> int:

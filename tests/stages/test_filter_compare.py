@@ -13,6 +13,8 @@ from schemas import rows
 from stages import filter as filter_stage
 from stages.filter.compare import pictures_of_captions
 from stages.filter.gather import without_duplicates
+from stages.filter.measure import MeasureCaptions
+from stages.filter.rules import Scores, why_drop
 from tests.stages.test_filter import job, jpeg, pair, pairs_folder, photo, table
 
 pytestmark = pytest.mark.ray
@@ -67,6 +69,18 @@ def test_a_near_duplicate_names_the_picture_that_stayed_in_its_place(filtered):
     assert groups[found[60]["key"]] == found[0]["sha256"]
     assert result.health["largest_group"] == 2
     assert result.health["pictures"] == 72
+
+
+def test_pictures_that_kill_their_workers_leave_rows_that_say_so(corpus):
+    _, found, inputs = corpus
+    stand_in = MeasureCaptions(inputs.folders["pairs"], job())
+    made = stand_in(("shard-00000.parquet", "its worker died 3 times"))
+    measured = pq.read_table(io.BytesIO(made.files["shard-00000.parquet"])).to_pylist()
+    assert [row["key"] for row in measured] == [row["key"] for row in found[:50]]
+    for row in measured:
+        scores = Scores(**{field.name: row[field.name] for field in rows.MEASURES})
+        assert row["english"] > 0.2
+        assert why_drop(scores, job()) == "undecodable"
 
 
 def test_the_ends_of_a_chain_may_both_stay():
