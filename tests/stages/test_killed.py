@@ -31,21 +31,25 @@ importlib.import_module(stage).run(inputs, open_folder(out), cfg)
 """
 
 
-def killed_in_the_middle(stage, inputs, out, cfg, tmp_path):
-    """Run the stage in a process of its own until two shards are done, then kill that."""
+def killed_in_the_middle(stage, inputs, out, cfg, tmp_path, watched=None):
+    """Run the stage in a process of its own until two shards are done, then kill that.
+
+    The shards are watched in `out`, or in the folder where the stage keeps its measurements.
+    """
+    watched = watched or open_folder(out)
     task = tmp_path / "task.pickle"
     task.write_bytes(pickle.dumps((stage.__name__, inputs, str(out), cfg)))
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as short:
         program = [sys.executable, "-c", SCRIPT, str(task), short]
         with (tmp_path / "log").open("w") as log:
             process = subprocess.Popen(program, cwd=session.ROOT, stdout=log, stderr=log)
-        while len(open_folder(out).list("stats/")) < 2:
+        while len(watched.list("stats/")) < 2:
             assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
             time.sleep(0.01)
         process.kill()
         process.wait()
         time.sleep(1)  # orphaned workers may still commit what they were at
-    return {n: (out / n).stat().st_mtime_ns for n in open_folder(out).list("stats/")}
+    return {n: (watched.path / n).stat().st_mtime_ns for n in watched.list("stats/")}
 
 
 def table(folder, prefix):
@@ -83,6 +87,24 @@ def test_filter_goes_on_where_it_was_killed(ray_cluster, tmp_path):
     inputs = pairs_folder(tmp_path / "pairs", [pair(n, picture=n // 2) for n in range(1_000)])
     cfg = FilterJob(side=64, buckets=4, validation_share=0.2)
     check(filter_stage, inputs, cfg, tmp_path, ["train/", "val/", "dropped/"])
+
+
+@pytest.mark.soak
+def test_filter_goes_on_where_it_was_killed_while_it_measured(ray_cluster, tmp_path):
+    from tests.stages.test_filter import pair, pairs_folder
+
+    inputs = pairs_folder(tmp_path / "pairs", [pair(n, picture=n // 2) for n in range(1_000)])
+    measured = inputs.folders["measured"]
+    cfg = FilterJob(side=64, buckets=4, validation_share=0.2)
+    whole, out = open_folder(tmp_path / "whole"), tmp_path / "killed"
+    expected = filter_stage.run(inputs, whole, cfg)
+    measured.clear()
+    before = killed_in_the_middle(filter_stage, inputs, out, cfg, tmp_path, measured)
+    assert 2 <= len(before) < 20
+    assert filter_stage.run(inputs, open_folder(out), cfg) == expected
+    assert len(measured.list("stats/")) == 20
+    for name, at in before.items():
+        assert (measured.path / name).stat().st_mtime_ns == at
 
 
 def test_encode_goes_on_where_it_was_killed(ray_cluster, tmp_path):
