@@ -93,7 +93,11 @@ def demo() -> Settings:
         ),
         # Its pictures differ by less than photographs, and its captions are few.
         filter=FilterSettings(
-            max_caption_pictures=None, near_bits=None, validation_share=0.1, buckets=4
+            max_caption_pictures=None,
+            near_bits=None,
+            validation_share=0.1,
+            buckets=4,
+            workers=2,
         ),
         dvae=DvaeSettings(
             width=16,
