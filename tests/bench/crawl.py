@@ -173,9 +173,7 @@ def main() -> None:
         with serving(site, LATENCY) as server:
             slow = speed("ours", scratch, server, SIDES[0], PATIENT_THREADS)
         print(f"with {PATIENT_THREADS} threads, a prompt server:      {prompt}")
-        print(
-            f"with {PATIENT_THREADS} threads, {LATENCY:.0%} s of latency: {slow}".replace("%", "")
-        )
+        print(f"with {PATIENT_THREADS} threads, {1000 * LATENCY:.0f} ms of latency:  {slow}")
         print(
             f"latency costs {1 - slow.per_second / prompt.per_second:.0%} of the pairs per second, "
             f"{1 - slow.per_cpu_second / prompt.per_cpu_second:.0%} of those per CPU second"
