@@ -4,50 +4,35 @@ The owner writes `owner.json` into the artifact's folder and freshens it every f
 same machine a dead process is known at once; elsewhere its claim is dead when it has grown old.
 """
 
-import os
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from pydantic import ValidationError
 
 from schemas.errors import ArtifactOwned
 from schemas.folder import Folder
-from schemas.manifest import Record
+from schemas.process import Process
 
 OWNER = "owner.json"
 FRESHEN_SECONDS = 5.0
 DEAD_AFTER_SECONDS = 30.0
 
 
-class Owner(Record):
+class Owner(Process):
     """Who is making the artifact, and when they were last known to be alive."""
 
     run: str
-    host: str
-    pid: int
-    started: str  # tells a process from a later one with the same number
     seen: float  # seconds since 1970
 
     @property
     def alive(self) -> bool:
         """Say whether the owner can still be at work."""
-        if self.host == socket.gethostname():
-            return _start_time(self.pid) == self.started
+        if self.is_of_this_machine:
+            return not self.is_gone
         return time.time() - self.seen < DEAD_AFTER_SECONDS
-
-
-def _start_time(pid: int) -> str | None:
-    """Return the kernel's start time of a process, or None if there is no such process."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return None
-    return stat.rpartition(")")[2].split()[19]  # field 22 of proc(5); the name may hold spaces
 
 
 def owner_of(folder: Folder) -> Owner | None:
@@ -89,15 +74,7 @@ def _refuse_if_taken(folder: Folder, run: str) -> None:
 
 
 def _write(folder: Folder, run: str) -> None:
-    pid = os.getpid()
-    owner = Owner(
-        run=run,
-        host=socket.gethostname(),
-        pid=pid,
-        started=_start_time(pid) or "",
-        seen=time.time(),
-    )
-    folder.commit(OWNER, owner.model_dump_json().encode())
+    folder.commit(OWNER, Owner.here(run=run, seen=time.time()).model_dump_json().encode())
 
 
 def _freshen(folder: Folder, run: str, stop: threading.Event) -> None:

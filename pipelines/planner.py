@@ -17,7 +17,8 @@ from schemas.manifest import Manifest, Result
 class StageModule(Protocol):
     """What a stage's module says about itself.
 
-    Optional: `outside(cfg) -> digests` of what is no artifact; `kept(cfg)`, with `Stage.keeps`.
+    Optional: `outside(cfg) -> digests` of what is no artifact, and with `Stage.keeps` also
+    `kept(cfg, digests)`.
     """
 
     REVISION: int  # raised when the same settings come to mean something else
@@ -31,7 +32,7 @@ class Stage:
     """One line of a pipeline: what runs, what it reads and writes, and all it depends on.
 
     `keeps` is what the stage makes on the way and can use again after a change of settings: a
-    folder that depends on `kept(cfg)` and on what the stage reads, and nothing else.
+    folder that depends on `kept(cfg, digests)` and on what the stage reads, and nothing else.
     """
 
     module: StageModule
@@ -132,10 +133,14 @@ def fingerprint_of(stage: Stage, inputs: Mapping[str, str], outside: Mapping[str
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 
 
-def kept_fingerprint(stage: Stage, contents: Mapping[str, str]) -> str:
+def kept_fingerprint(step: Step, contents: Mapping[str, str]) -> str:
     """Return twelve hex digits of what the stage makes on the way and keeps, and from what."""
-    kept: Callable[[Any], Mapping[str, Any]] = stage.module.kept  # type: ignore[attr-defined]
-    recipe = [stage.name, kept(stage.config), sorted(contents.items())]
+    stage = step.stage
+    recipe = [
+        stage.name,
+        stage.module.kept(stage.config, step.outside),  # type: ignore[attr-defined]
+        sorted(contents.items()),
+    ]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 
 

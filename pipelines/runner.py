@@ -49,11 +49,11 @@ def run(
         sources = [ended[name] for name in step.inputs]
         if step.manifest is not None and not step.forced:
             step = replace(step, state=state_of(step.manifest, sources))  # sources are made now
-        keeps = _kept_address(step.stage, sources)
+        keeps = _kept_address(step, sources)
         if step.runs:
             _refuse_unfinished(step, sources)
             start_ray()
-            step = _make(step, sources, store, summary)
+            step = _make(step, sources, store, summary, keeps)
         elif step.manifest is not None:
             log.info("%-12s done before, skipped  (%s)", step.stage.name, step.address)
             summary[step.stage.name] = _entry(step.manifest, "skipped", step.address, keeps)
@@ -73,11 +73,15 @@ def _refuse_unfinished(step: Step, sources: Sequence[Step]) -> None:
 
 
 def _make(
-    step: Step, sources: Sequence[Step], store: Store, summary: dict[str, StageSummary]
+    step: Step,
+    sources: Sequence[Step],
+    store: Store,
+    summary: dict[str, StageSummary],
+    keeps: str | None,
 ) -> Step:
-    """Run one stage in its folder and publish what it leaves."""
+    """Run one stage in its folder and publish what it leaves; `keeps` is where it keeps more."""
     stage, name = step.stage, step.stage.writes.name
-    folder, keeps = store.folder(name, step.fingerprint), _kept_address(stage, sources)
+    folder = store.folder(name, step.fingerprint)
     inputs = {n: store.folder(n, fingerprint) for n, fingerprint in step.inputs.items()}
     with ExitStack() as claims:
         claims.enter_context(claimed(folder))
@@ -169,12 +173,12 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _kept_address(stage: Stage, sources: Sequence[Step]) -> str | None:
+def _kept_address(step: Step, sources: Sequence[Step]) -> str | None:
     """Return where the stage keeps what it makes on the way, once its sources are there."""
     contents = {s.stage.writes.name: s.manifest.content_sha256 for s in sources if s.manifest}
-    if stage.keeps is None or len(contents) < len(sources):
+    if step.stage.keeps is None or len(contents) < len(sources):
         return None
-    return f"{stage.keeps.name}/{kept_fingerprint(stage, contents)}"
+    return f"{step.stage.keeps.name}/{kept_fingerprint(step, contents)}"
 
 
 def _entry(

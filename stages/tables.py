@@ -1,10 +1,12 @@
 """Tables as whole Parquet files in memory, ready to commit, the same bytes for the same rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from schemas.folder import Folder
 
 # Rows with pictures: 256 of them are what a reader has in memory at once.
 PICTURE_FILE: Mapping[str, Any] = {
@@ -50,6 +52,10 @@ def parquet_file(
 
 def parquet_bytes(table: pa.Table, options: Mapping[str, Any]) -> bytes:
     """Return the table as a Parquet file; no rows are a file too."""
-    buffer = pa.BufferOutputStream()
-    pq.write_table(table, buffer, **options)
-    return buffer.getvalue().to_pybytes()
+    return parquet_file([table], table.schema, options)
+
+
+def read_table(folder: Folder, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a committed table, or some of its columns; for tables without pictures."""
+    with folder.open(name) as file:
+        return pq.read_table(file, columns=columns)

@@ -10,8 +10,8 @@ from schemas.configs import CrawlJob
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from stages.crawl.earlier import Earlier, earlier_manifest
-from stages.crawl.sources import INPUT, Piece, pieces
-from stages.crawl.sources.content import content_of, files_of
+from stages.crawl.sources import INPUT, Piece, files_of, pieces
+from stages.digests import digest_of_files
 from stages.shards import Made, Shard, run_shards
 
 REVISION = 2
@@ -77,4 +77,4 @@ def _source_digest(cfg: CrawlJob) -> dict[str, str]:
     """Return the digest of the url lists, folder or tars; the demo's world needs none."""
     if cfg.source.kind == "world" or not cfg.source.path:  # without a path one can still plan
         return {}  # a pure function of settings that are in the fingerprint
-    return {f"crawl.source ({cfg.source.kind})": content_of(files_of(cfg.source))}
+    return {f"crawl.source ({cfg.source.kind})": digest_of_files(files_of(cfg.source))}

@@ -8,6 +8,7 @@ Paper   appendix C: caption length, English, boilerplate, aspect ratio; the rule
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import fsspec
@@ -28,6 +29,7 @@ from stages.filter.parts import PARTS, buckets_for
 from stages.shards import Outcome, Shard, run_once, run_shards
 
 REVISION = 2
+CLIP_INPUT = "filter.clip"  # what `outside` calls the pretrained CLIP
 
 
 def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
@@ -92,13 +94,13 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
     )
 
 
-def kept(cfg: FilterJob) -> dict[str, Any]:
-    """Say what the measurements depend on, besides the pairs."""
+def kept(cfg: FilterJob, outside: Mapping[str, str]) -> dict[str, Any]:
+    """Say what the measurements depend on, besides the pairs; `outside` holds our digests."""
     return {
         "revision": measure.REVISION,
         "nsfw": cfg.nsfw.measure,
         "writing": cfg.writing.measure,
-        "clip": digest_of(cfg.clip.path) if cfg.clip.path else "",
+        "clip": outside.get(CLIP_INPUT, ""),
     }
 
 
@@ -114,7 +116,7 @@ def outside(cfg: FilterJob) -> dict[str, str]:
                 f"wanted an evaluation set at '{path}', found nothing; set filter.decontaminate to "
                 "folders of pictures or Parquet files"
             )
-    named = {"filter.clip": cfg.clip.path} if cfg.clip.path else {}
+    named = {CLIP_INPUT: cfg.clip.path} if cfg.clip.path else {}
     named |= {f"filter.decontaminate[{n}]": path for n, path in enumerate(cfg.decontaminate)}
     return {name: digest_of(path) for name, path in named.items()}
 

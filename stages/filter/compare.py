@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from schemas.configs import FilterJob
 from schemas.folder import Folder
 from stages.filter.decontaminate import evaluation_pictures
 from stages.filter.near import clusters, nearest_within
-from stages.tables import PLAIN_FILE, parquet_bytes
+from stages.tables import PLAIN_FILE, parquet_bytes, read_table
 
 COMPARED = "compared/"  # between the passes
 SIGNATURE = ["caption_digest", "sha256", "contrast", "perceptual_hash"]
@@ -87,8 +86,7 @@ def read_signatures(measured: Folder, names: Sequence[str]) -> Signatures:
     """Read the signatures of all rows that have a picture, in the order of their keys."""
     shards, places, captions, hashes, contrasts, digests = [], [], [], [], [], []
     for number, name in enumerate(names):
-        with measured.open(name) as file:
-            table = pq.read_table(file, columns=SIGNATURE)
+        table = read_table(measured, name, SIGNATURE)
         places.append(np.flatnonzero(table["sha256"].is_valid()))
         shards.append(np.full(len(places[-1]), number, np.int32))
         table = table.take(places[-1])

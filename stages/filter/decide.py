@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas import rows
 from schemas.artifacts import DROPPED_ROWS
@@ -21,7 +20,7 @@ from stages.filter.measure import read_groups
 from stages.filter.parts import Row, part_files
 from stages.filter.rules import Scores, why_drop
 from stages.shards import Made
-from stages.tables import PLAIN_FILE, parquet_bytes
+from stages.tables import PLAIN_FILE, parquet_bytes, read_table
 
 MEASURES = [field.name for field in rows.MEASURES]
 
@@ -70,32 +69,22 @@ class DecidePairs:
         for number, (pair, own) in enumerate(zip(pairs, measured, strict=True)):
             fetched = pair["status"] == "ok"
             alone = {"group": pair["sha256"], "caption_pictures": 1 if fetched else None}
-            common = compared.get(number, alone | {"overlaps": None})
+            common = compared.get(number, alone)
             scores = Scores(
                 caption_pictures=common["caption_pictures"],
-                overlaps=common["overlaps"],
+                overlaps=common.get("overlaps"),
                 **{measure: own[measure] for measure in MEASURES},
             )
-            reason = why_drop(scores, self.cfg) if fetched else pair["reason"]
-            yield (
-                pair
-                | asdict(scores)
-                | {
-                    "caption": own["caption"],
-                    "group": common["group"],
-                    "reason": reason,
-                }
-            )
+            found = {
+                "caption": own["caption"],
+                "group": common["group"],
+                "reason": why_drop(scores, self.cfg) if fetched else pair["reason"],
+            }
+            yield pair | asdict(scores) | found
 
     def bucket_of(self, row: Row) -> int:
         """Return the bucket of the row's group."""
         return int(ticket(self.cfg.seed, "bucket", row["group"]) * self.buckets)
-
-
-def read_table(folder: Folder, name: str) -> pa.Table:
-    """Read a whole table without pictures."""
-    with folder.open(name) as file:
-        return pq.read_table(file)
 
 
 def dropped_bytes(found: list[Row]) -> bytes:

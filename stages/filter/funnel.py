@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from schemas.artifacts import DROPPED_ROWS
 from schemas.folder import Folder
 from stages.filter.rules import REASONS
 from stages.shards import Outcome
+from stages.tables import read_table
 
 EXAMPLES = 20  # rows shown for each reason
 SHOWN = ["key", "url", "caption"]
@@ -50,8 +50,7 @@ def examples(out: Folder, reason: str, files: Sequence[str]) -> list[dict[str, A
     found: list[dict[str, Any]] = []
     for name in files:
         if len(found) < EXAMPLES:
-            with out.open(name) as file:
-                table = pq.read_table(file, columns=[*SHOWN, "reason"])
+            table = read_table(out, name, [*SHOWN, "reason"])
             of_reason = table.filter(pc.equal(table["reason"], reason)).select(SHOWN)
             found += of_reason.slice(0, EXAMPLES - len(found)).to_pylist()
     return [row | {"caption": row["caption"] and row["caption"][:LONGEST]} for row in found]

@@ -20,8 +20,9 @@ from schemas.artifacts import STATS
 from schemas.errors import ShardsFailed
 from schemas.folder import Folder
 from schemas.manifest import FileDigest
+from schemas.process import Process
 from stages.progress import Progress
-from stages.shards.actors import Driver, Pool, clear, one_round
+from stages.shards.actors import Pool, clear, one_round
 from stages.shards.records import (
     ATTEMPTS,
     MAX_ATTEMPTS,
@@ -74,7 +75,7 @@ def run_shards(
     todo = [shard for shard in shards if shard.name not in finished]
     if todo:
         before = sum(shard.rows for shard in shards if shard.name in finished)
-        pool = Pool(work, dict(kwargs), out, workers, cpus, gpus, dict(env or {}), Driver.here())
+        pool = Pool(work, dict(kwargs), out, workers, cpus, gpus, dict(env or {}), Process.here())
         with Progress(what, before + sum(shard.rows for shard in todo), done=before) as progress:
             made, failed = _make(pool, todo, progress)
             finished |= made

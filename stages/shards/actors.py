@@ -1,9 +1,7 @@
 """Actors that make shards: attempt marker, work, data files, then the statistics."""
 
 import logging
-import os
 import pickle
-import socket
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -15,33 +13,10 @@ import pyarrow as pa
 from schemas.errors import UserError
 from schemas.folder import Folder
 from schemas.manifest import FileDigest
+from schemas.process import Process
 from stages.shards.records import ATTEMPTS, MAX_ATTEMPTS, Made, Shard, ShardStats, stats_file
 
 LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Driver:
-    """The process that gives out shards."""
-
-    host: str
-    pid: int
-
-    @classmethod
-    def here(cls) -> "Driver":
-        """Name the process that asks."""
-        return cls(socket.gethostname(), os.getpid())
-
-    @property
-    def is_dead(self) -> bool:
-        """Say whether it is known to be gone; of another machine's processes nothing is known."""
-        if self.host != socket.gethostname():
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        return False
 
 
 @dataclass(frozen=True)
@@ -55,7 +30,7 @@ class Pool:
     cpus: float
     gpus: float
     env: dict[str, str]
-    driver: Driver
+    driver: Process  # gives out the shards
     quarantines: bool = False  # makes what stands in for shards that nobody could make
 
 
@@ -151,7 +126,7 @@ class _Actor:
         """
         self.commit(marker, b"")
         made = self.work(shard.payload)
-        if self.driver.is_dead:
+        if self.driver.is_gone:
             raise UserError("the run that asked for this shard was killed")
         files = {name: self.commit(name, data) for name, data in made.files.items()}
         stats = ShardStats(

@@ -50,7 +50,7 @@ def stages(text="abc", *, unit=1, limit=9, measured=None):
     return (
         Stage(module=module("write", write), reads=(), writes=RAW, config=Text(text=text)),
         Stage(
-            module=module("judge", judge, kept=lambda cfg: {"unit": cfg.unit}),
+            module=module("judge", judge, kept=lambda cfg, outside: {"unit": cfg.unit}),
             reads=(RAW,),
             writes=CLEAN,
             keeps=MEASURED,

@@ -123,9 +123,11 @@ def test_other_thresholds_measure_nothing_again(filtered, corpus, tmp_path):
 
 
 def test_what_is_kept_depends_on_no_threshold():
-    kept = filter_stage.kept(job())
-    assert kept == filter_stage.kept(job(min_chars=9, near_bits=None, max_aspect=1.5, workers=2))
-    assert kept != filter_stage.kept(job(nsfw={"measure": True}))
+    kept = filter_stage.kept(job(), {})
+    other = job(min_chars=9, near_bits=None, max_aspect=1.5, workers=2)
+    assert kept == filter_stage.kept(other, {"filter.decontaminate[0]": "another"})
+    assert kept != filter_stage.kept(job(nsfw={"measure": True}), {})
+    assert kept != filter_stage.kept(job(), {"filter.clip": "another"})
     assert json.dumps(kept)
 
 

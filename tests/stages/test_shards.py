@@ -2,7 +2,6 @@
 
 import errno
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,8 +13,9 @@ import ray
 
 from infra.store import LocalFolder, open_folder
 from schemas.errors import ConfigError, ShardsFailed, UserError
+from schemas.process import Process
 from stages.shards import ATTEMPTS, Made, Shard, run_shards
-from stages.shards.actors import Driver, Pool, _Actor
+from stages.shards.actors import Pool, _Actor
 
 pytestmark = pytest.mark.ray
 
@@ -163,8 +163,8 @@ def test_a_worker_whose_run_was_killed_commits_nothing(tmp_path):
     out, work = open_folder(tmp_path / "out"), {"scratch": str(tmp_path)}
     shard = Shard(name="4", payload=4, rows=1)
     replies = []
-    for pid in (gone.pid, os.getpid()):
-        pool = Pool(Squares, work, out, 1, 0.25, 0.0, {}, Driver(socket.gethostname(), pid))
+    for driver in (Process.here(pid=gone.pid), Process.here()):
+        pool = Pool(Squares, work, out, 1, 0.25, 0.0, {}, driver)
         replies.append(_Actor(pool, "run").reply(shard))
         replies.append(len(out.list("stats/")))
     assert "was killed" in str(replies[0].stop)

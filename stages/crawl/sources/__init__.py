@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder
-from stages.crawl.sources.folder import folder_rows
+from stages.crawl.sources.folder import folder_files, folder_rows
 from stages.crawl.sources.found import found_files
 from stages.crawl.sources.listed import Row, check_columns, normal
 from stages.crawl.sources.lists import write_lists
-from stages.crawl.sources.tars import tar_rows
+from stages.crawl.sources.tars import tar_files, tar_rows
 from stages.crawl.sources.text_lists import TEXT_SUFFIXES, read_text_list, suffix_of
 
 INPUT, INPUT_DONE = "input/", "input/done.json"
@@ -74,6 +74,16 @@ def _cut(listing: Iterable[Sequence[Any]], cfg: CrawlJob, *, ours: bool) -> list
 def list_files(source: SourceSettings) -> list[str]:
     """Return the addresses of the url lists in order; raise ConfigError if there are none."""
     return found_files(source.path, LIST_SUFFIXES, suffix_of, "a url list")
+
+
+def files_of(source: SourceSettings) -> list[tuple[str, str]]:
+    """Return the name and the address of every file of the source, in order."""
+    if source.kind == "folder":
+        system, top, names = folder_files(source)
+        return [(name, system.unstrip_protocol(f"{top}/{name}")) for name in names]
+    if source.kind == "tars":
+        return tar_files(source)
+    return [(file.rpartition("/")[2], file) for file in list_files(source)]
 
 
 def _rows_of(file: str, source: SourceSettings) -> int:
