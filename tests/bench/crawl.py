@@ -28,8 +28,8 @@ from tests.bench.watched import Watched, cpu_seconds, watch
 from tests.stages.photographs import jpeg, photograph
 
 FILES, WIDTH, HEIGHT = 300, 800, 600
-SHARD = 250  # img2dataset starts a process anew after five shards: at most five for each here
-LENGTHS = (500, 2_500)  # rows of the list
+SHARD = 1_000  # img2dataset starts a process anew after five shards: at most five for each here
+LENGTHS = (2_000, 10_000)  # rows of the list
 WORKERS, THREADS = 2, 32
 LATENCY, PATIENT_THREADS = 0.2, 128
 SIDES = (256, 170)  # of training; 3/2 of it is kept: 384 and 255 pixels of the short side
