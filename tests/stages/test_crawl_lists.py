@@ -1,0 +1,372 @@
+"""Whatever the form of the list, the pieces together are the list, each row once and in order."""
+
+import gzip
+import json
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infra.store import open_folder
+from schemas.configs import CrawlJob, SourceSettings
+from schemas.errors import ConfigError
+from stages import crawl
+from stages.crawl.sources import pieces, read_piece
+from stages.crawl.sources.listed import LISTED
+from tests import s3
+
+ROWS = [
+    {"url": f"http://a.org/{n}.jpg", "caption": f'line, "{n}"\nof two' if n % 7 else None, "id": n}
+    for n in range(95)
+]
+
+
+def job(path, rows_per_shard=20, **source):
+    return CrawlJob(
+        side=64,
+        rows_per_shard=rows_per_shard,
+        source=SourceSettings(kind="urls", path=str(path), **source),
+    )
+
+
+def listed(cfg, out):
+    found = pieces(cfg, out)
+    assert [piece.index for piece in found] == list(range(len(found)))
+    tables = [read_piece(piece, cfg.source, out) for piece in found]
+    for piece, table in zip(found, tables, strict=True):
+        assert len(table) == piece.rows <= cfg.rows_per_shard
+    return pa.concat_tables(tables).cast(LISTED).to_pylist()
+
+
+def as_csv(delimiter):
+    def quoted(text):
+        return '"' + text.replace('"', '""') + '"'
+
+    rows = [delimiter.join(("url", "caption", "id"))]
+    rows += [delimiter.join((r["url"], quoted(r["caption"] or ""), str(r["id"]))) for r in ROWS]
+    return "\n".join(rows).encode()
+
+
+JSONL = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+TEXTS = {
+    "list.csv": as_csv(","),
+    "list.tsv": as_csv("\t"),
+    "list.jsonl": JSONL,
+    "list.jsonl.gz": gzip.compress(JSONL),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("rows_per_shard", [20, 95, 1_000])
+def test_the_pieces_of_a_text_list_are_the_list(tmp_path, name, rows_per_shard):
+    (tmp_path / name).write_bytes(TEXTS[name])
+    found = listed(job(tmp_path / name, rows_per_shard), open_folder(tmp_path / "out"))
+    assert [row["url"] for row in found] == [row["url"] for row in ROWS]
+    assert [row["caption"] or None for row in found] == [row["caption"] for row in ROWS]
+    assert [int(json.loads(row["source"])["id"]) for row in found] == list(range(95))
+
+
+@pytest.mark.parametrize("group", [7, 20, 95])
+@pytest.mark.parametrize("rows_per_shard", [1, 20, 33, 95, 1_000])
+def test_the_pieces_of_parquet_lists_are_the_lists(tmp_path, group, rows_per_shard):
+    (tmp_path / "lists").mkdir()
+    for name, part in {"b": ROWS[50:], "a": ROWS[:50], "empty": []}.items():
+        table = pa.Table.from_pylist(
+            part, pa.schema({"id": "int64", "caption": "string", "url": "string"}.items())
+        )
+        pq.write_table(table, tmp_path / "lists" / f"{name}.parquet", row_group_size=group)
+    out = open_folder(tmp_path / "out")
+    found = listed(job(tmp_path / "lists", rows_per_shard), out)
+    assert [row["url"] for row in found] == [row["url"] for row in ROWS]
+    assert [row["caption"] for row in found] == [row["caption"] for row in ROWS]
+    assert found[3]["source"] == '{"id": 3}'
+    assert out.list() == []  # Parquet is cut where it lies
+
+
+def read(tmp_path, name, data, **source):
+    """List one file; return url and caption of the good rows, and the problems of the others."""
+    tmp_path.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(data)
+    found = listed(job(tmp_path / name, **source), open_folder(tmp_path / "out"))
+    good = [(row["url"], row["caption"]) for row in found if row["problem"] is None]
+    return good, [row["problem"] for row in found if row["problem"] is not None]
+
+
+def test_broken_lines_of_json_are_rows_that_say_so(tmp_path):
+    rows = [
+        b'{"url": "u1", "caption": "one", "id": 7}',
+        b"{not json",
+        b'["a list"]',
+        b"",
+        b'{"caption": "no url"}',
+        b'{"url": "u2", "caption": null}',
+        b'{"url": "u3", "caption": {"an": "object"}}',
+        b'{"url": "u4", "caption": "half a pair \\ud800"}',
+        b'{"url": "u5", "caption": "\xff\xfe"}',
+        b'{"url": "u6", "caption": "a\\u0000b"}',
+        b"[" * 100_000,
+        b'{"url": "u7", "caption": "' + b"x" * 1_100_000 + b'"}',
+        b'{"url": "u8", "caption": ' + json.dumps(["x"] * 101).encode() + b"}",
+        b'{"url": "u9", "caption": 9}',
+    ]
+    good, problems = read(tmp_path, "list.jsonl", b"\n".join(rows))
+    assert good == [("u1", "one"), ("", "no url"), ("u2", None), ("u9", "9")]
+    assert [p.partition(": ")[0] for p in problems] == ["unreadable_row"] * 9
+    assert problems[0] == "unreadable_row: list.jsonl, line 2: no JSON: {not json"
+    assert "line 3: no JSON object" in problems[1]
+    assert "a caption that is no text" in problems[2]
+    assert "not UTF-8" in problems[3]
+    assert "\\udcff" in problems[4]
+    assert "NUL" in problems[5]
+    assert "line 11: no JSON" in problems[6]
+    assert "a line of more than 1000000 characters" in problems[7]
+    assert "101 captions of one picture" in problems[8]
+    assert all(len(problem) < 500 for problem in problems)
+
+
+def test_broken_rows_of_csv_are_rows_that_say_so_and_swallow_no_other(tmp_path):
+    rows = [
+        b"url,caption",
+        b"http://a.org/1,one",
+        b"http://a.org/2",
+        b"http://a.org/3,three,more,columns",
+        b'http://a.org/4,"a stray quote',
+        b"http://a.org/5,five",
+        b'http://a.org/6,"six, with\r',  # a quoted row of several lines
+        b'a line of its own, and http://a.org/6 in it"',
+        b"http://a.org/7,\xff",
+        b"http://a.org/8,\x00",
+        b",no url",
+        b'http://a.org/9,"never closed',
+        b"http://a.org/10,ten",
+    ]
+    good, problems = read(tmp_path, "list.csv", b"\n".join(rows))
+    six = "six, with\r\na line of its own, and http://a.org/6 in it"
+    assert good == [
+        ("http://a.org/1", "one"),
+        ("http://a.org/5", "five"),
+        ("http://a.org/6", six),
+        ("", "no url"),
+        ("http://a.org/10", "ten"),
+    ]
+    assert problems == [
+        "unreadable_row: list.csv, line 3: 1 columns, not 2: http://a.org/2",
+        "unreadable_row: list.csv, line 4: 4 columns, not 2: http://a.org/3,three,more,columns",
+        'unreadable_row: list.csv, line 5: a quote that is never closed: http://a.org/4,"a stray '
+        "quote",
+        "unreadable_row: list.csv: not UTF-8: http://a.org/7\\udcff",
+        "unreadable_row: list.csv: a NUL character: http://a.org/8\\x00",
+        "unreadable_row: list.csv, line 12: a quote that is never closed: "
+        'http://a.org/9,"never closed',
+    ]
+
+
+def test_a_quote_that_is_closed_far_behind_takes_one_row_with_it_only(tmp_path):
+    rows = [f"http://a.org/{n},caption {n}" for n in range(3_000)]
+    rows[1] = 'http://a.org/1,"stray'
+    good, problems = read(tmp_path / "a", "list.csv", "\n".join(["url,caption", *rows]).encode())
+    assert len(good) == 2_999
+    assert len(problems) == 1
+    words = ["url,caption", 'http://a.org/1,"stray', *["no row"] * 2_500, "http://a.org/2,two"]
+    good, problems = read(tmp_path / "b", "list.csv", "\n".join(words).encode())
+    assert good == [("http://a.org/2", "two")]
+    assert len(problems) == 2_501
+
+
+def test_a_tsv_without_names_whose_quotes_are_text(tmp_path):
+    rows = [
+        'a "very" typical station\thttp://a.org/1',
+        '"to be" or not\thttp://a.org/2',
+        '"an open one\thttp://a.org/3',
+        'and another"\thttp://a.org/4',
+        '"whole"\thttp://a.org/5',
+        "no url",
+    ]
+    good, problems = read(
+        tmp_path, "Train_GCC.tsv", "\n".join(rows).encode(), columns=("caption", "url")
+    )
+    assert good == [
+        ("http://a.org/1", 'a "very" typical station'),
+        ("http://a.org/2", '"to be" or not'),
+        ("http://a.org/3", '"an open one'),
+        ("http://a.org/4", 'and another"'),
+        ("http://a.org/5", "whole"),
+    ]
+    assert problems == ["unreadable_row: Train_GCC.tsv, line 6: 1 columns, not 2: no url"]
+
+
+def test_of_a_damaged_gzip_file_the_readable_rows_are_kept(tmp_path):
+    whole = gzip.compress(JSONL, mtime=0)
+    good, problems = read(tmp_path / "a", "list.jsonl.gz", whole[: len(whole) // 2])
+    assert 0 < len(good) < 95
+    assert good == [(row["url"], row["caption"]) for row in ROWS[: len(good)]]
+    assert "list.jsonl.gz, all after line" in problems[-1]
+    good, problems = read(tmp_path / "b", "list.csv.gz", b"no gzip at all")
+    assert good == []
+    assert len(problems) == 1
+
+
+@settings(deadline=None)
+@given(st.sampled_from([".csv", ".tsv", ".jsonl"]), st.binary(max_size=300))
+def test_no_bytes_crash_the_listing_and_no_good_row_is_lost(tmp_path_factory, suffix, noise):
+    tmp_path = tmp_path_factory.mktemp("noise")
+    rows = {
+        ".csv": ["url,caption", "http://a.org/1,one", "http://a.org/2,two"],
+        ".tsv": ["url\tcaption", "http://a.org/1\tone", "http://a.org/2\ttwo"],
+        ".jsonl": ['{"url": "http://a.org/1", "caption": "one"}'] * 2
+        + ['{"url": "http://a.org/2", "caption": "two"}'],
+    }[suffix]
+    first, second, last = (row.encode() for row in rows)
+    noisy = b"\n".join((first, second, noise, last))
+    good, _ = read(tmp_path, "list" + suffix, noisy)
+    assert ("http://a.org/1", "one") in good
+    if suffix != ".csv" or b'"' not in noise:
+        assert ("http://a.org/2", "two") in good
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n\t"), min_size=1)))
+def test_captions_of_every_script_come_through_a_quoted_csv(tmp_path_factory, captions):
+    tmp_path = tmp_path_factory.mktemp("scripts")
+    quoted = "".join(f'u{n},"{c.replace(chr(34), chr(34) * 2)}"\n' for n, c in enumerate(captions))
+    good, problems = read(tmp_path, "list.csv", f"url,caption\n{quoted}u,last\n".encode())
+    assert problems == []
+    assert [caption for _, caption in good] == [*(c.strip() for c in captions), "last"]
+
+
+def test_parquet_of_strange_types_becomes_rows(tmp_path):
+    bad = pa.array([b"fine", b"\xff", None, b"x", b"y"]).view(pa.string())
+    table = pa.table(
+        [
+            pa.array(["u1", "u2", "u3", None, "u5"]),
+            bad,
+            pa.array([1, 2, 3, 4, 10**17], pa.timestamp("ms")),
+            pa.array([["a"], [], ["b"], ["c"], ["d"]]),
+        ],
+        names=["url", "caption", "when", "when"],
+    )
+    pq.write_table(table, tmp_path / "list.parquet")
+    found = listed(job(tmp_path / "list.parquet"), open_folder(tmp_path / "out"))
+    assert [row["url"] for row in found] == ["u1", "", "u3", "", ""]
+    assert [row["caption"] for row in found] == ["fine", None, None, "x", None]
+    assert found[1]["problem"].startswith("unreadable_row: list.parquet: 'utf-8' codec")
+    assert found[4]["problem"].startswith("unreadable_row: list.parquet: ")
+    assert json.loads(found[0]["source"]) == {"when": "1970-01-01 00:00:00.001000", "when.2": ["a"]}
+
+    lists = pa.table({"url": ["u1", "u2"], "caption": [["one", "uno"], []]})
+    pq.write_table(lists, tmp_path / "lists.parquet")
+    found = listed(job(tmp_path / "lists.parquet"), open_folder(tmp_path / "out"))
+    assert [(row["caption"], row["more"]) for row in found] == [("one", ["uno"]), (None, None)]
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 no parquet")
+    with pytest.raises(ConfigError, match=r"wanted a Parquet file at .*broken"):
+        pieces(job(tmp_path / "broken.parquet"), open_folder(tmp_path / "out"))
+
+
+def write_some(top, put):
+    """Lists of three kinds; `put(name, bytes)` writes one."""
+    put("a.csv", b"url,caption\nu1,one\n")
+    put("b.csv.gz", gzip.compress(b"url,caption\nu2,two\n", mtime=0))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"url": ["u3"], "caption": ["three"]}), sink)
+    put("c.parquet.gz", gzip.compress(sink.getvalue().to_pybytes(), mtime=0))
+    put("sub/d.tsv", b"url\tcaption\nu4\tfour\n")
+    put("sub/notes.txt", b"not a list")
+
+
+WAYS = {
+    "": ["u1", "u2", "u3", "u4"],
+    "/a.csv": ["u1"],
+    "/*.csv*": ["u1", "u2"],
+    "/**/[d-z].*": ["u4"],
+}
+
+
+def test_lists_are_a_file_a_folder_a_glob_or_several(tmp_path):
+    def put(name, data):
+        (tmp_path / "lists" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "lists" / name).write_bytes(data)
+
+    write_some(tmp_path, put)
+    top = f"{tmp_path}/lists"
+    for number, (way, urls) in enumerate(WAYS.items()):
+        found = listed(job(top + way), open_folder(tmp_path / f"out{number}"))
+        assert [row["url"] for row in found] == urls
+    several = job(f"{top}/sub, {top}/*.csv, {top}/sub/d.tsv")
+    found = listed(several, open_folder(tmp_path / "several"))
+    assert [row["url"] for row in found] == ["u4", "u1"]
+    with pytest.raises(ConfigError, match=r"found nothing at '.*/z\*'"):
+        pieces(job(f"{top}/a.csv,{top}/z*"), open_folder(tmp_path / "no"))
+
+
+def test_lists_on_an_object_store(tmp_path):
+    with s3.served("lists") as top:
+        write_some(
+            top, lambda name, data: fsspec.core.url_to_fs(top)[0].pipe(f"lists/{name}", data)
+        )
+        for number, (way, urls) in enumerate(WAYS.items()):
+            found = listed(job(top + way), open_folder(tmp_path / f"out{number}"))
+            assert [row["url"] for row in found] == urls
+        assert len(crawl.outside(job(top + "/*.csv"))) == 1
+
+
+def test_a_list_without_rows_or_without_names_is_one_sentence(tmp_path):
+    for name, data, word in (
+        ("empty.csv", b"", "wanted rows in .*found none"),
+        ("names.csv", b"url,caption\n", "wanted rows in .*found none"),
+        ("wide.csv", "url,caption\nu,c\n".encode("utf-16"), "wanted the names of the columns"),
+        ("quote.csv", b'url,"caption\nu,c\n', "wanted the names of the columns"),
+    ):
+        with pytest.raises(ConfigError, match=word):
+            read(tmp_path / name.partition(".")[0], name, data)
+
+
+def test_a_cut_that_was_interrupted_is_cut_again_the_same_way(tmp_path):
+    (tmp_path / "list.csv").write_bytes(TEXTS["list.csv"])
+    out, cfg = open_folder(tmp_path / "out"), job(tmp_path / "list.csv")
+    first = pieces(cfg, out)
+    out.remove("input/done.json")
+    assert pieces(cfg, out) == first
+
+
+def test_other_column_names_can_be_set_and_wrong_ones_are_one_sentence(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("URL,TEXT,url\nhttp://a.org/1,one,x\n")
+    cfg = job(path, url_column="URL", caption_column="TEXT")
+    [row] = listed(cfg, open_folder(tmp_path / "out"))
+    assert (row["url"], row["caption"], row["source"]) == ("http://a.org/1", "one", '{"url": "x"}')
+    with pytest.raises(
+        ConfigError, match=r"wanted a column 'caption' in .*found \['URL', 'TEXT', 'url'\]; set"
+    ):
+        listed(job(path), open_folder(tmp_path / "out2"))
+    (tmp_path / "list.txt").write_text("http://a.org/1")
+    with pytest.raises(ConfigError, match=r"ends in \.parquet, \.csv"):
+        pieces(job(tmp_path / "list.txt"), open_folder(tmp_path / "out3"))
+
+
+def test_the_digest_of_a_source_is_its_content(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_bytes(TEXTS["list.csv"])
+    before = crawl.outside(job(path))
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "list.csv").write_bytes(TEXTS["list.csv"])
+    assert crawl.outside(job(tmp_path / "else" / "list.csv")) == before
+    path.write_bytes(TEXTS["list.csv"][:-3] + b"99\n")
+    assert crawl.outside(job(path)) != before
+
+
+def test_a_column_of_bytes_is_left_out_of_the_list(tmp_path):
+    table = pa.table(
+        {
+            "url": ["u1"],
+            "md5": pa.array([b"\xff" * 16], pa.binary(16)),
+            "picture": [{"bytes": b"\xff", "path": "p"}],
+            "caption": ["one"],
+            "width": [3],
+        }
+    )
+    pq.write_table(table, tmp_path / "list.parquet")
+    (found,) = listed(job(tmp_path / "list.parquet"), open_folder(tmp_path / "out"))
+    assert (found["url"], found["caption"], found["source"]) == ("u1", "one", '{"width": 3}')
