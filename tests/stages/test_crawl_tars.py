@@ -19,7 +19,7 @@ from stages.crawl.sources.tar_members import TarDamaged, members
 from stages.crawl.sources.tars import TarReader, tar_rows
 from tests import s3
 from tests.stages.test_crawl import picture, read_all
-from tests.stages.test_crawl_sources import listed
+from tests.stages.test_crawl_lists import listed
 
 
 def tar(files, tar_format=tarfile.PAX_FORMAT):
