@@ -25,7 +25,9 @@ def work(rank, world, port, path, task):
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=world)
     loop.fit(task, task.fit, open_folder(path), Place(rank, world), lambda step, line: None)
+    dist.barrier()
     dist.destroy_process_group()
+    os._exit(0)  # gloo's threads may outlive the group, and abort an orderly end
 
 
 def weights_after(task, path, world):
