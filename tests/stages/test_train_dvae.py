@@ -14,7 +14,9 @@ from schemas.configs import DvaeJob, DvaeSettings, FitSettings
 from schemas.rows import CLEAN_PAIR
 from stages import pictures, train_dvae
 from stages.models.dvae import Dvae
-from stages.train_dvae import DvaeTask, measure
+from stages.train_dvae import health as health_of
+from stages.train_dvae.measures import measure
+from stages.train_dvae.task import DvaeTask, shape_of
 from stages.training import augment, checkpoints, loop, weights
 from stages.training.rows import open_table
 from stages.training.task import Place
@@ -107,7 +109,7 @@ def test_it_learns_to_draw_and_says_how_well(task, tmp_path):
 
 def test_measures_are_those_of_pictures_decoded_from_codes_without_noise(task):
     pixels = torch.randint(0, 256, (6, 16, 16, 3), dtype=torch.uint8)
-    model = Dvae(train_dvae.shape_of(task.cfg), 16).eval()
+    model = Dvae(shape_of(task.cfg), 16).eval()
     with torch.no_grad():
         found, drawn = measure(model, pixels, temperature=0.5, batch_size=4)
         real = augment.unit(pixels)
@@ -122,8 +124,8 @@ def test_measures_are_those_of_pictures_decoded_from_codes_without_noise(task):
 
 def test_a_collapse_is_said_in_words():
     health = {"psnr_db": 14.5, "mean_colour_psnr_db": 14.0, "codes_used": 3}
-    assert "the codes carry next to nothing" in str(train_dvae.warning(health))
-    assert train_dvae.warning(health | {"psnr_db": 22.0}) is None
+    assert "the codes carry next to nothing" in str(health_of.warning(health))
+    assert health_of.warning(health | {"psnr_db": 22.0}) is None
 
 
 @pytest.mark.ray

@@ -1,0 +1,30 @@
+"""Teach the discrete VAE to draw any picture again from a grid of codes.
+
+Reads   clean_pairs  (rows.CLEAN_PAIR)
+Writes  dvae         (safetensors + config)
+Where   Ray Train, one worker per GPU
+Paper   section 2.1, appendices A.2 and A.3
+"""
+
+from schemas import rows
+from schemas.artifacts import CLEAN_PAIRS, TRAIN, VAL
+from schemas.configs import DvaeJob
+from schemas.folder import Folder, Inputs
+from schemas.manifest import Result
+from stages.train_dvae.health import warning
+from stages.train_dvae.task import DvaeTask
+from stages.training import on_ray
+from stages.training.rows import open_table, require_rows
+
+REVISION = 1
+
+
+def run(inputs: Inputs, out: Folder, cfg: DvaeJob) -> Result:
+    """Train on all clean pairs, and warn if the codes collapsed."""
+    folder = inputs.folder(CLEAN_PAIRS)
+    train = require_rows(open_table(folder, TRAIN, rows.CLEAN_PAIR), TRAIN)
+    held_out = open_table(folder, VAL, rows.CLEAN_PAIR)
+    task = DvaeTask(cfg, train, held_out if held_out.rows else train)
+    result = on_ray.train(task, cfg.fit, out, rows=train.rows)
+    health = result.health | {"warning": warning(result.health)}
+    return result.model_copy(update={"health": health})
