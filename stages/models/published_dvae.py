@@ -1,0 +1,101 @@
+"""The discrete VAE between our names and those of the released code (openai/DALL-E).
+
+The release has two modules, each with `blocks` from its input to its output, whose convolutions
+hold `w` and `b`. Ours are `encoder` and `decoder` of one module, with torch's `weight` and `bias`,
+and the decoder's input is the `codebook`. All sizes are read off the tensors.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from schemas.configs import DvaeShape
+from schemas.errors import SchemaMismatch
+from stages.models.dvae import GROUPS, Dvae
+
+RENAMED = (
+    (re.compile(r"^decoder\.blocks\.input\."), "decoder.codebook."),
+    (re.compile(r"\.w$"), ".weight"),
+    (re.compile(r"\.b$"), ".bias"),
+)
+BACK = (
+    (re.compile(r"^decoder\.codebook\."), "decoder.blocks.input."),
+    (re.compile(r"\.weight$"), ".w"),
+    (re.compile(r"\.bias$"), ".b"),
+)
+
+
+def _renamed(name: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
+    for pattern, replacement in rules:
+        name = pattern.sub(replacement, name)
+    return name
+
+
+def to_published(dvae: Dvae) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the tensors of the encoder and of the decoder under the released names."""
+    named = {_renamed(name, BACK): value for name, value in dvae.state_dict().items()}
+    encoder, decoder = (
+        {n.removeprefix(part): value for n, value in named.items() if n.startswith(part)}
+        for part in ("encoder.", "decoder.")
+    )
+    return encoder, decoder
+
+
+def from_published(tensors: Mapping[str, Tensor], where: str) -> tuple[Dvae, DvaeShape, int]:
+    """Return the model, its sizes and its number of codes, from `encoder.` and `decoder.` tensors.
+
+    Both our names and the released ones are understood. Raises SchemaMismatch for another network.
+    """
+    named = {_renamed(name, RENAMED): value for name, value in tensors.items()}
+    shape, image_vocab = _sizes(named, where)
+    with torch.device("meta"):
+        dvae = Dvae(shape, image_vocab)
+    wanted = {name: tuple(value.shape) for name, value in dvae.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in named.items()}
+    for name in [*wanted, *found]:
+        if wanted.get(name) != found.get(name):
+            raise SchemaMismatch(
+                f"{where}: wanted {name} of size {wanted.get(name, 'none')}, found "
+                f"{found.get(name, 'none')}; give the encoder and decoder of one discrete VAE"
+            )
+    for name, value in named.items():
+        if not value.is_floating_point() or not value.isfinite().all():
+            raise SchemaMismatch(
+                f"{where}: wanted weights that are finite real numbers, found others in {name} "
+                f"({value.dtype}); save the model in float32"
+            )
+    copied = {name: value.to(torch.float32, copy=True) for name, value in named.items()}
+    dvae.load_state_dict(copied, assign=True)
+    return dvae.eval(), shape, image_vocab
+
+
+def _sizes(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
+    """Read the hyper-parameters off the first and last convolutions and the blocks' names."""
+    first, last = "encoder.blocks.input.weight", "decoder.blocks.output.conv.weight"
+    codes = "decoder.codebook.weight"
+    for name in (first, codes, last):
+        if name not in named or named[name].ndim != 4 or not named[name].numel():
+            raise SchemaMismatch(
+                f"{where}: wanted the encoder and the decoder of the released discrete VAE, found "
+                f"no convolution {name}; give both of its parts"
+            )
+    groups = {match[1] for name in named if (match := re.search(r"\.group_(\d+)\.", name))}
+    if len(groups) != GROUPS:
+        raise SchemaMismatch(
+            f"{where}: wanted {GROUPS} groups of blocks, found {len(groups)}; only networks that "
+            f"make one code of {2 ** (GROUPS - 1)} x {2 ** (GROUPS - 1)} pixels can be taken over"
+        )
+    width = named[first].shape[0]
+    if width < 4:
+        raise SchemaMismatch(f"{where}: wanted a width of at least 4 channels, found {width}")
+    channels = named[first].shape[1], named[last].shape[0]
+    if channels != (3, 6):
+        raise SchemaMismatch(
+            f"{where}: wanted 3 channels in and 6 out, for pictures in colour, found "
+            f"{channels[0]} and {channels[1]}; give an encoder and a decoder, each under its name"
+        )
+    blocks = {match[1] for name in named if (match := re.search(r"\.(block_\d+)\.", name))}
+    shape = DvaeShape(width=width, blocks=len(blocks), codebook_width=named[codes].shape[0])
+    return shape, named[codes].shape[1]

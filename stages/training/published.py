@@ -1,0 +1,94 @@
+"""A discrete VAE from elsewhere: the release's encoder and decoder, plain tensors, or our artifact.
+
+| what lies at the address | files |
+|---|---|
+| the release (openai/DALL-E) | encoder.pkl and decoder.pkl |
+| the same as state dicts | encoder.pt and decoder.pt |
+| ours | model.safetensors, and config.json, which tells the side it was trained at |
+"""
+
+import io
+from typing import NamedTuple
+
+import fsspec
+import torch
+from torch import Tensor
+
+from schemas.artifacts import MODEL_CONFIG, WEIGHTS
+from schemas.configs import DvaeShape
+from schemas.errors import ConfigError, SchemaMismatch
+from schemas.folder import Folder
+from stages.digests import digest_of_files
+from stages.models.dvae import Dvae
+from stages.models.published_dvae import from_published, to_published
+from stages.training.torch_files import read_tensors
+from stages.training.weights import DvaeConfig
+
+ENCODER, DECODER = "encoder", "decoder"
+WHOLE = "model"
+ENDINGS = (".pkl", ".pt", ".safetensors")
+
+
+class Published(NamedTuple):
+    """A model and its sizes; `side` is None where the files do not tell it."""
+
+    dvae: Dvae
+    shape: DvaeShape
+    image_vocab: int
+    side: int | None
+
+
+def files_of(address: str) -> dict[str, str]:
+    """Return the address of each part: the encoder and the decoder, or the whole model.
+
+    Raises ConfigError if there is neither.
+    """
+    system, top = fsspec.core.url_to_fs(address)
+    if system.isfile(top):
+        return {WHOLE: address}
+    sets = [(WEIGHTS,), *((ENCODER + ending, DECODER + ending) for ending in ENDINGS)]
+    for names in sets:
+        if all(system.isfile(f"{top}/{name}") for name in names):
+            return {name.rpartition(".")[0]: f"{address.rstrip('/')}/{name}" for name in names}
+    raise ConfigError(
+        f"wanted encoder.pkl and decoder.pkl, or {WEIGHTS}, in {address}, found neither; give the "
+        "folder that holds both files of the release, or a finished dvae artifact"
+    )
+
+
+def digest_of(address: str) -> str:
+    """Return a digest of the weights' files, wherever they are."""
+    return digest_of_files(sorted(files_of(address).items()))
+
+
+def open_published(address: str) -> Published:
+    """Read a discrete VAE of the release or of ours; raise ConfigError or SchemaMismatch."""
+    files = files_of(address)
+    tensors: dict[str, Tensor] = {}
+    for part, file in files.items():
+        prefix = "" if part == WHOLE else f"{part}."
+        tensors |= {prefix + name: value for name, value in read_tensors(file).items()}
+    return Published(*from_published(tensors, address), _side(address))
+
+
+def _side(address: str) -> int | None:
+    """Return the side of the pictures it learned from, if the folder is an artifact of ours."""
+    system, top = fsspec.core.url_to_fs(address)
+    name = f"{top}/{MODEL_CONFIG}"
+    if not system.isfile(name):
+        return None
+    try:
+        return DvaeConfig.model_validate_json(system.cat_file(name)).side
+    except ValueError as error:  # pydantic's ValidationError is one
+        raise SchemaMismatch(
+            f"{address}/{MODEL_CONFIG} is not of a discrete VAE ({error}); take it away, or give "
+            "another folder"
+        ) from error
+
+
+def save_published(out: Folder, dvae: Dvae) -> None:
+    """Write state dicts with the released names: encoder.pt and decoder.pt."""
+    for part, tensors in zip((ENCODER, DECODER), to_published(dvae), strict=True):
+        file = io.BytesIO()
+        torch.save(tensors, file)
+        out.commit(f"{part}.pt", file.getvalue())
