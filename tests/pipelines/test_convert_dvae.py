@@ -1,0 +1,47 @@
+import json
+
+import pytest
+import torch
+
+from infra.store import open_folder
+from pipelines.convert_dvae import main
+from stages.training import weights
+from tests.stages.training.test_published import agree, publish, released
+
+
+def test_the_release_becomes_ours_and_plain_files_again(tmp_path, capsys):
+    encoder, decoder = released()
+    release = publish(tmp_path / "release", encoder, decoder)
+    ours, plain = str(tmp_path / "ours"), str(tmp_path / "plain")
+    assert main([release, ours]) == 0
+    assert "wrote model.safetensors and config.json to" in capsys.readouterr().out
+    agree(weights.load_dvae(open_folder(ours)), encoder, decoder)
+
+    assert main([ours, plain, "--published"]) == 0
+    for part, name in ((encoder, "encoder.pt"), (decoder, "decoder.pt")):
+        found = torch.load(tmp_path / "plain" / name, weights_only=True)
+        assert all(torch.equal(found.pop(n), value) for n, value in part.state_dict().items())
+        assert not found
+
+
+@pytest.mark.parametrize(("options", "side"), [([], 256), (["--side", "64"], 64)])
+def test_the_side_is_the_releases_unless_told(tmp_path, options, side):
+    release, ours = publish(tmp_path / "release", *released()), tmp_path / "ours"
+    assert main([release, str(ours), *options]) == 0
+    assert json.loads((ours / "config.json").read_text())["side"] == side
+    assert main([str(ours), str(tmp_path / "again")]) == 0
+    assert json.loads((tmp_path / "again/config.json").read_text())["side"] == side
+
+
+def test_what_cannot_be_converted_is_one_sentence_and_exit_code_2(tmp_path, capsys):
+    assert main([str(tmp_path / "nothing"), str(tmp_path / "ours")]) == 2
+    release = publish(tmp_path / "release", *released())
+    assert main([release, str(tmp_path / "ours"), "--side", "100"]) == 2
+    (tmp_path / "release/decoder.pkl").write_bytes(b"<html>not found</html>")
+    assert main([release, str(tmp_path / "ours")]) == 2
+    printed = capsys.readouterr().err.splitlines()
+    assert [text.split(" ", 2)[:2] for text in printed] == [
+        ["error:", "wanted"], ["error:", "--side"], ["error:", "wanted"]
+    ]  # fmt: skip
+    assert "decoder.pkl, found" in printed[2]
+    assert not (tmp_path / "ours").exists()
