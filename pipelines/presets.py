@@ -229,6 +229,7 @@ def h200() -> Settings:
     """One GPU: about a billion parameters on the paper's 256 + 1024 tokens."""
     base = Settings()
     gpu = {"gpu": True}
+    fit = gpu | {"compile": True}
     return base.model_copy(
         update={
             "crawl": base.crawl.model_copy(update={"workers": 8, "threads": 128}),
@@ -236,7 +237,7 @@ def h200() -> Settings:
             "dvae": base.dvae.model_copy(
                 update={
                     "fit": base.dvae.fit.model_copy(
-                        update=gpu | {"steps": 200_000, "batch_size": 128, "micro_batch": 32}
+                        update=fit | {"steps": 200_000, "batch_size": 128, "micro_batch": 32}
                     )
                 }
             ),
@@ -246,19 +247,37 @@ def h200() -> Settings:
                     "layers": 24,
                     "heads": 28,
                     "fit": base.prior.fit.model_copy(
-                        update=gpu | {"steps": 100_000, "batch_size": 256, "micro_batch": 32}
+                        update=fit | {"steps": 100_000, "batch_size": 256, "micro_batch": 32}
                     ),
                 }
             ),
-            "clip": base.clip.model_copy(update={"fit": base.clip.fit.model_copy(update=gpu)}),
+            "clip": base.clip.model_copy(update={"fit": base.clip.fit.model_copy(update=fit)}),
             "sample": base.sample.model_copy(update=gpu | {"tile": 256}),
         }
     )
 
 
 def paper() -> Settings:
-    """The twelve-billion-parameter run (appendix B.2): planned and checked, not run."""
-    return Settings()
+    """The twelve-billion-parameter run (appendix B.2): planned and checked, not run.
+
+    On 64 GPUs, as many as the paper's dVAE had; its prior had 1,024 of them.
+    """
+    base = Settings()
+    fit = {"gpu": True, "workers": 64, "compile": True}
+    parts = fit | {"shard": True, "recompute": True, "micro_batch": 8}
+    return base.model_copy(
+        update={
+            "dvae": base.dvae.model_copy(
+                update={"fit": base.dvae.fit.model_copy(update=fit)},
+            ),
+            "prior": base.prior.model_copy(
+                update={"fit": base.prior.fit.model_copy(update=parts)},
+            ),
+            "clip": base.clip.model_copy(
+                update={"fit": base.clip.fit.model_copy(update=fit)},
+            ),
+        }
+    )
 
 
 PRESETS: dict[str, Callable[[], Settings]] = {

@@ -209,6 +209,9 @@ class FitSettings(Config):
     seed: int = 0
     # Rows of a worker per forward pass, so that a large batch fits; null takes all at once.
     micro_batch: Annotated[PositiveInt | None, How] = None
+    recompute: Annotated[bool, How] = False  # blocks in the backward pass: slower, less memory
+    compile: Annotated[bool, How] = False  # blocks: minutes at first, then quicker steps
+    shard: Annotated[bool, How] = False  # weights and all that belongs to them, over the workers
     log_every: Annotated[PositiveInt, How] = 50
     workers: Annotated[PositiveInt, How] = 1
     threads: Annotated[PositiveInt, How] = 2

@@ -68,6 +68,12 @@ class ClipTask:
         """Return a fresh CLIP for our own alphabet."""
         return fresh_reranker(shape_of(self.cfg), side=self.cfg.side, bpe=self.bpe)
 
+    def blocks(self, model: nn.Module) -> list[nn.Module]:
+        """Return the layers of both towers."""
+        assert isinstance(model, Reranker)
+        towers = model.clip.text_model, model.clip.vision_model
+        return [layer for tower in towers for layer in tower.encoder.layers]
+
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield cropped pictures and their captions' ids."""
         fit = self.cfg.fit

@@ -60,6 +60,11 @@ class PriorTask:
         """Return a fresh transformer."""
         return Prior(self.cfg.tokens, shape_of(self.cfg))
 
+    def blocks(self, model: nn.Module) -> list[nn.Module]:
+        """Return the layers."""
+        assert isinstance(model, Prior)
+        return list(model.blocks)
+
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield token pairs, captions cut into tokens anew each time they are seen."""
         fit = self.cfg.fit

@@ -91,7 +91,7 @@ class Reranker(nn.Module):
         self, pixels: Float[Tensor, "b 3 H W"], ids: Int[Tensor, "b t"]
     ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"], Float[Tensor, ""]]:
         """Return what `contrastive_nats` needs: image and text features, and their scale."""
-        scale = self.clip.logit_scale.exp().clamp(max=MAX_SCALE)
+        scale = self.clip.logit_scale.exp().clamp(max=MAX_SCALE).reshape(())  # sharded, it is [1]
         return self.image_features(pixels), self.features_of_ids(ids), scale
 
     def image_features(self, pixels: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d"]:

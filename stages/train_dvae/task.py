@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from schemas.configs import DvaeJob, DvaeShape
 from schemas.folder import Folder
 from stages import pictures
-from stages.models.dvae import Dvae, elbo_terms
+from stages.models.dvae import Block, Dvae, elbo_terms
 from stages.train_dvae.measures import measure
 from stages.training import augment, schedules, weights
 from stages.training.record import Scalars
@@ -36,6 +36,10 @@ class DvaeTask:
         """Return a fresh model, laid out as convolutions like it."""
         model = Dvae(shape_of(self.cfg), self.cfg.image_vocab)
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def blocks(self, model: nn.Module) -> list[nn.Module]:
+        """Return the residual blocks of both networks."""
+        return [module for module in model.modules() if isinstance(module, Block)]
 
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield cropped pictures, one random crop per picture and epoch."""

@@ -10,12 +10,11 @@ Randomness inside an update is seeded from (seed, step, rank), so nothing of it 
 import logging
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch.distributed.tensor import DTensor
 
 from schemas.configs import FitSettings
 from schemas.errors import UserError
@@ -24,7 +23,8 @@ from stages.training import checkpoints, schedules
 from stages.training.order import generator
 from stages.training.precision import in_bfloat16
 from stages.training.record import Record, Scalars
-from stages.training.state import State
+from stages.training.spread import add_up, spread
+from stages.training.state import State, averaged
 from stages.training.task import Batch, Place, Task
 
 SKIPS_IN_A_ROW = 50  # the paper skips one update in twenty; so many together are no accident
@@ -71,25 +71,28 @@ def fit(
     Diverged.
     """
     torch.manual_seed(cfg.seed)
-    state = State.fresh(task.build().to(place.device), cfg)
+    model = task.build().to(place.device)
+    engine = spread(model, task.blocks(model), cfg, place)
+    state = State.fresh(model, cfg)
     if saved := checkpoints.newest(out):
         state.restore(saved)
     record = Record(out, state.step) if place.rank == 0 else None
     if record is not None and state.step:
         say(state.step, f"{task.name}  goes on from step {state.step}/{cfg.steps}")
-    train(task, state, cfg, out, place, record, say)
-    measured: Scalars = {}
-    if record is not None:
-        measured = measure(task, state, record) | {"skipped_updates": state.skipped}
+    train(task, engine, state, cfg, out, place, record, say)
+    with averaged(task.build, state, place) as average:
+        if record is None or average is None:
+            return {}
+        measured = measure(task, average, state, record) | {"skipped_updates": state.skipped}
         record.commit()
         record.close()
-        with state.average.in_place():
-            task.export(state.model, out)
+        task.export(average, out)
     return measured
 
 
 def train(
     task: Task,
+    model: nn.Module,
     state: State,
     cfg: FitSettings,
     out: Folder,
@@ -97,8 +100,7 @@ def train(
     record: Record | None,
     say: Callable[[int, str], None],
 ) -> None:
-    """Make the updates that are still to be made."""
-    model = spread(state.model, place)
+    """Make the updates that are still to be made; `model` computes `state.model`."""
     batches = task.batches(state.step, place)
     window = Window()
     while state.step < cfg.steps:
@@ -121,19 +123,15 @@ def train(
             if record is not None:
                 record.add(line)
                 say(state.step, in_words(task.name, line, cfg))
-        if record is not None and not last and state.step % cfg.validate_every == 0:
-            measure(task, state, record)
-        if record is not None and to_save:
-            record.commit()
-            checkpoints.save(out, state.step, state.to_bytes())
-
-
-def spread(model: nn.Module, place: Place) -> nn.Module:
-    """Make backward passes add up gradients over workers."""
-    if place.world == 1:
-        return model
-    devices = [place.device] if place.device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
+        if not last and state.step % cfg.validate_every == 0:
+            with averaged(task.build, state, place) as average:
+                if record is not None and average is not None:
+                    measure(task, average, state, record)
+        if to_save:
+            saved = state.to_bytes(place)
+            if record is not None:
+                record.commit()
+                checkpoints.save(out, state.step, saved)
 
 
 def learn(
@@ -149,19 +147,20 @@ def learn(
     weights, counts = task.weights(state.step), place.total(task.counts(batch))
     parts = split(batch, cfg.micro_batch)
     for number, part in enumerate(parts, start=1):
-        alone = isinstance(model, DistributedDataParallel) and number < len(parts)
-        with model.no_sync() if alone else nullcontext():  # type: ignore[operator]
-            with torch.autocast(
-                place.device.type, torch.bfloat16, enabled=in_bfloat16(cfg.precision, place.device)
-            ):
-                sums = task.sums(model, part, state.step)
-                terms = [weights[name] / counts[name] * sums[name] for name in sums]
-                loss = torch.stack(terms).sum()
-            (loss * place.world).backward()  # the wrapper divides by the number of workers
+        add_up(model, now=number == len(parts))
+        with torch.autocast(
+            place.device.type, torch.bfloat16, enabled=in_bfloat16(cfg.precision, place.device)
+        ):
+            sums = task.sums(model, part, state.step)
+            terms = [weights[name] / counts[name] * sums[name] for name in sums]
+            loss = torch.stack(terms).sum()
+        (loss * place.world).backward()  # what adds up over workers divides by their number
         window.add(sums, task.counts(part))
 
     weighted = [w for w in state.model.parameters() if w.grad is not None]
     norm = nn.utils.get_total_norm([w.grad for w in weighted if w.grad is not None])
+    if isinstance(norm, DTensor):
+        norm = norm.full_tensor()
     height = norm.item()
     if cfg.clip_norm is not None and height > cfg.clip_norm:
         nn.utils.clip_grads_with_norm_(weighted, cfg.clip_norm, norm)
@@ -238,12 +237,12 @@ def in_words(name: str, line: Scalars, cfg: FitSettings) -> str:
     )
 
 
-def measure(task: Task, state: State, record: Record) -> Scalars:
-    """Validate the averaged weights and keep what was measured and drawn."""
-    state.model.eval()
-    with torch.no_grad(), state.average.in_place():
-        scalars, pictures = task.validate(state.model, state.step)
-    state.model.train()
+def measure(task: Task, model: nn.Module, state: State, record: Record) -> Scalars:
+    """Validate a model with averaged weights and keep what was measured and drawn."""
+    model.eval()
+    with torch.no_grad():
+        scalars, pictures = task.validate(model, state.step)
+    model.train()
     record.add({"step": state.step, **scalars})
     record.pictures(state.step, pictures)
     return scalars

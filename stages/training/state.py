@@ -5,16 +5,19 @@ seed and the step.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 from schemas.configs import FitSettings
 from stages.training import optimizer, schedules
+from stages.training.gathering import gathered, pour
+from stages.training.task import Place
 
 
 class Average:
@@ -30,12 +33,6 @@ class Average:
         """Move the average towards the weights of now."""
         weights: list[Tensor] = list(self.weights.values())
         torch._foreach_lerp_(list(self.values.values()), weights, 1 - self.decay)
-
-    @torch.no_grad()
-    def restore(self, saved: dict[str, Tensor]) -> None:
-        """Take the values of an earlier run."""
-        for name, value in self.values.items():
-            value.copy_(saved[name])
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -68,22 +65,48 @@ class State:
         average = Average(model, schedules.averaging_decay(fit))
         return cls(model, optimizer.make(model, fit), average)
 
-    def to_bytes(self) -> bytes:
-        """Return a file from which the run goes on as if it had never stopped."""
-        file = io.BytesIO()
-        parts = {
+    @property
+    def tensors(self) -> dict[str, Any]:
+        """Return all that updates change, by name."""
+        return {
             "model": self.model.state_dict(),
             "average": self.average.values,
             "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "skipped": self.skipped,
         }
-        torch.save(parts, file)
+
+    def to_bytes(self, place: Place) -> bytes:
+        """Return a file from which the run goes on as if it had never stopped.
+
+        Every worker of a sharded run takes part; only rank 0 gets what can be used.
+        """
+        file = io.BytesIO()
+        parts = gathered(self.tensors, keep=place.rank == 0)
+        if place.rank == 0:
+            torch.save(parts | {"step": self.step, "skipped": self.skipped}, file)
         return file.getvalue()
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Go back to the time when `saved` was written."""
-        self.model.load_state_dict(saved["model"])
-        self.average.restore(saved["average"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        """Go back to the time when `saved` was written, by whatever number of workers."""
+        pour(saved, into=self.tensors)
         self.step, self.skipped = saved["step"], saved["skipped"]
+
+
+@contextmanager
+def averaged(
+    build: Callable[[], nn.Module], state: State, place: Place
+) -> Iterator[nn.Module | None]:
+    """Lend a model with the averaged weights: the one that learns, or a copy if that is sharded.
+
+    Every worker of a sharded run takes part; only rank 0 gets the copy, the others None.
+    """
+    if not isinstance(state.model, FSDPModule):
+        with state.average.in_place():
+            yield state.model
+        return
+    values = gathered(state.average.values, keep=place.rank == 0)
+    if place.rank > 0:
+        yield None
+        return
+    copy = build().to(place.device)
+    pour(values, into=dict(copy.named_parameters()))
+    yield copy

@@ -41,6 +41,9 @@ class Task(Protocol):
     def build(self) -> nn.Module:
         """Return the model with fresh weights."""
 
+    def blocks(self, model: nn.Module) -> list[nn.Module]:
+        """Return the repeated parts of the model, which `spread` treats one by one."""
+
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield this worker's rows of the global batch of `step`, then of all that follow."""
 

@@ -1,10 +1,6 @@
-import os
-
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as processes
 
 from infra.store import open_folder
 from schemas.configs import ClipJob, FitSettings
@@ -13,11 +9,11 @@ from schemas.rows import CLEAN_PAIR
 from stages import train_clip
 from stages.models.clip import Reranker, fresh_reranker
 from stages.train_clip import ClipTask, r_precision
-from stages.training import checkpoints, loop, weights
+from stages.training import loop, weights
 from stages.training.rows import open_table
 from stages.training.task import Place
 from tests.stages.training.pairs import SIZES, bpe_of, clean_pairs, inputs
-from tests.stages.training.test_workers import free_port
+from tests.stages.training.workers import learn, saved
 
 
 def settings(pretrained="", **fit):
@@ -72,19 +68,11 @@ def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
     assert health["r_precision_chance"] < 0.5
 
 
-def work(rank, port, path, task):
-    torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    dist.init_process_group("gloo", rank=rank, world_size=2)
-    loop.fit(task, task.cfg.fit, open_folder(path), Place(rank, 2), lambda step, line: None)
-    dist.destroy_process_group()
-
-
 def test_two_workers_contrast_all_pairs_of_the_global_batch(tmp_path):
     task = task_of(tmp_path, settings(steps=3, batch_size=5))  # 3 pairs here, 2 there
-    processes.spawn(work, (free_port(), tmp_path / "two", task), nprocs=2)
-    loop.fit(task, task.cfg.fit, open_folder(tmp_path / "one"), Place(), lambda step, line: None)
-    two, one = (checkpoints.newest(open_folder(tmp_path / name)) for name in ("two", "one"))
+    learn(2, (task.cfg.fit, task, tmp_path / "two"))
+    learn(1, (task.cfg.fit, task, tmp_path / "one"))
+    two, one = saved(tmp_path / "two"), saved(tmp_path / "one")
     for name, weight in two["model"].items():
         if not name.endswith("k_proj.bias"):  # without effect: its gradient is rounding alone
             torch.testing.assert_close(weight, one["model"][name], rtol=1e-3, atol=5e-5)

@@ -6,9 +6,10 @@ import pytest
 
 from infra.store import open_folder
 from schemas.errors import SchemaMismatch
-from stages.training import on_ray
+from stages.training import loop, on_ray
 from stages.training.loop import Diverged
-from tests.stages.training.toy import Dies, Line, Refuses, settings
+from stages.training.task import Place
+from tests.stages.training.toy import Deep, Dies, Line, Refuses, settings
 
 pytestmark = pytest.mark.ray
 
@@ -37,3 +38,11 @@ def test_what_a_worker_has_to_say_to_the_user_reaches_the_user(tmp_path, ray_clu
     cfg = settings(restarts=0)
     with pytest.raises(SchemaMismatch, match="wanted this, found that"):
         on_ray.train(Refuses(cfg), cfg, open_folder(tmp_path / "out"), rows=100)
+
+
+def test_two_workers_that_hold_half_of_every_weight(tmp_path, ray_cluster):
+    cfg = settings(workers=2, shard=True)
+    task = Deep(cfg, noise=0.0)
+    result = on_ray.train(task, cfg, open_folder(tmp_path / "parts"), rows=100)
+    alone = loop.fit(task, cfg, open_folder(tmp_path / "one"), Place(), lambda step, line: None)
+    assert result.health["distance"] == pytest.approx(alone["distance"], rel=1e-3)

@@ -38,6 +38,9 @@ class Line:
     def build(self):
         return nn.Linear(3, 1)
 
+    def blocks(self, model):
+        return []
+
     def batches(self, step, place):
         for k in itertools.count(step):
             if k == self.stop_at:
@@ -68,6 +71,34 @@ class Line:
 
     def export(self, model, out):
         out.commit("weights", repr(model.weight.tolist()).encode())
+
+
+class Bend(nn.Module):
+    """A block: two layers beside a skip."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.inside, self.out = nn.Linear(width, 5), nn.Linear(5, width)
+
+    def forward(self, x):
+        return x + self.out(self.inside(x).tanh())
+
+
+class Deep(Line):
+    """The same points learned by a model of three blocks; odd sizes, so no two parts are equal."""
+
+    def build(self):
+        return nn.Sequential(nn.Linear(3, 7), Bend(7), Bend(7), Bend(7), nn.Linear(7, 1))
+
+    def blocks(self, model):
+        return [module for module in model if isinstance(module, Bend)]
+
+    def validate(self, model, step):
+        error = model(points([99])["x"]) - points([99])["y"]
+        return {"distance": error.abs().item()}, {}
+
+    def export(self, model, out):
+        out.commit("weights", repr([weight.tolist() for weight in model.parameters()]).encode())
 
 
 def points(rows):

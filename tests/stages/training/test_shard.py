@@ -1,0 +1,67 @@
+"""Two workers that hold half of every weight learn what two whole ones learn, and what one does."""
+
+import pytest
+import torch
+
+from infra.store import open_folder
+from tests.stages.training.toy import Deep, settings
+from tests.stages.training.workers import learn, saved
+
+COPIES, PARTS = settings(), settings(shard=True)
+
+
+def deep(**changes):
+    return Deep(COPIES, noise=0.0, **changes)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """All runs that need two processes, by the same two."""
+    root = tmp_path_factory.mktemp("runs")
+    learn(1, (COPIES, deep(), root / "one"), (COPIES, deep(stop_at=6), root / "one then two"))
+    uneven = {"keep": (1, 3)}  # 4 rows here, 2 rows there
+    learn(
+        2,
+        (COPIES, deep(), root / "copies"),
+        (PARTS, deep(), root / "parts"),
+        (settings(shard=True, micro_batch=1), deep(), root / "parts, row by row"),
+        (settings(shard=True, recompute=True), deep(), root / "parts, recomputed"),
+        (COPIES, deep(**uneven), root / "uneven copies"),
+        (PARTS, deep(**uneven), root / "uneven parts"),
+        (PARTS, deep(), root / "one then two"),
+        (PARTS, deep(stop_at=6), root / "two then one"),
+    )
+    learn(1, (PARTS, deep(), root / "two then one"))
+    return root
+
+
+def same(root, one, other):
+    found, wanted = saved(root / one), saved(root / other)
+    for part in ("model", "average", "optimizer"):
+        torch.testing.assert_close(found[part], wanted[part], rtol=1e-4, atol=1e-6)
+    assert found["step"] == wanted["step"] == 12
+
+
+@pytest.mark.parametrize("run", ["parts", "parts, row by row", "parts, recomputed"])
+def test_halves_of_the_weights_learn_what_one_worker_learns(root, run):
+    same(root, run, "copies")
+    same(root, run, "one")
+
+
+def test_rows_weigh_the_same_however_uneven_the_workers(root):
+    same(root, "uneven parts", "uneven copies")
+    with pytest.raises(AssertionError):
+        same(root, "uneven parts", "parts")
+
+
+@pytest.mark.parametrize("run", ["one then two", "two then one"])
+def test_a_run_goes_on_with_another_number_of_workers(root, run):
+    assert open_folder(root / run).exists("weights")
+    same(root, run, "one")
+
+
+def test_the_average_of_all_parts_is_what_is_measured_and_exported(root):
+    average = saved(root / "parts")["average"]
+    with open_folder(root / "parts").open("weights") as file:
+        exported = file.read()
+    assert exported == repr([value.tolist() for value in average.values()]).encode()
