@@ -23,6 +23,8 @@ def cost_of(step: Step, settings: Settings) -> str:
     if step.stage.writes == DVAE:
         with torch.device("meta"):
             dvae = Dvae(settings.dvae, tokens.image_vocab)
+        if settings.dvae.pretrained:
+            return f"{_short(parameters(dvae))} weights, taken over"
         return _training(parameters(dvae), 3 * forward_flops(dvae, tokens.side), settings.dvae.fit)
     if step.stage.writes == SAMPLES:
         return f"{settings.sample.candidates} candidates a prompt"

@@ -239,6 +239,9 @@ class DvaeShape(Config):
 class DvaeSettings(DvaeShape):
     """Appendix A.2."""
 
+    # A folder or file of weights, such as the released ones, that are taken over in place of a
+    # training. Their content is in train_dvae's fingerprint, the path itself is not.
+    pretrained: Annotated[str, How] = ""
     beta: NonNegativeFloat = Field(6.6, description="weight of the KL at the end of its ramp")
     beta_ramp_share: Share = 5_000 / 3_000_000
     temperature_start: PositiveFloat = 1.0

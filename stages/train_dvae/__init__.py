@@ -2,7 +2,7 @@
 
 Reads   clean_pairs  (rows.CLEAN_PAIR)
 Writes  dvae         (safetensors + config)
-Where   Ray Train, one worker per GPU
+Where   Ray Train, one worker per GPU; pretrained weights are only taken over and measured
 Paper   section 2.1, appendices A.2 and A.3
 """
 
@@ -11,20 +11,27 @@ from schemas.artifacts import CLEAN_PAIRS, TRAIN, VAL
 from schemas.configs import DvaeJob
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from stages.train_dvae import taken_over
 from stages.train_dvae.health import warning
+from stages.train_dvae.taken_over import outside
 from stages.train_dvae.task import DvaeTask
 from stages.training import on_ray
 from stages.training.rows import open_table, require_rows
+
+__all__ = ["REVISION", "outside", "run"]
 
 REVISION = 1
 
 
 def run(inputs: Inputs, out: Folder, cfg: DvaeJob) -> Result:
-    """Train on all clean pairs, and warn if the codes collapsed."""
+    """Train on all clean pairs, or take weights over, and warn if the codes collapsed."""
     folder = inputs.folder(CLEAN_PAIRS)
     train = require_rows(open_table(folder, TRAIN, rows.CLEAN_PAIR), TRAIN)
     held_out = open_table(folder, VAL, rows.CLEAN_PAIR)
     task = DvaeTask(cfg, train, held_out if held_out.rows else train)
-    result = on_ray.train(task, cfg.fit, out, rows=train.rows)
+    if cfg.pretrained:
+        result = taken_over.run(task, out, rows=train.rows)
+    else:
+        result = on_ray.train(task, cfg.fit, out, rows=train.rows)
     health = result.health | {"warning": warning(result.health)}
     return result.model_copy(update={"health": health})

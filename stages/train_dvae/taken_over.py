@@ -1,0 +1,71 @@
+"""Weights from elsewhere in place of a training: the released ones, or another run's."""
+
+from typing import Any
+
+import torch
+
+from schemas.configs import DvaeJob, DvaeShape
+from schemas.errors import ConfigError
+from schemas.folder import Folder
+from schemas.manifest import Result
+from stages.models.dvae import Dvae
+from stages.train_dvae.task import DvaeTask
+from stages.training import weights
+from stages.training.on_ray import WORKER_CPUS
+from stages.training.published import digest_of, open_published
+from stages.training.record import Record, Scalars
+
+
+def outside(cfg: DvaeJob) -> dict[str, str]:
+    """Return a digest of the weights to take over, none if there are none.
+
+    Raises ConfigError for weights of other sizes than the settings', before any stage runs.
+    """
+    if not cfg.pretrained:
+        return {}
+    fitting(cfg)
+    return {"pretrained": digest_of(cfg.pretrained)}
+
+
+def fitting(cfg: DvaeJob) -> Dvae:
+    """Open the weights; raise ConfigError unless their sizes are those of the settings."""
+    found = open_published(cfg.pretrained)
+    sizes = {
+        f"dvae.{n}": (getattr(found.shape, n), getattr(cfg, n)) for n in DvaeShape.model_fields
+    }
+    sizes["tokens.image_vocab"] = (found.image_vocab, cfg.image_vocab)
+    if found.side is not None:
+        sizes["tokens.grid"] = (found.side // 8, cfg.side // 8)
+    other = {name: size for name, size in sizes.items() if size[0] != size[1]}
+    if other:
+        raise ConfigError(
+            f"dvae.pretrained: wanted weights of the settings' sizes in {cfg.pretrained}, found "
+            f"others; {' '.join(f'--set {name}={size}' for name, (size, _) in other.items())} "
+            f"takes them (now {', '.join(str(size) for _, size in other.values())})"
+        )
+    return found.dvae
+
+
+def run(task: DvaeTask, out: Folder, *, rows: int) -> Result:
+    """Write the weights as the artifact, and measure them where a training would have run."""
+    import ray  # here, because a stage is imported where Ray is not needed
+
+    fit = task.cfg.fit
+    task.export(fitting(task.cfg), out)
+    remote: Any = ray.remote(num_cpus=WORKER_CPUS, num_gpus=1 if fit.gpu else 0)(measured)
+    return Result(rows_in=rows, rows_out=0, health=ray.get(remote.remote(task, out)))
+
+
+def measured(task: DvaeTask, out: Folder) -> Scalars:
+    """Validate the artifact's weights as after a training, and keep what was measured and drawn."""
+    torch.set_num_threads(task.cfg.fit.threads)
+    device = torch.device("cuda" if task.cfg.fit.gpu else "cpu")
+    model = weights.load_dvae(out).to(device)
+    with torch.no_grad():
+        scalars, drawn = task.validate(model, task.cfg.fit.steps)
+    record = Record(out, 0)
+    record.add({"step": 0, **scalars})
+    record.pictures(0, drawn)
+    record.commit()
+    record.close()
+    return scalars
