@@ -20,6 +20,7 @@ from stages.training.task import Batch, Place
 COLUMNS = ("key", "image")
 AHEAD = 4  # batches prepared before they are needed
 VALIDATION_PICTURES = 256
+MEASURED_AT_ONCE = 16  # of them: at full width more would not fit beside a batch
 SHOWN = 8  # of them on a sheet, above what became of them
 
 
@@ -102,7 +103,8 @@ class DvaeTask:
         pixels, _ = augment.readable(columns["image"], lambda _, picture: centre(picture))
         temperature = self.schedule(step)["temperature"]
         torch.manual_seed(self.cfg.fit.seed)  # the same noise at every validation
-        scalars, drawn = measure(model, pixels, temperature, self.cfg.fit.batch_size)
+        together = min(self.cfg.fit.batch_size, MEASURED_AT_ONCE)
+        scalars, drawn = measure(model, pixels, temperature, together)
         sheet = pictures.contact_sheet([*pixels[:SHOWN].numpy(), *drawn[:SHOWN]], SHOWN)
         return scalars, {"reconstructions": pictures.encode_png(sheet)}
 
