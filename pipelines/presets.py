@@ -42,7 +42,14 @@ def tiny() -> Settings:
                 steps=20, batch_size=8, lr=1e-3, save_every=10, validate_every=10, **short
             ),
         ),
-        encode=EncodeSettings(min_codes_used=1, min_psnr_db=0.0, rows_per_shard=64, tile=8),
+        encode=EncodeSettings(
+            min_codes_used=1,
+            min_perplexity=1.0,
+            min_psnr_db=0.0,
+            max_psnr_gap_db=100.0,
+            rows_per_shard=64,
+            tile=8,
+        ),
         prior=PriorSettings(
             layers=4,
             heads=2,
@@ -121,7 +128,12 @@ def demo() -> Settings:
             ),
         ),
         encode=EncodeSettings(
-            rows_per_shard=1_024, min_codes_used=48, min_psnr_db=20.0, tile=32, workers=2, threads=1
+            rows_per_shard=1_024,
+            min_codes_used=48,
+            min_perplexity=24.0,
+            tile=32,
+            workers=2,
+            threads=1,
         ),
         prior=PriorSettings(
             layers=3,

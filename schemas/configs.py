@@ -266,9 +266,12 @@ class EncodeSettings(Config):
 
     rows_per_shard: PositiveInt = 16_384
     seed: int = 0
+    # How good the dVAE must be on validation pictures; `force` encodes with a worse one.
     min_codes_used: Annotated[NonNegativeInt, How] = 2_048
+    min_perplexity: Annotated[NonNegativeFloat, How] = 512.0
     min_psnr_db: Annotated[NonNegativeFloat, How] = 20.0
-    force: Annotated[bool, How] = False  # encode even with a dVAE below those floors
+    max_psnr_gap_db: Annotated[PositiveFloat, How] = 1.0  # lost by single codes against mixtures
+    force: Annotated[bool, How] = False
     tile: PositiveInt = Field(32, description="pictures per forward pass, always this many")
     workers: Annotated[PositiveInt, How] = 1
     threads: Annotated[PositiveInt, How] = 2

@@ -44,7 +44,7 @@ from stages.training.rows import (
     prepare_ahead,
     require_rows,
 )
-from stages.training.task import Batch, Place
+from stages.training.task import Batch, Place, Validation
 
 REVISION = 1
 
@@ -126,10 +126,10 @@ class ClipTask:
         with torch.autocast(image.device.type, enabled=False):
             return {"contrast": contrastive_nats(image, text, scale)[everyone].sum()}
 
-    def validate(self, model: nn.Module, step: int) -> tuple[Scalars, dict[str, bytes]]:
+    def validate(self, model: nn.Module, step: int) -> Validation:
         """Measure how often a held-out picture finds its own caption."""
         assert isinstance(model, Reranker)
-        return measure(model, self.held_out, self.cfg), {}
+        return Validation(measure(model, self.held_out, self.cfg))
 
     def export(self, model: nn.Module, out: Folder) -> None:
         """Write the artifact."""

@@ -35,7 +35,7 @@ from stages.training.rows import (
     prepare_ahead,
     require_rows,
 )
-from stages.training.task import Batch, Place
+from stages.training.task import Batch, Place, Validation
 
 REVISION = 1
 
@@ -121,7 +121,7 @@ class PriorTask:
         terms = prior_terms(model, batch["text"].long(), batch["image"].long())
         return {"text": terms.text, "image": terms.image}
 
-    def validate(self, model: nn.Module, step: int) -> tuple[Scalars, dict[str, bytes]]:
+    def validate(self, model: nn.Module, step: int) -> Validation:
         """Measure nats per token on held-out pairs, and draw some of their captions."""
         assert isinstance(model, Prior)
         columns = first(self.held_out, COLUMNS, VALIDATION_PAIRS)
@@ -129,7 +129,7 @@ class PriorTask:
         scalars["validation_loss"] = sum(
             weight * scalars[f"validation_{name}"] for name, weight in self.weights(step).items()
         )
-        return scalars, {"samples": self.contact_sheet(model, columns)}
+        return Validation(scalars, {"samples": self.contact_sheet(model, columns)})
 
     def contact_sheet(self, model: Prior, columns: Columns) -> bytes:
         """Draw the first few held-out captions, one a row; the captions are in the PNG's text."""

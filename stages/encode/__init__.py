@@ -8,9 +8,10 @@ Paper   section 2.2: codes are the argmax of the encoder, without Gumbel noise; 
 
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE
 from schemas.configs import EncodeJob
-from schemas.errors import GateClosed, SchemaMismatch
+from schemas.errors import SchemaMismatch
 from schemas.folder import Folder, Inputs
-from schemas.manifest import Manifest, Result
+from schemas.manifest import Result
+from stages.encode.gate import check_quality
 from stages.encode.parts import EncodePart, cut
 from stages.shards import Shard, run_shards
 from stages.training.weights import DvaeConfig, load_bpe, read_config
@@ -51,18 +52,6 @@ def run(inputs: Inputs, out: Folder, cfg: EncodeJob) -> Result:
         },
         files=outcome.files,
     )
-
-
-def check_quality(dvae: Manifest, cfg: EncodeJob) -> None:
-    """Raise GateClosed if the dVAE is below a floor and `force` is not set."""
-    used, decibels = dvae.health["codes_used"], dvae.health["psnr_db"]
-    if not cfg.force and (used < cfg.min_codes_used or decibels < cfg.min_psnr_db):
-        raise GateClosed(
-            f"wanted a dVAE that uses at least {cfg.min_codes_used} codes and reconstructs at "
-            f"{cfg.min_psnr_db:g} dB, found {used} codes and {decibels:.1f} dB; train it longer "
-            "(dvae.fit.steps), lower encode.min_codes_used or encode.min_psnr_db, or encode "
-            "anyway with encode.force=true"
-        )
 
 
 def check_sizes(inputs: Inputs, cfg: EncodeJob) -> None:

@@ -23,11 +23,6 @@ def wilson(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:
     return max(0.0, min(share, low)), min(1.0, max(share, high))  # rounding apart, no change
 
 
-def psnr_db(mse: float) -> float:
-    """Return 10 log10(1 / MSE) of pixels in [0, 1], in decibels; at most 100, which is no loss."""
-    return -10 * math.log10(max(mse, 1e-10))
-
-
 def squared_error(pixels: np.ndarray, other: np.ndarray) -> float:
     """Return the mean squared difference over every pixel and channel of a (b, 3, h, w) batch."""
     difference = pixels.astype(np.float64) - other.astype(np.float64)

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from schemas.artifacts import CLEAN_PAIRS, TRAIN, VAL
 from schemas.folder import Inputs
-from stages.evaluate.measures import mean_colour, psnr_db, squared_error
+from stages.evaluate.measures import mean_colour, squared_error
 from stages.evaluate.reading import Row, rows
 from stages.models.dvae import Dvae, code_counts, codebook_health
+from stages.models.fidelity import psnr_db
 from stages.pictures import PictureError, Pixels, crop_centre, decode, from_tensor, to_tensor
 
 TILE = 50  # pictures per forward pass

@@ -189,9 +189,13 @@ class Dvae(nn.Module):
         return self.logits(pixels).argmax(dim=1)
 
     def decode(self, codes: Int[Tensor, "b h w"]) -> Float[Tensor, "b 3 H W"]:
-        """Draw the picture in [0, 1] that the codes stand for (appendix A.3: ln b is not used)."""
-        mu, _ = self.decoder.from_codes(codes).chunk(2, dim=1)
-        return unmap_pixels(torch.sigmoid(mu))
+        """Draw the picture in [0, 1] that the codes stand for."""
+        return picture_of(self.decoder.from_codes(codes).chunk(2, dim=1)[0])
+
+
+def picture_of(mu: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b 3 H W"]:
+    """Return the likeliest picture in [0, 1] (appendix A.3: ln b is not used)."""
+    return unmap_pixels(torch.sigmoid(mu))
 
 
 def relaxed_sample(
@@ -250,18 +254,22 @@ def elbo_terms(
 
     `dvae` is a Dvae, or a distributed wrapper around one.
     """
-    logits, mu, ln_b = dvae(pixels, temperature, generator)
+    return terms_of(pixels, *dvae(pixels, temperature, generator))
+
+
+def terms_of(
+    pixels: Float[Tensor, "b 3 H W"],
+    logits: Float[Tensor, "b K h w"],
+    mu: Float[Tensor, "b 3 H W"],
+    ln_b: Float[Tensor, "b 3 H W"],
+) -> ElboTerms:
+    """Sum both sides of equation 1 from what a Dvae returned for these pixels."""
     return ElboTerms(
         reconstruction=logit_laplace_nll(map_pixels(pixels), mu, ln_b).sum(),
         kl=kl_to_uniform(logits).sum(),
         values=pixels.numel(),
         positions=logits.numel() // logits.shape[1],
     )
-
-
-def psnr(picture: Float[Tensor, "b 3 H W"], other: Float[Tensor, "b 3 H W"]) -> Float[Tensor, " b"]:
-    """Decibels between pictures in [0, 1], one number each."""
-    return -10 * (picture - other).square().mean(dim=(1, 2, 3)).log10()
 
 
 def code_counts(codes: Int[Tensor, "..."], image_vocab: int) -> Int[Tensor, " K"]:

@@ -12,7 +12,7 @@ from schemas.configs import DvaeJob
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from stages.train_dvae import taken_over
-from stages.train_dvae.health import warning
+from stages.train_dvae.health import alarm
 from stages.train_dvae.taken_over import outside
 from stages.train_dvae.task import DvaeTask
 from stages.training import on_ray
@@ -24,7 +24,7 @@ REVISION = 1
 
 
 def run(inputs: Inputs, out: Folder, cfg: DvaeJob) -> Result:
-    """Train on all clean pairs, or take weights over, and warn if the codes collapsed."""
+    """Train on all clean pairs, or take weights over, and say what is wrong with the codes."""
     folder = inputs.folder(CLEAN_PAIRS)
     train = require_rows(open_table(folder, TRAIN, rows.CLEAN_PAIR), TRAIN)
     held_out = open_table(folder, VAL, rows.CLEAN_PAIR)
@@ -33,5 +33,5 @@ def run(inputs: Inputs, out: Folder, cfg: DvaeJob) -> Result:
         result = taken_over.run(task, out, rows=train.rows)
     else:
         result = on_ray.train(task, cfg.fit, out, rows=train.rows)
-    health = result.health | {"warning": warning(result.health)}
+    health = result.health | {"alarm": alarm(result.health, cfg, cfg.fit.steps)}
     return result.model_copy(update={"health": health})

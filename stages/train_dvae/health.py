@@ -1,17 +1,82 @@
-"""Whether codes are worth having, in words."""
+"""Whether codes are worth having, in words: what is seen in validation, and what to change.
 
-from typing import Any
+Each rule looks at one validation's numbers (see `measures`). The floors are wide: they tell a run
+that goes wrong from one that goes on, not a good dVAE from a better one, which is encode's gate.
+"""
 
-ENOUGH_DECIBELS = 1.0  # above the best picture of a single colour: less is a collapse
+import math
+from collections.abc import Mapping
+
+from schemas.configs import DvaeJob
+
+PAPERS_BETA = 6.6
+GRACE = 0.1  # of the run: before, everything looks like a collapse
+ENOUGH_DECIBELS = 1.0  # above the best picture of a single colour: less is nothing learned
+FEW = 0.05  # of the codebook, by perplexity
+SILENT, CERTAIN = 0.05, 0.8  # of what a code can say, ln K nats: an encoder that says nothing, all
+WIDE_GAP_DB = 1.0  # between what training sees and what encode will give
+WARM = 0.5  # a temperature above which codes are mixtures
 
 
-def warning(health: dict[str, Any]) -> str | None:
-    """Say in words that the codes collapsed, if they did."""
-    if health["psnr_db"] < health["mean_colour_psnr_db"] + ENOUGH_DECIBELS:
+def alarm(seen: Mapping[str, float], cfg: DvaeJob, step: int) -> str | None:
+    """Say what is wrong after `step` updates and what to change; None if all is well."""
+    if step < GRACE * cfg.fit.steps:
+        return None
+    return mixtures(seen, cfg, step) or nothing_learned(seen, cfg) or few_codes(seen, cfg)
+
+
+def nothing_learned(seen: Mapping[str, float], cfg: DvaeJob) -> str | None:
+    """Look for codes that say no more of a picture than its mean colour would."""
+    if seen["psnr_db"] >= seen["mean_colour_psnr_db"] + ENOUGH_DECIBELS:
+        return None
+    return (
+        f"the codes carry next to nothing: {seen['psnr_db']:.1f} dB, and a picture's mean colour "
+        f"alone gives {seen['mean_colour_psnr_db']:.1f} dB; {advice(seen, cfg)}"
+    )
+
+
+def few_codes(seen: Mapping[str, float], cfg: DvaeJob) -> str | None:
+    """Look for a codebook of which next to nothing is in use."""
+    if seen["perplexity"] >= FEW * cfg.image_vocab:
+        return None
+    return (
+        f"the codebook collapses: of {cfg.image_vocab} codes {seen['codes_used']:.0f} are in use, "
+        f"as if {seen['perplexity']:.0f} were equally frequent; {advice(seen, cfg)}"
+    )
+
+
+def advice(seen: Mapping[str, float], cfg: DvaeJob) -> str:
+    """Say what to change when codes say too little, by how sure the encoder is of them."""
+    if cfg.temperature_start < WARM:
         return (
-            f"the codes carry next to nothing: {health['psnr_db']:.1f} dB, and a picture's mean "
-            f"colour alone gives {health['mean_colour_psnr_db']:.1f} dB; "
-            f"{health['codes_used']} codes are used. Train longer, with a smaller step size, "
-            "a smaller batch or a larger dvae.beta"
+            "codes were nearly hard from the start, and the encoder got no gradient to learn from: "
+            f"raise dvae.temperature_start, now {cfg.temperature_start:g} (the paper's is 1)"
         )
-    return None
+    sure = seen["kl_per_code"] / math.log(cfg.image_vocab)
+    if sure < SILENT and cfg.beta > PAPERS_BETA:
+        return (
+            f"the KL weighs so much that the encoder says nothing ({seen['kl_per_code']:.2g} nats "
+            f"a code): lower dvae.beta, now {cfg.beta:g} (the paper's is {PAPERS_BETA})"
+        )
+    if sure > CERTAIN and cfg.beta < PAPERS_BETA:
+        return (
+            "the encoder grew sure of a few codes early: raise dvae.beta, "
+            f"now {cfg.beta:g} (the paper's is {PAPERS_BETA})"
+        )
+    return (
+        f"train longer (dvae.fit.steps, now {cfg.fit.steps}), with a smaller step size "
+        f"(dvae.fit.lr, now {cfg.fit.lr:g}) or smaller batches"
+    )
+
+
+def mixtures(seen: Mapping[str, float], cfg: DvaeJob, step: int) -> str | None:
+    """Look for a decoder that draws from mixtures of codes, once the temperature is at its end."""
+    arrived = step >= cfg.temperature_share * cfg.fit.steps
+    constant = cfg.temperature_start == cfg.temperature_end
+    if not (arrived or constant) or seen["psnr_gap_db"] < WIDE_GAP_DB:
+        return None
+    return (
+        f"the decoder draws from mixtures of codes: {seen['relaxed_psnr_db']:.1f} dB from them, "
+        f"but {seen['psnr_db']:.1f} dB from the single codes that encode will give; lower "
+        f"dvae.temperature_end, now {cfg.temperature_end:g} (the paper's is 1/16)"
+    )

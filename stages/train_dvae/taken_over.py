@@ -62,10 +62,10 @@ def measured(task: DvaeTask, out: Folder) -> Scalars:
     device = torch.device("cuda" if task.cfg.fit.gpu else "cpu")
     model = weights.load_dvae(out).to(device)
     with torch.no_grad():
-        scalars, drawn = task.validate(model, task.cfg.fit.steps)
+        found = task.validate(model, task.cfg.fit.steps)
     record = Record(out, 0)
-    record.add({"step": 0, **scalars})
-    record.pictures(0, drawn)
+    record.add({"step": 0, **found.scalars})
+    record.pictures(0, found.pictures)
     record.commit()
     record.close()
-    return scalars
+    return found.scalars

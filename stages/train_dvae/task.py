@@ -11,11 +11,12 @@ from schemas.configs import DvaeJob, DvaeShape
 from schemas.folder import Folder
 from stages import pictures
 from stages.models.dvae import Block, Dvae, elbo_terms
+from stages.train_dvae.health import alarm
 from stages.train_dvae.measures import measure
 from stages.training import augment, schedules, weights
 from stages.training.record import Scalars
 from stages.training.rows import Columns, Table, batches, first, prepare_ahead
-from stages.training.task import Batch, Place
+from stages.training.task import Batch, Place, Validation
 
 COLUMNS = ("key", "image")
 AHEAD = 4  # batches prepared before they are needed
@@ -95,7 +96,7 @@ class DvaeTask:
         terms = elbo_terms(model, pixels, self.schedule(step)["temperature"])
         return {"reconstruction": terms.reconstruction, "kl": terms.kl}
 
-    def validate(self, model: nn.Module, step: int) -> tuple[Scalars, dict[str, bytes]]:
+    def validate(self, model: nn.Module, step: int) -> Validation:
         """Measure what encode and the prior will see: codes without noise."""
         assert isinstance(model, Dvae)
         columns = first(self.held_out, COLUMNS, VALIDATION_PICTURES)
@@ -106,7 +107,8 @@ class DvaeTask:
         together = min(self.cfg.fit.batch_size, MEASURED_AT_ONCE)
         scalars, drawn = measure(model, pixels, temperature, together)
         sheet = pictures.contact_sheet([*pixels[:SHOWN].numpy(), *drawn[:SHOWN]], SHOWN)
-        return scalars, {"reconstructions": pictures.encode_png(sheet)}
+        png = pictures.encode_png(sheet)
+        return Validation(scalars, {"reconstructions": png}, alarm(scalars, self.cfg, step))
 
     def export(self, model: nn.Module, out: Folder) -> None:
         """Write the artifact."""

@@ -7,9 +7,8 @@ over workers or forward passes.
 Randomness inside an update is seeded from (seed, step, rank), so nothing of it needs saving.
 """
 
-import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,10 +25,9 @@ from stages.training.record import Record, Scalars
 from stages.training.spread import add_up, spread
 from stages.training.state import State, averaged
 from stages.training.task import Batch, Place, Task
+from stages.training.watch import Say, to_log
 
 SKIPS_IN_A_ROW = 50  # the paper skips one update in twenty; so many together are no accident
-
-LOG = logging.getLogger(__name__)
 
 
 class Diverged(UserError):
@@ -63,7 +61,7 @@ def fit(
     cfg: FitSettings,
     out: Folder,
     place: Place,
-    say: Callable[[int, str], None] = lambda step, line: LOG.info("%s", line),
+    say: Say = to_log,
 ) -> Scalars:
     """Train to `cfg.steps`, from the newest checkpoint in `out` if there is one, and export.
 
@@ -83,7 +81,8 @@ def fit(
     with averaged(task.build, state, place) as average:
         if record is None or average is None:
             return {}
-        measured = measure(task, average, state, record) | {"skipped_updates": state.skipped}
+        scalars = measure(task, average, state, record, cfg.steps, say)
+        measured = scalars | {"skipped_updates": state.skipped}
         record.commit()
         record.close()
         task.export(average, out)
@@ -98,7 +97,7 @@ def train(
     out: Folder,
     place: Place,
     record: Record | None,
-    say: Callable[[int, str], None],
+    say: Say,
 ) -> None:
     """Make the updates that are still to be made; `model` computes `state.model`."""
     batches = task.batches(state.step, place)
@@ -126,7 +125,7 @@ def train(
         if not last and state.step % cfg.validate_every == 0:
             with averaged(task.build, state, place) as average:
                 if record is not None and average is not None:
-                    measure(task, average, state, record)
+                    measure(task, average, state, record, cfg.steps, say)
         if to_save:
             saved = state.to_bytes(place)
             if record is not None:
@@ -237,12 +236,17 @@ def in_words(name: str, line: Scalars, cfg: FitSettings) -> str:
     )
 
 
-def measure(task: Task, model: nn.Module, state: State, record: Record) -> Scalars:
-    """Validate a model with averaged weights and keep what was measured and drawn."""
+def measure(
+    task: Task, model: nn.Module, state: State, record: Record, steps: int, say: Say
+) -> Scalars:
+    """Validate a model with averaged weights; keep what was seen, and say what goes wrong."""
     model.eval()
     with torch.no_grad():
-        scalars, pictures = task.validate(model, state.step)
+        found = task.validate(model, state.step)
     model.train()
-    record.add({"step": state.step, **scalars})
-    record.pictures(state.step, pictures)
-    return scalars
+    record.add({"step": state.step, **found.scalars})
+    record.pictures(state.step, found.pictures)
+    if found.alarm is not None:
+        record.alarm(state.step, found.alarm)
+        say(state.step, f"{task.name}  step {state.step}/{steps}  {found.alarm}", alarm=True)
+    return found.scalars

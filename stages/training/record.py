@@ -10,6 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from schemas.artifacts import METRICS
 from schemas.folder import Folder
+from stages.pictures import decode
 
 EVENTS, PICTURES = "events/", "pictures/"
 
@@ -40,9 +41,14 @@ class Record:
                 self._events.add_scalar(name, value, int(line["step"]))
 
     def pictures(self, step: int, files: Mapping[str, bytes]) -> None:
-        """Commit pictures made at `step`, by name without ending."""
+        """Commit pictures made at `step`, by name without ending, and show them in TensorBoard."""
         for name, data in files.items():
             self.out.commit(f"{PICTURES}{name}-{step:08d}.png", data)
+            self._events.add_image(name, decode(data), step, dataformats="HWC")
+
+    def alarm(self, step: int, sentence: str) -> None:
+        """Keep what goes wrong, for TensorBoard's text page."""
+        self._events.add_text("alarm", sentence, step)
 
     def commit(self) -> None:
         """Make all lines and events so far durable."""

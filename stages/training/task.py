@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.distributed as dist
@@ -29,6 +29,14 @@ class Place:
         packed = torch.tensor(list(numbers.values()), dtype=torch.float64, device=self.device)
         dist.all_reduce(packed)
         return dict(zip(numbers, packed.tolist(), strict=True))
+
+
+class Validation(NamedTuple):
+    """What is seen of the averaged weights on rows that are not learned from."""
+
+    scalars: Scalars
+    pictures: Mapping[str, bytes] = {}  # PNG files by name
+    alarm: str | None = None  # what goes wrong, in a sentence for people
 
 
 class Task(Protocol):
@@ -59,8 +67,8 @@ class Task(Protocol):
     def schedule(self, step: int) -> Scalars:
         """Return what else changes along the run, for the log."""
 
-    def validate(self, model: nn.Module, step: int) -> tuple[Scalars, dict[str, bytes]]:
-        """Measure the averaged weights, and draw PNG files by name."""
+    def validate(self, model: nn.Module, step: int) -> Validation:
+        """Measure the averaged weights."""
 
     def export(self, model: nn.Module, out: Folder) -> None:
         """Write the finished model."""

@@ -1,6 +1,7 @@
 """How far a training run is, on the driver's screen, though it runs in another process.
 
-The worker leaves its newest line in the cluster's key-value store, where the driver looks.
+The worker leaves its newest line, and every alarm so far, in the cluster's key-value store, where
+the driver looks.
 """
 
 import json
@@ -8,8 +9,8 @@ import logging
 import sys
 import threading
 import uuid
-from collections.abc import Callable
 from types import TracebackType
+from typing import Protocol
 
 from schemas.configs import FitSettings
 from stages.progress import Progress
@@ -19,12 +20,30 @@ SECONDS_BETWEEN_LOOKS = 0.5
 LOG = logging.getLogger(__name__)
 
 
-def tell(key: str) -> Callable[[int, str], None]:
-    """Return what a worker calls with its step and a line for people."""
+class Say(Protocol):
+    """What a worker calls with its step and a line for people; an alarm is never passed over."""
+
+    def __call__(self, step: int, line: str, *, alarm: bool = False) -> None: ...
+
+
+def to_log(step: int, line: str, *, alarm: bool = False) -> None:
+    """Say it in this process's log."""
+    LOG.log(logging.WARNING if alarm else logging.INFO, "%s", line)
+
+
+def tell(key: str) -> Say:
+    """Return what says it to the driver."""
     from ray.experimental import internal_kv  # here, as everywhere: stages import without Ray
 
-    def say(step: int, line: str) -> None:
-        internal_kv._internal_kv_put(key, json.dumps([step, line]).encode())
+    alarms: list[str] = []
+    newest: list[int | str] = [0, ""]
+
+    def say(step: int, line: str, *, alarm: bool = False) -> None:
+        if alarm:
+            alarms.append(line)
+        else:
+            newest[:] = [step, line]
+        internal_kv._internal_kv_put(key, json.dumps([*newest, alarms]).encode())
 
     return say
 
@@ -40,7 +59,7 @@ class Watch:
         self.key = f"{name}-{uuid.uuid4().hex}"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
-        self._shown = -1
+        self._shown = self._warned = 0
         self._bar: Progress | None = None
 
     def __enter__(self) -> str:
@@ -68,7 +87,10 @@ class Watch:
         told = self._store._internal_kv_get(self.key)
         if not told:
             return
-        step, line = json.loads(told)
+        step, line, alarms = json.loads(told)
+        for alarm in alarms[self._warned :]:
+            LOG.warning("%s", alarm)
+        self._warned = len(alarms)
         if step == self._shown:
             return
         if not sys.stderr.isatty():

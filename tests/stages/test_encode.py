@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from schemas.errors import GateClosed, SchemaMismatch
 from schemas.folder import Inputs
 from schemas.manifest import Result
 from stages import encode, pictures, shapes
+from stages.encode.gate import check_quality
 from stages.encode.parts import EncodePart, Part, cut
 from stages.models.bpe import train_bpe
 from stages.models.dvae import Dvae
@@ -56,7 +58,11 @@ def commit_rows(out, name, found, group=5):
     out.commit(name, buffer.getvalue().to_pybytes())
 
 
-def models(root, tokens, captions, *, width=4, codes_used=3_000, psnr_db=30.0):
+HEALTHY = {"codes_used": 3_000, "perplexity": 900.0, "psnr_db": 30.0, "psnr_gap_db": 0.1,
+           "alarm": None}  # fmt: skip
+
+
+def models(root, tokens, captions, *, width=4, **health):
     """Write a dVAE and a BPE with fresh weights, as their stages would leave them."""
     dvae, bpe = open_folder(f"{root}/dvae"), open_folder(f"{root}/bpe")
     torch.manual_seed(0)
@@ -67,7 +73,7 @@ def models(root, tokens, captions, *, width=4, codes_used=3_000, psnr_db=30.0):
     config = DvaeConfig(shape=shape, image_vocab=tokens.image_vocab, side=tokens.side)
     save_model(dvae, module, config)
     bpe.commit(TOKENIZER, train_bpe(captions, tokens.text_vocab).to_json().encode())
-    finish(dvae, DVAE, NOTHING, codes_used=codes_used, psnr_db=psnr_db)
+    finish(dvae, DVAE, NOTHING, **(HEALTHY | health))
     finish(bpe, BPE, NOTHING)
     return {"dvae": dvae, "bpe": bpe}
 
@@ -206,14 +212,25 @@ def test_the_artifact(ray_cluster, inputs, tmp_path):
     assert actor(inputs, job())(part).files[part.name] == out.open(part.name).read()
 
 
-@pytest.mark.parametrize(("used", "decibels"), [(2_047, 25.0), (3_000, 19.9)])
-def test_the_gate_is_closed_for_a_poor_dvae_unless_forced(tmp_path, used, decibels):
-    poor = artifacts(tmp_path, TINY, {"train/a.parquet": [clean_pair(0, 40)]},
-                     codes_used=used, psnr_db=decibels)  # fmt: skip
-    with pytest.raises(GateClosed, match=rf"found {used} codes and {decibels} dB; train it longer"):
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({"codes_used": 2_047}, "2048 codes in use), found 2047 codes in use; train it longer"),
+        ({"perplexity": 99.5}, "a perplexity of 512), found a perplexity of 99.5; train"),
+        ({"psnr_db": 19.9}, "20.0 dB of reconstructions), found 19.9 dB"),
+        ({"psnr_gap_db": 1.2}, "a gap of 1.0 dB between mixtures and single codes), found a gap"),
+        ({"psnr_db": 12.0, "alarm": "lower dvae.beta"}, "found 12.0 dB of reconstructions; "
+         "lower dvae.beta; or move encode.min_psnr_db"),
+    ],
+)  # fmt: skip
+def test_the_gate_is_closed_for_a_poor_dvae_unless_forced(tmp_path, found, words):
+    pairs = {"train/a.parquet": [clean_pair(0, 40)]}
+    poor = artifacts(tmp_path, TINY, pairs, **found)
+    with pytest.raises(GateClosed, match=re.escape(words)):
         encode.run(poor, open_folder(tmp_path / "out"), job())
-    encode.check_quality(poor.manifest(DVAE), job(force=True))
-    encode.check_quality(poor.manifest(DVAE), job(min_codes_used=1, min_psnr_db=0))
+    check_quality(poor.manifest(DVAE), job(force=True))
+    check_quality(poor.manifest(DVAE), job(min_codes_used=1, min_perplexity=1, min_psnr_db=0,
+                                           max_psnr_gap_db=9))  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -51,12 +51,6 @@ def test_wilson_of_nothing_is_no_knowledge():
     assert measures.wilson(0, 0) == (0.0, 1.0)
 
 
-def test_psnr_is_ten_decibels_per_power_of_ten():
-    assert measures.psnr_db(0.01) == pytest.approx(20)
-    assert measures.psnr_db(0.25) == pytest.approx(10 * math.log10(4))
-    assert measures.psnr_db(0.0) == 100
-
-
 def test_squared_error_is_over_every_value():
     pixels, other = np.zeros((2, 3, 4, 4)), np.zeros((2, 3, 4, 4))
     other[0, 0, 0, 0] = 1  # one of 96 values is off by one

@@ -13,6 +13,7 @@ from stages.training import loop, weights
 from stages.training.rows import open_table
 from stages.training.task import Place
 from tests.stages.training.pairs import SIZES, bpe_of, clean_pairs, inputs
+from tests.stages.training.toy import silent
 from tests.stages.training.workers import learn, saved
 
 
@@ -60,10 +61,10 @@ def test_pictures_keep_their_own_captions(tmp_path):
 
 def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
     task, out = task_of(tmp_path, settings()), open_folder(tmp_path / "out")
-    health = loop.fit(task, task.cfg.fit, out, Place(), lambda step, line: None)
+    health = loop.fit(task, task.cfg.fit, out, Place(), silent)
     reranker = weights.load_clip(out)
     with torch.no_grad():
-        again, _ = task.validate(reranker, 6)
+        again = task.validate(reranker, 6).scalars
     assert again["r_precision"] == health["r_precision"]
     assert health["r_precision_chance"] < 0.5
 

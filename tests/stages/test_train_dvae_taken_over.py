@@ -94,7 +94,7 @@ def test_it_is_measured_as_after_a_training(tmp_path):
     task.export(model, out)
     found = taken_over.measured(task, out)
     with torch.no_grad():
-        wanted, drawn = task.validate(model, task.cfg.fit.steps)
+        wanted, drawn, _ = task.validate(model, task.cfg.fit.steps)
     assert found == pytest.approx(wanted, rel=1e-5)
     with out.open("pictures/reconstructions-00000000.png") as file:
         sheet = file.read()

@@ -16,6 +16,7 @@ from stages.training import loop, weights
 from stages.training.rows import open_table
 from stages.training.task import Place
 from tests.stages.training.pairs import SIZES, TOKENS, inputs, token_pairs
+from tests.stages.training.toy import silent
 
 CHANCE = {"text": math.log(301), "image": math.log(16)}
 
@@ -97,13 +98,13 @@ def test_some_captions_are_left_out_others_in_each_epoch_and_never_in_validation
     torch.nn.init.normal_(model.text_head.weight, std=0.3)
     whole = task_of(tmp_path / "whole", settings(dropout=0.0))
     with torch.no_grad():
-        assert task.validate(model, 0)[0] == whole.validate(model, 0)[0]
+        assert task.validate(model, 0).scalars == whole.validate(model, 0).scalars
 
 
 def test_a_fresh_model_scores_chance_on_held_out_pairs(tmp_path):
     task = task_of(tmp_path, settings())
     with torch.no_grad():
-        found, files = task.validate(task.build().eval(), 0)
+        found, files, _ = task.validate(task.build().eval(), 0)
     assert found["validation_text"] == pytest.approx(CHANCE["text"], rel=1e-5)
     assert found["validation_image"] == pytest.approx(CHANCE["image"], rel=1e-5)
     assert found["validation_loss"] == pytest.approx(CHANCE["text"] / 8 + CHANCE["image"] * 7 / 8)
@@ -113,12 +114,12 @@ def test_a_fresh_model_scores_chance_on_held_out_pairs(tmp_path):
 
 def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
     task, out = task_of(tmp_path, settings(steps=40)), open_folder(tmp_path / "out")
-    health = loop.fit(task, task.cfg.fit, out, Place(), lambda step, line: None)
+    health = loop.fit(task, task.cfg.fit, out, Place(), silent)
     assert health["validation_text"] < 0.85 * CHANCE["text"]
     prior = weights.load_prior(out)
     assert prior.tokens == TOKENS
     with torch.no_grad():
-        again, _ = task.validate(prior, 40)
+        again = task.validate(prior, 40).scalars
     assert again["validation_loss"] == pytest.approx(health["validation_loss"])
 
 

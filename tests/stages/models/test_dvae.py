@@ -16,7 +16,6 @@ from stages.models.dvae import (
     kl_to_uniform,
     logit_laplace_nll,
     map_pixels,
-    psnr,
     relaxed_sample,
     unmap_pixels,
 )
@@ -220,12 +219,8 @@ def test_it_learns_to_tell_two_pictures_apart():
         elbo_terms(dvae, pictures, max(1 / 16, 1 - step / 150)).loss(1.0).backward()
         optimizer.step()
     with torch.no_grad():
-        assert psnr(dvae.decode(dvae.codes(pictures)), pictures).min() > 20
-
-
-def test_psnr_of_a_uniform_error_of_a_tenth_is_20_db():
-    picture = torch.full((2, 3, 8, 8), 0.5)
-    torch.testing.assert_close(psnr(picture, picture + 0.1), torch.tensor([20.0, 20.0]))
+        drawn = dvae.decode(dvae.codes(pictures))
+        assert (drawn - pictures).square().mean() < 0.01  # 20 dB
 
 
 def test_perplexity_counts_codes_as_if_equally_frequent():

@@ -15,7 +15,11 @@ from tests.stages.training.toy import Line, points, settings
 
 def run(task, out, cfg=None):
     lines = []
-    measured = loop.fit(task, cfg or task.fit, out, Place(), lambda step, line: lines.append(line))
+
+    def say(step, line, *, alarm=False):
+        lines.append(f"ALARM {line}" if alarm else line)
+
+    measured = loop.fit(task, cfg or task.fit, out, Place(), say)
     return measured, lines
 
 
@@ -168,6 +172,15 @@ def test_tensorboard_reads_the_same_numbers(folder, tmp_path):
     found = [(event.step, event.value) for event in events.Scalars("loss")]
     lines = [line for line in metrics(folder) if "loss" in line]
     assert found == [(line["step"], pytest.approx(line["loss"])) for line in lines]
+    assert [event.step for event in events.Images("dot")] == [5, 10, 12]
+
+
+def test_what_goes_wrong_is_said_aloud_and_kept(folder):
+    _, said = run(Line(settings()), folder)
+    assert [line for line in said if "ALARM" in line] == ["ALARM toy  step 5/12  far at step 5"]
+    (name,) = folder.list("events/")
+    with folder.open(name) as file:
+        assert b"far at step 5" in file.read()
 
 
 def test_the_average_is_its_closed_form():

@@ -9,7 +9,7 @@ from schemas.errors import SchemaMismatch
 from stages.training import loop, on_ray
 from stages.training.loop import Diverged
 from stages.training.task import Place
-from tests.stages.training.toy import Deep, Dies, Line, Refuses, settings
+from tests.stages.training.toy import Deep, Dies, Line, Refuses, settings, silent
 
 pytestmark = pytest.mark.ray
 
@@ -24,6 +24,7 @@ def test_a_worker_that_dies_is_started_again_from_its_checkpoint(tmp_path, ray_c
     undisturbed = on_ray.train(Line(cfg), cfg, open_folder(tmp_path / "other"), rows=100)
     assert result == undisturbed
     assert any("step 12/12" in line for line in caplog.messages)
+    assert "toy  step 5/12  far at step 5" in caplog.messages  # not passed over for a newer line
 
 
 def test_a_run_that_diverges_is_not_tried_again_and_says_so(tmp_path, ray_cluster):
@@ -44,5 +45,5 @@ def test_two_workers_that_hold_half_of_every_weight(tmp_path, ray_cluster):
     cfg = settings(workers=2, shard=True)
     task = Deep(cfg, noise=0.0)
     result = on_ray.train(task, cfg, open_folder(tmp_path / "parts"), rows=100)
-    alone = loop.fit(task, cfg, open_folder(tmp_path / "one"), Place(), lambda step, line: None)
+    alone = loop.fit(task, cfg, open_folder(tmp_path / "one"), Place(), silent)
     assert result.health["distance"] == pytest.approx(alone["distance"], rel=1e-3)

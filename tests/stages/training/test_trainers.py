@@ -11,6 +11,7 @@ from stages.training.rows import open_table
 from stages.training.task import Place
 from tests.stages import test_train_clip, test_train_dvae, test_train_prior
 from tests.stages.training.pairs import clean_pairs
+from tests.stages.training.toy import silent
 from tests.stages.training.workers import learn, saved
 
 KINDS = ("dvae", "prior", "clip")
@@ -74,6 +75,6 @@ def test_recomputed_blocks_learn_the_very_same_bits(tmp_path, kind):
         cfg = settings(**changes, steps=3, save_every=3)
         task, out = make(tmp_path, cfg), open_folder(tmp_path / name)
         assert task.blocks(task.build())
-        loop.fit(task, cfg.fit, out, Place(), lambda step, line: None)
+        loop.fit(task, cfg.fit, out, Place(), silent)
         weights.append(saved(tmp_path / name))
     torch.testing.assert_close(*weights, rtol=0, atol=0)

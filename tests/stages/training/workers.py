@@ -11,6 +11,7 @@ import torch.multiprocessing as processes
 from infra.store import open_folder
 from stages.training import checkpoints, loop
 from stages.training.task import Place
+from tests.stages.training.toy import silent
 
 
 def free_port():
@@ -22,7 +23,7 @@ def free_port():
 def fit(cfg, task, path, place):
     """Train until the end, or until the task stops as if it were killed."""
     with suppress(KeyboardInterrupt):
-        loop.fit(task, cfg, open_folder(path), place, lambda step, line: None)
+        loop.fit(task, cfg, open_folder(path), place, silent)
 
 
 def work(rank, world, port, jobs):
