@@ -26,6 +26,7 @@ CHECKS = (
     Check("max_psnr_gap_db", "psnr_gap_db", "a gap of {:.1f} dB between mixtures and single codes"),
 )
 USUAL_ADVICE = "train it longer (dvae.fit.steps)"
+TAKEN_OVER = "train one on these pictures instead (dvae.pretrained= with nothing behind it)"
 
 
 def check_quality(dvae: Manifest, cfg: EncodeJob) -> None:
@@ -44,7 +45,8 @@ def check_quality(dvae: Manifest, cfg: EncodeJob) -> None:
     wanted = [check.what.format(getattr(cfg, check.setting)) for check in missed]
     found = [check.what.format(dvae.health[check.figure]) for check in missed]
     settings = " and ".join(f"encode.{check.setting}" for check in missed)
-    advice = dvae.health["alarm"] or USUAL_ADVICE
+    usual = TAKEN_OVER if dvae.settings.get("pretrained") else USUAL_ADVICE
+    advice = dvae.health["alarm"] or usual
     raise GateClosed(
         f"wanted a dVAE good enough to encode with ({', '.join(wanted)}), "
         f"found {', '.join(found)}; {advice}; or move {settings}, or encode anyway with "

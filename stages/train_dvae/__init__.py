@@ -30,8 +30,7 @@ def run(inputs: Inputs, out: Folder, cfg: DvaeJob) -> Result:
     held_out = open_table(folder, VAL, rows.CLEAN_PAIR)
     task = DvaeTask(cfg, train, held_out if held_out.rows else train)
     if cfg.pretrained:
-        result = taken_over.run(task, out, rows=train.rows)
-    else:
-        result = on_ray.train(task, cfg.fit, out, rows=train.rows)
+        return taken_over.run(task, out, rows=train.rows)
+    result = on_ray.train(task, cfg.fit, out, rows=train.rows)
     health = result.health | {"alarm": alarm(result.health, cfg, cfg.fit.steps)}
     return result.model_copy(update={"health": health})

@@ -233,6 +233,13 @@ def test_the_gate_is_closed_for_a_poor_dvae_unless_forced(tmp_path, found, words
                                            max_psnr_gap_db=9))  # fmt: skip
 
 
+def test_the_gate_does_not_tell_anybody_to_train_weights_longer_that_were_taken_over(tmp_path):
+    poor = artifacts(tmp_path, TINY, {"train/a.parquet": [clean_pair(0, 40)]}, psnr_db=12.0)
+    manifest = poor.manifest(DVAE).model_copy(update={"settings": {"pretrained": "release/"}})
+    with pytest.raises(GateClosed, match="train one on these pictures instead"):
+        check_quality(manifest, job())
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
