@@ -14,6 +14,7 @@ from stages.models.dvae import Block, Dvae, elbo_terms
 from stages.train_dvae.health import alarm
 from stages.train_dvae.measures import measure
 from stages.training import augment, schedules, weights
+from stages.training.order import generator
 from stages.training.record import Scalars
 from stages.training.rows import Columns, Table, batches, first, prepare_ahead
 from stages.training.task import Batch, Place, Validation
@@ -58,14 +59,17 @@ class DvaeTask:
         return prepare_ahead(raw, self.prepare, threads=max(1, fit.threads // 2), depth=AHEAD)
 
     def prepare(self, columns: Columns) -> Batch:
-        """Decode and crop as listing 1 of the paper does."""
+        """Decode and crop as listing 1 of the paper does; a row has its own seed of noise."""
+        seeds = [
+            augment.row_seed(self.cfg.fit.seed, int(epoch), key)
+            for key, epoch in zip(columns["key"], columns["epoch"], strict=True)
+        ]
 
         def crop(place: int, pixels: pictures.Pixels) -> pictures.Pixels:
-            key, epoch = columns["key"][place], int(columns["epoch"][place])
-            draw = augment.row_generator(self.cfg.fit.seed, epoch, key)
-            return pictures.crop_for_dvae(pixels, self.cfg.side, draw)
+            return pictures.crop_for_dvae(pixels, self.cfg.side, generator(seeds[place]))
 
-        return {"pixels": augment.readable(columns["image"], crop)[0]}
+        pixels, places = augment.readable(columns["image"], crop)
+        return {"pixels": pixels, "seed": torch.tensor(seeds)[places]}
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """Count pixel values and codes."""
@@ -91,9 +95,12 @@ class DvaeTask:
         }
 
     def sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Sum the nats of both sides of the bound."""
+        """Sum the nats of both sides of the bound, with noise that is each row's own."""
         pixels = augment.unit(batch["pixels"])
-        terms = elbo_terms(model, pixels, self.schedule(step)["temperature"])
+        noise = [
+            torch.Generator(pixels.device).manual_seed(seed) for seed in batch["seed"].tolist()
+        ]
+        terms = elbo_terms(model, pixels, self.schedule(step)["temperature"], noise)
         return {"reconstruction": terms.reconstruction, "kl": terms.kl}
 
     def validate(self, model: nn.Module, step: int) -> Validation:
