@@ -241,7 +241,7 @@ def h200() -> Settings:
     """One GPU: about a billion parameters on the paper's 256 + 1024 tokens."""
     base = Settings()
     gpu = {"gpu": True}
-    fit = gpu | {"compile": True}
+    fit = gpu | {"compile": True, "threads": 8}
     return base.model_copy(
         update={
             "crawl": base.crawl.model_copy(update={"workers": 8, "threads": 128}),
@@ -275,7 +275,7 @@ def paper() -> Settings:
     On 64 GPUs, as many as the paper's dVAE had; its prior had 1,024 of them.
     """
     base = Settings()
-    fit = {"gpu": True, "workers": 64, "compile": True}
+    fit = {"gpu": True, "workers": 64, "compile": True, "threads": 8}
     parts = fit | {"shard": True, "recompute": True, "micro_batch": 8}
     return base.model_copy(
         update={

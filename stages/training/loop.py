@@ -20,7 +20,7 @@ from schemas.errors import UserError
 from schemas.folder import Folder
 from stages.training import checkpoints, schedules
 from stages.training.order import generator
-from stages.training.precision import in_bfloat16
+from stages.training.precision import in_bfloat16, without_subnormals
 from stages.training.record import Record, Scalars
 from stages.training.spread import add_up, spread
 from stages.training.state import State, averaged
@@ -56,6 +56,7 @@ class Window:
         return {name: total[name] / count[name] for name in total}
 
 
+@without_subnormals()
 def fit(
     task: Task,
     cfg: FitSettings,

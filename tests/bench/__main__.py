@@ -7,7 +7,7 @@ import torch
 from schemas.configs import PriorShape, TokenSpec
 from stages.models.prior import Prior
 from stages.models.sampler import sample
-from tests.bench import captions, crawl
+from tests.bench import captions, crawl, dvae
 from tests.bench.looks import looks
 from tests.bench.models import models
 from tests.bench.near import near_duplicates
@@ -47,3 +47,4 @@ if __name__ == "__main__":
     models()
     near_duplicates()
     crawl.main()
+    dvae.main()

@@ -235,3 +235,16 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_weights_in_float32(folder):
     assert kinds == [torch.bfloat16] * 2
     saved = checkpoints.newest(folder)
     assert saved["model"]["weight"].dtype == torch.float32
+
+
+def test_numbers_too_small_for_full_precision_are_zeros_while_a_model_learns(folder):
+    found = []
+
+    class Watched(Line):
+        def sums(self, model, batch, step):
+            found.append((torch.tensor(1e-39) * 1).item())
+            return super().sums(model, batch, step)
+
+    run(Watched(settings(steps=2)), folder)
+    assert found == [0.0, 0.0]
+    assert (torch.tensor(1e-39) * 1).item() > 0
