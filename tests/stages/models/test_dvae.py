@@ -156,6 +156,26 @@ def test_relaxed_codes_are_distributions_that_gradients_pass_through():
     assert logits.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("temperature", [0.5, 1.0])
+def test_the_mean_gradient_of_relaxed_samples_is_that_of_finite_differences(temperature):
+    """Of the mean of a curved function; each mean has noise of its own, none shares a seed."""
+    logits, draws, step = torch.tensor([0.3, -0.5, 0.1]), 300_000, 0.1
+
+    def mean(logits, seed):
+        every = logits.reshape(1, 3, 1, 1).expand(draws, 3, 1, 1)
+        z = relaxed_sample(every, temperature, torch.Generator().manual_seed(seed))
+        return (z * torch.tensor([1.0, 2.0, -1.0]).reshape(1, 3, 1, 1)).sum(1).square().mean()
+
+    leaf = logits.clone().requires_grad_()
+    mean(leaf, 0).backward()
+    differences = [
+        (mean(logits + shift, 2 * k + 1) - mean(logits - shift, 2 * k + 2)) / (2 * step)
+        for k, shift in enumerate(step * torch.eye(3))
+    ]
+    assert leaf.grad.abs().max() > 0.2
+    torch.testing.assert_close(leaf.grad, torch.stack(differences), atol=0.03, rtol=0)
+
+
 def test_samples_at_temperature_zero_follow_the_softmax():
     logits = torch.tensor([0.0, 1.0, 2.0]).reshape(1, 3, 1, 1).expand(1, 3, 200, 200)
     z = relaxed_sample(logits, 0.0, torch.Generator().manual_seed(0))
