@@ -227,7 +227,10 @@ def relaxed_sample(
     if temperature == 0:
         one_hot = F.one_hot(noisy.argmax(dim=1), logits.shape[1]).to(logits.dtype)
         return rearrange(one_hot, "b h w k -> b k h w")
-    return (noisy / temperature).softmax(dim=1)
+    # In channels_last the codes of a place lie side by side: the softmax of the last dimension is a
+    # pass over memory, that of the second one makes a copy first.
+    z = (rearrange(noisy, "b k h w -> b h w k") / temperature).softmax(dim=-1)
+    return rearrange(z, "b h w k -> b k h w")
 
 
 def logit_laplace_nll(
@@ -241,8 +244,8 @@ def logit_laplace_nll(
 
 def kl_to_uniform(logits: Float[Tensor, "b K h w"]) -> Float[Tensor, "b h w"]:
     """Nats between softmax(logits) and the uniform prior: plain logits, no noise or temperature."""
-    ln_q = logits.log_softmax(dim=1)
-    return (ln_q.exp() * ln_q).sum(dim=1) + math.log(logits.shape[1])
+    ln_q = rearrange(logits, "b k h w -> b h w k").log_softmax(dim=-1)
+    return (ln_q.exp() * ln_q).sum(dim=-1) + math.log(logits.shape[1])
 
 
 class ElboTerms(NamedTuple):

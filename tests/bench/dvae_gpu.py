@@ -1,0 +1,188 @@
+"""The dVAE at full width on a GPU: training and encoding, pictures a second, and what limits them.
+
+`python -m tests.bench.dvae_gpu` builds nothing, measures all and prints a table; with a folder's
+name in $OUT it also leaves the table there, line by line. Weights and pictures are random: neither
+changes what a step takes. `--device cpu` and small sizes only show that it runs.
+"""
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+import torch
+
+from pipelines.costs import forward_flops
+from schemas.configs import DvaeJob, DvaeSettings
+from stages.models.dvae import Dvae
+from stages.train_dvae.task import DvaeTask, shape_of
+from stages.training import augment, loop
+from stages.training.spread import spread
+from stages.training.state import State
+from stages.training.task import Place
+
+MODES = ("eager", "recompute", "compile", "compile+recompute")
+# FLOP/s of dense bfloat16 products, from the makers' data sheets
+PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what the arguments ask for."""
+    asked = parsed(arguments)
+    device = torch.device(asked.device)
+    torch.backends.cudnn.benchmark = True  # as a training worker does
+    tensor_cores(True)
+    table = Table()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    product = matrix_product(device, asked.matrix)
+    peak = next((flops for part, flops in PEAKS.items() if part in name), product)
+    table.add(f"{date.today()}  {name}  torch {torch.__version__}  CUDA {torch.version.cuda}")
+    table.add(
+        f"dVAE of {asked.width} channels, {asked.blocks} blocks a group, {asked.codes} codes, "
+        f"{asked.side} x {asked.side}; bfloat16, channels_last; matrix product "
+        f"{product / 1e12:.3g} TFLOP/s measured, {peak / 1e12:.3g} taken for the utilisation"
+    )
+    table.add("training            rows   pictures/s  utilisation  GiB     first gradient's norm")
+    for rows in asked.rows:
+        for mode in asked.modes:
+            line = fits(lambda rows=rows, mode=mode: training(asked, mode, rows, device, peak))
+            table.add(f"{mode:18}  {rows:5}  {line}")
+    table.add("encoding            rows   pictures/s  codes as in float32")
+    for line in fits(lambda: encoding(asked, device)).splitlines():
+        table.add(line)
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; the defaults are the paper's sizes."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.dvae_gpu")
+    parser.add_argument("--device", default="cuda")
+    for name, size in (("width", 256), ("blocks", 2), ("codes", 8_192), ("side", 256)):
+        parser.add_argument(f"--{name}", type=int, default=size)
+    parser.add_argument("--rows", type=int, nargs="+", default=[32, 64], help="of a forward pass")
+    parser.add_argument("--tile", type=int, default=128, help="pictures that are encoded at once")
+    parser.add_argument("--updates", type=int, default=10)
+    parser.add_argument("--matrix", type=int, default=8_192)
+    parser.add_argument("--modes", choices=MODES, nargs="+", default=list(MODES))
+    return parser.parse_args(arguments)
+
+
+class Table:
+    """Lines that are printed, and kept in $OUT as they come."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, line: str) -> None:
+        """Say one more line."""
+        print(line, flush=True)
+        self.lines.append(line)
+        if folder := os.environ.get("OUT"):
+            (Path(folder) / "dvae_gpu.txt").write_text("\n".join(self.lines) + "\n")
+
+
+def fits(measure: Callable[[], str]) -> str:
+    """Return what was measured, or that it takes more memory than there is."""
+    try:
+        return measure()
+    except torch.OutOfMemoryError:
+        return "out of memory"
+    finally:
+        torch.compiler.reset()
+        torch.cuda.empty_cache()
+
+
+def seconds(work: Callable[[], object], times: int, device: torch.device) -> float:
+    """Return the mean time of one piece of work, all of it done."""
+    work()  # warm: algorithms are chosen, memory is taken
+    done(device)
+    started = time.perf_counter()
+    for _ in range(times):
+        work()
+    done(device)
+    return (time.perf_counter() - started) / times
+
+
+def done(device: torch.device) -> None:
+    """Wait for all that was asked of the device."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def tensor_cores(on: bool) -> None:
+    """Let GPUs shorten the factors of float32 products, or not; other devices stay as they are."""
+    if torch.cuda.is_available():
+        torch.backends.cuda.matmul.allow_tf32 = on
+        torch.backends.cudnn.allow_tf32 = on
+
+
+def matrix_product(device: torch.device, side: int) -> float:
+    """Return FLOP/s of the product of two large bfloat16 matrices."""
+    one = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    return 2 * side**3 / seconds(lambda: one @ one, 20, device)
+
+
+def job(asked: argparse.Namespace, mode: str, rows: int) -> DvaeJob:
+    """Return the paper's settings for a model and a step of these sizes."""
+    paper = DvaeSettings()
+    how = {"batch_size": rows, "compile": "compile" in mode, "recompute": "recompute" in mode}
+    sizes = {"width": asked.width, "blocks": asked.blocks, "fit": paper.fit.model_copy(update=how)}
+    return DvaeJob(**dict(paper) | sizes, image_vocab=asked.codes, side=asked.side)
+
+
+def training(
+    asked: argparse.Namespace, mode: str, rows: int, device: torch.device, peak: float
+) -> str:
+    """Make whole updates, with all that the training loop does in one but to read the data."""
+    cfg, place = job(asked, mode, rows), Place(device=device)
+    task = DvaeTask(cfg, None, None)  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    model = task.build().to(device)
+    engine = spread(model, task.blocks(model), cfg.fit, place)
+    state = State.fresh(model, cfg.fit)
+    batch = {
+        "pixels": torch.randint(0, 256, (rows, asked.side, asked.side, 3), dtype=torch.uint8),
+        "seed": torch.arange(rows),
+    }
+    batch = {name: values.to(device) for name, values in batch.items()}
+
+    def update() -> float:
+        return loop.learn(task, engine, batch, state, cfg.fit, place, loop.Window())
+
+    norm = update()  # compiles
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    rate = rows / seconds(update, asked.updates, device)
+    used = 3 * forward_flops(model, asked.side) * rate / peak
+    memory = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0
+    return f"{rate:11.1f}  {used:11.1%}  {memory:6.1f}  {norm:.5g}"
+
+
+def encoding(asked: argparse.Namespace, device: torch.device) -> str:
+    """Name the codes of pictures as encode does, in three kinds of arithmetic."""
+    torch.manual_seed(0)
+    cfg = job(asked, "eager", asked.tile)
+    model = Dvae(shape_of(cfg), asked.codes).to(device, memory_format=torch.channels_last).eval()
+    shape = (asked.tile, asked.side, asked.side, 3)
+    pixels = augment.unit(torch.randint(0, 256, shape, dtype=torch.uint8, device=device))
+    lines, exact = [], None
+    for kind, short in (("float32", False), ("TF32", True), ("bfloat16", True)):
+        tensor_cores(short)
+
+        @torch.inference_mode()
+        def encode(kind: str = kind) -> torch.Tensor:
+            with torch.autocast(device.type, torch.bfloat16, enabled=kind == "bfloat16"):
+                return model.codes(pixels)
+
+        codes = encode()
+        exact = codes if exact is None else exact
+        rate = asked.tile / seconds(encode, asked.updates, device)
+        same = (codes == exact).double().mean().item()
+        lines.append(f"{kind:18}  {asked.tile:5}  {rate:11.1f}  {same:.2%}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
