@@ -233,10 +233,11 @@ def test_it_learns_to_tell_two_pictures_apart():
     torch.manual_seed(0)
     dvae = Dvae(DvaeShape(width=8, blocks=1, codebook_width=8), 8)
     pictures = torch.stack([torch.full((3, 16, 16), 0.1), torch.full((3, 16, 16), 0.9)])
-    optimizer = torch.optim.AdamW(dvae.parameters(), lr=3e-3)
-    for step in range(200):
+    optimizer = torch.optim.AdamW(dvae.parameters(), lr=5e-3)
+    for step in range(300):
+        optimizer.param_groups[0]["lr"] = 5e-3 * (1 - step / 300)  # at rest in the end
         optimizer.zero_grad()
-        elbo_terms(dvae, pictures, max(1 / 16, 1 - step / 150)).loss(1.0).backward()
+        elbo_terms(dvae, pictures, max(1 / 16, 1 - step / 225)).loss(1.0).backward()
         optimizer.step()
     with torch.no_grad():
         drawn = dvae.decode(dvae.codes(pictures))
