@@ -19,6 +19,8 @@ from stages.models.dvae import (
     relaxed_sample,
     unmap_pixels,
 )
+from stages.models.fidelity import psnr_db
+from stages.training.schedules import cosine
 
 K = 12
 
@@ -242,6 +244,30 @@ def test_it_learns_to_tell_two_pictures_apart():
     with torch.no_grad():
         drawn = dvae.decode(dvae.codes(pictures))
         assert (drawn - pictures).square().mean() < 0.01  # 20 dB
+
+
+def test_it_learns_one_batch_by_heart():
+    """Pictures of four squares in four colours: hard codes draw them again, the same to see."""
+    torch.manual_seed(0)
+    colours = torch.tensor([[0.9, 0.1, 0.1], [0.1, 0.9, 0.1], [0.1, 0.1, 0.9], [0.9, 0.9, 0.9]])
+    which = torch.randint(4, (8, 2, 2))
+    pictures = colours[which].permute(0, 3, 1, 2).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    dvae = Dvae(DvaeShape(width=32, blocks=1, codebook_width=32), 32)
+    dvae, pictures = (x.to(memory_format=torch.channels_last) for x in (dvae, pictures))
+    optimizer = torch.optim.AdamW(dvae.parameters(), betas=(0.9, 0.99))
+    steps = 400
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = cosine(step, length=steps, start=1e-3, end=2e-5)
+        temperature = cosine(step, length=0.7 * steps, start=1.0, end=1 / 16)
+        beta = cosine(step, length=0.1 * steps, start=0.0, end=10.0)
+        optimizer.zero_grad()
+        elbo_terms(dvae, pictures, temperature).loss(beta).backward()
+        nn.utils.clip_grad_norm_(dvae.parameters(), 1.0)
+        optimizer.step()
+    with torch.no_grad():
+        drawn = dvae.decode(dvae.codes(pictures))
+    assert psnr_db((drawn - pictures).square().mean().item()) > 35
 
 
 def test_perplexity_counts_codes_as_if_equally_frequent():

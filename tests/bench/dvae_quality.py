@@ -1,0 +1,129 @@
+"""What the dVAE learns at 64 x 64 pixels with 512 codes: five seeds of a small world, and stamps.
+
+`python -m tests.bench.dvae_quality world [SEED ...]` trains 3,000 updates of 16 pictures on the
+demo's world and prints codes used, perplexity, PSNR and the gap between relaxed and hard codes on
+1,000 fixed validation pictures (hard codes, averaged weights; seeds 0 to 4 unless told others).
+`python -m tests.bench.dvae_quality stamps` trains 10,000 on Debian's package
+tuxpaint-stamps-default and measures every tenth stamp, which is held out.
+Sheets of originals above reconstructions, and all metrics, lie in runs/bench/.
+"""
+
+import hashlib
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from infra.store import open_folder
+from schemas.configs import DvaeJob, FitSettings
+from schemas.rows import CLEAN_PAIR
+from stages import pictures, shapes
+from stages.tables import PICTURE_FILE, parquet_bytes
+from stages.train_dvae.health import alarm
+from stages.train_dvae.measures import measure
+from stages.train_dvae.task import DvaeTask
+from stages.training import loop, weights
+from stages.training.rows import first, open_table
+from stages.training.task import Place
+
+STAMPS = Path("/usr/share/tuxpaint/stamps")
+SIDE, CODES = 64, 512
+WORLD, MEASURED = 14_000, 1_000
+
+
+def settings(seed: int, steps: int) -> DvaeJob:
+    """Return the settings of both corpora; only the number of updates differs."""
+    fit = FitSettings(
+        steps=steps,
+        batch_size=16,
+        lr=2e-3,
+        lr_end=1e-4,
+        beta2=0.99,
+        weight_decay=1e-4,
+        clip_norm=1.0,
+        ema_share=0.02,
+        precision="auto",
+        save_every=1_000,
+        validate_every=1_000,
+        log_every=250,
+        seed=seed,
+    )
+    return DvaeJob(
+        width=32, blocks=1, codebook_width=64, image_vocab=CODES, side=SIDE,
+        beta=20.0, beta_ramp_share=0.1, temperature_end=1 / 16, temperature_share=1.0, fit=fit,
+    )  # fmt: skip
+
+
+def world() -> tuple[list[pictures.Pixels], list[pictures.Pixels]]:
+    """Return pictures of the demo's world: those to learn from, those to measure."""
+    drawn = [shapes.draw(shapes.scene(0, n), 3 * SIDE // 2) for n in range(WORLD)]
+    return drawn[MEASURED:], drawn[:MEASURED]
+
+
+def stamps() -> tuple[list[pictures.Pixels], list[pictures.Pixels]]:
+    """Return the stamps whose short side is enough, every tenth by a hash of its name apart."""
+    files = sorted(STAMPS.rglob("*.png"), key=lambda f: hashlib.sha256(f.name.encode()).hexdigest())
+    drawn = [pictures.decode(file.read_bytes()) for file in files]
+    large = [pixels for pixels in drawn if min(pixels.shape[:2]) >= SIDE]
+    return [p for n, p in enumerate(large) if n % 10], large[::10]
+
+
+def commit(root: Path, train: list[pictures.Pixels], val: list[pictures.Pixels]) -> None:
+    """Write clean_pairs, once."""
+    out = open_folder(root)
+    if (root / "val").exists():
+        return
+    for split, found in (("train", train), ("val", val)):
+        files = [pictures.encode_png(pixels) for pixels in found]
+        table = pa.Table.from_pylist(
+            [
+                {"key": f"{n:06d}", "url": "", "caption": "", "image": file, "group": str(n),
+                 "width": pixels.shape[1], "height": pixels.shape[0], "sha256": f"{n:064d}"}
+                for n, (pixels, file) in enumerate(zip(found, files, strict=True))
+            ],
+            CLEAN_PAIR,
+        )  # fmt: skip
+        data = parquet_bytes(table, dict(PICTURE_FILE) | {"row_group_size": 256})
+        out.commit(f"{split}/shard-00000.parquet", data)
+
+
+def learn(corpus: str, seed: int, steps: int) -> None:
+    """Train, measure, print a line."""
+    root = Path("runs/bench") / corpus
+    commit(root / "clean_pairs", *CORPORA[corpus]())
+    clean, out = open_folder(root / "clean_pairs"), open_folder(root / f"seed-{seed}")
+    train, held_out = (open_table(clean, part, CLEAN_PAIR) for part in ("train/", "val/"))
+    cfg = settings(seed, steps)
+    started, cpu = time.perf_counter(), time.process_time()
+    loop.fit(DvaeTask(cfg, train, held_out), cfg.fit, out, Place(), partial(print, flush=True))
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+
+    images = first(held_out, ("image",), MEASURED)["image"]
+    centre = [pictures.crop_centre(pictures.decode(image), SIDE) for image in images]
+    pixels = torch.from_numpy(np.stack(centre))
+    with torch.no_grad():
+        found, drawn = measure(weights.load_dvae(out), pixels, cfg.temperature_end, 16)
+    rows = [image for k in (0, 8, 16) for image in (*centre[k : k + 8], *drawn[k : k + 8])]
+    out.commit("sheet.png", pictures.encode_png(pictures.contact_sheet(rows, 8)))
+    print(
+        f"{corpus} seed {seed}: {found['codes_used']:.0f} codes, perplexity "
+        f"{found['perplexity']:.1f}, {found['psnr_db']:.2f} dB (one colour "
+        f"{found['mean_colour_psnr_db']:.2f}), SSIM {found['ssim']:.3f}, gap "
+        f"{found['psnr_gap_db']:.2f} dB, {steps} updates in {seconds:.0f} s ({cpu:.0f} of CPU), "
+        f"{torch.get_num_threads()} threads; alarm: {alarm(found, cfg, steps)}",
+        flush=True,
+    )
+
+
+CORPORA = {"world": world, "stamps": stamps}
+UPDATES = {"world": 3_000, "stamps": 10_000}
+SEEDS = {"world": range(5), "stamps": range(1)}
+
+if __name__ == "__main__":
+    corpus, *seeds = sys.argv[1:]
+    for seed in map(int, seeds) if seeds else SEEDS[corpus]:
+        learn(corpus, seed, UPDATES[corpus])
