@@ -39,7 +39,7 @@ from stages.training.task import Place
 from tests.bench.looks import picture
 from tests.stages.finished import finish
 
-SIDE, CODES, BATCH = 64, 512, 24  # the released modules have 512 codes and 64 channels at least
+SIDE, CODES, BATCH = 64, 512, 32  # the released modules have 512 codes and 64 channels at least
 PICTURES, STEPS, LOG_EVERY = 384, 24, 4
 ROUNDS = 6
 TEMPERATURE = 0.5
