@@ -40,7 +40,7 @@ def settings(seed: int, steps: int) -> DvaeJob:
     fit = FitSettings(
         steps=steps,
         batch_size=16,
-        lr=2e-3,
+        lr=3e-3,
         lr_end=1e-4,
         beta2=0.99,
         weight_decay=1e-4,
@@ -54,13 +54,13 @@ def settings(seed: int, steps: int) -> DvaeJob:
     )
     return DvaeJob(
         width=32, blocks=1, codebook_width=64, image_vocab=CODES, side=SIDE,
-        beta=20.0, beta_ramp_share=0.1, temperature_end=1 / 16, temperature_share=1.0, fit=fit,
+        beta=12.0, beta_ramp_share=0.1, temperature_end=1 / 16, temperature_share=1.0, fit=fit,
     )  # fmt: skip
 
 
 def world() -> tuple[list[pictures.Pixels], list[pictures.Pixels]]:
-    """Return pictures of the demo's world: those to learn from, those to measure."""
-    drawn = [shapes.draw(shapes.scene(0, n), 3 * SIDE // 2) for n in range(WORLD)]
+    """Return the demo's world, drawn at the side it is learned at, and its first pictures apart."""
+    drawn = [shapes.draw(shapes.scene(0, n), SIDE) for n in range(WORLD)]
     return drawn[MEASURED:], drawn[:MEASURED]
 
 
