@@ -1,18 +1,24 @@
 """Digests of what comes from outside, for fingerprints: equal content, equal digest, anywhere."""
 
+import errno
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import fsspec
 
+from schemas.errors import UserError
+
+# What is wrong with a file itself, like a link that leads nowhere: whoever reads it says so. All
+# else may pass, and must not pass for content.
+OF_THE_FILE = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
 AT_ONCE = 1_000  # files given to the threads: the promise of a digest is larger than the digest
 
 
 def digest_of(path: str) -> str:
     """Return a digest of a file's or a folder's content; of a hub's name, the digest of the name.
 
-    `path` is a path or an fsspec address.
+    `path` is a path or an fsspec address. Raises UserError for a file that cannot be read now.
     """
     system, top = fsspec.core.url_to_fs(path)
     if not system.exists(top):
@@ -24,7 +30,10 @@ def digest_of(path: str) -> str:
 
 
 def digest_of_files(files: Sequence[tuple[str, str]]) -> str:
-    """Return one digest of the names and the contents of files, given by (name, address)."""
+    """Return one digest of the names and the contents of files, given by (name, address).
+
+    Raises UserError for a file that cannot be read now, though it is there.
+    """
     total = hashlib.sha256()
     with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
         for start in range(0, len(files), AT_ONCE):
@@ -40,5 +49,9 @@ def _digest(address: str) -> str:
     try:
         with fsspec.open(address, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:  # a link that leads nowhere: whoever reads it says so
-        return type(error).__name__
+    except OSError as error:
+        if error.errno in OF_THE_FILE:
+            return type(error).__name__
+        raise UserError(
+            f"wanted to read {address}, found {error}; nothing was changed, run again later"
+        ) from error
