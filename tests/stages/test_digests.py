@@ -25,7 +25,5 @@ def test_a_link_that_leads_nowhere_is_part_of_the_content(tmp_path):
 
 def test_a_file_that_cannot_be_read_now_stops_the_plan_and_is_no_content(tmp_path):
     (tmp_path / "disk.png").symlink_to("/proc/self/mem")  # there, open to us, and reading fails
-    with pytest.raises(
-        UserError, match="disk.png, found .*Input/output error; nothing was changed"
-    ):
+    with pytest.raises(UserError, match=r"disk.png, found \[Errno .*; nothing was changed"):
         digest_of(str(tmp_path))
