@@ -58,10 +58,10 @@ def advice(seen: Mapping[str, float], cfg: DvaeJob) -> str:
             f"the KL weighs so much that the encoder says nothing ({seen['kl_per_code']:.2g} nats "
             f"a code): lower dvae.beta, now {cfg.beta:g} (the paper's is {PAPERS_BETA})"
         )
-    if sure > CERTAIN and cfg.beta < PAPERS_BETA:
+    if sure > CERTAIN:
         return (
             "the encoder grew sure of a few codes early: raise dvae.beta, "
-            f"now {cfg.beta:g} (the paper's is {PAPERS_BETA})"
+            f"now {cfg.beta:g} (the paper's is {PAPERS_BETA}, plain pictures want more)"
         )
     return (
         f"train longer (dvae.fit.steps, now {cfg.fit.steps}), with a smaller step size "

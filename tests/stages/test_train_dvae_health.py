@@ -39,7 +39,7 @@ def settings(**changes):
 @pytest.mark.parametrize(
     ("changes", "advice"),
     [
-        ({"beta": 0.0}, "raise dvae.beta, now 0 (the paper's is 6.6)"),
+        ({"beta": 0.0}, "raise dvae.beta, now 0 (the paper's is 6.6, plain pictures want more)"),
         ({"beta": 500.0}, "lower dvae.beta, now 500 (the paper's is 6.6)"),
         (
             {"temperature_start": 3.0, "temperature_end": 3.0},
