@@ -7,6 +7,7 @@ over workers or forward passes.
 Randomness inside an update is seeded from (seed, step, rank), so nothing of it needs saving.
 """
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -145,7 +146,7 @@ def learn(
 ) -> float:
     """Make one update; return the gradient's norm, and skip the update if it is not finite."""
     weights, counts = task.weights(state.step), place.total(task.counts(batch))
-    parts = split(batch, cfg.micro_batch)
+    parts = split(batch, cfg, place)
     for number, part in enumerate(parts, start=1):
         add_up(model, now=number == len(parts))
         with torch.autocast(
@@ -189,13 +190,17 @@ def apply(state: State, norm: float, cfg: FitSettings) -> None:
         )
 
 
-def split(batch: Batch, micro_batch: int | None) -> list[Batch]:
-    """Cut a batch into parts that fit into memory one at a time."""
-    rows = rows_of(batch)
-    if micro_batch is None or rows <= micro_batch:
+def split(batch: Batch, cfg: FitSettings, place: Place) -> list[Batch]:
+    """Cut a batch into parts that fit into memory one at a time.
+
+    They are as many on every worker, some of them empty where rows are missing: workers meet in
+    each forward pass of a sharded model.
+    """
+    if cfg.micro_batch is None:
         return [batch]
-    pieces = {name: values.split(micro_batch) for name, values in batch.items()}
-    number = len(next(iter(pieces.values())))
+    rows = rows_of(batch) if place.world == 1 else math.ceil(cfg.batch_size / place.world)
+    number = math.ceil(rows / cfg.micro_batch)
+    pieces = {name: values.tensor_split(number) for name, values in batch.items()}
     return [{name: parts[i] for name, parts in pieces.items()} for i in range(number)]
 
 

@@ -28,6 +28,7 @@ def root(tmp_path_factory):
         (settings(shard=True, recompute=True), deep(), root / "parts, recomputed"),
         (COPIES, deep(**uneven), root / "uneven copies"),
         (PARTS, deep(**uneven), root / "uneven parts"),
+        (settings(shard=True, micro_batch=1), deep(**uneven), root / "uneven parts, row by row"),
         (PARTS, deep(), root / "one then two"),
         (PARTS, deep(stop_at=6), root / "two then one"),
     )
@@ -50,6 +51,7 @@ def test_halves_of_the_weights_learn_what_one_worker_learns(root, run):
 
 def test_rows_weigh_the_same_however_uneven_the_workers(root):
     same(root, "uneven parts", "uneven copies")
+    same(root, "uneven parts, row by row", "uneven copies")
     with pytest.raises(AssertionError):
         same(root, "uneven parts", "parts")
 
