@@ -60,14 +60,14 @@ def from_published(tensors: Mapping[str, Tensor], where: str) -> tuple[Dvae, Dva
                 f"{where}: wanted {name} of size {wanted.get(name, 'none')}, found "
                 f"{found.get(name, 'none')}; give the encoder and decoder of one discrete VAE"
             )
+    real = {n: v.to(torch.float32, copy=True) for n, v in named.items() if v.is_floating_point()}
     for name, value in named.items():
-        if not value.is_floating_point() or not value.isfinite().all():
+        if name not in real or not real[name].isfinite().all():
             raise SchemaMismatch(
                 f"{where}: wanted weights that are finite real numbers, found others in {name} "
                 f"({value.dtype}); save the model in float32"
             )
-    copied = {name: value.to(torch.float32, copy=True) for name, value in named.items()}
-    dvae.load_state_dict(copied, assign=True)
+    dvae.load_state_dict(real, assign=True)
     return dvae.eval(), shape, image_vocab
 
 
@@ -97,5 +97,7 @@ def _sizes(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
             f"{channels[0]} and {channels[1]}; give an encoder and a decoder, each under its name"
         )
     blocks = {match[1] for name in named if (match := re.search(r"\.(block_\d+)\.", name))}
+    if not blocks:
+        raise SchemaMismatch(f"{where}: wanted blocks in each group, found none; fetch it again")
     shape = DvaeShape(width=width, blocks=len(blocks), codebook_width=named[codes].shape[0])
     return shape, named[codes].shape[1]

@@ -29,7 +29,7 @@ MAGIC = 0x1950A86A20F9469CFC6C  # the first thing in the form before torch 1.6
 OLD_VERSION = 1001
 
 # What the readers raise for bytes that are not what they seem.
-UNREADABLE = (ValueError, ArithmeticError, RuntimeError, OSError, EOFError,
+UNREADABLE = (ValueError, LookupError, ArithmeticError, RuntimeError, OSError, EOFError,
               zipfile.BadZipFile, SafetensorError)  # fmt: skip
 
 Fetch = Callable[[Storage], bytes]
@@ -70,7 +70,7 @@ def _of_zip(members: zipfile.ZipFile, size: int) -> dict[str, Tensor]:
             member = members.getinfo(name)
         except KeyError:
             raise Broken(f"no {name} in it") from None
-        if member.file_size != member.compress_size or member.file_size > most:
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size > most:
             raise Broken(f"{name} compressed or larger than it can be")
         return members.read(member)
 

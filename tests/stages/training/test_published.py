@@ -180,6 +180,16 @@ def test_a_missing_a_strange_and_an_infinite_tensor_are_named(tmp_path):
     assert "found others in encoder.blocks.input.bias" in refusal(tmp_path, broken, decoder)
     whole = plain | {"blocks.input.b": torch.ones(8, dtype=torch.int64)}
     assert "(torch.int64)" in refusal(tmp_path, whole, decoder)
+    large = plain | {"blocks.input.b": torch.full((8,), 1e300, dtype=torch.float64)}
+    assert "(torch.float64)" in refusal(tmp_path, large, decoder)
+    empty = {name: value for name, value in plain.items() if ".block_" not in name}
+    for number in range(1, 5):
+        empty[f"blocks.group_{number}.w"] = torch.ones(1)
+    for name in list(decoder.blocks._modules):
+        if name.startswith("group_"):
+            del decoder.blocks._modules[name]
+    assert "wanted blocks in each group, found none" in refusal(tmp_path, empty, decoder)
+    decoder = released()[1]
     narrow = plain | {"blocks.input.w": torch.ones(2, 3, 7, 7)}
     assert "at least 4 channels, found 2" in refusal(tmp_path, narrow, decoder)
 

@@ -268,6 +268,27 @@ def test_a_compressed_file_is_refused_before_it_swells(tmp_path):
         read_tensors(path)
 
 
+def test_a_file_that_claims_to_be_compressed_is_refused_too(tmp_path):
+    path = tmp_path / "saved.pt"
+    torch.save({"a": torch.ones(3)}, path)
+    data, entry = bytearray(path.read_bytes()), b"PK\x01\x02"
+    place = data.find(entry)
+    while place >= 0:
+        data[place + 10 : place + 12] = zipfile.ZIP_DEFLATED.to_bytes(2, "little")
+        place = data.find(entry, place + 1)
+    path.write_bytes(data)
+    with pytest.raises(SchemaMismatch, match="compressed"):
+        read_tensors(str(path))
+
+
+def test_numbers_of_a_kind_that_torch_lacks_are_refused(tmp_path):
+    header = b'{"a": {"dtype": "F8_E8M0", "shape": [2], "data_offsets": [0, 2]}}'
+    path = tmp_path / "scales.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
+    with pytest.raises(SchemaMismatch, match="F8_E8M0"):
+        read_tensors(str(path))
+
+
 def test_a_file_gives_no_more_numbers_than_it_has(tmp_path):
     views = {str(n): tensor((2**16,), (1,), numbers=Numbers(2**16)) for n in range(2)}
     path = zipped(tmp_path / "saved.pkl", pickled({"0": views["0"]}), bytes(2**18))
