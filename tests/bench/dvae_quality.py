@@ -11,7 +11,6 @@ Sheets of originals above reconstructions, and all metrics, lie in runs/bench/.
 import hashlib
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +90,11 @@ def commit(root: Path, train: list[pictures.Pixels], val: list[pictures.Pixels])
         out.commit(f"{split}/shard-00000.parquet", data)
 
 
+def say(step: int, line: str, *, alarm: bool = False) -> None:
+    """Print a line, or what goes wrong."""
+    print(f"ALARM {line}" if alarm else line, flush=True)
+
+
 def learn(corpus: str, seed: int, steps: int) -> None:
     """Train, measure, print a line."""
     root = Path("runs/bench") / corpus
@@ -99,7 +103,7 @@ def learn(corpus: str, seed: int, steps: int) -> None:
     train, held_out = (open_table(clean, part, CLEAN_PAIR) for part in ("train/", "val/"))
     cfg = settings(seed, steps)
     started, cpu = time.perf_counter(), time.process_time()
-    loop.fit(DvaeTask(cfg, train, held_out), cfg.fit, out, Place(), partial(print, flush=True))
+    loop.fit(DvaeTask(cfg, train, held_out), cfg.fit, out, Place(), say)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
 
     images = first(held_out, ("image",), MEASURED)["image"]

@@ -19,7 +19,7 @@ from stages.training.task import Place
 from tests.stages.finished import finish
 from tests.stages.training.pairs import clean_pairs
 
-# What `python -m tests.bench.dvae_seeds` measures of a run of 3,000 updates that goes well.
+# What `python -m tests.bench.dvae_quality world` measures of a run of 3,000 updates that goes well.
 HEALTHY = {
     "psnr_db": 24.0, "relaxed_psnr_db": 24.1, "psnr_gap_db": 0.1, "mean_colour_psnr_db": 14.4,
     "codes_used": 140.0, "perplexity": 55.0, "kl_per_code": 5.2,
