@@ -20,7 +20,7 @@ from stages.training.rows import open_table, require_rows
 
 __all__ = ["REVISION", "outside", "run"]
 
-REVISION = 1
+REVISION = 2
 
 
 def run(inputs: Inputs, out: Folder, cfg: DvaeJob) -> Result:
