@@ -35,8 +35,9 @@ def tell(key: str) -> Say:
     """Return what says it to the driver."""
     from ray.experimental import internal_kv  # here, as everywhere: stages import without Ray
 
-    alarms: list[str] = []
-    newest: list[int | str] = [0, ""]
+    # After a restart, what was told before it stays told: alarms are shown by their number.
+    told = internal_kv._internal_kv_get(key)
+    *newest, alarms = json.loads(told) if told else (0, "", [])
 
     def say(step: int, line: str, *, alarm: bool = False) -> None:
         if alarm:
