@@ -35,7 +35,11 @@ class Record:
 
     def add(self, line: Scalars) -> None:
         """Keep a line of scalars, one of them `step`; add the seconds trained so far."""
-        self.lines.append(line | {"seconds": time.perf_counter() - self._started})
+        timed = line | {"seconds": time.perf_counter() - self._started}
+        last = self.lines[-1] if self.lines else {}
+        if last.keys() == timed.keys() and last["step"] == line["step"]:
+            self.lines.pop()  # killed after the last validation, which is done again
+        self.lines.append(timed)
         for name, value in line.items():
             if name != "step":
                 self._events.add_scalar(name, value, int(line["step"]))

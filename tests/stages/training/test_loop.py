@@ -118,9 +118,11 @@ def test_a_run_that_was_saved_at_its_end_only_exports(folder):
     cfg = settings()
     run(Line(cfg), folder)
     folder.remove("weights")
+    steps = [line["step"] for line in metrics(folder)]
     again = Line(cfg)
     run(again, folder)
     assert folder.exists("weights")
+    assert [line["step"] for line in metrics(folder)] == steps  # none of them twice
     assert again.seen == []
 
 
