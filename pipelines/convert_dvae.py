@@ -54,6 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: wanted to write to {args.target}, found {error}; give another folder",
+              file=sys.stderr)  # fmt: skip
+        return 2
     return 0
 
 

@@ -41,9 +41,15 @@ class Published(NamedTuple):
 def files_of(address: str) -> dict[str, str]:
     """Return the address of each part: the encoder and the decoder, or the whole model.
 
-    Raises ConfigError if there is neither.
+    Raises ConfigError if there is neither, or no way to look.
     """
-    system, top = fsspec.core.url_to_fs(address)
+    try:
+        system, top = fsspec.core.url_to_fs(address)
+    except (ValueError, ImportError) as error:  # a kind of address that nothing here opens
+        raise ConfigError(
+            f"wanted a folder or file of weights, found {address} ({error}); give a path, or an "
+            "address that fsspec opens"
+        ) from error
     if system.isfile(top):
         return {WHOLE: address}
     sets = [(WEIGHTS,), *((ENCODER + ending, DECODER + ending) for ending in ENDINGS)]

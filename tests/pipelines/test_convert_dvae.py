@@ -37,11 +37,15 @@ def test_what_cannot_be_converted_is_one_sentence_and_exit_code_2(tmp_path, caps
     assert main([str(tmp_path / "nothing"), str(tmp_path / "ours")]) == 2
     release = publish(tmp_path / "release", *released())
     assert main([release, str(tmp_path / "ours"), "--side", "100"]) == 2
+    assert main(["nothing://release", str(tmp_path / "ours")]) == 2
+    assert main([release, f"{release}/encoder.pkl"]) == 2
     (tmp_path / "release/decoder.pkl").write_bytes(b"<html>not found</html>")
     assert main([release, str(tmp_path / "ours")]) == 2
     printed = capsys.readouterr().err.splitlines()
     assert [text.split(" ", 2)[:2] for text in printed] == [
-        ["error:", "wanted"], ["error:", "--side"], ["error:", "wanted"]
+        ["error:", "wanted"], ["error:", "--side"], *[["error:", "wanted"]] * 3
     ]  # fmt: skip
-    assert "decoder.pkl, found" in printed[2]
+    assert "found nothing://release (Protocol not known" in printed[2]
+    assert "encoder.pkl, found [Errno" in printed[3]
+    assert "decoder.pkl, found" in printed[4]
     assert not (tmp_path / "ours").exists()
