@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
@@ -38,7 +39,7 @@ def spread(
     if place.world == 1:
         return model
     if cfg.shard:
-        return shard(model, blocks)
+        return shard(model, blocks, place)
     devices = [place.device] if place.device.type == "cuda" else None
     return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
 
@@ -58,16 +59,18 @@ def learning(forward: Callable[..., Any], cfg: FitSettings) -> Callable[..., Any
     return either
 
 
-def shard(model: nn.Module, blocks: Iterable[nn.Module]) -> nn.Module:
+def shard(model: nn.Module, blocks: Iterable[nn.Module], place: Place) -> nn.Module:
     """Cut every weight along its first dimension, one part for each worker."""
     for module in model.modules():
         for name, weight in module.named_parameters(recurse=False):
             # Only dense tensors of at least one dimension can be cut.
             dense = weight.detach().contiguous().reshape(weight.shape or (1,))
             setattr(module, name, nn.Parameter(dense, requires_grad=weight.requires_grad))
+    # said, because by itself it takes GPUs wherever there are any
+    mesh = init_device_mesh(place.device.type, (place.world,))
     for block in blocks:
-        fully_shard(block)
-    fully_shard(model)
+        fully_shard(block, mesh=mesh)
+    fully_shard(model, mesh=mesh)
     assert isinstance(model, FSDPModule)
     model.set_force_sum_reduction_for_comms(True)  # gloo cannot average, and a sum loses nothing
     # Nothing here changes in place what a model returns.
