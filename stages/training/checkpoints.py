@@ -23,7 +23,7 @@ def save(out: Folder, step: int, data: bytes) -> None:
 
 
 def newest(out: Folder) -> dict[str, Any] | None:
-    """Return the last state that can be read, or None; one that cannot is deleted."""
+    """Return the last state that can be read, or None if there is none."""
     for name in reversed(out.list(FOLDER)):
         with out.open(name) as file:
             data = file.read()
