@@ -11,6 +11,7 @@ from schemas.configs import DvaeJob
 
 PAPERS_BETA = 6.6
 GRACE = 0.1  # of the run: before, everything looks like a collapse
+HORIZONS = 2  # of the weights' average: before, it is still the random start
 ENOUGH_DECIBELS = 1.0  # above the best picture of a single colour: less is nothing learned
 FEW = 0.05  # of the codebook, by perplexity
 SILENT, CERTAIN = 0.05, 0.8  # of what a code can say, ln K nats: an encoder that says nothing, all
@@ -20,7 +21,7 @@ WARM = 0.5  # a temperature above which codes are mixtures
 
 def alarm(seen: Mapping[str, float], cfg: DvaeJob, step: int) -> str | None:
     """Say what is wrong after `step` updates and what to change; None if all is well."""
-    if step < GRACE * cfg.fit.steps:
+    if step < max(GRACE, HORIZONS * cfg.fit.ema_share) * cfg.fit.steps:
         return None
     return mixtures(seen, cfg, step) or nothing_learned(seen, cfg) or few_codes(seen, cfg)
 

@@ -71,12 +71,12 @@ def stamps() -> tuple[list[pictures.Pixels], list[pictures.Pixels]]:
     return [p for n, p in enumerate(large) if n % 10], large[::10]
 
 
-def commit(root: Path, train: list[pictures.Pixels], val: list[pictures.Pixels]) -> None:
+def commit(root: Path, corpus: str) -> None:
     """Write clean_pairs, once."""
     out = open_folder(root)
     if (root / "val").exists():
         return
-    for split, found in (("train", train), ("val", val)):
+    for split, found in zip(("train", "val"), CORPORA[corpus](), strict=True):
         files = [pictures.encode_png(pixels) for pixels in found]
         table = pa.Table.from_pylist(
             [
@@ -98,7 +98,7 @@ def say(step: int, line: str, *, alarm: bool = False) -> None:
 def learn(corpus: str, seed: int, steps: int) -> None:
     """Train, measure, print a line."""
     root = Path("runs/bench") / corpus
-    commit(root / "clean_pairs", *CORPORA[corpus]())
+    commit(root / "clean_pairs", corpus)
     clean, out = open_folder(root / "clean_pairs"), open_folder(root / f"seed-{seed}")
     train, held_out = (open_table(clean, part, CLEAN_PAIR) for part in ("train/", "val/"))
     cfg = settings(seed, steps)

@@ -109,6 +109,14 @@ def test_a_run_is_given_time_before_it_is_judged():
     assert alarm(poor, cfg, 15) is not None
 
 
+def test_an_average_that_still_holds_the_random_start_is_not_judged():
+    cfg = settings()
+    slow = cfg.model_copy(update={"fit": cfg.fit.model_copy(update={"ema_share": 0.2})})
+    poor = HEALTHY | {"psnr_db": 14.0}
+    assert alarm(poor, slow, 59) is None
+    assert alarm(poor, slow, 60) is not None
+
+
 def test_mixtures_are_no_fault_while_the_temperature_still_falls():
     soft = HEALTHY | {"relaxed_psnr_db": 25.5, "psnr_gap_db": 1.5}
     cfg = settings(image_vocab=512, temperature_share=0.8)
