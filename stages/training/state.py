@@ -19,6 +19,8 @@ from stages.training import optimizer, schedules
 from stages.training.gathering import gathered, pour
 from stages.training.task import Place
 
+COUNTS = ("step", "skipped", "skipped_in_a_row")
+
 
 class Average:
     """An exponential moving average of a model's weights."""
@@ -82,13 +84,15 @@ class State:
         file = io.BytesIO()
         parts = gathered(self.tensors, keep=place.rank == 0)
         if place.rank == 0:
-            torch.save(parts | {"step": self.step, "skipped": self.skipped}, file)
+            counts = {name: getattr(self, name) for name in COUNTS}
+            torch.save(parts | counts, file)
         return file.getvalue()
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Go back to the time when `saved` was written, by whatever number of workers."""
         pour(saved, into=self.tensors)
-        self.step, self.skipped = saved["step"], saved["skipped"]
+        for name in COUNTS:
+            setattr(self, name, saved[name])
 
 
 @contextmanager

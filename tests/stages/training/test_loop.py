@@ -225,6 +225,15 @@ def test_many_skipped_updates_in_a_row_end_the_run_with_a_sentence(folder):
         run(Line(cfg, poisoned=frozenset(range(10, 99))), folder)
 
 
+def test_a_run_that_diverges_ends_where_it_would_have_though_it_was_killed(folder):
+    cfg = settings(steps=200)
+    poisoned = frozenset(range(10, 99))
+    with pytest.raises(KeyboardInterrupt):
+        run(Line(cfg, poisoned=poisoned, stop_at=30), folder)
+    with pytest.raises(Diverged, match="none in 50 updates up to step 60"):
+        run(Line(cfg, poisoned=poisoned), folder)
+
+
 def test_bfloat16_computes_in_bfloat16_and_keeps_weights_in_float32(folder):
     kinds = []
 
