@@ -39,7 +39,7 @@ def settings(seed: int, steps: int) -> DvaeJob:
     fit = FitSettings(
         steps=steps,
         batch_size=16,
-        lr=3e-3,
+        lr=5e-3,
         lr_end=1e-4,
         beta2=0.99,
         weight_decay=1e-4,
