@@ -38,10 +38,9 @@ from stages.training.record import Scalars
 from stages.training.rows import (
     Columns,
     Table,
-    batches,
     first,
     open_table,
-    prepare_ahead,
+    prepared_batches,
     require_rows,
 )
 from stages.training.task import Batch, Place, Validation
@@ -77,16 +76,16 @@ class ClipTask:
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield cropped pictures and their captions' ids."""
         fit = self.cfg.fit
-        raw = batches(
+        return prepared_batches(
             self.train,
             COLUMNS,
-            seed=fit.seed,
-            batch_size=fit.batch_size,
+            self.prepare,
+            fit=fit,
             step=step,
-            rank=place.rank,
-            world=place.world,
+            place=place,
+            threads=max(1, fit.threads // 2),
+            depth=AHEAD,
         )
-        return prepare_ahead(raw, self.prepare, threads=max(1, fit.threads // 2), depth=AHEAD)
 
     def prepare(self, columns: Columns) -> Batch:
         """Crop as the prior's pictures are: near the centre, never mirrored."""

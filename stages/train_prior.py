@@ -29,10 +29,9 @@ from stages.training.record import Scalars
 from stages.training.rows import (
     Columns,
     Table,
-    batches,
     first,
     open_table,
-    prepare_ahead,
+    prepared_batches,
     require_rows,
 )
 from stages.training.task import Batch, Place, Validation
@@ -67,17 +66,16 @@ class PriorTask:
 
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield token pairs, captions cut into tokens anew each time they are seen."""
-        fit = self.cfg.fit
-        raw = batches(
+        return prepared_batches(
             self.train,
             COLUMNS,
-            seed=fit.seed,
-            batch_size=fit.batch_size,
+            self.prepare,
+            fit=self.cfg.fit,
             step=step,
-            rank=place.rank,
-            world=place.world,
+            place=place,
+            threads=1,
+            depth=AHEAD,
         )
-        return prepare_ahead(raw, self.prepare, threads=1, depth=AHEAD)
 
     def prepare(self, columns: Columns) -> Batch:
         """Cut captions with BPE dropout (section 2.2, footnote 5), or take the stored tokens.

@@ -16,7 +16,7 @@ from stages.train_dvae.measures import measure
 from stages.training import augment, schedules, weights
 from stages.training.order import generator
 from stages.training.record import Scalars
-from stages.training.rows import Columns, Table, batches, first, prepare_ahead
+from stages.training.rows import Columns, Table, first, prepared_batches
 from stages.training.task import Batch, Place, Validation
 
 COLUMNS = ("key", "image")
@@ -47,16 +47,16 @@ class DvaeTask:
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield cropped pictures, one random crop per picture and epoch."""
         fit = self.cfg.fit
-        raw = batches(
+        return prepared_batches(
             self.train,
             COLUMNS,
-            seed=fit.seed,
-            batch_size=fit.batch_size,
+            self.prepare,
+            fit=fit,
             step=step,
-            rank=place.rank,
-            world=place.world,
+            place=place,
+            threads=max(1, fit.threads // 2),
+            depth=AHEAD,
         )
-        return prepare_ahead(raw, self.prepare, threads=max(1, fit.threads // 2), depth=AHEAD)
 
     def prepare(self, columns: Columns) -> Batch:
         """Decode and crop as listing 1 of the paper does; a row has its own seed of noise."""

@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import rows
+from schemas.configs import FitSettings
 from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
 from stages.training.order import WINDOW_ROWS, Order, Window, local_positions
+from stages.training.task import Place
 
 Columns = dict[str, np.ndarray]  # one entry per row; fixed-size lists as (rows, length)
 Ready = TypeVar("Ready")
@@ -203,6 +205,30 @@ def batches(
         parts.append(current.take(positions))
         yield {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         step += 1
+
+
+def prepared_batches(
+    table: Table,
+    columns: Sequence[str],
+    prepare: Callable[[Columns], Ready],
+    *,
+    fit: FitSettings,
+    step: int,
+    place: Place,
+    threads: int,
+    depth: int,
+) -> Iterator[Ready]:
+    """Yield a worker's batches of a run from `step` on, prepared `depth` ahead in `threads`."""
+    raw = batches(
+        table,
+        columns,
+        seed=fit.seed,
+        batch_size=fit.batch_size,
+        step=step,
+        rank=place.rank,
+        world=place.world,
+    )
+    return prepare_ahead(raw, prepare, threads=threads, depth=depth)
 
 
 def prepare_ahead(
