@@ -12,7 +12,7 @@ class Check(NamedTuple):
 
     setting: str
     figure: str
-    what: str  # with places for the number and the bound's direction
+    what: str  # with a place for the number
 
     def met(self, found: float, bound: float) -> bool:
         """Say whether the figure is on the right side of its bound."""

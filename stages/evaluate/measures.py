@@ -23,17 +23,6 @@ def wilson(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:
     return max(0.0, min(share, low)), min(1.0, max(share, high))  # rounding apart, no change
 
 
-def squared_error(pixels: np.ndarray, other: np.ndarray) -> float:
-    """Return the mean squared difference over every pixel and channel of a (b, 3, h, w) batch."""
-    difference = pixels.astype(np.float64) - other.astype(np.float64)
-    return float(np.mean(difference**2))
-
-
-def mean_colour(pixels: np.ndarray) -> np.ndarray:
-    """Paint each picture of a (b, 3, h, w) batch in its own mean colour: what one code could do."""
-    return np.broadcast_to(pixels.mean(axis=(2, 3), keepdims=True), pixels.shape)
-
-
 def matched(scores: np.ndarray, captions: Sequence[str]) -> np.ndarray:
     """Say for each picture whether its own caption beats every different one (R-precision).
 

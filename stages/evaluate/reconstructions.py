@@ -14,10 +14,9 @@ from torch import Tensor
 
 from schemas.artifacts import CLEAN_PAIRS, TRAIN, VAL
 from schemas.folder import Inputs
-from stages.evaluate.measures import mean_colour, squared_error
 from stages.evaluate.reading import Row, rows
 from stages.models.dvae import Dvae, code_counts, codebook_health
-from stages.models.fidelity import psnr_db
+from stages.models.fidelity import mean_colour, psnr_db, squared_error
 from stages.pictures import PictureError, Pixels, crop_centre, decode, from_tensor, to_tensor
 
 TILE = 50  # pictures per forward pass
@@ -91,10 +90,9 @@ def reconstruct(
     error = flat_error = 0.0
     kept: list[Pixels] = []
     for pixels, drawn, codes in through_dvae(dvae, pictures):
-        given, made = pixels.numpy(), drawn.numpy()
         counts += code_counts(codes, image_vocab).numpy()
-        error += squared_error(given, made) * len(given)
-        flat_error += squared_error(given, mean_colour(given)) * len(given)
+        error += squared_error(pixels, drawn) * len(pixels)
+        flat_error += squared_error(pixels, mean_colour(pixels)) * len(pixels)
         kept.extend(from_tensor(drawn)[: keep - len(kept)])
     total = max(1, len(pictures))
     return Reconstructions(len(pictures), kept, counts, error / total, flat_error / total)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
 from stages import pictures
 from stages.models.dvae import Dvae, code_counts, codebook_health, elbo_terms, picture_of, terms_of
-from stages.models.fidelity import psnr_db, ssim
+from stages.models.fidelity import mean_colour, psnr_db, squared_error, ssim
 from stages.training import augment
 from stages.training.record import Scalars
 
@@ -34,15 +34,15 @@ def measure(
         sums["relaxed"] += (relaxed.reconstruction + relaxed.kl).item()
         sums["true"] += (true.reconstruction + true.kl).item()
         sums["kl"] += relaxed.kl.item()
-        sums["soft"] += squared_error(picture_of(mu), real)
-        sums["hard"] += squared_error(picture, real)
-        sums["flat"] += squared_error(mean_colour(real), real)
+        sums["soft"] += len(real) * squared_error(picture_of(mu), real)
+        sums["hard"] += len(real) * squared_error(picture, real)
+        sums["flat"] += len(real) * squared_error(mean_colour(real), real)
         sums["ssim"] += ssim(picture, real).sum().item()
         positions += relaxed.positions
         counts += code_counts(codes, len(counts))
         drawn.append(pictures.from_tensor(picture))
     used, values = codebook_health(counts), pixels.numel()
-    hard, soft = psnr_db(sums["hard"] / values), psnr_db(sums["soft"] / values)
+    hard, soft = psnr_db(sums["hard"] / len(pixels)), psnr_db(sums["soft"] / len(pixels))
     return {
         "elb_relaxed": -sums["relaxed"] / values,
         "elb_true": -sums["true"] / values,
@@ -51,18 +51,8 @@ def measure(
         "psnr_db": hard,
         "relaxed_psnr_db": soft,
         "psnr_gap_db": soft - hard,
-        "mean_colour_psnr_db": psnr_db(sums["flat"] / values),
+        "mean_colour_psnr_db": psnr_db(sums["flat"] / len(pixels)),
         "ssim": sums["ssim"] / len(pixels),
         "codes_used": used.used,
         "perplexity": used.perplexity,
     }, np.concatenate(drawn)
-
-
-def mean_colour(pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """Return the best picture of a single colour: what no code at all could still draw."""
-    return pixels.mean(dim=(2, 3), keepdim=True).expand_as(pixels)
-
-
-def squared_error(pixels: Float[Tensor, "b 3 h w"], other: Float[Tensor, "b 3 h w"]) -> float:
-    """Sum the squares of all differences."""
-    return (pixels - other).square().sum(dtype=torch.float64).item()

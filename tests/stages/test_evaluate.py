@@ -51,20 +51,6 @@ def test_wilson_of_nothing_is_no_knowledge():
     assert measures.wilson(0, 0) == (0.0, 1.0)
 
 
-def test_squared_error_is_over_every_value():
-    pixels, other = np.zeros((2, 3, 4, 4)), np.zeros((2, 3, 4, 4))
-    other[0, 0, 0, 0] = 1  # one of 96 values is off by one
-    assert measures.squared_error(pixels, other) == pytest.approx(1 / 96)
-
-
-def test_mean_colour_leaves_the_variance_within_each_picture():
-    pixels = np.random.default_rng(0).random((3, 3, 8, 8))
-    flat = measures.mean_colour(pixels)
-    assert flat[1, 2] == pytest.approx(pixels[1, 2].mean())
-    within = np.mean([channel.var() for picture in pixels for channel in picture])
-    assert measures.squared_error(pixels, flat) == pytest.approx(within)
-
-
 def test_a_picture_is_matched_when_no_other_caption_scores_as_high():
     scores = np.array([[0.9, 0.1, 0.2], [0.5, 0.5, 0.1], [0.3, 0.1, 0.2]])
     assert measures.matched(scores, ["a", "b", "c"]).tolist() == [True, False, False]

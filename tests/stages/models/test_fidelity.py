@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from stages.models.fidelity import psnr_db, ssim
+from stages.models.fidelity import mean_colour, psnr_db, squared_error, ssim
 
 
 def test_psnr_is_ten_decibels_per_power_of_ten():
@@ -36,3 +36,17 @@ def test_a_picture_is_wholly_similar_to_itself_and_less_to_its_negative():
     picture = torch.rand(1, 3, 16, 16)
     assert ssim(picture, picture).item() == pytest.approx(1)
     assert ssim(picture, 1 - picture).item() < 0
+
+
+def test_squared_error_is_over_every_value():
+    pixels, other = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
+    other[0, 0, 0, 0] = 1  # one of 96 values is off by one
+    assert squared_error(pixels, other) == pytest.approx(1 / 96)
+
+
+def test_mean_colour_leaves_the_variance_within_each_picture():
+    pixels = torch.from_numpy(np.random.default_rng(0).random((3, 3, 8, 8)))
+    flat = mean_colour(pixels)
+    assert flat[1, 2].numpy() == pytest.approx(pixels[1, 2].mean().item())
+    within = np.mean([channel.numpy().var() for picture in pixels for channel in picture])
+    assert squared_error(pixels, flat) == pytest.approx(within)
