@@ -13,9 +13,9 @@ import torch
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.token_gallery import Card, originals, reconstructions, render
-from pipelines.token_shards import Target, Tokens, read, some_rows, target
-from pipelines.token_terminal import describe
+from pipelines.inspection.gallery import Card, originals, reconstructions, render
+from pipelines.inspection.shards import Target, Tokens, read, some_rows, target
+from pipelines.inspection.terminal import describe
 from schemas.artifacts import CLEAN_PAIRS, DVAE
 from schemas.errors import UserError
 from stages.models.dvae import codebook_health

@@ -10,9 +10,9 @@ import pytest
 
 from infra.store import Store
 from pipelines import inspect_tokens
-from pipelines.token_gallery import originals
-from pipelines.token_shards import Tokens, read, some_rows, target
-from pipelines.token_terminal import quantiles, spark
+from pipelines.inspection.gallery import originals
+from pipelines.inspection.shards import Tokens, read, some_rows, target
+from pipelines.inspection.terminal import quantiles, spark
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKEN_PAIRS
 from schemas.errors import ArtifactMissing
 from tests import tiny_run

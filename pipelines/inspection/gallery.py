@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from pipelines.token_shards import Tokens
+from pipelines.inspection.shards import Tokens
 from schemas.folder import Folder
 from stages.evaluate.charts import histogram
 from stages.evaluate.page import is_small, uri
@@ -72,7 +72,7 @@ def render(tokens: Tokens, cards: Sequence[Card], about: str) -> str:
     """Return the page; it needs no network."""
     template = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    ).from_string((resources.files("pipelines") / "token_gallery.html").read_text("utf-8"))
+    ).from_string((resources.files("pipelines.inspection") / "gallery.html").read_text("utf-8"))
     pictures = [picture for card in cards for picture in (card.original, card.reconstruction)]
     crisp = all(is_small(picture) for picture in pictures if picture is not None)
     return template.render(

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.token_shards import Target, Tokens, some_rows
+from pipelines.inspection.shards import Target, Tokens, some_rows
 from schemas.artifacts import BPE, TRAIN, VAL
 from stages.models.bpe import Bpe
 from stages.models.dvae import codebook_health

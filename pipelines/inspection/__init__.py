@@ -1,0 +1,1 @@
+"""Looking into token shards: what is found, counted, compared, and how it is shown."""

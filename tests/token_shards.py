@@ -1,0 +1,70 @@
+"""Token shards of any size, drawn by chance: the layout of real ones without the models."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from schemas import rows
+from schemas.configs import TokenSpec
+from schemas.folder import Folder
+from stages.tables import TOKEN_FILE, parquet_file
+
+PAPER = TokenSpec(text_vocab=16_384, text_len=256, image_vocab=8_192, grid=32)
+SMALL = TokenSpec(text_vocab=300, text_len=12, image_vocab=16, grid=2)
+ROWS_AT_ONCE = 1024
+WORDS = 2**16  # a code is picked by a 16-bit number from a list in which common ones stand often
+
+
+def metadata(spec: TokenSpec, source: str, **other: str) -> dict[str, str]:
+    """Return what a shard says of its making."""
+    return {
+        "format_version": "1", "dvae_fingerprint": "d" * 12, "dvae_sha256": "d" * 64,
+        "bpe_fingerprint": "b" * 12, "bpe_sha256": "b" * 64, "text_vocab": str(spec.text_vocab),
+        "image_vocab": str(spec.image_vocab), "text_len": str(spec.text_len),
+        "grid": str(spec.grid), "crop": "listing 2", "source_shard": source,
+    } | other  # fmt: skip
+
+
+def tables(spec: TokenSpec, name: str, count: int, seed: int, **other: str) -> Iterator[pa.Table]:
+    """Yield a shard's rows, a row group at a time."""
+    rng = np.random.default_rng(seed)
+    schema = rows.token_pair(text_len=spec.text_len, grid=spec.grid)
+    schema = schema.with_metadata(metadata(spec, name, **other))
+    for start in range(0, count, ROWS_AT_ONCE):
+        size = min(ROWS_AT_ONCE, count - start)
+        numbers = range(start, start + size)
+        lengths = rng.integers(2, spec.text_len // 4 + 2, size)
+        text = rng.integers(0, spec.text_vocab, (size, spec.text_len), dtype=np.uint16)
+        text[np.arange(spec.text_len) >= lengths[:, None]] = spec.text_vocab
+        columns = {
+            "key": [f"{seed:05d}-{number:06d}" for number in numbers],
+            "group": [f"{seed:05d}{number:027d}" for number in numbers],
+            "caption": [f"picture {number}, and what is on it" for number in numbers],
+            "text": rows.fixed_list(text),
+            "text_length": lengths.astype(np.uint16),
+            "image": rows.fixed_list(_codes(spec, rng, size)),
+            "crop": rows.fixed_list(rng.random((size, 4), np.float32)),
+        }  # fmt: skip
+        yield pa.table(columns, schema=schema)
+
+
+def _codes(spec: TokenSpec, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Draw codes of which some are common and most are rare, as an encoder's are."""
+    share = 1 / np.sqrt(np.arange(1, spec.image_vocab + 1))
+    places = np.searchsorted(np.cumsum(share / share.sum()), (np.arange(WORDS) + 0.5) / WORDS)
+    listed = places.astype(np.uint16)
+    return listed[rng.integers(0, WORDS, (count, spec.image_len), dtype=np.uint16)]
+
+
+def write(
+    out: Folder, shards: int, rows_each: int, spec: TokenSpec = SMALL, part: str = "train/"
+) -> list[str]:
+    """Commit so many shards as encode would, without a manifest; return their names."""
+    names = [f"{part}shard-{number:05d}.parquet" for number in range(shards)]
+    schema = rows.token_pair(text_len=spec.text_len, grid=spec.grid)
+    for number, name in enumerate(names):
+        made = tables(spec, name, rows_each, number)
+        schema = schema.with_metadata(metadata(spec, name))
+        out.commit(name, parquet_file(made, schema, TOKEN_FILE))
+    return names
