@@ -88,6 +88,9 @@ DROPPED = pa.schema(
 )
 
 
+TOKEN_FORMAT = "1"  # `format_version` in the metadata of token files
+
+
 def token_pair(*, text_len: int, grid: int) -> pa.Schema:
     """Return the row the prior learns from: text ids then pads, image codes in raster order."""
     return pa.schema(

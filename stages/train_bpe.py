@@ -19,7 +19,7 @@ from schemas.configs import BpeJob
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from stages.models.bpe import Bpe, train_bpe
-from stages.training.rows import Table, open_table, readable, require_rows
+from stages.training.table import Table, open_table, readable, require_rows
 
 REVISION = 1
 

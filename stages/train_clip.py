@@ -35,14 +35,8 @@ from stages.models.clip import (
 from stages.training import augment, on_ray, weights
 from stages.training.order import generator
 from stages.training.record import Scalars
-from stages.training.rows import (
-    Columns,
-    Table,
-    first,
-    open_table,
-    prepared_batches,
-    require_rows,
-)
+from stages.training.rows import prepared_batches
+from stages.training.table import Columns, Table, first, open_table, require_rows
 from stages.training.task import Batch, Place, Validation
 
 REVISION = 1

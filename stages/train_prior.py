@@ -24,16 +24,11 @@ from stages.models.bpe import Bpe
 from stages.models.prior import Prior, prior_terms
 from stages.models.sampler import candidate_seed, sample
 from stages.training import augment, on_ray, weights
+from stages.training.intact import require_intact
 from stages.training.order import generator
 from stages.training.record import Scalars
-from stages.training.rows import (
-    Columns,
-    Table,
-    first,
-    open_table,
-    prepared_batches,
-    require_rows,
-)
+from stages.training.rows import prepared_batches
+from stages.training.table import Columns, Table, first, open_table, require_rows
 from stages.training.task import Batch, Place, Validation
 
 REVISION = 1
@@ -162,8 +157,8 @@ def captions_of(columns: Columns) -> Iterator[tuple[str, str, int]]:
 
 
 def tokens_of(columns: Columns) -> Batch:
-    """Turn the token columns into tensors, 16 bits widened to 32 because torch asks for it."""
-    return {name: torch.from_numpy(columns[name].astype(np.int32)) for name in ("text", "image")}
+    """Turn the token columns into tensors of 16 bits, which only the model's input widens."""
+    return {name: torch.from_numpy(columns[name]) for name in ("text", "image")}
 
 
 def measure(model: Prior, tokens: Batch, batch_size: int) -> Scalars:
@@ -182,7 +177,7 @@ def measure(model: Prior, tokens: Batch, batch_size: int) -> Scalars:
 
 def promised(inputs: Inputs, cfg: PriorJob) -> dict[str, str]:
     """Say what the token shards must have been made with, as they say it themselves."""
-    made_with = {}
+    made_with = {"format_version": rows.TOKEN_FORMAT}
     for artifact in (DVAE, BPE):
         manifest = inputs.manifest(artifact)
         made_with[f"{artifact.name}_fingerprint"] = manifest.fingerprint
@@ -192,11 +187,12 @@ def promised(inputs: Inputs, cfg: PriorJob) -> dict[str, str]:
 
 
 def run(inputs: Inputs, out: Folder, cfg: PriorJob) -> Result:
-    """Train on all token pairs, once their shards are known to fit the dVAE and the BPE."""
+    """Train on all token pairs, once their shards are known to be whole and to fit both models."""
     folder, made_with = inputs.folder(TOKEN_PAIRS), promised(inputs, cfg)
     schema = rows.token_pair(text_len=cfg.tokens.text_len, grid=cfg.tokens.grid)
     train = require_rows(open_table(folder, TRAIN, schema, made_with), TRAIN)
     held_out = open_table(folder, VAL, schema, made_with)
+    require_intact(folder, inputs.manifest(TOKEN_PAIRS), (TRAIN, VAL), train.rows + held_out.rows)
     task = PriorTask(
         cfg,
         train,

@@ -16,7 +16,7 @@ from stages.train_dvae.health import alarm
 from stages.train_dvae.taken_over import outside
 from stages.train_dvae.task import DvaeTask
 from stages.training import on_ray
-from stages.training.rows import open_table, require_rows
+from stages.training.table import open_table, require_rows
 
 __all__ = ["REVISION", "outside", "run"]
 

@@ -16,7 +16,8 @@ from stages.train_dvae.measures import measure
 from stages.training import augment, schedules, weights
 from stages.training.order import generator
 from stages.training.record import Scalars
-from stages.training.rows import Columns, Table, first, prepared_batches
+from stages.training.rows import prepared_batches
+from stages.training.table import Columns, Table, first
 from stages.training.task import Batch, Place, Validation
 
 COLUMNS = ("key", "image")

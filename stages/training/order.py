@@ -1,38 +1,26 @@
 """Which rows are in global batch k: a pure function of the seed and k.
 
 An epoch is a permutation of the table's row groups, cut into windows of several groups; rows are
-shuffled inside a window, so a reader holds one window and never the table. Epochs follow each
-other without a gap, and batches are cut from this endless stream: no row is dropped at an epoch's
-end. Workers take every n-th row of a batch, so their number changes nothing.
+shuffled inside a window, so the rows of a batch come from all groups of its window, and a reader
+holds a window or two and never the table. Epochs follow each other without a gap, and batches are
+cut from this endless stream: no row is dropped at an epoch's end. How many workers share a batch
+changes nothing of it.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
 
 WINDOW_ROWS = 4_096
+
+# A row of the stream: where its window starts in the stream, its row group, its place in there.
+ROW = np.dtype([("window", np.int64), ("group", np.int64), ("place", np.int64)])
 
 
 def generator(*entropy: int) -> np.random.Generator:
     """Return a generator that is a function of these numbers alone."""
     return np.random.default_rng([number % 2**64 for number in entropy])
-
-
-@dataclass(frozen=True)
-class Window:
-    """Neighbouring rows of the stream."""
-
-    epoch: int
-    start: int  # position in the stream of the first row
-    groups: Int[np.ndarray, " n"]  # the row group that each row is in
-    rows: Int[np.ndarray, " n"]  # its place there
-
-    @property
-    def stop(self) -> int:
-        """Return the position in the stream after the last row."""
-        return self.start + len(self.groups)
 
 
 @dataclass(frozen=True)
@@ -48,38 +36,59 @@ class Order:
         """Rows of an epoch."""
         return sum(self.sizes)
 
-    def windows(self, position: int) -> Iterator[Window]:
-        """Yield windows for ever, from the one that holds `position` on."""
+    def batches(self, step: int, batch_size: int) -> Iterator[np.ndarray]:
+        """Yield the rows of global batch `step`, then of all that follow, as arrays of ROW."""
+        at = step * batch_size
+        windows = self.windows(at)
+        window = next(windows)
+        while True:
+            parts, missing = [], batch_size
+            while missing:
+                if at == window["window"][0] + len(window):
+                    window = next(windows)
+                start = at - window["window"][0]
+                parts.append(window[start : start + missing])
+                at, missing = at + len(parts[-1]), missing - len(parts[-1])
+            yield np.concatenate(parts)
+
+    def windows(self, position: int) -> Iterator[np.ndarray]:
+        """Yield windows for ever, as arrays of ROW, from the one that holds `position` on."""
         epoch = position // self.total
         while True:
-            for window in self._epoch(epoch):
-                if window.stop > position:
-                    yield self._shuffled(window)
+            for start, groups in self._epoch(epoch):
+                if start + sum(self.sizes[group] for group in groups) > position:
+                    yield self._shuffled(epoch, start, groups)
             epoch += 1
 
-    def _epoch(self, epoch: int) -> Iterator[Window]:
-        """Yield the windows of an epoch, rows not yet shuffled."""
+    def _epoch(self, epoch: int) -> Iterator[tuple[int, list[int]]]:
+        """Yield where each window of an epoch starts in the stream, and its row groups."""
         start = epoch * self.total
         taken: list[int] = []
         filled = 0
         groups = generator(self.seed, epoch).permutation(len(self.sizes)).tolist()
-        for place, group in enumerate(groups):
+        for group in groups:
             taken.append(group)
             filled += self.sizes[group]
-            if filled >= self.window_rows or place == len(groups) - 1:
-                sizes = [self.sizes[g] for g in taken]
-                rows = np.concatenate([np.arange(size) for size in sizes])
-                yield Window(epoch, start, np.repeat(taken, sizes), rows)
+            if filled >= self.window_rows:
+                yield start, taken
                 start, taken, filled = start + filled, [], 0
+        if taken:
+            yield start, taken
 
-    def _shuffled(self, window: Window) -> Window:
-        draw = generator(self.seed, window.epoch, window.start)
-        order = draw.permutation(len(window.rows))
-        return Window(window.epoch, window.start, window.groups[order], window.rows[order])
+    def _shuffled(self, epoch: int, start: int, groups: Sequence[int]) -> np.ndarray:
+        sizes = [self.sizes[group] for group in groups]
+        rows = np.empty(sum(sizes), ROW)
+        rows["window"] = start
+        rows["group"] = np.repeat(groups, sizes)
+        rows["place"] = np.concatenate([np.arange(size) for size in sizes])
+        return rows[generator(self.seed, epoch, start).permutation(len(rows))]
 
 
-def local_positions(
-    step: int, batch_size: int, *, rank: int, world: int
-) -> Int[np.ndarray, " local"]:
-    """Return where in the stream the rows are that this worker takes of the batch of `step`."""
-    return np.arange(step * batch_size + rank, (step + 1) * batch_size, world)
+def share(rows: np.ndarray, *, rank: int, world: int) -> np.ndarray:
+    """Return the rows that a worker takes of a global batch, in the batch's order.
+
+    It takes its part of them as they lie in the table, so that it reads few of the row groups.
+    """
+    lying = np.lexsort((rows["group"], rows["window"]))
+    start, stop = rank * len(rows) // world, (rank + 1) * len(rows) // world
+    return rows[np.sort(lying[start:stop])]

@@ -34,7 +34,7 @@ from stages.tables import PICTURE_FILE, parquet_bytes
 from stages.train_dvae.task import DvaeTask, shape_of
 from stages.training import augment, loop
 from stages.training.precision import in_bfloat16, without_subnormals
-from stages.training.rows import open_table
+from stages.training.table import open_table
 from stages.training.task import Place
 from tests.bench.looks import picture
 from tests.stages.finished import finish

@@ -26,7 +26,7 @@ from stages.train_dvae.health import alarm
 from stages.train_dvae.measures import measure
 from stages.train_dvae.task import DvaeTask
 from stages.training import loop, weights
-from stages.training.rows import first, open_table
+from stages.training.table import first, open_table
 from stages.training.task import Place
 
 STAMPS = Path("/usr/share/tuxpaint/stamps")

@@ -10,7 +10,8 @@ from stages import train_clip
 from stages.models.clip import Reranker, fresh_reranker
 from stages.train_clip import ClipTask, r_precision
 from stages.training import loop, weights
-from stages.training.rows import batches, open_table
+from stages.training.rows import coming
+from stages.training.table import open_table
 from stages.training.task import Place
 from tests.stages.training.pairs import SIZES, bpe_of, clean_pairs, inputs
 from tests.stages.training.toy import silent
@@ -50,7 +51,7 @@ def test_the_loss_is_both_cross_entropies_written_out(tmp_path):
 def test_pictures_keep_their_own_captions(tmp_path):
     """Also when one cannot be read."""
     task = task_of(tmp_path, settings())
-    columns = next(batches(task.train, train_clip.COLUMNS, seed=0, batch_size=4))
+    columns = next(coming(task.train, train_clip.COLUMNS, seed=0, batch_size=4)).columns()
     whole = task.prepare(columns)
     columns["image"][1] = b"no picture"
     left = task.prepare(columns)

@@ -18,7 +18,7 @@ from stages.models.fidelity import ssim
 from stages.train_dvae.measures import measure
 from stages.train_dvae.task import DvaeTask, shape_of
 from stages.training import augment, checkpoints, loop, weights
-from stages.training.rows import open_table
+from stages.training.table import open_table
 from stages.training.task import Place
 from tests.stages.training.pairs import SIZES, clean_pairs, clean_row, inputs
 from tests.stages.training.toy import silent

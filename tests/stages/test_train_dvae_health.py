@@ -14,7 +14,7 @@ from stages.encode.gate import check_quality
 from stages.train_dvae.health import alarm
 from stages.train_dvae.task import DvaeTask
 from stages.training import loop
-from stages.training.rows import open_table
+from stages.training.table import open_table
 from stages.training.task import Place
 from tests.stages.finished import finish
 from tests.stages.training.pairs import clean_pairs

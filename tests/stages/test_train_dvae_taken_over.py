@@ -14,7 +14,7 @@ from stages import pictures, train_dvae
 from stages.train_dvae import taken_over
 from stages.train_dvae.task import DvaeTask
 from stages.training import weights
-from stages.training.rows import open_table
+from stages.training.table import open_table
 from tests.stages.test_train_dvae import settings
 from tests.stages.training.pairs import SIZES, clean_pairs, inputs
 from tests.stages.training.test_published import agree, equal, publish, released

@@ -2,6 +2,8 @@ import itertools
 import math
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -9,11 +11,12 @@ from infra.store import open_folder
 from schemas.artifacts import BPE
 from schemas.configs import FitSettings, PriorJob
 from schemas.errors import SchemaMismatch
-from schemas.rows import token_pair
-from stages import pictures, train_prior
+from schemas.rows import TOKEN_FORMAT, fixed_list, token_pair
+from stages import encode, pictures, train_prior
+from stages.tables import TOKEN_FILE, parquet_bytes
 from stages.train_prior import PriorTask
 from stages.training import loop, weights
-from stages.training.rows import open_table
+from stages.training.table import open_table
 from stages.training.task import Place
 from tests.stages.training.pairs import SIZES, TOKENS, inputs, token_pairs
 from tests.stages.training.toy import silent
@@ -123,11 +126,82 @@ def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
     assert again["validation_loss"] == pytest.approx(health["validation_loss"])
 
 
-@pytest.mark.parametrize("key", ["dvae_sha256", "dvae_fingerprint", "bpe_sha256", "text_vocab"])
+SAID = ["dvae_sha256", "dvae_fingerprint", "bpe_sha256", "text_vocab", "format_version", "grid"]
+
+
+@pytest.mark.parametrize("key", SAID)
 def test_token_shards_of_other_models_are_refused(tmp_path, key):
     token_pairs(tmp_path, **{key: "another"})
     with pytest.raises(SchemaMismatch, match=rf"wanted {key} \S+, found another; .*make it again"):
         train_prior.run(inputs(tmp_path), open_folder(tmp_path / "out"), settings())
+
+
+def another_of(key):
+    def change(table):
+        metadata = table.schema.metadata | {key.encode(): b"another"}
+        return table.replace_schema_metadata(metadata)
+
+    return change
+
+
+def another_grid(table):
+    codes = fixed_list(np.zeros((len(table), 9), np.uint16))
+    field = pa.field("image", codes.type, nullable=False)
+    return table.set_column(table.column_names.index("image"), field, codes)
+
+
+FOREIGN = {
+    "dvae": (another_of("dvae_sha256"), "wanted dvae_sha256 .*, found another"),
+    "bpe": (another_of("bpe_sha256"), "wanted bpe_sha256 .*, found another"),
+    "format": (another_of("format_version"), "wanted format_version 1, found another"),
+    "grid": (another_grid, r"'image' is .*\[9\], promised .*\[4\]"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_one_foreign_shard_among_others_is_named(tmp_path, kind, split):
+    change, said = FOREIGN[kind]
+    found = token_pairs(tmp_path)
+    with found.open(f"{split}/shard-00000.parquet") as file:
+        table = change(pq.read_table(file))
+    found.commit(f"{split}/shard-00001.parquet", parquet_bytes(table, TOKEN_FILE))
+    with pytest.raises(SchemaMismatch, match=rf"{split}/shard-00001.parquet: .*{said}"):
+        train_prior.run(inputs(tmp_path), open_folder(tmp_path / "out"), settings())
+
+
+def cut_short(data):
+    return data[:-20]
+
+
+def bit_flipped(data):
+    return data[:300] + bytes([data[300] ^ 4]) + data[301:]
+
+
+@pytest.mark.parametrize("damage", [cut_short, bit_flipped])
+def test_a_damaged_shard_is_named_at_the_start_and_nothing_is_touched(tmp_path, damage):
+    found = token_pairs(tmp_path)
+    name = "val/shard-00000.parquet"
+    with found.open(name) as file:
+        data = damage(file.read())
+    found.commit(name, data)
+    with pytest.raises(SchemaMismatch, match=rf"{name} (is damaged|cannot be read)"):
+        train_prior.run(inputs(tmp_path), open_folder(tmp_path / "out"), settings())
+    assert open_folder(tmp_path / "out").list() == []
+    with found.open(name) as file:
+        assert file.read() == data
+
+
+def test_tokens_are_widened_by_the_model_alone(tmp_path):
+    batch = next(task_of(tmp_path, settings(unsaid=0.5)).batches(0, Place()))
+    assert {name: tokens.dtype for name, tokens in batch.items()} == {
+        "text": torch.uint16,
+        "image": torch.uint16,
+    }
+
+
+def test_encode_writes_the_format_that_is_read():
+    assert encode.FORMAT_VERSION == TOKEN_FORMAT
 
 
 def test_the_shards_made_with_these_models_are_accepted(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from infra.store import open_folder
+from infra.store import digest_all, open_folder
 from schemas import rows
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKEN_PAIRS, TOKENIZER
 from schemas.configs import DvaeShape, TokenSpec
@@ -73,6 +73,7 @@ def token_pairs(root, **metadata):
     bpe = weights.load_bpe(bpe_of(root))
     dvae_of(root)
     made_with = {
+        "format_version": "1",
         "dvae_fingerprint": "0123456789ab", "dvae_sha256": "ab" * 32,
         "bpe_fingerprint": "0123456789ab", "bpe_sha256": "ab" * 32,
         "text_vocab": "300", "image_vocab": "16", "text_len": "12", "grid": "2",
@@ -97,7 +98,7 @@ def token_pairs(root, **metadata):
         table = pa.table(columns, schema=schema)
         out.commit(f"{split}/shard-00000.parquet", parquet_bytes(table, {"row_group_size": 16}))
         start += size
-    finish(out, TOKEN_PAIRS, Result(rows_in=start, rows_out=start))
+    finish(out, TOKEN_PAIRS, Result(rows_in=start, rows_out=start, files=digest_all(out, {})))
     return out
 
 

@@ -6,13 +6,19 @@ import pyarrow as pa
 import pytest
 
 from schemas.errors import ArtifactMissing, SchemaMismatch
-from stages.training.rows import batches, first, open_table, prepare_ahead, require_rows
+from stages.training.rows import coming, prepare_ahead
+from stages.training.table import first, open_table, require_rows
 
 COLUMNS = ("key", "pair")
 
 
+def batches(table, columns, **options):
+    return (batch.columns() for batch in coming(table, columns, **options))
+
+
 def keys(table, steps, **options):
-    found = batches(table, COLUMNS, seed=1, batch_size=7, window_rows=8, **options)
+    options = {"batch_size": 7, "window_rows": 8} | options
+    found = batches(table, COLUMNS, seed=1, **options)
     return [batch["key"].tolist() for batch in itertools.islice(found, steps)]
 
 
@@ -21,14 +27,28 @@ def table(folder, numbered):
     return open_table(folder, "train/", numbered)
 
 
-def test_one_two_and_three_workers_see_the_same_global_batches(table):
-    whole = keys(table, 12)
+@pytest.mark.parametrize("batch_size", [6, 7, 32])
+def test_one_two_and_three_workers_see_the_same_global_batches(table, batch_size):
+    whole = keys(table, 12, batch_size=batch_size)
     for world in (2, 3):
-        shares = [keys(table, 12, rank=rank, world=world) for rank in range(world)]
+        shares = [
+            keys(table, 12, batch_size=batch_size, rank=rank, world=world) for rank in range(world)
+        ]
         for step, batch in enumerate(whole):
             together = itertools.chain.from_iterable(share[step] for share in shares)
             assert sorted(together) == sorted(batch)
-            assert [share[step] for share in shares] == [batch[r::world] for r in range(world)]
+
+
+def test_a_run_of_two_workers_goes_on_with_three_and_then_with_one(table):
+    whole = keys(table, 12)
+    for world, steps in ((2, range(0, 4)), (3, range(4, 9)), (1, range(9, 12))):
+        shares = [
+            keys(table, len(steps), step=steps.start, rank=rank, world=world)
+            for rank in range(world)
+        ]
+        for place, step in enumerate(steps):
+            together = itertools.chain.from_iterable(share[place] for share in shares)
+            assert sorted(together) == sorted(whole[step])
 
 
 def test_a_resumed_reader_goes_on_with_the_same_batches(table):

@@ -7,7 +7,7 @@ from infra.store import open_folder
 from schemas.rows import CLEAN_PAIR
 from stages.train_dvae import DvaeTask
 from stages.training import loop, weights
-from stages.training.rows import open_table
+from stages.training.table import open_table
 from stages.training.task import Place
 from tests.stages import test_train_clip, test_train_dvae, test_train_prior
 from tests.stages.training.pairs import clean_pairs
