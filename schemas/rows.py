@@ -131,7 +131,8 @@ def matrix(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """Turn a column of fixed-size lists back into an (n, width) array."""
     width = column.type.list_size
     if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
+        # combining copies, also where there is nothing to combine
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     return column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
 
 

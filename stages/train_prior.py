@@ -31,7 +31,7 @@ from stages.training.rows import prepared_batches
 from stages.training.table import Columns, Table, first, open_table, require_rows
 from stages.training.task import Batch, Place, Validation
 
-REVISION = 1
+REVISION = 2
 
 COLUMNS = ("key", "caption", "text", "image")
 AHEAD = 8  # batches prepared before they are needed

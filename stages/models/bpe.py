@@ -8,7 +8,8 @@ tokens inside: the pad id is the vocabulary's size, and no caption can contain i
 import itertools
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,10 @@ from tokenizers.trainers import BpeTrainer
 from schemas.errors import ConfigError
 
 BYTES = 256
+KEPT = 2**15  # words and spellings that are remembered, some 30 MB
+SHORT = 24  # bytes of a word that is worth it
+
+Spelling = tuple[int, ...]  # of a word, in ids
 
 
 class Encoded(NamedTuple):
@@ -45,6 +50,13 @@ class Bpe:
             (self._id[left], self._id[right]): (rank, self._id[left + right])
             for rank, (left, right) in enumerate(model["merges"])
         }
+        # captions repeat their words, and of a short word there are few spellings
+        self._kept_words = lru_cache(KEPT)(self._cut)
+        self._kept_ways = lru_cache(KEPT)(lambda spelling: tuple(self._merged_once(spelling)))
+
+    def __reduce__(self) -> tuple[Callable[[str], "Bpe"], tuple[str]]:
+        """Travel to a worker without what was kept."""
+        return Bpe.from_json, (self.to_json(),)
 
     @classmethod
     def from_json(cls, text: str) -> "Bpe":
@@ -69,8 +81,7 @@ class Bpe:
             return self._tokenizer.encode(text).ids
         # the library has dropout too, but its random numbers cannot be seeded
         chance = random.Random(seed)
-        words = self._tokenizer.pre_tokenizer.pre_tokenize_str(text)
-        return [piece for word, _ in words for piece in self._spell(word, dropout, chance)]
+        return [i for word in self._words(text) for i in self._spell(word, dropout, chance.random)]
 
     def ids(self, caption: str, text_len: int, dropout: float = 0.0, seed: int = 0) -> Encoded:
         """Turn a caption into exactly `text_len` ids: cut off, or filled up with pads."""
@@ -84,19 +95,38 @@ class Bpe:
         """Turn ids back into the lower-cased caption; pads are skipped."""
         return self._tokenizer.decode([int(i) for i in ids if i != self.pad]).removeprefix(" ")
 
-    def _spell(self, word: str, dropout: float, chance: random.Random) -> list[int]:
+    def _words(self, text: str) -> Iterable[Spelling]:
+        """Cut a text into words, spelled in bytes; single blanks are always where some part."""
+        parts = [f" {part}" for part in text.split()]
+        if text != "".join(parts):
+            return self._cut(text)
+        cut = (self._kept_words(p) if len(p) <= SHORT else self._cut(p) for p in parts)
+        return itertools.chain.from_iterable(cut)
+
+    def _cut(self, text: str) -> tuple[Spelling, ...]:
+        words = self._tokenizer.pre_tokenizer.pre_tokenize_str(text)
+        return tuple(tuple(self._id[byte] for byte in word) for word, _ in words)
+
+    def _spell(self, spelling: Spelling, dropout: float, draw: Callable[[], float]) -> Spelling:
         """Merge the bytes of a word, the earliest learned merge first, some of them passed over."""
-        pieces = [self._id[byte] for byte in word]
         while True:
-            possible = [
-                (*self._merges[pair], place)
-                for place, pair in enumerate(itertools.pairwise(pieces))
-                if pair in self._merges and chance.random() >= dropout
-            ]
-            if not possible:
-                return pieces
-            _, merged, place = min(possible)
-            pieces[place : place + 2] = [merged]
+            short = len(spelling) <= SHORT
+            for way in self._kept_ways(spelling) if short else self._merged_once(spelling):
+                if draw() >= dropout:
+                    spelling = way
+                    break
+            else:
+                return spelling
+
+    def _merged_once(self, spelling: Spelling) -> Iterator[Spelling]:
+        """Yield every way to merge two neighbours, the earliest learned first."""
+        possible = sorted(
+            (*self._merges[pair], place)
+            for place, pair in enumerate(itertools.pairwise(spelling))
+            if pair in self._merges
+        )
+        for _, merged, place in possible:
+            yield (*spelling[:place], merged, *spelling[place + 2 :])
 
 
 def train_bpe(captions: Iterable[str], vocab: int) -> Bpe:

@@ -46,7 +46,8 @@ class Table:
             self.folder.open(group.file) as source,
             pq.ParquetFile(source, page_checksum_verification=True) as file,
         ):
-            found = file.read_row_group(group.number, columns=list(columns))
+            # without Arrow's threads: where one outlives the interpreter, it aborts the process
+            found = file.read_row_group(group.number, columns=list(columns), use_threads=False)
         return {name: _to_numpy(found[name]) for name in columns}
 
 
