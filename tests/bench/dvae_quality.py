@@ -41,6 +41,7 @@ def settings(seed: int, steps: int) -> DvaeJob:
         batch_size=16,
         lr=5e-3,
         lr_end=1e-4,
+        warmup_share=0.05,
         beta2=0.99,
         weight_decay=1e-4,
         clip_norm=1.0,
@@ -53,7 +54,7 @@ def settings(seed: int, steps: int) -> DvaeJob:
     )
     return DvaeJob(
         width=32, blocks=1, codebook_width=64, image_vocab=CODES, side=SIDE,
-        beta=12.0, beta_ramp_share=0.1, temperature_end=1 / 16, temperature_share=1.0, fit=fit,
+        beta=11.0, beta_ramp_share=0.003, temperature_end=1 / 16, temperature_share=1.0, fit=fit,
     )  # fmt: skip
 
 
