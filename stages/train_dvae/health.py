@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from schemas.configs import DvaeJob
 
-PAPERS_BETA = 6.6
+PAPERS_BETA, PAPERS_RAMP = 6.6, 0.0017
 GRACE = 0.1  # of the run: before, everything looks like a collapse
 HORIZONS = 2  # of the weights' average: before, it is still the random start
 ENOUGH_DECIBELS = 1.0  # above the best picture of a single colour: less is nothing learned
@@ -62,7 +62,10 @@ def advice(seen: Mapping[str, float], cfg: DvaeJob) -> str:
     if sure > CERTAIN:
         return (
             "the encoder grew sure of a few codes early: raise dvae.beta, "
-            f"now {cfg.beta:g} (the paper's is {PAPERS_BETA}, plain pictures want more)"
+            f"now {cfg.beta:g} (the paper's is {PAPERS_BETA}, plain pictures want more), shorten "
+            f"its ramp (dvae.beta_ramp_share, now {cfg.beta_ramp_share:.2g}; the paper's is "
+            f"{PAPERS_RAMP}), or let the step size rise first (dvae.fit.warmup_share, "
+            f"now {cfg.fit.warmup_share:g})"
         )
     return (
         f"train longer (dvae.fit.steps, now {cfg.fit.steps}), with a smaller step size "
