@@ -51,7 +51,8 @@ def test_the_loss_is_both_cross_entropies_written_out(tmp_path):
 def test_pictures_keep_their_own_captions(tmp_path):
     """Also when one cannot be read."""
     task = task_of(tmp_path, settings())
-    columns = next(coming(task.train, train_clip.COLUMNS, seed=0, batch_size=4)).columns()
+    found = coming(task.train, train_clip.COLUMNS, seed=0, batch_size=4)
+    columns = next(found).columns()
     whole = task.prepare(columns)
     columns["image"][1] = b"no picture"
     left = task.prepare(columns)

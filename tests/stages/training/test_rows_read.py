@@ -159,7 +159,8 @@ def test_no_more_than_two_windows_are_held(watched):
 
 
 def test_tokens_stay_16_bits_wide(watched):
-    columns = next(coming(opened(watched), ("text", "image"), **options())).columns()
+    found = coming(opened(watched), ("text", "image"), **options())
+    columns = next(found).columns()
     assert {name: columns[name].dtype for name in ("text", "image")} == {
         "text": np.uint16,
         "image": np.uint16,
