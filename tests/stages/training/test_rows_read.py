@@ -193,5 +193,5 @@ def test_a_flipped_bit_is_found_when_its_page_is_read(watched):
     for group in range(len(table.groups)):
         if group not in damaged:
             table.read(group, ("image",))
-    with pytest.raises(SchemaMismatch, match=r"shard-00002.parquet cannot be read .*put back"):
+    with pytest.raises(SchemaMismatch, match=r"shard-00002.*cannot be read .*checksum.*put back"):
         table.read(damaged[0], ("image",))

@@ -1,0 +1,69 @@
+"""Write token shards in the forms that other trainers read.
+
+`python -m pipelines.export_tokens runs/demo --to webdataset --out tars/` writes a tar for each
+shard; `--to npy` writes arrays that NumPy maps into memory. What is in them is said in
+pipelines/exporting/; meta.json, written last, says what the tokens were made with.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+
+from pipelines.exporting.arrays import write_arrays
+from pipelines.exporting.files import new_files
+from pipelines.exporting.source import find
+from pipelines.exporting.tars import write_tars
+from schemas.errors import UserError
+from stages.progress import Progress
+
+WRITERS = {"webdataset": write_tars, "npy": write_arrays}
+META = "meta.json"
+
+
+def export(address: str, to: str, out: str) -> str:
+    """Write all rows at an address into a new folder; return a line that says what was written.
+
+    Raises UserError, and leaves nothing behind then.
+    """
+    source = find(address)
+    parts = {}
+    with new_files(out) as files:
+        with Progress("export", source.rows) as progress:
+            for part, table in source.tables.items():
+                names = WRITERS[to](table, source.schema, files, part, progress.advance)
+                parts[part.rstrip("/") or "all"] = {"rows": table.rows, "files": names}
+        meta = {"format": to, "tokens": source.metadata, "parts": parts}
+        with files.create(META) as file:
+            file.write(json.dumps(meta, indent=2).encode())
+    return f"wrote {source.rows:,} rows in {len(files.written):,} files to {out}"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    line = argparse.ArgumentParser(prog="python -m pipelines.export_tokens", description=__doc__)
+    line.add_argument("address", help="a root, a token_pairs folder, or one shard")
+    line.add_argument("--to", required=True, choices=WRITERS, help="the form to write")
+    line.add_argument("--out", required=True, metavar="FOLDER", help="a new folder, or s3://...")
+    return line
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Export; return the exit code."""
+    args = parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    try:
+        print(export(args.address, args.to, args.out))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: wanted to write to {args.out}, found {error}; give another folder",
+              file=sys.stderr)  # fmt: skip
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
