@@ -54,7 +54,7 @@ def settings(seed: int, steps: int) -> DvaeJob:
     )
     return DvaeJob(
         width=32, blocks=1, codebook_width=64, image_vocab=CODES, side=SIDE,
-        beta=11.0, beta_ramp_share=0.003, temperature_end=1 / 16, temperature_share=1.0, fit=fit,
+        beta=10.0, beta_ramp_share=0.003, temperature_end=1 / 16, temperature_share=1.0, fit=fit,
     )  # fmt: skip
 
 
