@@ -4,21 +4,21 @@
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.markup import escape
 
+from pipelines.inspection.counts import Tokens, read
 from pipelines.inspection.gallery import Card, originals, reconstructions, render
-from pipelines.inspection.shards import Target, Tokens, read, some_rows, target
+from pipelines.inspection.shards import Target, some_rows, target
 from pipelines.inspection.terminal import describe
 from schemas.artifacts import CLEAN_PAIRS, DVAE
 from schemas.errors import UserError
-from stages.models.dvae import codebook_health
 from stages.training.weights import load_dvae
 
 WIDTH = 80
@@ -27,9 +27,9 @@ GALLERY_ROWS = 200
 
 def gallery(found: Target, tokens: Tokens) -> str:
     """Return the HTML page; pictures are on it as far as the root still has their makers."""
-    pairs = list(some_rows(found.folder, list(tokens.rows), GALLERY_ROWS))
-    grid = int(tokens.metadata["grid"])
-    dvae = found.beside(DVAE.name, tokens.metadata.get("dvae_fingerprint"))
+    pairs = list(some_rows(found.folder, tokens.shards.good, GALLERY_ROWS))
+    grid = tokens.first.spec.grid
+    dvae = found.beside(DVAE.name, tokens.first.metadata.get("dvae_fingerprint"))
     manifest = found.manifest
     record = manifest.inputs.get(CLEAN_PAIRS.name) if manifest else None
     clean = found.beside(CLEAN_PAIRS.name, record.fingerprint if record else None)
@@ -44,10 +44,10 @@ def gallery(found: Target, tokens: Tokens) -> str:
 
 
 def _about(tokens: Tokens, *, dvae: bool, clean: bool) -> str:
-    health = codebook_health(torch.from_numpy(tokens.codes))
+    used = int((tokens.codes > 0).sum())
     words = [
-        f"Some rows from {len(tokens.rows):,} shards. {health.used:,} of {len(tokens.codes):,} "
-        f"codes are in use, their perplexity is {health.perplexity:,.1f}."
+        f"Some rows from {len(tokens.shards.good):,} shards. {used:,} of {len(tokens.codes):,} "
+        f"codes are in use, their perplexity is {2**tokens.entropy:,.1f}."
     ]
     if not dvae:
         words.append("The dVAE that made the codes is not in this root, so they are not decoded.")
@@ -70,18 +70,19 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print, and write the gallery if asked; 2 if there is nothing, 1 if shards are broken."""
     args = parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     console = Console(width=WIDTH, highlight=False)
     try:
         found = target(args.address)
         tokens = read(found)
         describe(console, found, tokens, args.rows)
-        if args.html and tokens.rows:
+        if args.html and tokens.shards.good:
             args.html.write_text(gallery(found, tokens), encoding="utf-8")
             console.print(f"\ngallery: {escape(str(args.html))}", soft_wrap=True)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 1 if tokens.broken else 0
+    return 1 if tokens.shards.broken else 0
 
 
 if __name__ == "__main__":

@@ -213,7 +213,7 @@ def token_table(store, split, clean, bpe, dvae):
 def health(artifact):
     """Return what the stage measured of itself: the filter's funnel, a word for the others."""
     if artifact != CLEAN_PAIRS:
-        return {"truncated": 1}
+        return {"truncated_captions": 1}
     kept, examples = sum(SIZES.values()), [{"key": "d", "url": "u", "caption": "x"}]
     return {
         "funnel": [

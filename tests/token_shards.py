@@ -16,21 +16,22 @@ ROWS_AT_ONCE = 1024
 WORDS = 2**16  # a code is picked by a 16-bit number from a list in which common ones stand often
 
 
-def metadata(spec: TokenSpec, source: str, **other: str) -> dict[str, str]:
+def metadata(spec: TokenSpec, source: str) -> dict[str, str]:
     """Return what a shard says of its making."""
     return {
         "format_version": "1", "dvae_fingerprint": "d" * 12, "dvae_sha256": "d" * 64,
         "bpe_fingerprint": "b" * 12, "bpe_sha256": "b" * 64, "text_vocab": str(spec.text_vocab),
         "image_vocab": str(spec.image_vocab), "text_len": str(spec.text_len),
         "grid": str(spec.grid), "crop": "listing 2", "source_shard": source,
-    } | other  # fmt: skip
+    }  # fmt: skip
 
 
-def tables(spec: TokenSpec, name: str, count: int, seed: int, **other: str) -> Iterator[pa.Table]:
+def tables(spec: TokenSpec, name: str, count: int) -> Iterator[pa.Table]:
     """Yield a shard's rows, a row group at a time."""
-    rng = np.random.default_rng(seed)
+    stem = name.removesuffix(".parquet")
+    rng = np.random.default_rng(list(stem.encode()))
     schema = rows.token_pair(text_len=spec.text_len, grid=spec.grid)
-    schema = schema.with_metadata(metadata(spec, name, **other))
+    schema = schema.with_metadata(metadata(spec, name))
     for start in range(0, count, ROWS_AT_ONCE):
         size = min(ROWS_AT_ONCE, count - start)
         numbers = range(start, start + size)
@@ -38,8 +39,8 @@ def tables(spec: TokenSpec, name: str, count: int, seed: int, **other: str) -> I
         text = rng.integers(0, spec.text_vocab, (size, spec.text_len), dtype=np.uint16)
         text[np.arange(spec.text_len) >= lengths[:, None]] = spec.text_vocab
         columns = {
-            "key": [f"{seed:05d}-{number:06d}" for number in numbers],
-            "group": [f"{seed:05d}{number:027d}" for number in numbers],
+            "key": [f"{stem}-{number:06d}" for number in numbers],
+            "group": [f"{stem}{number:09d}" for number in numbers],
             "caption": [f"picture {number}, and what is on it" for number in numbers],
             "text": rows.fixed_list(text),
             "text_length": lengths.astype(np.uint16),
@@ -60,11 +61,14 @@ def _codes(spec: TokenSpec, rng: np.random.Generator, count: int) -> np.ndarray:
 def write(
     out: Folder, shards: int, rows_each: int, spec: TokenSpec = SMALL, part: str = "train/"
 ) -> list[str]:
-    """Commit so many shards as encode would, without a manifest; return their names."""
+    """Commit so many shards as encode would, without a manifest; return their names.
+
+    A row belongs to its shard's name: written again it is the same, and no other shard has its key.
+    """
     names = [f"{part}shard-{number:05d}.parquet" for number in range(shards)]
     schema = rows.token_pair(text_len=spec.text_len, grid=spec.grid)
-    for number, name in enumerate(names):
-        made = tables(spec, name, rows_each, number)
+    for name in names:
+        made = tables(spec, name, rows_each)
         schema = schema.with_metadata(metadata(spec, name))
         out.commit(name, parquet_file(made, schema, TOKEN_FILE))
     return names

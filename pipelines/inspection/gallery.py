@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from pipelines.inspection.shards import Tokens
+from pipelines.inspection.counts import Tokens
 from schemas.folder import Folder
 from stages.evaluate.charts import histogram
 from stages.evaluate.page import is_small, uri

@@ -1,113 +1,27 @@
-"""What is in token shards: counts that add up over any number of files, and rows to look at."""
+"""Where token shards are, and what the end of each file says of it."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.store import Store, open_folder
+from infra.store import Store, open_folder, read_manifest
 from schemas import rows
 from schemas.artifacts import TOKEN_PAIRS, TRAIN, VAL
+from schemas.configs import TokenSpec
 from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
 from schemas.manifest import MANIFEST, Manifest
 
 SHARED_METADATA = ("dvae_sha256", "bpe_sha256", "text_vocab", "image_vocab", "text_len", "grid")
-LENGTHS, CODES = "text_length", "image"
-
-
-@dataclass
-class Tokens:
-    """What was counted in the shards read so far."""
-
-    schema: pa.Schema | None = None
-    metadata: dict[str, str] = field(default_factory=dict)  # of the first good shard
-    rows: dict[str, int] = field(default_factory=dict)  # by file, good ones only
-    bytes: int = 0
-    broken: dict[str, str] = field(default_factory=dict)  # file -> why
-    lengths: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    codes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-
-    @property
-    def total(self) -> int:
-        """Rows in all good shards."""
-        return sum(self.rows.values())
-
-    def read(self, folder: Folder, name: str) -> None:
-        """Count one file; a file that cannot be read, or does not fit, is named and left out."""
-        try:
-            with folder.open(name) as file:
-                self._count(name, file)
-        except (OSError, pa.ArrowException, SchemaMismatch) as error:
-            self.broken[name] = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
-
-    def _count(self, name: str, file: BinaryIO) -> None:
-        size = file.seek(0, 2)
-        with pq.ParquetFile(file) as table:
-            metadata = text_metadata(table.schema_arrow)
-            self._fits(table.schema_arrow, metadata, name)
-            spec = {key: int(metadata[key]) for key in ("image_vocab", "text_len")}
-            lengths = np.zeros(spec["text_len"] + 1, np.int64)
-            codes = np.zeros(spec["image_vocab"], np.int64)
-            for group in range(table.num_row_groups):
-                part = table.read_row_group(group)  # whole, for damage may be in any column
-                lengths += _histogram(part[LENGTHS].to_numpy(), len(lengths), "text_length", name)
-                image = rows.matrix(part[CODES]).reshape(-1)
-                codes += _histogram(image, len(codes), "image code", name)
-            self.rows[name] = table.metadata.num_rows
-        if self.schema is None:
-            self.schema, self.metadata = table.schema_arrow, metadata
-            self.lengths, self.codes = lengths, codes
-        else:
-            self.lengths += lengths
-            self.codes += codes
-        self.bytes += size
-
-    def _fits(self, schema: pa.Schema, metadata: Mapping[str, str], name: str) -> None:
-        missing = [key for key in SHARED_METADATA if key not in metadata]
-        if missing:
-            raise SchemaMismatch(f"{name}: the schema's metadata lacks {', '.join(missing)}")
-        promised = rows.token_pair(text_len=int(metadata["text_len"]), grid=int(metadata["grid"]))
-        rows.check(schema, promised, where=name)
-        for key in SHARED_METADATA:
-            if self.metadata and metadata[key] != self.metadata[key]:
-                raise SchemaMismatch(
-                    f"{name}: {key} is {metadata[key]}, the first shard has {self.metadata[key]}; "
-                    "they were not made together"
-                )
-
-
-def text_metadata(schema: pa.Schema) -> dict[str, str]:
-    """Return a schema's own metadata as text."""
-    raw: dict[bytes, bytes] = schema.metadata or {}
-    found = {key.decode(): value.decode(errors="replace") for key, value in raw.items()}
-    return {key: value for key, value in found.items() if key != "ARROW:schema"}
-
-
-def _histogram(values: np.ndarray, size: int, what: str, name: str) -> np.ndarray:
-    if len(values) and values.max() >= size:
-        raise SchemaMismatch(f"{name}: {what} {values.max()} is out of range, must be < {size}")
-    return np.bincount(values, minlength=size)
-
-
-def some_rows(folder: Folder, names: list[str], count: int) -> Iterator[dict[str, Any]]:
-    """Yield about `count` rows with their `shard`, spread over the shards, a few from each."""
-    step = max(1, len(names) // max(1, count))
-    chosen = names[::step]
-    each = -(-count // max(1, len(chosen)))
-    left = count
-    for name in chosen:
-        with folder.open(name) as file, pq.ParquetFile(file) as table:
-            if table.num_row_groups == 0:
-                continue
-            group = table.read_row_group(0).slice(0, min(each, left))
-            source = text_metadata(table.schema_arrow).get("source_shard", "")
-        left -= len(group)
-        for row in group.to_pylist():
-            yield row | {"shard": name, "source_shard": source}
+SIZES = ("text_vocab", "image_vocab", "text_len", "grid")
+UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, SchemaMismatch)
+FILES_AT_ONCE = 16  # an object store answers slowly, but many at once
 
 
 @dataclass(frozen=True)
@@ -125,13 +39,10 @@ class Target:
         folder = self.store.folder(name, fingerprint)
         return folder if folder.exists(MANIFEST) else None
 
-    @property
+    @cached_property
     def manifest(self) -> Manifest | None:
-        """Return what encode said about them, if they lie in a finished artifact."""
-        if not self.folder.exists(MANIFEST):
-            return None
-        with self.folder.open(MANIFEST) as file:
-            return Manifest.model_validate_json(file.read())
+        """What encode said about them, if they lie in a finished artifact."""
+        return read_manifest(self.folder)
 
 
 def target(address: str) -> Target:
@@ -140,11 +51,7 @@ def target(address: str) -> Target:
     An artifact need not be finished: what is committed is shown.
     """
     if address.endswith(".parquet"):
-        folder = open_folder(str(open_folder(address).url).rsplit("/", 1)[0])
-        name = address.rsplit("/", 1)[-1]
-        if not folder.exists(name):
-            raise ArtifactMissing(f"wanted a token shard, found no file at {address}")
-        return Target(folder, [name], _store(folder.url, levels=3))
+        return _one_file(address)
     folder = open_folder(address)
     names = _shards(folder)
     if names:
@@ -152,6 +59,17 @@ def target(address: str) -> Target:
     store = Store(folder.url)
     newest = store.newest(TOKEN_PAIRS)
     return Target(newest, _shards(newest), store)
+
+
+def _one_file(address: str) -> Target:
+    url, _, name = open_folder(address).url.rpartition("/")
+    if not open_folder(url).exists(name):
+        raise ArtifactMissing(f"wanted a token shard, found no file at {address}")
+    above, _, part = url.rpartition("/")
+    store = _store(url, levels=3)
+    if store is not None:  # its name is as the artifact's manifest has it
+        return Target(open_folder(above), [f"{part}/{name}"], store)
+    return Target(open_folder(url), [name], None)
 
 
 def _shards(folder: Folder) -> list[str]:
@@ -164,9 +82,135 @@ def _store(url: str, *, levels: int) -> Store | None:
     return Store("/".join(parts[:-levels])) if parts[-levels:][:1] == [TOKEN_PAIRS.name] else None
 
 
-def read(found: Target) -> Tokens:
-    """Count everything in the shards; broken ones are named in the result."""
-    tokens = Tokens()
-    for name in found.names:
-        tokens.read(found.folder, name)
-    return tokens
+@dataclass(frozen=True)
+class Shard:
+    """What the end of a file says of the rows in it."""
+
+    name: str
+    rows: int
+    bytes: int
+    image_bytes: int  # of the codes' column, compressed
+    schema: pa.Schema
+    metadata: Mapping[str, str]
+
+    @cached_property
+    def spec(self) -> TokenSpec:
+        """Alphabets and lengths, from the metadata."""
+        return TokenSpec(**{name: int(self.metadata[name]) for name in SIZES})
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The files that can be looked into, and why the others cannot."""
+
+    good: list[Shard]
+    broken: dict[str, str]  # name -> why
+
+    @property
+    def rows(self) -> int:
+        """Rows of all good shards."""
+        return sum(shard.rows for shard in self.good)
+
+    def without(self, broken: Mapping[str, str]) -> "Shards":
+        """Return what is left when more turn out to be broken."""
+        good = [shard for shard in self.good if shard.name not in broken]
+        return replace(self, good=good, broken={**self.broken, **broken})
+
+
+def look(found: Target) -> Shards:
+    """Read the end of every file; name those that cannot be read, or that are not like the most."""
+    broken: dict[str, str] = {}
+
+    def look_at(name: str) -> Shard | None:
+        try:
+            return _footer(found.folder, name)
+        except UNREADABLE as error:
+            broken[name] = why(error)
+        return None
+
+    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+        read = [shard for shard in threads.map(look_at, found.names) if shard is not None]
+    return _alike(read, broken)
+
+
+def why(error: BaseException) -> str:
+    """Say in one line what is wrong with a file."""
+    said = (str(error).splitlines() or [""])[0][:200]
+    return said if isinstance(error, SchemaMismatch) else f"{type(error).__name__}: {said}"
+
+
+def _footer(folder: Folder, name: str) -> Shard:
+    with folder.open(name) as file:
+        size = file.seek(0, 2)
+        with pq.ParquetFile(file) as table:
+            footer, schema = table.metadata, table.schema_arrow
+    metadata = text_metadata(schema)
+    missing = [key for key in SHARED_METADATA if key not in metadata]
+    if missing:
+        raise SchemaMismatch(f"the schema's metadata lacks {', '.join(missing)}")
+    shard = Shard(name, footer.num_rows, size, _image_bytes(footer), schema, metadata)
+    try:
+        spec = shard.spec
+    except ValueError as error:
+        raise SchemaMismatch(f"the schema's metadata has no sizes of tokens: {error}") from error
+    rows.check(schema, rows.token_pair(text_len=spec.text_len, grid=spec.grid), where=name)
+    return shard
+
+
+def _image_bytes(footer: pq.FileMetaData) -> int:
+    columns = [
+        footer.row_group(group).column(number)
+        for group in range(footer.num_row_groups)
+        for number in range(footer.num_columns)
+    ]
+    return sum(c.total_compressed_size for c in columns if c.path_in_schema.startswith("image."))
+
+
+def _alike(read: list[Shard], broken: dict[str, str]) -> Shards:
+    """Keep the shards that were made as the most were."""
+
+    def makers(shard: Shard) -> tuple[str, ...]:
+        return tuple(shard.metadata[key] for key in SHARED_METADATA)
+
+    if not read:
+        return Shards([], broken)
+    ((usual, _),) = Counter(map(makers, read)).most_common(1)
+    for shard in read:
+        differ = [
+            f"{key} is {have}, most shards have {want}"
+            for key, have, want in zip(SHARED_METADATA, makers(shard), usual, strict=True)
+            if have != want
+        ]
+        if differ:
+            broken[shard.name] = "; ".join(differ)
+    return Shards([shard for shard in read if shard.name not in broken], broken)
+
+
+def text_metadata(schema: pa.Schema) -> dict[str, str]:
+    """Return a schema's own metadata as text."""
+    raw: dict[bytes, bytes] = schema.metadata or {}
+    found = {key.decode(): value.decode(errors="replace") for key, value in raw.items()}
+    return {key: value for key, value in found.items() if key != "ARROW:schema"}
+
+
+def row_groups(folder: Folder, name: str) -> Iterator[pa.Table]:
+    """Yield a shard's rows, one row group in memory at a time, with its pages' checksums tested."""
+    with (
+        folder.open(name) as file,
+        pq.ParquetFile(file, page_checksum_verification=True) as table,
+    ):
+        for group in range(table.num_row_groups):
+            yield table.read_row_group(group, use_threads=False)
+
+
+def some_rows(folder: Folder, shards: list[Shard], count: int) -> Iterator[dict[str, Any]]:
+    """Yield about `count` rows with their `shard`, spread over the shards, a few from each."""
+    filled = [shard for shard in shards if shard.rows]
+    chosen = filled[:: max(1, len(filled) // max(1, count))]
+    each = -(-count // max(1, len(chosen)))
+    left = count
+    for shard in chosen:
+        group = next(row_groups(folder, shard.name)).slice(0, min(each, left))
+        left -= len(group)
+        for row in group.to_pylist():
+            yield row | {"shard": shard.name, "source_shard": shard.metadata["source_shard"]}

@@ -1,37 +1,55 @@
 """What inspect_tokens prints: tables and lines of 80 columns."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.inspection.shards import Target, Tokens, some_rows
+from pipelines.inspection.counts import Tokens
+from pipelines.inspection.repeats import Repeats
+from pipelines.inspection.shards import Target, some_rows
 from schemas.artifacts import BPE, TRAIN, VAL
 from stages.models.bpe import Bpe
-from stages.models.dvae import codebook_health
+from stages.shards import stats_file
 from stages.training.weights import load_bpe
 
+TRUNCATED = "truncated_captions"  # what encode calls it in its manifest's health
 CODES_SHOWN = 12
+DEAD_SHOWN = 8
+SHOWN = 3
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 def describe(console: Console, found: Target, tokens: Tokens, rows: int) -> None:
     """Print all there is to say in 80 columns."""
     console.print(f"[bold]{escape(found.folder.url)}[/]", soft_wrap=True)
-    if tokens.schema is not None:
+    if tokens.shards.good:
         _print_schema(console, tokens)
         _print_counts(console, found, tokens)
         _print_codes(console, tokens)
-        bpe = found.beside(BPE.name, tokens.metadata.get("bpe_fingerprint"))
+        bpe = found.beside(BPE.name, tokens.first.metadata.get("bpe_fingerprint"))
         _print_rows(console, found, tokens, load_bpe(bpe) if bpe else None, rows)
-    for name, why in tokens.broken.items():
+    for name, why in sorted(tokens.shards.broken.items()):
         console.print(f"[bold red]broken[/] {escape(name)}: {escape(why)}")
-    if tokens.broken:
-        console.print(f"{len(tokens.broken)} of {len(found.names)} shards are broken; "
-                      "delete them and run encode again to have them made again")  # fmt: skip
+    if tokens.shards.broken:
+        console.print(
+            f"{len(tokens.shards.broken)} of {len(found.names)} shards are broken; "
+            + escape(mend(found, tokens.shards.broken))
+        )
+
+
+def mend(found: Target, names: Collection[str]) -> str:
+    """Say what to do to have some shards made again, and no others."""
+    if found.store is None:
+        return "make them again with encode"
+    finished = [stats_file(name.removesuffix(".parquet")) for name in names]
+    return (
+        "to have them made again, and no others, delete manifest.json, "
+        f"{', '.join(sorted(finished)[:SHOWN])}{' and so on' if len(finished) > SHOWN else ''} in "
+        f"{found.folder.url} and run the pipeline again with the settings of this run"
+    )
 
 
 def _section(console: Console, title: str) -> Table:
@@ -42,54 +60,82 @@ def _section(console: Console, title: str) -> Table:
 
 
 def _print_schema(console: Console, tokens: Tokens) -> None:
-    assert tokens.schema is not None
     table = _section(console, "schema")
-    for column in tokens.schema:
+    for column in tokens.first.schema:
         table.add_row(column.name, str(column.type).replace(" not null", ""))
     console.print(table)
     table = _section(console, "metadata")
-    for key, value in sorted(tokens.metadata.items()):
+    for key, value in sorted(tokens.first.metadata.items()):
         table.add_row(escape(key), escape(value if len(value) < 50 else value[:47] + "..."))
     console.print(table)
 
 
 def _print_counts(console: Console, found: Target, tokens: Tokens) -> None:
-    text_len = int(tokens.metadata["text_len"])
+    shards, text_len = tokens.shards, tokens.first.spec.text_len
     table = _section(console, "rows")
-    by_part = {p: sum(n for f, n in tokens.rows.items() if f.startswith(p)) for p in (TRAIN, VAL)}
+    by_part = {p: sum(s.rows for s in shards.good if s.name.startswith(p)) for p in (TRAIN, VAL)}
     split = ", ".join(f"{part.rstrip('/')} {n:,}" for part, n in by_part.items() if n)
-    table.add_row("rows", f"{tokens.total:,}" + (f"  ({split})" if split else ""))
-    table.add_row("shards", f"{len(tokens.rows):,} read, {len(tokens.broken):,} broken")
-    table.add_row("bytes", f"{tokens.bytes:,}  ({tokens.bytes / max(1, tokens.total):,.0f} a row)")
-    if tokens.total:
+    table.add_row("rows", f"{shards.rows:,}" + (f"  ({split})" if split else ""))
+    table.add_row("shards", f"{len(shards.good):,} read, {len(shards.broken):,} broken")
+    table.add_row("bytes", f"{tokens.bytes:,}  ({tokens.bytes / max(1, shards.rows):,.0f} a row)")
+    table.add_row("repeated keys", _repeats(tokens.keys))
+    table.add_row("repeated rows", f"{_repeats(tokens.contents)}  (text and codes of another row)")
+    if shards.rows:
         lengths = quantiles(tokens.lengths, (0, 0.05, 0.5, 0.95, 1))
         words = "min {} · 5 % {} · median {} · 95 % {} · max {}".format(*lengths)
         table.add_row("text length", words)
         table.add_row("", f"{spark(tokens.lengths)}  0 to {text_len}")
-    table.add_row("full text", f"{tokens.lengths[-1]:,} rows fill all {text_len} places")
-    manifest = found.manifest
-    for name, value in (manifest.health if manifest else {}).items():
-        if "truncat" in name:
-            table.add_row(name.replace("_", " "), str(value))
+        table.add_row("truncated", _truncated(found, tokens))
     console.print(table)
+
+
+def _repeats(found: Repeats) -> str:
+    return f"{found.count:,}" if found.one_in == 1 else f"about {found.count:,}"
+
+
+def _truncated(found: Target, tokens: Tokens) -> str:
+    """Say how many captions lost their end: encode counted them, a lone shard has a bound."""
+    counted = found.manifest.health.get(TRUNCATED) if found.manifest else None
+    if counted is not None and len(found.names) > 1:
+        return f"{counted:,} captions  ({_percent(counted, tokens.shards.rows)})"
+    full = int(tokens.lengths[-1])
+    share = _percent(full, tokens.shards.rows)
+    return f"at most {full:,} captions  ({share} fill all {len(tokens.lengths) - 1} places)"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / max(1, whole):.3g} %"
 
 
 def _print_codes(console: Console, tokens: Tokens) -> None:
-    health = codebook_health(torch.from_numpy(tokens.codes))
     ranked = np.argsort(-tokens.codes, kind="stable")
+    dead = np.flatnonzero(tokens.codes == 0)
     total = max(1, int(tokens.codes.sum()))
     table = _section(console, "image codes")
-    table.add_row("used", f"{health.used:,} of {len(tokens.codes):,}")
-    table.add_row("dead", f"{len(tokens.codes) - health.used:,}")
-    table.add_row(
-        "perplexity", f"{health.perplexity:,.1f}  (used equally often, so many say as much)"
-    )
+    table.add_row("used", f"{len(tokens.codes) - len(dead):,} of {len(tokens.codes):,}")
+    some = f"  ({' '.join(map(str, dead[:DEAD_SHOWN]))}{' …' if len(dead) > DEAD_SHOWN else ''})"
+    table.add_row("dead", f"{len(dead):,}" + (some if len(dead) else ""))
+    perplexity = f"{2**tokens.entropy:,.1f}  (used equally often, so many say as much)"
+    table.add_row("perplexity", perplexity)
+    table.add_row("stored", _stored(tokens))
     common = [
-        f"{code} {100 * tokens.codes[code] / total:.1f} %" for code in ranked[: min(5, health.used)]
+        f"{code} {100 * tokens.codes[code] / total:.1f} %"
+        for code in ranked[:5]
+        if code not in dead
     ]
     table.add_row("commonest", " · ".join(common))
-    table.add_row("histogram", f"{spark(tokens.codes[ranked])}  commonest first")
+    table.add_row("commonest first", spark(tokens.codes[ranked]))
     console.print(table)
+
+
+def _stored(tokens: Tokens) -> str:
+    """Compare the bytes of the codes with what their frequencies ask for."""
+    stored = tokens.image_bytes / max(1, tokens.shards.rows)
+    bound = tokens.first.spec.image_len * tokens.entropy / 8
+    ratio = (
+        f"{stored / bound:.3f} times the {bound:,.0f} of their entropy" if bound else "all alike"
+    )
+    return f"{stored:,.0f} bytes a row, {ratio}"
 
 
 def _print_rows(
@@ -97,7 +143,7 @@ def _print_rows(
 ) -> None:
     if bpe is None:
         console.print("[dim]no bpe artifact of this fingerprint here: captions as stored[/]")
-    for row in some_rows(found.folder, list(tokens.rows), count):
+    for row in some_rows(found.folder, tokens.shards.good, count):
         ids = row["text"][: row["text_length"]]
         console.print(f"\n[bold]{escape(row['caption'])}[/]")
         console.print(f"  key    {escape(row['key'])}  in {escape(row['shard'])}", soft_wrap=True)

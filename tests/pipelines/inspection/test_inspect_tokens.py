@@ -1,43 +1,26 @@
 """Token shards are described as they are, the broken ones by name."""
 
+import math
 import re
-import shutil
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from infra.store import Store
+from infra.store import open_folder
 from pipelines import inspect_tokens
+from pipelines.inspection import repeats
+from pipelines.inspection.counts import read
 from pipelines.inspection.gallery import originals
-from pipelines.inspection.shards import Tokens, read, some_rows, target
+from pipelines.inspection.repeats import Repeats, hashes
+from pipelines.inspection.shards import look, some_rows, target
 from pipelines.inspection.terminal import quantiles, spark
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKEN_PAIRS
 from schemas.errors import ArtifactMissing
-from tests import tiny_run
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("built")
-    tiny_run.build(folder)
-    return folder
-
-
-@pytest.fixture
-def run(built, tmp_path):
-    """A run that a test may damage."""
-    return Store(str(shutil.copytree(built, tmp_path / "run")))
-
-
-def shard(run, split="train"):
-    return tiny_run.folder(run, TOKEN_PAIRS).path / split / "shard-00000.parquet"
-
-
-def printed(capsys, *arguments):
-    code = inspect_tokens.main([str(argument) for argument in arguments])
-    return code, capsys.readouterr().out
+from tests import s3, tiny_run, token_shards
+from tests.pipelines.inspection import damage
+from tests.pipelines.inspection.damage import printed, rewrite, shard, with_column
 
 
 @pytest.mark.parametrize("what", ["root", "artifact", "shard"])
@@ -70,58 +53,9 @@ def test_counts_are_those_of_plain_pyarrow(run):
     assert tokens.bytes == sum(shard(run, split).stat().st_size for split in ("train", "val"))
 
 
-def rewrite(path, change):
-    table = pq.read_table(path)
-    pq.write_table(change(table), path)
-
-
-def cut_short(path):
-    path.write_bytes(path.read_bytes()[:-20])
-
-
-def other_dvae(path):
-    def change(table):
-        return table.replace_schema_metadata(table.schema.metadata | {b"dvae_sha256": b"e" * 64})
-
-    rewrite(path, change)
-
-
-def no_metadata(path):
-    rewrite(path, lambda table: table.replace_schema_metadata(None))
-
-
-def code_too_large(path):
-    def change(table):
-        images = pa.array([[16] * 4] * len(table), pa.list_(pa.uint16(), 4))
-        field = pa.field("image", images.type, nullable=False)
-        return table.set_column(table.column_names.index("image"), field, images)
-
-    rewrite(path, change)
-
-
-def column_missing(path):
-    rewrite(path, lambda table: table.drop_columns(["crop"]))
-
-
-def flipped_bytes(path):
-    data = bytearray(path.read_bytes())
-    data[4:200] = bytes(196)
-    path.write_bytes(bytes(data))
-
-
-@pytest.mark.parametrize(
-    ("damage", "said"),
-    [
-        (cut_short, "ArrowInvalid"),
-        (other_dvae, "dvae_sha256 is eee"),
-        (no_metadata, "metadata lacks"),
-        (code_too_large, "image code 16 is out of range"),
-        (column_missing, "missing 'crop'"),
-        (flipped_bytes, "broken"),
-    ],
-)
-def test_a_broken_shard_is_named_and_the_others_are_read(run, capsys, damage, said):
-    damage(shard(run, "val"))
+@pytest.mark.parametrize(("broken", "said"), damage.ALL)
+def test_a_broken_shard_is_named_and_the_others_are_read(run, capsys, broken, said):
+    broken(shard(run, "val"))
     code, out = printed(capsys, run.root)
     assert code == 1
     flat = " ".join(out.split())
@@ -170,12 +104,8 @@ def test_the_gallery_does_without_the_makers(run, tmp_path, capsys):
 
 
 def test_captions_cannot_become_markup(run, tmp_path, capsys):
-    def change(table):
-        captions = pa.array(["</h2><script>alert(1)</script> [bold]"] * len(table))
-        field = pa.field("caption", pa.string(), nullable=False)
-        return table.set_column(table.column_names.index("caption"), field, captions)
-
-    rewrite(shard(run), change)
+    bad = "</h2><script>alert(1)</script> [bold]"
+    rewrite(shard(run), lambda table: with_column(table, "caption", [bad] * len(table)))
     page = tmp_path / "gallery.html"
     code, out = printed(capsys, run.root, "--html", page)
     assert code == 0
@@ -185,7 +115,7 @@ def test_captions_cannot_become_markup(run, tmp_path, capsys):
 
 def test_originals_are_the_crop_that_was_encoded(run):
     found = target(run.root)
-    pairs = list(some_rows(found.folder, found.names, 4))
+    pairs = list(some_rows(found.folder, look(found).good, 4))
     clean = tiny_run.folder(run, CLEAN_PAIRS)
     shown = originals(clean, pairs, side=24)
     assert shown.keys() == {row["key"] for row in pairs}
@@ -197,7 +127,7 @@ def test_originals_are_the_crop_that_was_encoded(run):
 @pytest.mark.parametrize("count", [1, 5, 24, 100])
 def test_some_rows_are_spread_over_shards(run, count):
     found = target(run.root)
-    pairs = list(some_rows(found.folder, found.names, count))
+    pairs = list(some_rows(found.folder, look(found).good, count))
     assert min(count, 2 * 8) <= len(pairs) <= count  # the smaller shard has eight
     if count > 1:
         assert {row["shard"] for row in pairs} == set(found.names)
@@ -220,5 +150,84 @@ def test_no_rows_are_no_error(run, capsys):
     assert re.search(r"rows +0\b", out)
 
 
-def test_empty_statistics():
-    assert Tokens().total == 0
+def test_rows_that_repeat_others_are_counted(run, capsys):
+    rewrite(shard(run, "val"), lambda table: pa.concat_tables([table, table.slice(0, 3)]))
+    code, out = printed(capsys, run.root)
+    assert code == 0
+    rows = [
+        row for split in ("train", "val") for row in pq.read_table(shard(run, split)).to_pylist()
+    ]
+    contents = {(tuple(row["text"]), tuple(row["image"])) for row in rows}
+    assert re.search(r"repeated keys +3\b", out)
+    assert re.search(rf"repeated rows +{35 - len(contents)}\b", out)
+
+
+def test_of_very_many_rows_a_share_stands_for_all(monkeypatch):
+    monkeypatch.setattr(repeats, "MOST_HASHES", 1 << 14)
+    values = [b"%d" % (number % 40_000) for number in range(60_000)]  # a third repeats another
+    found = Repeats(len(values))
+    for start in range(0, len(values), 1000):
+        found.add(hashes(values[start : start + 1000]))
+    assert found.one_in == 4
+    assert found.count == pytest.approx(20_000, rel=0.05)
+    assert sum(map(len, found._kept)) < 1 << 14
+
+
+def test_the_shard_unlike_the_others_is_the_broken_one(tmp_path, capsys):
+    folder = open_folder(tmp_path)
+    first, *_ = token_shards.write(folder, 3, 20)
+    damage.other_dvae(tmp_path / first)
+    code, out = printed(capsys, tmp_path)
+    assert code == 1
+    assert f"broken {first}: dvae_sha256 is eee" in " ".join(out.split())
+    assert "1 of 3 shards are broken" in out
+
+
+def test_the_codes_are_compared_with_their_entropy(tmp_path):
+    token_shards.write(open_folder(tmp_path), 2, 2000, token_shards.PAPER)
+    tokens = read(target(str(tmp_path)))
+    share = tokens.codes / tokens.codes.sum()
+    bits = sum(-s * math.log2(s) for s in share if s)
+    assert tokens.entropy == pytest.approx(bits)
+    stored = tokens.image_bytes / 4000
+    assert 1 < stored / (1024 * bits / 8) < 1.1
+    assert 0.9 * tokens.bytes < tokens.image_bytes < tokens.bytes
+
+
+def test_codes_that_no_picture_has_are_listed(run, capsys):
+    for split in ("train", "val"):
+        rewrite(
+            shard(run, split),
+            lambda table: with_column(table, "image", [[0, 2, 4, 6]] * len(table)),
+        )
+    _, out = printed(capsys, run.root)
+    assert re.search(r"dead +12  \(1 3 5 7 8 9 10 11 …\)", out)
+    assert re.search(r"perplexity +4\.0 ", out)
+
+
+def test_captions_cut_are_counted_by_encode_and_bounded_without_it(run, capsys):
+    _, out = printed(capsys, run.root)
+    assert re.search(r"truncated +1 captions  \(3.12 %\)", out)  # in the manifest's health
+    lengths = pq.read_table(shard(run))["text_length"].to_pylist()
+    _, out = printed(capsys, shard(run))
+    assert re.search(rf"truncated +at most {lengths.count(12)} captions", out)
+
+
+def test_an_object_store_and_a_log_without_a_terminal(run, capsys, caplog):
+    caplog.set_level("INFO")
+    with s3.served("corpus") as address:
+        for name in run.top.list():
+            with run.top.open(name) as file:
+                open_folder(f"{address}/run").commit(name, file.read())
+        code, out = printed(capsys, f"{address}/run")
+        assert code == 0
+        assert re.search(r"rows +32\b", out)
+        first = tiny_run.clean_rows("train")[0]
+        assert f"reads  {first['caption'][:10]}" in out
+        lone = (
+            f"{address}/run/token_pairs/{tiny_run.fingerprint(TOKEN_PAIRS)}/val/shard-00000.parquet"
+        )
+        code, out = printed(capsys, lone)
+        assert code == 0
+        assert re.search(r"rows +8\b", out)
+    assert "inspect: 32/32 rows" in caplog.text

@@ -1,0 +1,133 @@
+"""What is in token shards: counts that add up over any number of files."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.inspection.repeats import Repeats, hashes
+from pipelines.inspection.shards import UNREADABLE, Shard, Shards, Target, look, row_groups, why
+from schemas import rows
+from schemas.configs import TokenSpec
+from schemas.errors import SchemaMismatch
+from schemas.folder import Folder
+from stages.progress import Progress
+
+THREADS = 2  # more are no quicker on two cores, and each has a row group in memory
+
+
+@dataclass(frozen=True)
+class ShardCounts:
+    """What was counted in one shard."""
+
+    lengths: np.ndarray  # how many texts are so long
+    codes: np.ndarray  # how often each code occurs
+    keys: np.ndarray  # a hash of each
+    contents: np.ndarray  # a hash of each row's text and codes
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What was counted in all good shards."""
+
+    shards: Shards
+    lengths: np.ndarray
+    codes: np.ndarray
+    keys: Repeats
+    contents: Repeats
+
+    @property
+    def first(self) -> Shard:
+        """The shard that stands for all of them in what they share."""
+        return self.shards.good[0]
+
+    @property
+    def bytes(self) -> int:
+        """Of all good shards."""
+        return sum(shard.bytes for shard in self.shards.good)
+
+    @property
+    def image_bytes(self) -> int:
+        """What the codes alone take up in all good shards."""
+        return sum(shard.image_bytes for shard in self.shards.good)
+
+    @property
+    def entropy(self) -> float:
+        """Bits of a code by the codes' frequencies: no way to write single codes needs fewer."""
+        share = self.codes[self.codes > 0] / max(1, self.codes.sum())
+        return float(-(share * np.log2(share)).sum())
+
+
+def read(found: Target) -> Tokens:
+    """Count everything in the shards, two at a time; broken ones are named in the result."""
+    shards = look(found)
+    spec = shards.good[0].spec if shards.good else TokenSpec()
+    lengths = np.zeros(spec.text_len + 1, np.int64)
+    codes = np.zeros(spec.image_vocab, np.int64)
+    keys, contents = Repeats(shards.rows), Repeats(shards.rows)
+    broken: dict[str, str] = {}
+    with Progress("inspect", shards.rows) as progress:
+        for shard, counts in _counted(found.folder, shards.good):
+            progress.advance(shard.rows)
+            if isinstance(counts, str):
+                broken[shard.name] = counts
+                continue
+            lengths += counts.lengths
+            codes += counts.codes
+            keys.add(counts.keys)
+            contents.add(counts.contents)
+    return Tokens(shards.without(broken), lengths, codes, keys, contents)
+
+
+def _counted(folder: Folder, shards: list[Shard]) -> Iterator[tuple[Shard, ShardCounts | str]]:
+    """Yield each shard with its counts, or with what is wrong with it."""
+
+    def count(shard: Shard) -> ShardCounts | str:
+        try:
+            return _count(folder, shard)
+        except UNREADABLE as error:
+            return why(error)
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        yield from zip(shards, threads.map(count, shards), strict=True)
+
+
+def _count(folder: Folder, shard: Shard) -> ShardCounts:
+    lengths = np.zeros(shard.spec.text_len + 1, np.int64)
+    codes = np.zeros(shard.spec.image_vocab, np.int64)
+    keys, contents = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
+    for group in row_groups(folder, shard.name):  # whole, for damage may be in any column
+        _check_nulls(group)
+        text, image = rows.matrix(group["text"]), rows.matrix(group["image"])
+        length = group["text_length"].to_numpy()
+        _check_ids(text, length, image, shard.spec)
+        lengths += np.bincount(length, minlength=len(lengths))
+        codes += np.bincount(image.reshape(-1), minlength=len(codes))
+        keys.append(hashes(key.encode() for key in group["key"].to_pylist()))
+        contents.append(hashes(np.concatenate([text, image], axis=1)))
+    return ShardCounts(lengths, codes, np.concatenate(keys), np.concatenate(contents))
+
+
+def _check_nulls(group: pa.Table) -> None:
+    for name in group.column_names:
+        column = group[name].combine_chunks()
+        values = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
+        if column.null_count or values.null_count:
+            raise SchemaMismatch(f"'{name}' has nulls, where every row must have a value")
+
+
+def _check_ids(text: np.ndarray, length: np.ndarray, image: np.ndarray, spec: TokenSpec) -> None:
+    """Raise SchemaMismatch if an id is none of its alphabet, or pads are not where they belong."""
+    for what, found, most in (
+        ("text_length", length, spec.text_len),
+        ("image code", image, spec.image_vocab - 1),
+    ):
+        if found.size and found.max() > most:
+            raise SchemaMismatch(f"{what} {found.max()} is out of range, must be <= {most}")
+    is_text = np.arange(spec.text_len) < length[:, None]
+    if not np.where(is_text, text < spec.text_vocab, text == spec.text_vocab).all():
+        raise SchemaMismatch(
+            f"text is not text_length ids below {spec.text_vocab}, then pads of {spec.text_vocab}"
+        )
