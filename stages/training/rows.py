@@ -22,7 +22,7 @@ from stages.training.task import Place
 Raw = TypeVar("Raw")
 Ready = TypeVar("Ready")
 
-READ_AT_ONCE = 4  # row groups; a window of tokens has as many
+READ_AT_ONCE = 2  # row groups; more threads spend their time on waiting for each other
 
 
 @dataclass(frozen=True)
