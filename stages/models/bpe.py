@@ -41,6 +41,9 @@ class Bpe:
     """A learned alphabet of `vocab` ids; `pad`, the next one, stands where there is no token."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
+        self._use(tokenizer)
+
+    def _use(self, tokenizer: Tokenizer) -> None:
         self.vocab = self.pad = tokenizer.get_vocab_size()
         self._tokenizer = tokenizer
         model = json.loads(tokenizer.to_str())["model"]
@@ -54,9 +57,12 @@ class Bpe:
         self._kept_words = lru_cache(KEPT)(self._cut)
         self._kept_ways = lru_cache(KEPT)(lambda spelling: tuple(self._merged_once(spelling)))
 
-    def __reduce__(self) -> tuple[Callable[[str], "Bpe"], tuple[str]]:
-        """Travel to a worker without what was kept."""
-        return Bpe.from_json, (self.to_json(),)
+    def __getstate__(self) -> str:
+        """Travel to a worker without what is remembered."""
+        return self.to_json()
+
+    def __setstate__(self, text: str) -> None:
+        self._use(Tokenizer.from_str(text))
 
     @classmethod
     def from_json(cls, text: str) -> "Bpe":

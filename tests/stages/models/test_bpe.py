@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ray import cloudpickle
 
 from schemas.errors import ConfigError
 from stages.models.bpe import Bpe, train_bpe
@@ -59,7 +60,7 @@ def test_a_word_without_end_takes_no_time_without_end():
 
 def test_what_is_remembered_changes_nothing_and_does_not_travel():
     BPE.encode("a big red star", 0.5, 3)
-    sent = pickle.dumps(BPE)
+    sent = cloudpickle.dumps(BPE)  # as Ray sends it
     assert len(sent) < 2 * len(BPE.to_json().encode())
     fresh = pickle.loads(sent)
     for seed in range(50):
