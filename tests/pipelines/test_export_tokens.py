@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import webdataset
 
 from infra.store import Store, digest_all, open_folder
 from pipelines import export_tokens
@@ -103,6 +104,20 @@ def test_tars_hold_the_rows_of_one_shard(shard, tmp_path):
     assert list(rows_in_tar(data)) == pq.read_table(shard).to_pylist()
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         assert {(m.mtime, m.uid, m.gid, m.uname, m.mode) for m in tar} == {(0, 0, 0, "", 0o644)}
+
+
+def test_the_webdataset_library_reads_the_tars(shard, tmp_path):
+    exported("webdataset", shard, tmp_path / "out")
+    tars = webdataset.WebDataset(str(tmp_path / "out/shard-00007.tar"), shardshuffle=False)
+    found = [
+        sample["json"] | {
+            "caption": sample["txt"],
+            "text": sample["text.npy"].tolist(),
+            "image": sample["image.npy"].tolist(),
+        }
+        for sample in tars.decode()
+    ]  # fmt: skip
+    assert found == pq.read_table(shard).to_pylist()
 
 
 def test_arrays_hold_the_rows_of_one_shard(shard, tmp_path):

@@ -79,6 +79,23 @@ def test_bpe_dropout_spells_a_caption_anew_each_epoch_and_never_without_a_reason
     assert sum(len(ways) for ways in spellings.values()) > 2 * SIZES["train"]
 
 
+def test_two_workers_then_three_then_one_see_the_same_global_batches(tmp_path):
+    """Also their spellings, and a batch of eight is not to be had in three."""
+    task = task_of(tmp_path, settings(dropout=0.5, unsaid=0.3))
+
+    def seen(steps, world):
+        places = [Place(rank=rank, world=world) for rank in range(world)]
+        ranks = [itertools.islice(task.batches(steps.start, p), len(steps)) for p in places]
+        for parts in zip(*ranks, strict=True):
+            batch = {name: torch.cat([part[name].int() for part in parts]) for name in parts[0]}
+            yield sorted(torch.cat([batch["text"], batch["image"]], dim=1).tolist())
+
+    whole = list(seen(range(9), 1))
+    resized = [*seen(range(0, 3), 2), *seen(range(3, 7), 3), *seen(range(7, 9), 1)]
+    assert resized == whole
+    assert [len(batch) for batch in whole] == [8] * 9
+
+
 def test_without_dropout_the_stored_tokens_are_learned(tmp_path):
     task = task_of(tmp_path, settings(dropout=0.0))
     stored = {tuple(row) for row in train_prior.first(task.train, ("text",), 99)["text"].tolist()}

@@ -10,15 +10,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from infra.store import open_folder
+from infra.store import digest_all, open_folder
 from schemas import rows
+from schemas.artifacts import TOKEN_PAIRS, TRAIN
 from schemas.errors import SchemaMismatch
 from schemas.folder import Folder
+from schemas.manifest import Result
 from stages.tables import TOKEN_FILE, parquet_bytes
+from stages.training.intact import require_intact
 from stages.training.rows import coming, prepared_batches
 from stages.training.table import open_table
 from stages.training.task import Place
 from tests import s3
+from tests.stages.finished import finish
 from tests.stages.training.toy import settings
 
 SCHEMA = rows.token_pair(text_len=2, grid=2)
@@ -173,6 +177,9 @@ def test_an_object_store_gives_the_same_rows(watched):
         far = open_folder(f"{bucket}/run/token_pairs")
         write(far)
         here, there = opened(watched), open_table(far, "train/", SCHEMA)
+        result = Result(rows_in=len(ALL), rows_out=len(ALL), files=digest_all(far, {}))
+        manifest = finish(far, TOKEN_PAIRS, result).manifest(TOKEN_PAIRS)
+        require_intact(far, manifest, (TRAIN,), there.rows)
         for near, distant in itertools.islice(
             zip(*(coming(t, ("key", "text"), **options(step=9)) for t in (here, there)),
                 strict=True), 40
