@@ -253,7 +253,7 @@ def h200() -> Settings:
                     )
                 }
             ),
-            "encode": base.encode.model_copy(update=gpu | {"tile": 128}),
+            "encode": base.encode.model_copy(update=gpu | {"tile": 128, "decoders": 12}),
             "prior": base.prior.model_copy(
                 update={
                     "layers": 24,
@@ -275,13 +275,15 @@ def paper() -> Settings:
     On 64 GPUs, as many as the paper's dVAE had; its prior had 1,024 of them.
     """
     base = Settings()
-    fit = {"gpu": True, "workers": 64, "compile": True, "threads": 8}
+    gpu = {"gpu": True, "workers": 64}
+    fit = gpu | {"compile": True, "threads": 8}
     parts = fit | {"shard": True, "recompute": True, "micro_batch": 8}
     return base.model_copy(
         update={
             "dvae": base.dvae.model_copy(
                 update={"fit": base.dvae.fit.model_copy(update=fit)},
             ),
+            "encode": base.encode.model_copy(update=gpu | {"tile": 128, "decoders": 12}),
             "prior": base.prior.model_copy(
                 update={"fit": base.prior.fit.model_copy(update=parts)},
             ),

@@ -23,6 +23,7 @@ from pydantic import (
 
 How = "how"  # Annotated[type, How]: not part of the fingerprint
 Precision = Literal["auto", "float32", "bfloat16"]
+EncodePrecision = Literal["float32", "bfloat16"]  # not by the device: codes depend on it
 Share = Annotated[float, Field(ge=0, le=1)]  # of a whole: of a run's updates, of the rows
 
 
@@ -266,6 +267,11 @@ class EncodeSettings(Config):
 
     rows_per_shard: PositiveInt = 16_384
     seed: int = 0
+    crops: PositiveInt = Field(1, description="of each picture to learn from; each is a row")
+    codes: Literal["argmax", "sampled"] = Field(
+        "argmax", description="sampled: by their probability, which works like label smoothing"
+    )
+    precision: EncodePrecision = "float32"
     # How good the dVAE must be on validation pictures; `force` encodes with a worse one.
     min_codes_used: Annotated[NonNegativeInt, How] = 2_048
     min_perplexity: Annotated[NonNegativeFloat, How] = 512.0
@@ -275,6 +281,9 @@ class EncodeSettings(Config):
     tile: PositiveInt = Field(32, description="pictures per forward pass, always this many")
     workers: Annotated[PositiveInt, How] = 1
     threads: Annotated[PositiveInt, How] = 2
+    decoders: Annotated[NonNegativeInt, How] = Field(
+        0, description="processes that crop pictures beside the encoder; 0: a thread does"
+    )
     gpu: Annotated[bool, How] = False
 
 

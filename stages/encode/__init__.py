@@ -2,22 +2,26 @@
 
 Reads   clean_pairs, dvae, bpe
 Writes  token_pairs  (rows.token_pair in train/ and val/, rows.DROPPED in dropped/)
-Where   Ray Data actors: each loads the models once, then takes shard after shard
+Where   Ray Data actors: each loads the models once, then takes shard after shard; processes of
+        its own crop the pictures that its encoder is given next
 Paper   section 2.2: codes are the argmax of the encoder, without Gumbel noise; listing 2: the crop
 """
 
+from collections import Counter
+
+from schemas import rows
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE
 from schemas.configs import EncodeJob
 from schemas.errors import SchemaMismatch
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from stages.encode.cut import cut
 from stages.encode.gate import check_quality
-from stages.encode.parts import EncodePart, cut
+from stages.encode.parts import EncodePart
 from stages.shards import Shard, run_shards
 from stages.training.weights import DvaeConfig, load_bpe, read_config
 
-REVISION = 1
-FORMAT_VERSION = "1"
+REVISION = 2
 
 
 def run(inputs: Inputs, out: Folder, cfg: EncodeJob) -> Result:
@@ -41,15 +45,14 @@ def run(inputs: Inputs, out: Folder, cfg: EncodeJob) -> Result:
         workers=cfg.workers,
         gpus=1.0 if cfg.gpu else 0.0,
     )
-    truncated = sum(stats.health["truncated_captions"] for stats in outcome.stats)
+    health: Counter[str] = Counter()
+    for stats in outcome.stats:
+        health.update(stats.health)
     return Result(
         rows_in=outcome.rows_in,
         rows_out=outcome.rows_out,
         rejects=outcome.rejects,
-        health={
-            "truncated_captions": truncated,
-            "text_tokens": sum(stats.health["text_tokens"] for stats in outcome.stats),
-        },
+        health=dict(health),
         files=outcome.files,
     )
 
@@ -74,7 +77,7 @@ def metadata(inputs: Inputs, cfg: EncodeJob) -> dict[str, str]:
     """Return what every token file says of its making, for readers to check."""
     dvae, bpe = inputs.manifest(DVAE), inputs.manifest(BPE)
     return {
-        "format_version": FORMAT_VERSION,
+        "format_version": rows.TOKEN_FORMAT,
         "dvae_fingerprint": dvae.fingerprint,
         "dvae_sha256": dvae.content_sha256,
         "bpe_fingerprint": bpe.fingerprint,
@@ -84,4 +87,7 @@ def metadata(inputs: Inputs, cfg: EncodeJob) -> dict[str, str]:
         "text_len": str(cfg.tokens.text_len),
         "grid": str(cfg.tokens.grid),
         "crop": "listing 2",
+        "crops": str(cfg.crops),
+        "codes": cfg.codes,
+        "precision": cfg.precision,
     }

@@ -200,6 +200,16 @@ class Dvae(nn.Module):
         """Name the likeliest code at every place, without noise (section 2.2, footnote 6)."""
         return self.logits(pixels).argmax(dim=1)
 
+    def sampled_codes(
+        self, pixels: Float[Tensor, "b 3 H W"], generator: Noise = None
+    ) -> Int[Tensor, "b h w"]:
+        """Draw a code at every place by its probability.
+
+        To the prior that is like label smoothing, useful if it is large for its data (the first
+        author, in the release's threads).
+        """
+        return with_gumbel_noise(self.logits(pixels), generator).argmax(dim=1)
+
     def decode(self, codes: Int[Tensor, "b h w"]) -> Float[Tensor, "b 3 H W"]:
         """Draw the picture in [0, 1] that the codes stand for."""
         return picture_of(self.decoder.from_codes(codes).chunk(2, dim=1)[0])
@@ -217,13 +227,7 @@ def relaxed_sample(
 
     Relaxed in both directions: no straight-through (the first author, in the release's threads).
     """
-    exponential = torch.empty_like(logits)
-    if isinstance(generator, Sequence):
-        for row, own in zip(exponential, generator, strict=True):
-            row.exponential_(generator=own)
-    else:
-        exponential.exponential_(generator=generator)
-    noisy = logits - exponential.clamp_min(torch.finfo(logits.dtype).tiny).log()  # + Gumbel noise
+    noisy = with_gumbel_noise(logits, generator)
     if temperature == 0:
         one_hot = F.one_hot(noisy.argmax(dim=1), logits.shape[1]).to(logits.dtype)
         return rearrange(one_hot, "b h w k -> b k h w")
@@ -231,6 +235,19 @@ def relaxed_sample(
     # pass over memory, that of the second one makes a copy first.
     z = (rearrange(noisy, "b k h w -> b h w k") / temperature).softmax(dim=-1)
     return rearrange(z, "b h w k -> b k h w")
+
+
+def with_gumbel_noise(
+    logits: Float[Tensor, "b K h w"], generator: Noise = None
+) -> Float[Tensor, "b K h w"]:
+    """Add noise that makes the largest of each place a sample of softmax(logits)."""
+    exponential = torch.empty_like(logits)
+    if isinstance(generator, Sequence):
+        for row, own in zip(exponential, generator, strict=True):
+            row.exponential_(generator=own)
+    else:
+        exponential.exponential_(generator=generator)
+    return logits - exponential.clamp_min(torch.finfo(logits.dtype).tiny).log()
 
 
 def logit_laplace_nll(

@@ -6,7 +6,6 @@ when it starts in the middle. Groups in memory are those of the windows from the
 the last one that is prepared ahead.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ from typing import TypeVar
 import numpy as np
 
 from schemas.configs import FitSettings
+from stages.ahead import ahead
 from stages.training.order import WINDOW_ROWS, Order, share
 from stages.training.table import Columns, Table
 from stages.training.task import Place
 
-Raw = TypeVar("Raw")
 Ready = TypeVar("Ready")
 
 READ_AT_ONCE = 2  # row groups; more threads spend their time on waiting for each other
@@ -108,20 +107,5 @@ def prepared_batches(
         world=place.world,
         window_rows=window_rows,
     )
-    return prepare_ahead(raw, lambda batch: prepare(batch.columns()), threads=threads, depth=depth)
-
-
-def prepare_ahead(
-    raw: Iterator[Raw], prepare: Callable[[Raw], Ready], *, threads: int, depth: int
-) -> Iterator[Ready]:
-    """Apply `prepare` in threads, `depth` batches ahead of the one in use, keeping their order."""
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Ready]] = deque()
-        try:
-            for batch in raw:
-                waiting.append(pool.submit(prepare, batch))
-                if len(waiting) > depth:
-                    yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield from ahead(lambda batch: prepare(batch.columns()), raw, pool, depth)

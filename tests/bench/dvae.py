@@ -158,12 +158,12 @@ def pairs(root: Path) -> Inputs:
     return finish(out, CLEAN_PAIRS, Result(rows_in=PICTURES, rows_out=PICTURES))
 
 
-def pair_rows(count: int) -> Iterator[dict]:
+def pair_rows(count: int, side: int = SIDE) -> Iterator[dict]:
     """Yield rows whose pictures have a short side of 1 to 1.5 times the training side."""
     rng = np.random.default_rng(0)
     for number in range(count):
         pixels = picture(rng)
-        scale = SIDE * rng.uniform(1, 1.5) / min(pixels.shape[:2])
+        scale = side * rng.uniform(1, 1.5) / min(pixels.shape[:2])
         pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         height, width = pixels.shape[:2]
         data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()

@@ -2,7 +2,13 @@
 
 import io
 import json
+import os
 import re
+import subprocess
+import sys
+import time
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from infra.session import ROOT
 from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKENIZER
@@ -19,8 +26,10 @@ from schemas.errors import GateClosed, SchemaMismatch
 from schemas.folder import Inputs
 from schemas.manifest import Result
 from stages import encode, pictures, shapes
+from stages.encode.crops import crop_rows
+from stages.encode.cut import Part, cut
 from stages.encode.gate import check_quality
-from stages.encode.parts import EncodePart, Part, cut
+from stages.encode.parts import EncodePart
 from stages.models.bpe import train_bpe
 from stages.models.dvae import Dvae
 from stages.training.weights import DvaeConfig, save_model
@@ -124,11 +133,12 @@ def test_a_row_is_what_the_models_say_of_its_crop(inputs):
     worker = actor(inputs, job())
     found = made_table(worker(part), part.name).to_pylist()
     assert [row["key"] for row in found] == [f"00000-{n:06d}" for n in range(13)]
-    dvae = worker.dvae
+    dvae = worker.encoder.dvae
     for number, row in enumerate(found):
         source = clean_pair(number, 40)
         pixels = pictures.decode(source["image"])
-        crop, box = worker.crop(row["key"], source["image"])
+        one = crop_rows([source], crops=1, seed=0, side=32)
+        [crop], [box] = one.squares, [made["crop"] for made in one.rows]
         left, top, right, bottom = row["crop"]
         assert row["crop"] == pytest.approx(box)
         assert 0 <= left < right <= pixels.shape[1]
@@ -158,15 +168,106 @@ def test_the_tile_and_the_company_change_nothing(inputs):
 def test_only_full_tiles_are_computed(inputs):
     # kernels differ between batch sizes, and with them the last bits, and with them near ties
     worker, sizes = actor(inputs, job(tile=4)), set()
-    worker.dvae.encoder.register_forward_pre_hook(lambda _, given: sizes.add(len(given[0])))
+    worker.encoder.dvae.encoder.register_forward_pre_hook(lambda _, given: sizes.add(len(given[0])))
     worker(Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15))
     assert sizes == {4}
 
 
 def test_another_seed_is_another_crop(inputs):
     row = clean_pair(3, 40)
-    crops = {actor(inputs, job(seed=seed)).crop(row["key"], row["image"])[1] for seed in range(5)}
-    assert len(crops) > 1
+    boxes = {crop_rows([row], crops=1, seed=seed, side=32).rows[0]["crop"] for seed in range(5)}
+    assert len(boxes) > 1
+
+
+def test_processes_that_crop_change_nothing(inputs):
+    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
+    beside = actor(inputs, job(decoders=2))(part)
+    assert beside == actor(inputs, job())(part)
+
+
+def test_a_picture_gives_several_rows_to_learn_from_and_one_to_measure(inputs):
+    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
+    made = actor(inputs, job(crops=3))(part)
+    found = made_table(made, part.name).to_pylist()
+    keys = [row["key"] for row in found]
+    assert keys[:4] == ["00000-000000", "00000-000000#1", "00000-000000#2", "00000-000001"]
+    assert len(keys) == len(set(keys)) == made.rows_out == 39
+    assert (made.rows_in, made.rejects) == (15, {"too_small": 1, "undecodable": 1})
+    assert len({tuple(row["crop"]) for row in found[6:9]}) > 1
+    once = made_table(actor(inputs, job())(part), part.name).to_pylist()
+    assert found[::3] == once  # the first crop is the one that there is without more
+    held_out = Part("val/shard-00000.parquet", "val/shard-00000.parquet", 0, 10)
+    assert actor(inputs, job(crops=3))(held_out).rows_out == 10
+
+
+def test_sampled_codes_belong_to_the_row_and_the_seed(inputs):
+    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
+
+    def codes(**settings):
+        made = actor(inputs, job(**settings))(part)
+        return rows.matrix(made_table(made, part.name)["image"])
+
+    drawn = codes(codes="sampled")
+    assert np.array_equal(drawn, codes(codes="sampled", tile=32))
+    likeliest = codes()
+    assert 0.05 < (drawn == likeliest).mean() < 0.95
+    assert not np.array_equal(drawn, codes(codes="sampled", seed=1))
+
+
+def test_half_precision_says_how_many_codes_it_changes(inputs):
+    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
+    made = actor(inputs, job(precision="bfloat16", tile=8))(part)
+    table, exact = (made_table(m, part.name) for m in (made, actor(inputs, job(tile=8))(part)))
+    mine, theirs = (rows.matrix(t["image"])[:8] for t in (table, exact))
+    differing = int((mine != theirs).sum())
+    assert 0 < differing < mine.size / 4
+    assert made.health["differing_codes"] == differing
+    assert made.health["compared_codes"] == mine.size
+    assert float(table.schema.metadata[b"differing_codes"]) == pytest.approx(
+        differing / mine.size, abs=1e-6
+    )
+    assert b"differing_codes" not in exact.schema.metadata
+
+
+class Deadly(bytes):
+    """Kills the process that reads it as a picture, as a decoder's crash would."""
+
+    def __reduce__(self):
+        return os._exit, (9,)
+
+
+def test_a_process_that_dies_costs_its_part_and_no_other(inputs):
+    worker = actor(inputs, job(decoders=1))
+    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
+    with pytest.raises(BrokenExecutor):
+        list(worker.pool.map(bytes, [Deadly()]))
+    with pytest.raises(BrokenExecutor):
+        worker(part)
+    assert worker(part) == actor(inputs, job())(part)
+
+
+ORPHANS = """
+import os, sys
+from stages.encode.crops import decoders
+with decoders(2) as pool:
+    print(*{pool.submit(os.getpid).result() for _ in range(50)}, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_processes_that_crop_do_not_outlive_an_actor_that_was_killed():
+    program = subprocess.Popen(
+        [sys.executable, "-c", ORPHANS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    )
+    workers = [Path("/proc") / number for number in program.stdout.readline().decode().split()]
+    assert workers
+    assert all(worker.exists() for worker in workers)
+    program.kill()
+    program.wait()
+    until = time.monotonic() + 20
+    while any(worker.exists() for worker in workers):
+        assert time.monotonic() < until, "still there"
+        time.sleep(0.05)
 
 
 def test_a_large_file_becomes_several(inputs):
@@ -204,6 +305,9 @@ def test_the_artifact(ray_cluster, inputs, tmp_path):
             "text_len": "24",
             "grid": "4",
             "crop": "listing 2",
+            "crops": "1",
+            "codes": "argmax",
+            "precision": "float32",
             "source_shard": name,
         }
     dropped = pq.read_table(out.open("dropped/train-shard-00000.parquet"))

@@ -1,55 +1,18 @@
 """kill -9 in the middle of a data stage, then the same again: the same rows, little done twice."""
 
-import pickle
-import subprocess
-import sys
-import tempfile
-import time
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from infra import session
 from infra.store import open_folder
-from schemas.configs import FilterJob, TokenSpec
+from schemas.configs import FilterJob
 from schemas.folder import Inputs
-from stages import crawl, encode
+from stages import crawl
 from stages import filter as filter_stage
 from tests.stages import worlds
-from tests.stages.test_encode import artifacts, clean_pair, job
+from tests.stages.killing import kill_the_driver
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-
-SCRIPT = """
-import importlib, pickle, sys
-from infra import session
-from infra.store import open_folder
-stage, inputs, out, cfg = pickle.load(open(sys.argv[1], "rb"))
-session.start(temp_dir=sys.argv[2])
-importlib.import_module(stage).run(inputs, open_folder(out), cfg)
-"""
-
-
-def killed_in_the_middle(stage, inputs, out, cfg, tmp_path, watched=None):
-    """Run the stage in a process of its own until two shards are done, then kill that.
-
-    The shards are watched in `out`, or in the folder where the stage keeps its measurements.
-    """
-    watched = watched or open_folder(out)
-    task = tmp_path / "task.pickle"
-    task.write_bytes(pickle.dumps((stage.__name__, inputs, str(out), cfg)))
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as short:
-        program = [sys.executable, "-c", SCRIPT, str(task), short]
-        with (tmp_path / "log").open("w") as log:
-            process = subprocess.Popen(program, cwd=session.ROOT, stdout=log, stderr=log)
-        while len(watched.list("stats/")) < 2:
-            assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
-            time.sleep(0.01)
-        process.kill()
-        process.wait()
-        time.sleep(1)  # orphaned workers may still commit what they were at
-    return {n: (watched.path / n).stat().st_mtime_ns for n in watched.list("stats/")}
 
 
 def table(folder, prefix):
@@ -61,7 +24,7 @@ def check(stage, inputs, cfg, tmp_path, parts, *, unlike=()):
     """Compare a run that was killed and run again with an undisturbed one."""
     whole, out = open_folder(tmp_path / "whole"), tmp_path / "killed"
     expected = stage.run(inputs, whole, cfg)
-    before = killed_in_the_middle(stage, inputs, out, cfg, tmp_path)
+    before = kill_the_driver(stage, inputs, out, cfg)
     assert 2 <= len(before) < len(whole.list("stats/"))
     result = stage.run(inputs, open_folder(out), cfg)
     assert (result.rows_in, result.rows_out) == (expected.rows_in, expected.rows_out)
@@ -99,23 +62,12 @@ def test_filter_goes_on_where_it_was_killed_while_it_measured(ray_cluster, tmp_p
     whole, out = open_folder(tmp_path / "whole"), tmp_path / "killed"
     expected = filter_stage.run(inputs, whole, cfg)
     measured.clear()
-    before = killed_in_the_middle(filter_stage, inputs, out, cfg, tmp_path, measured)
+    before = kill_the_driver(filter_stage, inputs, out, cfg, watched=measured)
     assert 2 <= len(before) < 20
     assert filter_stage.run(inputs, open_folder(out), cfg) == expected
     assert len(measured.list("stats/")) == 20
     for name, at in before.items():
         assert (measured.path / name).stat().st_mtime_ns == at
-
-
-def test_encode_goes_on_where_it_was_killed(ray_cluster, tmp_path):
-    tokens = TokenSpec(text_vocab=300, text_len=24, image_vocab=32, grid=8)
-    pairs = {
-        f"{split}/shard-{n:05d}.parquet": [clean_pair(n * 8 + i, 64) for i in range(8)]
-        for split, count in (("train", 16), ("val", 2))
-        for n in range(count)
-    }
-    inputs = artifacts(tmp_path / "in", tokens, pairs, width=16)
-    check(encode, inputs, job(tokens=tokens, tile=8), tmp_path, ["train/", "val/"])
 
 
 def test_a_crawl_shard_is_finished_by_its_statistics_not_by_its_data(ray_cluster, tmp_path):

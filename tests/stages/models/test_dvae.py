@@ -220,6 +220,15 @@ def test_codes_are_the_likeliest_ones_without_noise(dvae, pixels):
     assert (codes == dvae.codes(pixels)).all()
 
 
+def test_sampled_codes_are_those_of_a_sample_at_temperature_zero(dvae, pixels):
+    noise = [torch.Generator().manual_seed(row) for row in (5, 6)]
+    codes = dvae.sampled_codes(pixels, noise)
+    again = [torch.Generator().manual_seed(row) for row in (5, 6)]
+    one_hot = relaxed_sample(dvae.logits(pixels), 0.0, again)
+    assert torch.equal(codes, one_hot.argmax(dim=1))
+    assert not torch.equal(codes, dvae.codes(pixels))
+
+
 def test_around_the_relaxation_all_is_in_32_bits_under_autocast(dvae, pixels):
     dvae, pixels = (x.to(memory_format=torch.channels_last) for x in (dvae, pixels))
     with torch.autocast("cpu", torch.bfloat16):

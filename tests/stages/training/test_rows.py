@@ -1,12 +1,11 @@
 import itertools
-import threading
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from schemas.errors import ArtifactMissing, SchemaMismatch
-from stages.training.rows import coming, prepare_ahead
+from stages.training.rows import coming
 from stages.training.table import first, open_table, require_rows
 
 COLUMNS = ("key", "pair")
@@ -121,31 +120,3 @@ def test_a_row_group_that_rots_after_the_start_is_named(folder, numbered):
     folder.commit("train/shard-00001.parquet", bytes(data))
     with pytest.raises(SchemaMismatch, match="shard-00001"):
         keys(table, 9)
-
-
-def test_preparing_ahead_keeps_the_order_and_stays_a_few_batches_ahead():
-    asked, gate = [], threading.Event()
-
-    def raw():
-        for n in itertools.count():
-            asked.append(n)
-            yield {"n": n}
-
-    def prepare(columns):
-        if columns["n"] == 0:
-            gate.wait(5)  # the first is the slowest
-        return columns["n"]
-
-    ready = prepare_ahead(raw(), prepare, threads=3, depth=4)
-    threading.Timer(0.05, gate.set).start()
-    assert list(itertools.islice(ready, 6)) == [0, 1, 2, 3, 4, 5]
-    assert max(asked) <= 6 + 4
-    ready.close()
-
-
-def test_an_error_while_preparing_reaches_the_loop():
-    def prepare(columns):
-        raise SchemaMismatch("no")
-
-    with pytest.raises(SchemaMismatch):
-        next(prepare_ahead(iter([{}] * 9), prepare, threads=1, depth=2))

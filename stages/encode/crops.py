@@ -1,0 +1,143 @@
+"""From rows of clean pairs to squares of pixels: all that is done before the encoder.
+
+Needs no model, so that it can be done in processes beside the one that has the GPU.
+"""
+
+import hashlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+
+from schemas.artifacts import TRAIN
+from schemas.configs import EncodeJob
+from schemas.folder import Folder
+from stages.ahead import ahead
+from stages.encode.cut import Part
+from stages.pictures import PictureError, Pixels, crop_for_prior, decode
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cropped:
+    """What became of some clean pairs."""
+
+    rows: list[Row]  # key, group, caption and crop of each square
+    squares: list[Pixels]
+    dropped: list[Row]  # with the reason
+
+
+def cropped(clean: Folder, part: Part, cfg: EncodeJob, pool: Executor) -> Iterator[Cropped]:
+    """Yield the part's squares, those of `tile` clean pairs at a time, cropped ahead by `pool`."""
+    crops = cfg.crops if part.source.startswith(TRAIN) else 1
+    crop = partial(crop_rows, crops=crops, seed=cfg.seed, side=cfg.tokens.side)
+    with (
+        clean.open(part.source) as file,
+        pq.ParquetFile(file) as table,
+        ThreadPoolExecutor(1) as reader,
+    ):
+
+        def read(piece: tuple[int, int, int]) -> list[Row]:
+            group, start, rows = piece
+            return table.read_row_group(group).slice(start, rows).to_pylist()
+
+        groups = ahead(read, pieces(table.metadata, part), reader, depth=1)
+        tiles = (
+            group[start : start + cfg.tile]
+            for group in groups
+            for start in range(0, len(group), cfg.tile)
+        )
+        yield from ahead(crop, tiles, pool, depth=2 * max(1, cfg.decoders))
+
+
+def tiles(found: Iterable[Cropped], size: int) -> Iterator[Cropped]:
+    """Regroup squares so that all but the last have exactly `size` of them."""
+    left = Cropped([], [], [])
+    for some in found:
+        left = Cropped(
+            left.rows + some.rows, left.squares + some.squares, left.dropped + some.dropped
+        )
+        while len(left.rows) >= size:
+            yield Cropped(left.rows[:size], left.squares[:size], left.dropped)
+            left = Cropped(left.rows[size:], left.squares[size:], [])
+    if left.rows or left.dropped:
+        yield left
+
+
+def pieces(file: pq.FileMetaData, part: Part) -> Iterator[tuple[int, int, int]]:
+    """Yield row group, first row in it and number of rows, of all that the part covers."""
+    before = 0
+    for group in range(file.num_row_groups):
+        size = file.row_group(group).num_rows
+        low, high = max(part.start - before, 0), min(part.start + part.rows - before, size)
+        if low < high:
+            yield group, low, high - low
+        before += size
+
+
+def crop_rows(pairs: Sequence[Row], *, crops: int, seed: int, side: int) -> Cropped:
+    """Cut `crops` squares out of every picture as listing 2 does, or say why not."""
+    made = Cropped([], [], [])
+    for pair in pairs:
+        try:
+            pixels = decode(pair["image"])
+            for key in keys_of(pair["key"], crops):
+                square, box = crop_for_prior(pixels, side, row_generator(seed, "crop", key))
+                same = {name: pair[name] for name in ("group", "caption")}
+                made.rows.append({"key": key, **same, "crop": box})
+                made.squares.append(square)
+        except PictureError as error:
+            lost = {name: value for name, value in pair.items() if name != "image"}
+            made.dropped.append(lost | {"reason": error.reason})
+    return made
+
+
+def keys_of(key: str, crops: int) -> list[str]:
+    """Name the crops of a picture; the first is called as the pair is."""
+    return [key, *(f"{key}#{number}" for number in range(1, crops))]
+
+
+def row_seed(seed: int, purpose: str, key: str) -> int:
+    """Return 63 bits that belong to one row alone."""
+    digest = hashlib.sha256(f"{seed} {purpose} {key}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def row_generator(seed: int, purpose: str, key: str) -> np.random.Generator:
+    """Return the generator of one row, whatever is encoded beside it."""
+    return np.random.default_rng(row_seed(seed, purpose, key))
+
+
+def decoders(count: int) -> Executor:
+    """Return `count` processes that end with this one; of none, a thread of this one.
+
+    They are forked from a server that has imported what they need and runs no thread; it takes
+    about a second to start the first.
+    """
+    if count == 0:
+        return ThreadPoolExecutor(1)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return ProcessPoolExecutor(count, context, initializer=_start)
+
+
+def _start() -> None:
+    """Use one core, and die when the parent was killed: the pool itself would wait for ever."""
+    cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
