@@ -9,6 +9,7 @@ Sheets of originals above reconstructions, and all metrics, lie in runs/bench/.
 """
 
 import hashlib
+import io
 import sys
 import time
 from pathlib import Path
@@ -18,9 +19,10 @@ import pyarrow as pa
 import torch
 
 from infra.store import open_folder
-from schemas.configs import DvaeJob, FitSettings
+from schemas.configs import CrawlJob, DvaeJob, FitSettings
 from schemas.rows import CLEAN_PAIR
 from stages import pictures, shapes
+from stages.crawl.shrink import Shrink
 from stages.tables import PICTURE_FILE, parquet_bytes
 from stages.train_dvae.health import alarm
 from stages.train_dvae.measures import measure
@@ -65,9 +67,10 @@ def world() -> tuple[list[pictures.Pixels], list[pictures.Pixels]]:
 
 
 def stamps() -> tuple[list[pictures.Pixels], list[pictures.Pixels]]:
-    """Return the stamps whose short side is enough, every tenth by a hash of its name apart."""
+    """Return stamps of enough pixels as a crawl keeps them, every tenth by a hash of its name apart."""
     files = sorted(STAMPS.rglob("*.png"), key=lambda f: hashlib.sha256(f.name.encode()).hexdigest())
-    drawn = [pictures.decode(file.read_bytes()) for file in files]
+    kept = [Shrink(CrawlJob(side=SIDE))(io.BytesIO(file.read_bytes()))[0] for file in files]
+    drawn = [pictures.decode(data) for data in kept if data is not None]
     large = [pixels for pixels in drawn if min(pixels.shape[:2]) >= SIDE]
     return [p for n, p in enumerate(large) if n % 10], large[::10]
 
