@@ -67,7 +67,7 @@ def world() -> tuple[list[pictures.Pixels], list[pictures.Pixels]]:
 
 
 def stamps() -> tuple[list[pictures.Pixels], list[pictures.Pixels]]:
-    """Return stamps of enough pixels as a crawl keeps them, every tenth by a hash of its name apart."""
+    """Return stamps as a crawl keeps them, every tenth by a hash of its name apart."""
     files = sorted(STAMPS.rglob("*.png"), key=lambda f: hashlib.sha256(f.name.encode()).hexdigest())
     kept = [Shrink(CrawlJob(side=SIDE))(io.BytesIO(file.read_bytes()))[0] for file in files]
     drawn = [pictures.decode(data) for data in kept if data is not None]
