@@ -11,8 +11,8 @@ from infra.store import open_folder
 from schemas.artifacts import BPE
 from schemas.configs import FitSettings, PriorJob
 from schemas.errors import SchemaMismatch
-from schemas.rows import TOKEN_FORMAT, fixed_list, token_pair
-from stages import encode, pictures, train_prior
+from schemas.rows import fixed_list, token_pair
+from stages import pictures, train_prior
 from stages.tables import TOKEN_FILE, parquet_bytes
 from stages.train_prior import PriorTask
 from stages.training import loop, weights
@@ -215,10 +215,6 @@ def test_tokens_are_widened_by_the_model_alone(tmp_path):
         "text": torch.uint16,
         "image": torch.uint16,
     }
-
-
-def test_encode_writes_the_format_that_is_read():
-    assert encode.FORMAT_VERSION == TOKEN_FORMAT
 
 
 def test_the_shards_made_with_these_models_are_accepted(tmp_path):
