@@ -58,7 +58,9 @@ def shard_of(keys, **metadata):
 @pytest.fixture
 def shard(tmp_path):
     path = tmp_path / "shard-00007.parquet"
-    path.write_bytes(shard_of([f"00003-{n:06d}" for n in range(10)] + ["00003-000009.1"]))
+    path.write_bytes(
+        shard_of([f"00003-{n:06d}" for n in range(10)] + ["00003-000009.1", "00003-000009.1#1"])
+    )
     return path
 
 
@@ -123,11 +125,11 @@ def test_the_webdataset_library_reads_the_tars(shard, tmp_path):
 def test_arrays_hold_the_rows_of_one_shard(shard, tmp_path):
     exported("npy", shard, tmp_path / "out")
     assert list(rows_in_arrays(tmp_path / "out")) == pq.read_table(shard).to_pylist()
-    assert np.load(tmp_path / "out/image.npy").shape == (11, 9)
+    assert np.load(tmp_path / "out/image.npy").shape == (12, 9)
     meta = json.loads((tmp_path / "out/meta.json").read_text())
     assert meta["tokens"] == METADATA
     assert meta["parts"]["all"] == {
-        "rows": 11, "files": ["text.npy", "image.npy", "text_length.npy", "rows.parquet"]
+        "rows": 12, "files": ["text.npy", "image.npy", "text_length.npy", "rows.parquet"]
     }  # fmt: skip
 
 
@@ -160,7 +162,8 @@ def test_shards_of_several_files_become_one_array_and_several_tars(tmp_path):
     found = open_folder(tmp_path / "token_pairs/0123456789ab")
     for number in range(3):
         keys = [f"{number:05d}-{n:06d}" for n in range(4 + number)]
-        found.commit(f"train/shard-{number:05d}.parquet", shard_of(keys))
+        own = {"source_shard": f"train/{number}", "differing_codes": f"0.00{number}"}
+        found.commit(f"train/shard-{number:05d}.parquet", shard_of(keys, **own))
     finish(found, TOKEN_PAIRS, Result(rows_in=15, rows_out=15, files=digest_all(found, {})))
     exported("npy", found.url, tmp_path / "npy")
     exported("webdataset", found.url, tmp_path / "tars")
