@@ -236,6 +236,15 @@ def read_manifest(folder: Folder) -> Manifest | None:
         return Manifest.model_validate_json(file.read())
 
 
+def recorded_files(folder: Folder, manifest: Manifest) -> dict[str, FileDigest]:
+    """Return every file's digest as its stage left it, also of very many."""
+    if manifest.files is not None:
+        return manifest.files
+    with folder.open(FILES) as file:
+        listed = pq.read_table(file).to_pylist()
+    return {row.pop("name"): FileDigest(**row) for row in listed}
+
+
 def digest_all(folder: Folder, known: dict[str, FileDigest]) -> dict[str, FileDigest]:
     """Return every committed file's digest, reading only those that are not known."""
     digests = {}

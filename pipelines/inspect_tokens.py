@@ -1,4 +1,4 @@
-"""Look into token shards: schema, counts, code use, a few rows decoded, a gallery.
+"""Look into token shards: counts, rows, a gallery; check them; compare two encodings.
 
 `python -m pipelines.inspect_tokens runs/demo --html gallery.html`
 """
@@ -8,54 +8,20 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.inspection.counts import Tokens, read
-from pipelines.inspection.gallery import Card, originals, reconstructions, render
-from pipelines.inspection.shards import Target, some_rows, target
+from pipelines.inspection.counts import read
+from pipelines.inspection.diff import compare
+from pipelines.inspection.findings import print_broken, print_difference, print_verdict
+from pipelines.inspection.gallery import gallery
+from pipelines.inspection.shards import Target, target
 from pipelines.inspection.terminal import describe
-from schemas.artifacts import CLEAN_PAIRS, DVAE
+from pipelines.inspection.verify import verify
 from schemas.errors import UserError
-from stages.training.weights import load_dvae
 
 WIDTH = 80
-GALLERY_ROWS = 200
-
-
-def gallery(found: Target, tokens: Tokens) -> str:
-    """Return the HTML page; pictures are on it as far as the root still has their makers."""
-    pairs = list(some_rows(found.folder, tokens.shards.good, GALLERY_ROWS))
-    grid = tokens.first.spec.grid
-    dvae = found.beside(DVAE.name, tokens.first.metadata.get("dvae_fingerprint"))
-    manifest = found.manifest
-    record = manifest.inputs.get(CLEAN_PAIRS.name) if manifest else None
-    clean = found.beside(CLEAN_PAIRS.name, record.fingerprint if record else None)
-    shown = originals(clean, pairs, 8 * grid) if clean else {}
-    made: Sequence[Any] = [None] * len(pairs)
-    if dvae is not None:
-        made = reconstructions(load_dvae(dvae), pairs, grid)
-    cards = [
-        Card(row, shown.get(row["key"]), picture) for row, picture in zip(pairs, made, strict=True)
-    ]
-    return render(tokens, cards, _about(tokens, dvae=dvae is not None, clean=clean is not None))
-
-
-def _about(tokens: Tokens, *, dvae: bool, clean: bool) -> str:
-    used = int((tokens.codes > 0).sum())
-    words = [
-        f"Some rows from {len(tokens.shards.good):,} shards. {used:,} of {len(tokens.codes):,} "
-        f"codes are in use, their perplexity is {2**tokens.entropy:,.1f}."
-    ]
-    if not dvae:
-        words.append("The dVAE that made the codes is not in this root, so they are not decoded.")
-    if not clean:
-        words.append(
-            "The clean pairs they came from are not in this root, so there is no original."
-        )
-    return " ".join(words)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,25 +30,50 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("address", help="a root, a token_pairs folder, or one shard")
     line.add_argument("--html", type=Path, metavar="FILE", help="also write a gallery")
     line.add_argument("--rows", type=int, default=3, help="rows to decode (default: 3)")
+    line.add_argument(
+        "--verify", action="store_true", help="also check every byte, and encode some rows again"
+    )
+    line.add_argument("--diff", metavar="ADDRESS", help="compare with another encoding instead")
     return line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print, and write the gallery if asked; 2 if there is nothing, 1 if shards are broken."""
+    """Print what was asked for.
+
+    Returns 0 if all is well, 1 if shards are broken or encodings differ, 2 if there are none.
+    """
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     console = Console(width=WIDTH, highlight=False)
     try:
         found = target(args.address)
-        tokens = read(found)
-        describe(console, found, tokens, args.rows)
-        if args.html and tokens.shards.good:
-            args.html.write_text(gallery(found, tokens), encoding="utf-8")
-            console.print(f"\ngallery: {escape(str(args.html))}", soft_wrap=True)
+        if args.diff is not None:
+            return _compare(console, found, target(args.diff))
+        return _inspect(console, found, args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 1 if tokens.shards.broken else 0
+
+
+def _inspect(console: Console, found: Target, args: argparse.Namespace) -> int:
+    tokens = read(found)
+    describe(console, found, tokens, args.rows)
+    broken = tokens.shards.broken
+    if args.verify:
+        verdict = verify(found, tokens)
+        print_verdict(console, verdict)
+        broken = verdict.broken
+    if args.html and tokens.shards.good:
+        args.html.write_text(gallery(found, tokens), encoding="utf-8")
+        console.print(f"\ngallery: {escape(str(args.html))}", soft_wrap=True)
+    print_broken(console, found, broken)
+    return 1 if broken else 0
+
+
+def _compare(console: Console, one: Target, other: Target) -> int:
+    difference = compare(one, other)
+    print_difference(console, difference)
+    return 0 if difference.equal else 1
 
 
 if __name__ == "__main__":

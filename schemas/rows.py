@@ -89,6 +89,7 @@ DROPPED = pa.schema(
 
 
 TOKEN_FORMAT = "1"  # `format_version` in the metadata of token files
+OF_ONE_FILE = ("source_shard", "differing_codes")  # what each says of itself there
 
 
 def token_pair(*, text_len: int, grid: int) -> pa.Schema:

@@ -16,10 +16,10 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
-    """Counts rows towards a total: a bar on a terminal, else a log line every few seconds."""
+    """Counts rows (or other units) to a total: a bar on a terminal, else lines in the log."""
 
-    def __init__(self, what: str, total: int, *, done: int = 0) -> None:
-        self.what, self.total = what, total
+    def __init__(self, what: str, total: int, *, done: int = 0, unit: str = "rows") -> None:
+        self.what, self.total, self.unit = what, total, unit
         self.done, self.done_before = done, done  # what an earlier run did says nothing of the rate
         self.started = time.monotonic()
         self._stop = threading.Event()
@@ -71,7 +71,7 @@ class Progress:
         """Return the state in words: counts, rate, time left."""
         left = (self.total - self.done) / self.rate if self.rate else None
         return (
-            f"{self.what}: {self.done}/{self.total} rows, {self.rate:.0f}/s, "
+            f"{self.what}: {self.done}/{self.total} {self.unit}, {self.rate:.0f}/s, "
             f"{time.monotonic() - self.started:.0f} s so far, "
             + ("time left unknown yet" if left is None else f"about {max(left, 0):.0f} s left")
         )

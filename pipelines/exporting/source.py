@@ -14,7 +14,6 @@ from stages.training.intact import require_intact
 from stages.training.table import Table, open_table, readable
 
 SIZES = ("text_len", "grid")
-OF_ONE_SHARD = ("source_shard", "differing_codes")  # what shards made together say each for itself
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def _metadata(folder: Folder, name: str) -> dict[str, str]:
                 f"{where}: wanted a token shard, whose metadata has a number for {size}, found "
                 f"{metadata.get(size, 'nothing')}; name a shard that encode made"
             )
-    return {key: value for key, value in metadata.items() if key not in OF_ONE_SHARD}
+    return {key: value for key, value in metadata.items() if key not in rows.OF_ONE_FILE}
 
 
 def _require_finished(found: Target, rows: int) -> None:

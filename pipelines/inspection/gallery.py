@@ -1,6 +1,6 @@
 """An HTML page of token pairs: each caption, its picture, and what is left of it in the codes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -12,13 +12,17 @@ import torch
 from PIL import Image
 
 from pipelines.inspection.counts import Tokens
+from pipelines.inspection.shards import Target, some_rows
+from schemas.artifacts import CLEAN_PAIRS, DVAE
 from schemas.folder import Folder
 from stages.evaluate.charts import histogram
 from stages.evaluate.page import is_small, uri
 from stages.models.dvae import Dvae
 from stages.pictures import Pixels, decode, from_tensor
+from stages.training.weights import load_dvae
 
 CODES_SHOWN = 10
+GALLERY_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,39 @@ class Card:
     row: Mapping[str, Any]
     original: Pixels | None
     reconstruction: Pixels | None
+
+
+def gallery(found: Target, tokens: Tokens) -> str:
+    """Return the HTML page; pictures are on it as far as the root still has their makers."""
+    pairs = list(some_rows(found.folder, tokens.shards.good, GALLERY_ROWS))
+    grid = tokens.first.spec.grid
+    dvae = found.beside(DVAE.name, tokens.first.metadata.get("dvae_fingerprint"))
+    manifest = found.manifest
+    record = manifest.inputs.get(CLEAN_PAIRS.name) if manifest else None
+    clean = found.beside(CLEAN_PAIRS.name, record.fingerprint if record else None)
+    shown = originals(clean, pairs, 8 * grid) if clean else {}
+    made: Sequence[Any] = [None] * len(pairs)
+    if dvae is not None:
+        made = reconstructions(load_dvae(dvae), pairs, grid)
+    cards = [
+        Card(row, shown.get(row["key"]), picture) for row, picture in zip(pairs, made, strict=True)
+    ]
+    return render(tokens, cards, _about(tokens, dvae=dvae is not None, clean=clean is not None))
+
+
+def _about(tokens: Tokens, *, dvae: bool, clean: bool) -> str:
+    used = int((tokens.codes > 0).sum())
+    words = [
+        f"Some rows from {len(tokens.shards.good):,} shards. {used:,} of {len(tokens.codes):,} "
+        f"codes are in use, their perplexity is {2**tokens.entropy:,.1f}."
+    ]
+    if not dvae:
+        words.append("The dVAE that made the codes is not in this root, so they are not decoded.")
+    if not clean:
+        words.append(
+            "The clean pairs they came from are not in this root, so there is no original."
+        )
+    return " ".join(words)
 
 
 def reconstructions(dvae: Dvae, pairs: Sequence[Mapping[str, Any]], grid: int) -> list[Pixels]:
@@ -42,23 +79,33 @@ def reconstructions(dvae: Dvae, pairs: Sequence[Mapping[str, Any]], grid: int) -
 
 def originals(clean: Folder, pairs: Sequence[Mapping[str, Any]], side: int) -> dict[str, Pixels]:
     """Return by key what was encoded: the row's crop of its picture in clean_pairs."""
-    wanted: dict[str, dict[str, Mapping[str, Any]]] = {}
+    wanted: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for row in pairs:
-        wanted.setdefault(row["source_shard"], {})[row["key"]] = row
+        wanted.setdefault(row["source_shard"], {}).setdefault(pair_key(row["key"]), []).append(row)
     found = {}
     for name, by_key in wanted.items():
         if not clean.exists(name):
             continue
-        with clean.open(name) as file, pq.ParquetFile(file) as table:
-            for group in range(table.num_row_groups):
-                keys = table.read_row_group(group, columns=["key"])["key"].to_pylist()
-                here = [index for index, key in enumerate(keys) if key in by_key]
-                if here:
-                    images = table.read_row_group(group, columns=["image"])["image"].take(here)
-                    for index, image in zip(here, images, strict=True):
-                        row = by_key[keys[index]]
-                        found[keys[index]] = _crop(decode(image.as_py()), row["crop"], side)
+        for key, image in _images(clean, name, by_key):
+            pixels = decode(image)
+            for row in by_key[key]:
+                found[row["key"]] = _crop(pixels, row["crop"], side)
     return found
+
+
+def pair_key(key: str) -> str:
+    """Return the clean pair's key of a row's: encode numbers further crops, 00003-000012#1."""
+    return key.partition("#")[0]
+
+
+def _images(clean: Folder, name: str, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    with clean.open(name) as file, pq.ParquetFile(file) as table:
+        for group in range(table.num_row_groups):
+            keys = table.read_row_group(group, columns=["key"])["key"].to_pylist()
+            here = [index for index, key in enumerate(keys) if key in wanted]
+            if here:
+                images = table.read_row_group(group, columns=["image"])["image"].take(here)
+                yield from zip((keys[i] for i in here), images.to_pylist(), strict=True)
 
 
 def _crop(pixels: Pixels, box: Sequence[float], side: int) -> Pixels:

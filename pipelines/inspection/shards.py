@@ -1,7 +1,7 @@
 """Where token shards are, and what the end of each file says of it."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,6 +31,7 @@ class Target:
     folder: Folder
     names: list[str]
     store: Store | None
+    whole: bool = True  # all shards of the folder, not one that was asked for
 
     def beside(self, name: str, fingerprint: str | None) -> Folder | None:
         """Return a finished artifact of the same root, or None if it is not there."""
@@ -68,8 +69,8 @@ def _one_file(address: str) -> Target:
     above, _, part = url.rpartition("/")
     store = _store(url, levels=3)
     if store is not None:  # its name is as the artifact's manifest has it
-        return Target(open_folder(above), [f"{part}/{name}"], store)
-    return Target(open_folder(url), [name], None)
+        return Target(open_folder(above), [f"{part}/{name}"], store, whole=False)
+    return Target(open_folder(url), [name], None, whole=False)
 
 
 def _shards(folder: Folder) -> list[str]:
@@ -193,14 +194,16 @@ def text_metadata(schema: pa.Schema) -> dict[str, str]:
     return {key: value for key, value in found.items() if key != "ARROW:schema"}
 
 
-def row_groups(folder: Folder, name: str) -> Iterator[pa.Table]:
+def row_groups(
+    folder: Folder, name: str, columns: Sequence[str] | None = None, *, first: int = 0
+) -> Iterator[pa.Table]:
     """Yield a shard's rows, one row group in memory at a time, with its pages' checksums tested."""
     with (
         folder.open(name) as file,
         pq.ParquetFile(file, page_checksum_verification=True) as table,
     ):
-        for group in range(table.num_row_groups):
-            yield table.read_row_group(group, use_threads=False)
+        for group in range(first, table.num_row_groups):
+            yield table.read_row_group(group, columns, use_threads=False)
 
 
 def some_rows(folder: Folder, shards: list[Shard], count: int) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """What inspect_tokens prints: tables and lines of 80 columns."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from rich.console import Console
@@ -12,13 +12,11 @@ from pipelines.inspection.repeats import Repeats
 from pipelines.inspection.shards import Target, some_rows
 from schemas.artifacts import BPE, TRAIN, VAL
 from stages.models.bpe import Bpe
-from stages.shards import stats_file
 from stages.training.weights import load_bpe
 
 TRUNCATED = "truncated_captions"  # what encode calls it in its manifest's health
 CODES_SHOWN = 12
 DEAD_SHOWN = 8
-SHOWN = 3
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -31,28 +29,10 @@ def describe(console: Console, found: Target, tokens: Tokens, rows: int) -> None
         _print_codes(console, tokens)
         bpe = found.beside(BPE.name, tokens.first.metadata.get("bpe_fingerprint"))
         _print_rows(console, found, tokens, load_bpe(bpe) if bpe else None, rows)
-    for name, why in sorted(tokens.shards.broken.items()):
-        console.print(f"[bold red]broken[/] {escape(name)}: {escape(why)}")
-    if tokens.shards.broken:
-        console.print(
-            f"{len(tokens.shards.broken)} of {len(found.names)} shards are broken; "
-            + escape(mend(found, tokens.shards.broken))
-        )
 
 
-def mend(found: Target, names: Collection[str]) -> str:
-    """Say what to do to have some shards made again, and no others."""
-    if found.store is None:
-        return "make them again with encode"
-    finished = [stats_file(name.removesuffix(".parquet")) for name in names]
-    return (
-        "to have them made again, and no others, delete manifest.json, "
-        f"{', '.join(sorted(finished)[:SHOWN])}{' and so on' if len(finished) > SHOWN else ''} in "
-        f"{found.folder.url} and run the pipeline again with the settings of this run"
-    )
-
-
-def _section(console: Console, title: str) -> Table:
+def section(console: Console, title: str) -> Table:
+    """Print a title and return the table to fill in below it."""
     console.print(f"\n[bold]{title}[/]")
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
     table.add_column(min_width=16, style="dim")
@@ -60,11 +40,11 @@ def _section(console: Console, title: str) -> Table:
 
 
 def _print_schema(console: Console, tokens: Tokens) -> None:
-    table = _section(console, "schema")
+    table = section(console, "schema")
     for column in tokens.first.schema:
         table.add_row(column.name, str(column.type).replace(" not null", ""))
     console.print(table)
-    table = _section(console, "metadata")
+    table = section(console, "metadata")
     for key, value in sorted(tokens.first.metadata.items()):
         table.add_row(escape(key), escape(value if len(value) < 50 else value[:47] + "..."))
     console.print(table)
@@ -72,7 +52,7 @@ def _print_schema(console: Console, tokens: Tokens) -> None:
 
 def _print_counts(console: Console, found: Target, tokens: Tokens) -> None:
     shards, text_len = tokens.shards, tokens.first.spec.text_len
-    table = _section(console, "rows")
+    table = section(console, "rows")
     by_part = {p: sum(s.rows for s in shards.good if s.name.startswith(p)) for p in (TRAIN, VAL)}
     split = ", ".join(f"{part.rstrip('/')} {n:,}" for part, n in by_part.items() if n)
     table.add_row("rows", f"{shards.rows:,}" + (f"  ({split})" if split else ""))
@@ -96,14 +76,15 @@ def _repeats(found: Repeats) -> str:
 def _truncated(found: Target, tokens: Tokens) -> str:
     """Say how many captions lost their end: encode counted them, a lone shard has a bound."""
     counted = found.manifest.health.get(TRUNCATED) if found.manifest else None
-    if counted is not None and len(found.names) > 1:
-        return f"{counted:,} captions  ({_percent(counted, tokens.shards.rows)})"
+    if counted is not None and found.whole:
+        return f"{counted:,} captions  ({percent(counted, tokens.shards.rows)})"
     full = int(tokens.lengths[-1])
-    share = _percent(full, tokens.shards.rows)
+    share = percent(full, tokens.shards.rows)
     return f"at most {full:,} captions  ({share} fill all {len(tokens.lengths) - 1} places)"
 
 
-def _percent(part: int, whole: int) -> str:
+def percent(part: int, whole: int) -> str:
+    """Write a share in three digits."""
     return f"{100 * part / max(1, whole):.3g} %"
 
 
@@ -111,7 +92,7 @@ def _print_codes(console: Console, tokens: Tokens) -> None:
     ranked = np.argsort(-tokens.codes, kind="stable")
     dead = np.flatnonzero(tokens.codes == 0)
     total = max(1, int(tokens.codes.sum()))
-    table = _section(console, "image codes")
+    table = section(console, "image codes")
     table.add_row("used", f"{len(tokens.codes) - len(dead):,} of {len(tokens.codes):,}")
     some = f"  ({' '.join(map(str, dead[:DEAD_SHOWN]))}{' …' if len(dead) > DEAD_SHOWN else ''})"
     table.add_row("dead", f"{len(dead):,}" + (some if len(dead) else ""))
