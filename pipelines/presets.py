@@ -206,7 +206,13 @@ def small() -> Settings:
             "dvae": base.dvae.model_copy(
                 update={
                     "width": 32,
-                    "fit": base.dvae.fit.model_copy(update={"steps": 8_000, "batch_size": 8} | fit),
+                    "beta": 14.0,
+                    "beta_ramp_share": 0.003,
+                    "temperature_end": 1 / 16,
+                    "fit": base.dvae.fit.model_copy(
+                        update=fit
+                        | {"steps": 6_000, "batch_size": 16, "lr": 5e-3, "warmup_share": 0.05}
+                    ),
                 }
             ),
             "prior": base.prior.model_copy(

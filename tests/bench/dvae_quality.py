@@ -36,10 +36,10 @@ SIDE, CODES = 64, 512
 WORLD, MEASURED = 14_000, 1_000
 
 
-def settings(seed: int, steps: int) -> DvaeJob:
-    """Return the settings of both corpora; only the number of updates differs."""
+def settings(corpus: str, seed: int) -> DvaeJob:
+    """Return the settings of a corpus: the number of updates and the weight of the KL differ."""
     fit = FitSettings(
-        steps=steps,
+        steps=UPDATES[corpus],
         batch_size=16,
         lr=5e-3,
         lr_end=1e-4,
@@ -56,7 +56,8 @@ def settings(seed: int, steps: int) -> DvaeJob:
     )
     return DvaeJob(
         width=32, blocks=1, codebook_width=64, image_vocab=CODES, side=SIDE,
-        beta=10.0, beta_ramp_share=0.003, temperature_end=1 / 16, temperature_share=1.0, fit=fit,
+        beta=BETA[corpus], beta_ramp_share=0.003, temperature_end=1 / 16, temperature_share=1.0,
+        fit=fit,
     )  # fmt: skip
 
 
@@ -99,13 +100,14 @@ def say(step: int, line: str, *, alarm: bool = False) -> None:
     print(f"ALARM {line}" if alarm else line, flush=True)
 
 
-def learn(corpus: str, seed: int, steps: int) -> None:
+def learn(corpus: str, seed: int) -> None:
     """Train, measure, print a line."""
     root = Path("runs/bench") / corpus
     commit(root / "clean_pairs", corpus)
     clean, out = open_folder(root / "clean_pairs"), open_folder(root / f"seed-{seed}")
     train, held_out = (open_table(clean, part, CLEAN_PAIR) for part in ("train/", "val/"))
-    cfg = settings(seed, steps)
+    cfg = settings(corpus, seed)
+    steps = cfg.fit.steps
     started, cpu = time.perf_counter(), time.process_time()
     loop.fit(DvaeTask(cfg, train, held_out), cfg.fit, out, Place(), say)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
@@ -129,9 +131,10 @@ def learn(corpus: str, seed: int, steps: int) -> None:
 
 CORPORA = {"world": world, "stamps": stamps}
 UPDATES = {"world": 3_000, "stamps": 10_000}
+BETA = {"world": 10.0, "stamps": 14.0}
 SEEDS = {"world": range(5), "stamps": range(1)}
 
 if __name__ == "__main__":
     corpus, *seeds = sys.argv[1:]
     for seed in map(int, seeds) if seeds else SEEDS[corpus]:
-        learn(corpus, seed, UPDATES[corpus])
+        learn(corpus, seed)
