@@ -7,7 +7,7 @@ import torch
 from schemas.configs import PriorShape, TokenSpec
 from stages.models.prior import Prior
 from stages.models.sampler import sample
-from tests.bench import captions, crawl, dvae, token_reader
+from tests.bench import captions, crawl, dvae, encode, inspection, token_reader
 from tests.bench.looks import looks
 from tests.bench.models import models
 from tests.bench.near import near_duplicates
@@ -48,4 +48,6 @@ if __name__ == "__main__":
     near_duplicates()
     crawl.main()
     dvae.main()
+    encode.main()
+    inspection.main()
     token_reader.main()

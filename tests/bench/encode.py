@@ -37,7 +37,9 @@ from tests.stages.test_encode import models
 PICTURES, TILE, ROUNDS = 64, 16, 4
 PAPER = TokenSpec()
 SMALL = TokenSpec(text_vocab=300, text_len=24, image_vocab=32, grid=4)
-FEW, MANY = 4, 44  # shards of one picture
+FEW, MANY = 4, 64  # shards of one picture
+SLOPES = (0.0, 0.5, 0.75, 1.0)  # of how often codes occur, by rank
+DRAWN = 16_384  # rows
 
 
 def pairs(root: Path, tokens: TokenSpec, shards: int, each: int) -> Inputs:
@@ -102,20 +104,25 @@ def size_of(file: bytes) -> None:
         f"a row has {len(file) / len(codes):,.0f} bytes, its codes "
         f"{8 * image.total_compressed_size / codes.numel():.2f} bits each; entropy {bits:.2f}"
     )
-    uniform = torch.randint(PAPER.image_vocab, (16_384, PAPER.image_len))
-    table = pa.table({"image": rows.fixed_list(uniform.numpy().astype(np.uint16))})
-    packed = len(parquet_bytes(table, TOKEN_FILE))
-    print(f"uniform codes: {8 * packed / uniform.numel():.2f} bits each; entropy 13.00")
+    rng = np.random.default_rng(0)
+    for slope in SLOPES:
+        frequency = rng.permutation(np.arange(1.0, PAPER.image_vocab + 1) ** -slope)
+        frequency /= frequency.sum()
+        drawn = rng.choice(PAPER.image_vocab, (DRAWN, PAPER.image_len), p=frequency)
+        table = pa.table({"image": rows.fixed_list(drawn.astype(np.uint16))})
+        packed = 8 * len(parquet_bytes(table, TOKEN_FILE)) / drawn.size
+        entropy = -(frequency * np.log2(frequency)).sum()
+        print(f"codes drawn apart: {packed:.2f} bits each; entropy {entropy:.2f}")
 
 
 def overheads(root: Path) -> None:
     """Time runs of few and of many shards of one small picture, on a Ray that runs."""
     cfg = EncodeJob(tokens=SMALL, tile=1, threads=1)
     taken = {}
-    for shards in (FEW, MANY):
-        inputs = pairs(root / str(shards), SMALL, shards, 1)
+    for name, shards in (("first", FEW), ("few", FEW), ("many", MANY)):
+        inputs = pairs(root / name, SMALL, shards, 1)
         started = time.perf_counter()
-        encode.run(inputs, open_folder(root / f"out-{shards}"), cfg)
+        encode.run(inputs, open_folder(root / f"{name}-out"), cfg)
         taken[shards] = time.perf_counter() - started
     each = (taken[MANY] - taken[FEW]) / (MANY - FEW)
     print(
