@@ -197,7 +197,7 @@ def token_table(store, split, clean, bpe, dvae):
         "crop": rows.fixed_list(np.array([[1, 0, 25, 24]] * len(clean), np.float32)),
     }
     metadata = {
-        "format_version": "1", "dvae_fingerprint": fingerprint(DVAE), "dvae_sha256": "d" * 64,
+        "format_version": "2", "dvae_fingerprint": fingerprint(DVAE), "dvae_sha256": "d" * 64,
         "bpe_fingerprint": fingerprint(BPE), "bpe_sha256": "b" * 64,
         "text_vocab": str(TOKENS.text_vocab), "image_vocab": str(TOKENS.image_vocab),
         "text_len": str(TOKENS.text_len), "grid": str(TOKENS.grid), "crop": "listing 2",

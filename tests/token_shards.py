@@ -19,7 +19,7 @@ WORDS = 2**16  # a code is picked by a 16-bit number from a list in which common
 def metadata(spec: TokenSpec, source: str) -> dict[str, str]:
     """Return what a shard says of its making."""
     return {
-        "format_version": "1", "dvae_fingerprint": "d" * 12, "dvae_sha256": "d" * 64,
+        "format_version": "2", "dvae_fingerprint": "d" * 12, "dvae_sha256": "d" * 64,
         "bpe_fingerprint": "b" * 12, "bpe_sha256": "b" * 64, "text_vocab": str(spec.text_vocab),
         "image_vocab": str(spec.image_vocab), "text_len": str(spec.text_len),
         "grid": str(spec.grid), "crop": "listing 2", "source_shard": source,

@@ -23,7 +23,7 @@ from stages.tables import TOKEN_FILE, parquet_bytes
 from tests import s3, tiny_run
 from tests.stages.finished import finish
 
-METADATA = {"format_version": "1", "text_len": "5", "grid": "3", "dvae_sha256": "d"}
+METADATA = {"format_version": "2", "text_len": "5", "grid": "3", "dvae_sha256": "d"}
 
 
 @pytest.fixture(scope="module")

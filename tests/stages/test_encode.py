@@ -295,7 +295,7 @@ def test_the_artifact(ray_cluster, inputs, tmp_path):
         schema = pq.read_schema(out.open(name))
         rows.check(schema, rows.token_pair(text_len=24, grid=4), where=name)
         assert {key.decode(): value.decode() for key, value in schema.metadata.items()} == {
-            "format_version": "1",
+            "format_version": "2",
             "dvae_fingerprint": "0123456789ab",
             "dvae_sha256": "ab" * 32,
             "bpe_fingerprint": "0123456789ab",

@@ -170,7 +170,7 @@ def another_grid(table):
 FOREIGN = {
     "dvae": (another_of("dvae_sha256"), "wanted dvae_sha256 .*, found another"),
     "bpe": (another_of("bpe_sha256"), "wanted bpe_sha256 .*, found another"),
-    "format": (another_of("format_version"), "wanted format_version 1, found another"),
+    "format": (another_of("format_version"), "wanted format_version 2, found another"),
     "grid": (another_grid, r"'image' is .*\[9\], promised .*\[4\]"),
 }
 

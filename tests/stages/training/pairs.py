@@ -73,7 +73,7 @@ def token_pairs(root, **metadata):
     bpe = weights.load_bpe(bpe_of(root))
     dvae_of(root)
     made_with = {
-        "format_version": "1",
+        "format_version": "2",
         "dvae_fingerprint": "0123456789ab", "dvae_sha256": "ab" * 32,
         "bpe_fingerprint": "0123456789ab", "bpe_sha256": "ab" * 32,
         "text_vocab": "300", "image_vocab": "16", "text_len": "12", "grid": "2",
