@@ -15,7 +15,8 @@ from torch import Tensor
 from schemas.artifacts import CLEAN_PAIRS, TRAIN, VAL
 from schemas.folder import Inputs
 from stages.evaluate.reading import Row, rows
-from stages.models.dvae import Dvae, code_counts, codebook_health
+from stages.models.codebook import code_counts, codebook_health
+from stages.models.dvae import Dvae
 from stages.models.fidelity import mean_colour, psnr_db, squared_error
 from stages.pictures import PictureError, Pixels, crop_centre, decode, from_tensor, to_tensor
 

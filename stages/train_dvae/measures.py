@@ -6,7 +6,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from stages import pictures
-from stages.models.dvae import Dvae, code_counts, codebook_health, elbo_terms, picture_of, terms_of
+from stages.models.codebook import code_counts, codebook_health
+from stages.models.dvae import Dvae, elbo_terms, picture_of, terms_of
 from stages.models.fidelity import mean_colour, psnr_db, squared_error, ssim
 from stages.training import augment
 from stages.training.record import Scalars

@@ -27,7 +27,7 @@ from stages import encode
 from stages.encode.crops import crop_rows
 from stages.encode.cut import Part
 from stages.encode.parts import EncodePart
-from stages.models.dvae import code_counts, codebook_health
+from stages.models.codebook import code_counts, codebook_health
 from stages.pictures import to_tensor
 from stages.tables import PICTURE_FILE, TOKEN_FILE, parquet_bytes
 from tests.bench.dvae import Taken, in_words, pair_rows, ratio

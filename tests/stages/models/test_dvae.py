@@ -10,8 +10,6 @@ from schemas.configs import DvaeShape
 from stages.models import dvae as module
 from stages.models.dvae import (
     Dvae,
-    code_counts,
-    codebook_health,
     elbo_terms,
     kl_to_uniform,
     logit_laplace_nll,
@@ -277,11 +275,3 @@ def test_it_learns_one_batch_by_heart():
     with torch.no_grad():
         drawn = dvae.decode(dvae.codes(pictures))
     assert psnr_db((drawn - pictures).square().mean().item()) > 35
-
-
-def test_perplexity_counts_codes_as_if_equally_frequent():
-    counts = code_counts(torch.tensor([[0, 0], [3, 3]]), 6) + code_counts(torch.tensor([5, 5]), 6)
-    health = codebook_health(counts)
-    assert health.used == 3
-    assert health.perplexity == pytest.approx(3)
-    assert codebook_health(code_counts(torch.zeros(4).long(), 6)).perplexity == pytest.approx(1)
