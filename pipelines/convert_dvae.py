@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 
 from infra.store import open_folder
+from pipelines.command import outcome
 from pipelines.costs import parameters
 from schemas.artifacts import MODEL_CONFIG, WEIGHTS
-from schemas.errors import ConfigError, UserError
+from schemas.errors import ConfigError
 from stages.training.published import open_published, save_published
 from stages.training.weights import DvaeConfig, save_model
 
@@ -49,16 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     line.add_argument("--published", action="store_true", help="write encoder.pt and decoder.pt")
     line.add_argument("--side", type=int, help=f"of the pictures it learned from ({SIDE} pixels)")
     args = line.parse_args(argv)
-    try:
-        print(convert(args.source, args.target, published=args.published, side=args.side))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: wanted to write to {args.target}, found {error}; give another folder",
-              file=sys.stderr)  # fmt: skip
-        return 2
-    return 0
+    return outcome(
+        lambda: convert(args.source, args.target, published=args.published, side=args.side),
+        args.target,
+    )
 
 
 if __name__ == "__main__":

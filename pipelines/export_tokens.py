@@ -11,11 +11,11 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from pipelines.command import outcome
 from pipelines.exporting.arrays import write_arrays
 from pipelines.exporting.files import new_files
 from pipelines.exporting.source import find
 from pipelines.exporting.tars import write_tars
-from schemas.errors import UserError
 from stages.progress import Progress
 
 WRITERS = {"webdataset": write_tars, "npy": write_arrays}
@@ -53,16 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Export; return the exit code."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    try:
-        print(export(args.address, args.to, args.out))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: wanted to write to {args.out}, found {error}; give another folder",
-              file=sys.stderr)  # fmt: skip
-        return 2
-    return 0
+    return outcome(lambda: export(args.address, args.to, args.out), args.out)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import fsspec
 
 from schemas.errors import UserError
+from schemas.folder import Folder
+from schemas.manifest import FileDigest
 
 # What is wrong with a file itself, like a link that leads nowhere: whoever reads it says so. All
 # else may pass, and must not pass for content.
 OF_THE_FILE = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
+READ_BYTES = 2**20
 AT_ONCE = 1_000  # files given to the threads: the promise of a digest is larger than the digest
 
 
@@ -43,6 +46,16 @@ def digest_of_files(files: Sequence[tuple[str, str]]) -> str:
                 line = f"{name} {content}\n"
                 total.update(line.encode("utf-8", "surrogateescape"))
     return total.hexdigest()
+
+
+def file_digest(folder: Folder, name: str) -> FileDigest:
+    """Return what a manifest says of a committed file, without having all of it in memory."""
+    content, size = hashlib.sha256(), 0
+    with folder.open(name) as file:
+        while part := file.read(READ_BYTES):
+            content.update(part)
+            size += len(part)
+    return FileDigest(bytes=size, sha256=content.hexdigest())
 
 
 def _digest(address: str) -> str:

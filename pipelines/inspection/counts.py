@@ -1,11 +1,14 @@
 """What is in token shards: counts that add up over any number of files."""
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from pipelines.inspection.repeats import Repeats, hashes
 from pipelines.inspection.shards import UNREADABLE, Shard, Shards, Target, look, row_groups, why
@@ -13,6 +16,7 @@ from schemas import rows
 from schemas.configs import TokenSpec
 from schemas.errors import SchemaMismatch
 from schemas.folder import Folder
+from stages.models.codebook import CodebookHealth, codebook_health
 from stages.progress import Progress
 
 THREADS = 2  # more are no quicker on two cores, and each has a row group in memory
@@ -53,11 +57,15 @@ class Tokens:
         """What the codes alone take up in all good shards."""
         return sum(shard.image_bytes for shard in self.shards.good)
 
+    @cached_property
+    def codebook(self) -> CodebookHealth:
+        """How much of the codebook the rows use."""
+        return codebook_health(torch.from_numpy(self.codes))
+
     @property
     def entropy(self) -> float:
         """Bits of a code by the codes' frequencies: no way to write single codes needs fewer."""
-        share = self.codes[self.codes > 0] / max(1, self.codes.sum())
-        return float(-(share * np.log2(share)).sum())
+        return math.log2(self.codebook.perplexity)
 
 
 def read(found: Target) -> Tokens:

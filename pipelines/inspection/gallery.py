@@ -53,10 +53,10 @@ def gallery(found: Target, tokens: Tokens) -> str:
 
 
 def _about(tokens: Tokens, *, dvae: bool, clean: bool) -> str:
-    used = int((tokens.codes > 0).sum())
+    health = tokens.codebook
     words = [
-        f"Some rows from {len(tokens.shards.good):,} shards. {used:,} of {len(tokens.codes):,} "
-        f"codes are in use, their perplexity is {2**tokens.entropy:,.1f}."
+        f"Some rows from {len(tokens.shards.good):,} shards. {health.used:,} of "
+        f"{len(tokens.codes):,} codes are in use, their perplexity is {health.perplexity:,.1f}."
     ]
     if not dvae:
         words.append("The dVAE that made the codes is not in this root, so they are not decoded.")

@@ -96,7 +96,7 @@ def _print_codes(console: Console, tokens: Tokens) -> None:
     table.add_row("used", f"{len(tokens.codes) - len(dead):,} of {len(tokens.codes):,}")
     some = f"  ({' '.join(map(str, dead[:DEAD_SHOWN]))}{' …' if len(dead) > DEAD_SHOWN else ''})"
     table.add_row("dead", f"{len(dead):,}" + (some if len(dead) else ""))
-    perplexity = f"{2**tokens.entropy:,.1f}  (used equally often, so many say as much)"
+    perplexity = f"{tokens.codebook.perplexity:,.1f}  (used equally often, so many say as much)"
     table.add_row("perplexity", perplexity)
     table.add_row("stored", _stored(tokens))
     common = [

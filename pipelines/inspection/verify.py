@@ -1,6 +1,5 @@
 """Are token shards what encode left, and what it would make again? Nothing is changed."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,13 +13,12 @@ from pipelines.inspection.repeats import hashes
 from pipelines.inspection.shards import Shard, Target, row_groups
 from schemas.artifacts import BPE, CLEAN_PAIRS, DROPPED_ROWS, DVAE, TRAIN, VAL
 from schemas.errors import SchemaMismatch
-from schemas.folder import Folder
-from schemas.manifest import FileDigest, Manifest
+from schemas.manifest import Manifest
+from stages.digests import file_digest
 from stages.progress import Progress
 
 MOST_OTHER_CODES = 1e-3  # of a sample: two devices disagree on near ties, far less often
 KEYS_NAMED = 3
-READ_BYTES = 2**20
 
 
 @dataclass
@@ -65,7 +63,7 @@ def _check_bytes(found: Target, manifest: Manifest, verdict: Verdict) -> None:
 
     def compare(name: str) -> str | None:
         try:
-            have = _digest(found.folder, name)
+            have = file_digest(found.folder, name)
         except FileNotFoundError:
             return "encode left it, but it is not there"
         if have == rows[name]:
@@ -90,15 +88,6 @@ def _check_bytes(found: Target, manifest: Manifest, verdict: Verdict) -> None:
     verdict.checked["bytes"] = (
         f"{len(rows) - len(damaged):,} of {len(rows):,} files are what encode left (sha256)"
     )
-
-
-def _digest(folder: Folder, name: str) -> FileDigest:
-    content, size = hashlib.sha256(), 0
-    with folder.open(name) as file:
-        while part := file.read(READ_BYTES):
-            content.update(part)
-            size += len(part)
-    return FileDigest(bytes=size, sha256=content.hexdigest())
 
 
 def _foreign(shards: Iterable[Shard], manifest: Manifest) -> dict[str, str]:

@@ -21,6 +21,6 @@ class CodebookHealth(NamedTuple):
 
 def codebook_health(counts: Int[Tensor, " K"]) -> CodebookHealth:
     """Judge the codebook by how often each code occurred."""
-    frequency = counts.double() / counts.sum()
+    frequency = counts.double() / counts.sum().clamp_min(1)  # of nothing, no code is frequent
     entropy = -torch.special.xlogy(frequency, frequency).sum()
     return CodebookHealth(used=int((counts > 0).sum()), perplexity=entropy.exp().item())

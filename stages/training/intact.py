@@ -1,6 +1,5 @@
 """Is an artifact still what its stage finished? Asked before weeks of reading begin."""
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
 from schemas.manifest import FileDigest, Manifest
+from stages.digests import file_digest
 
 LOG = logging.getLogger(__name__)
 
@@ -62,11 +62,7 @@ def _same_names(
 
 def _same_bytes(folder: Folder, listed: Mapping[str, FileDigest], stage: str) -> None:
     def look(name: str) -> None:
-        content = hashlib.sha256()
-        with folder.open(name) as file:
-            while chunk := file.read(2**20):
-                content.update(chunk)
-        found = content.hexdigest()
+        found = file_digest(folder, name).sha256
         if found != listed[name].sha256:
             raise SchemaMismatch(
                 f"{folder.url}/{name} is damaged: wanted the sha256 {listed[name].sha256[:12]}... "

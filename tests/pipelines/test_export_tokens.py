@@ -5,7 +5,6 @@ import io
 import itertools
 import json
 import re
-import shutil
 import tarfile
 
 import numpy as np
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 
-from infra.store import Store, digest_all, open_folder
+from infra.store import digest_all, open_folder
 from pipelines import export_tokens
 from schemas import rows
 from schemas.artifacts import TOKEN_PAIRS
@@ -24,19 +23,6 @@ from tests import s3, tiny_run
 from tests.stages.finished import finish
 
 METADATA = {"format_version": "2", "text_len": "5", "grid": "3", "dvae_sha256": "d"}
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("built")
-    tiny_run.build(folder)
-    return folder
-
-
-@pytest.fixture
-def run(built, tmp_path):
-    """A run that a test may damage."""
-    return Store(str(shutil.copytree(built, tmp_path / "run")))
 
 
 def shard_of(keys, **metadata):

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -22,13 +21,12 @@ from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKENIZER
 from schemas.configs import DvaeShape, EncodeJob, TokenSpec
-from schemas.errors import GateClosed, SchemaMismatch
+from schemas.errors import SchemaMismatch
 from schemas.folder import Inputs
 from schemas.manifest import Result
 from stages import encode, pictures, shapes
 from stages.encode.crops import crop_rows
 from stages.encode.cut import Part, cut
-from stages.encode.gate import check_quality
 from stages.encode.parts import EncodePart
 from stages.models.bpe import train_bpe
 from stages.models.dvae import Dvae
@@ -314,34 +312,6 @@ def test_the_artifact(ray_cluster, inputs, tmp_path):
     assert dropped["reason"].to_pylist() == ["undecodable", "too_small"]
     part = Part("val/shard-00000.parquet", "val/shard-00000.parquet", 0, 10)
     assert actor(inputs, job())(part).files[part.name] == out.open(part.name).read()
-
-
-@pytest.mark.parametrize(
-    ("found", "words"),
-    [
-        ({"codes_used": 2_047}, "2048 codes in use), found 2047 codes in use; train it longer"),
-        ({"perplexity": 99.5}, "a perplexity of 512), found a perplexity of 99.5; train"),
-        ({"psnr_db": 19.9}, "20.0 dB of reconstructions), found 19.9 dB"),
-        ({"psnr_gap_db": 1.2}, "a gap of 1.0 dB between mixtures and single codes), found a gap"),
-        ({"psnr_db": 12.0, "alarm": "lower dvae.beta"}, "found 12.0 dB of reconstructions; "
-         "lower dvae.beta; or move encode.min_psnr_db"),
-    ],
-)  # fmt: skip
-def test_the_gate_is_closed_for_a_poor_dvae_unless_forced(tmp_path, found, words):
-    pairs = {"train/a.parquet": [clean_pair(0, 40)]}
-    poor = artifacts(tmp_path, TINY, pairs, **found)
-    with pytest.raises(GateClosed, match=re.escape(words)):
-        encode.run(poor, open_folder(tmp_path / "out"), job())
-    check_quality(poor.manifest(DVAE), job(force=True))
-    check_quality(poor.manifest(DVAE), job(min_codes_used=1, min_perplexity=1, min_psnr_db=0,
-                                           max_psnr_gap_db=9))  # fmt: skip
-
-
-def test_the_gate_does_not_tell_anybody_to_train_weights_longer_that_were_taken_over(tmp_path):
-    poor = artifacts(tmp_path, TINY, {"train/a.parquet": [clean_pair(0, 40)]}, psnr_db=12.0)
-    manifest = poor.manifest(DVAE).model_copy(update={"settings": {"pretrained": "release/"}})
-    with pytest.raises(GateClosed, match="train one on these pictures instead"):
-        check_quality(manifest, job())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,40 @@
+"""Nothing is encoded with a dVAE that is not worth it, unless somebody insists."""
+
+import re
+
+import pytest
+
+from infra.store import open_folder
+from schemas.artifacts import DVAE
+from schemas.errors import GateClosed
+from stages import encode
+from stages.encode.gate import check_quality
+from tests.stages.test_encode import TINY, artifacts, clean_pair, job
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({"codes_used": 2_047}, "2048 codes in use), found 2047 codes in use; train it longer"),
+        ({"perplexity": 99.5}, "a perplexity of 512), found a perplexity of 99.5; train"),
+        ({"psnr_db": 19.9}, "20.0 dB of reconstructions), found 19.9 dB"),
+        ({"psnr_gap_db": 1.2}, "a gap of 1.0 dB between mixtures and single codes), found a gap"),
+        ({"psnr_db": 12.0, "alarm": "lower dvae.beta"}, "found 12.0 dB of reconstructions; "
+         "lower dvae.beta; or move encode.min_psnr_db"),
+    ],
+)  # fmt: skip
+def test_the_gate_is_closed_for_a_poor_dvae_unless_forced(tmp_path, found, words):
+    pairs = {"train/a.parquet": [clean_pair(0, 40)]}
+    poor = artifacts(tmp_path, TINY, pairs, **found)
+    with pytest.raises(GateClosed, match=re.escape(words)):
+        encode.run(poor, open_folder(tmp_path / "out"), job())
+    check_quality(poor.manifest(DVAE), job(force=True))
+    check_quality(poor.manifest(DVAE), job(min_codes_used=1, min_perplexity=1, min_psnr_db=0,
+                                           max_psnr_gap_db=9))  # fmt: skip
+
+
+def test_the_gate_does_not_tell_anybody_to_train_weights_longer_that_were_taken_over(tmp_path):
+    poor = artifacts(tmp_path, TINY, {"train/a.parquet": [clean_pair(0, 40)]}, psnr_db=12.0)
+    manifest = poor.manifest(DVAE).model_copy(update={"settings": {"pretrained": "release/"}})
+    with pytest.raises(GateClosed, match="train one on these pictures instead"):
+        check_quality(manifest, job())
