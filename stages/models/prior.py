@@ -36,35 +36,57 @@ EMBEDDING_STD = 0.5
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-class Block(nn.Module):
-    """Pre-norm attention and feed-forward, each added to the residual stream."""
+class Attention(nn.Module):
+    """What attention adds to the residual stream."""
 
     def __init__(self, shape: PriorShape) -> None:
         super().__init__()
         d = shape.width
         self.heads = shape.heads
-        self.attention_norm = nn.LayerNorm(d)
+        self.norm = nn.LayerNorm(d)
         self.qkv = nn.Linear(d, 3 * d)
-        self.attention_out = nn.Linear(d, d)
-        self.mlp_norm = nn.LayerNorm(d)
-        self.mlp_in = nn.Linear(d, 4 * d)
-        self.mlp_out = nn.Linear(4 * d, d)
+        self.out = nn.Linear(d, d)
+
+    def forward(self, x: Float[Tensor, "b n d"], attend: Attend) -> Float[Tensor, "b n d"]:
+        qkv = self.qkv(self.norm(x))
+        q, k, v = rearrange(qkv, "b n (three h k) -> three b h n k", three=3, h=self.heads)
+        return self.out(rearrange(attend(q, k, v), "b h n k -> b n (h k)"))
+
+
+class FeedForward(nn.Module):
+    """What each slot adds to the residual stream by itself."""
+
+    def __init__(self, shape: PriorShape) -> None:
+        super().__init__()
+        d = shape.width
+        self.norm = nn.LayerNorm(d)
+        self.up = nn.Linear(d, 4 * d)
+        self.out = nn.Linear(4 * d, d)
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        return self.out(F.gelu(self.up(self.norm(x))))
+
+
+class Block(nn.Module):
+    """Pre-norm attention and feed-forward, each added to the residual stream."""
+
+    def __init__(self, shape: PriorShape) -> None:
+        super().__init__()
+        self.attention = Attention(shape)
+        self.mlp = FeedForward(shape)
 
     def reset_parameters(self, layers: int) -> None:
         """Draw fresh weights; what adds to the residual stream is smaller in deeper models."""
-        for linear in (self.qkv, self.attention_out, self.mlp_in, self.mlp_out):
+        for linear in (self.attention.qkv, self.attention.out, self.mlp.up, self.mlp.out):
             std = 1 / math.sqrt(linear.in_features)  # keeps the scale of its input
-            if linear in (self.attention_out, self.mlp_out):
+            if linear in (self.attention.out, self.mlp.out):
                 std /= math.sqrt(2 * layers)
             nn.init.normal_(linear.weight, std=std)
             nn.init.zeros_(linear.bias)
 
     def forward(self, x: Float[Tensor, "b n d"], attend: Attend) -> Float[Tensor, "b n d"]:
-        qkv = self.qkv(self.attention_norm(x))
-        q, k, v = rearrange(qkv, "b n (three h k) -> three b h n k", three=3, h=self.heads)
-        found = rearrange(attend(q, k, v), "b h n k -> b n (h k)")
-        x = x + self.attention_out(found)
-        return x + self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x))))
+        x = x + self.attention(x, attend)
+        return x + self.mlp(x)
 
 
 class Head(nn.Linear):

@@ -197,9 +197,9 @@ def test_fresh_weights_keep_the_scale_of_what_they_read():
     for weight, std in [
         (prior.text_token.weight, 0.5),
         (prior.image_row.weight, 0.5),
-        (block.qkv.weight, 1 / math.sqrt(128)),
-        (block.mlp_out.weight, 1 / math.sqrt(512) / math.sqrt(2 * 2)),
-        (block.attention_out.weight, 1 / math.sqrt(128) / math.sqrt(2 * 2)),
+        (block.attention.qkv.weight, 1 / math.sqrt(128)),
+        (block.mlp.out.weight, 1 / math.sqrt(512) / math.sqrt(2 * 2)),
+        (block.attention.out.weight, 1 / math.sqrt(128) / math.sqrt(2 * 2)),
     ]:
         assert weight.std().item() == pytest.approx(std, rel=0.05)
 
