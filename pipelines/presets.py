@@ -265,7 +265,9 @@ def h200() -> Settings:
                     "layers": 24,
                     "heads": 28,
                     "fit": base.prior.fit.model_copy(
-                        update=fit | {"steps": 100_000, "batch_size": 256, "micro_batch": 32}
+                        update=fit
+                        | {"decay": "cosine"}
+                        | {"steps": 100_000, "batch_size": 256, "micro_batch": 32}
                     ),
                 }
             ),

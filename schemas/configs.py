@@ -7,6 +7,7 @@ settings and the few shared ones it depends on, so that nothing else can make it
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -196,7 +197,12 @@ class FitSettings(Config):
     lr: PositiveFloat
     lr_end: PositiveFloat
     warmup_share: Share = 0.0
+    decay: Literal["cosine", "plateau"] = Field(
+        "cosine",
+        description="how the step size falls; plateau: halved when the loss no longer does",
+    )
     decay_share: Share = Field(1.0, description="step size falls until here, then stays")
+    patience_share: Share = Field(0.02, description="without a better loss: a plateau")
     beta1: Share = 0.9
     beta2: Share = 0.999
     weight_decay: NonNegativeFloat = 0.0
@@ -227,6 +233,40 @@ class FitSettings(Config):
                 f"decay_share ({self.decay_share})"
             )
         return self
+
+    @model_validator(mode="after")
+    def _plateaux_are_long_enough_and_fit_in(self) -> Self:
+        if self.decay != "plateau":
+            return self
+        if self.decay_share != 1:
+            raise ValueError(
+                f"decay_share ({self.decay_share}) is the cosine's: with decay=plateau leave it at "
+                "1, for the loss says when the step size falls"
+            )
+        if self.lr_end > self.lr / 2:
+            raise ValueError(
+                f"decay=plateau halves lr ({self.lr}) down to lr_end: wanted at most half of lr, "
+                f"found {self.lr_end}"
+            )
+        if self.patience_share * self.steps < 1:
+            raise ValueError(
+                f"patience_share ({self.patience_share}) of {self.steps} steps is less than one "
+                f"update; set it to {1 / self.steps:.2g} or more"
+            )
+        halvings = math.ceil(math.log2(self.lr / self.lr_end))
+        room = (1 - self.warmup_share) / halvings
+        if self.patience_share > room:
+            raise ValueError(
+                f"{halvings} plateaux of patience_share ({self.patience_share}) do not fit into "
+                f"the run after its warm-up; set it to {room:.2g} or less, or raise lr_end"
+            )
+        return self
+
+    def what(self) -> dict[str, Any]:
+        """Leave patience out where nothing waits."""
+        tree = super().what()
+        unused = {"patience_share"} if self.decay != "plateau" else set()
+        return {name: value for name, value in tree.items() if name not in unused}
 
 
 class DvaeShape(Config):
@@ -317,7 +357,8 @@ class PriorSettings(PriorShape):
         steps=430_000,
         batch_size=1_024,
         lr=4.5e-4,
-        lr_end=1.41e-5,
+        lr_end=4.5e-4 / 2**5,  # five halvings
+        decay="plateau",
         warmup_share=5_000 / 430_000,
         beta2=0.96,
         weight_decay=4.5e-2,

@@ -147,6 +147,7 @@ def learn(
     """Make one update; return the gradient's norm, and skip the update if it is not finite."""
     weights, counts = task.weights(state.step), place.total(task.counts(batch))
     parts = split(batch, cfg, place)
+    own = torch.zeros((), device=place.device)  # this worker's part of the loss
     for number, part in enumerate(parts, start=1):
         add_up(model, now=number == len(parts))
         with torch.autocast(
@@ -157,6 +158,7 @@ def learn(
             loss = torch.stack(terms).sum()
         (loss * place.world).backward()  # what adds up over workers divides by their number
         window.add(sums, task.counts(part))
+        own += loss.detach()
 
     weighted = [w for w in state.model.parameters() if w.grad is not None]
     norm = nn.utils.get_total_norm([w.grad for w in weighted if w.grad is not None])
@@ -165,6 +167,9 @@ def learn(
     height = norm.item()
     if cfg.clip_norm is not None and height > cfg.clip_norm:
         nn.utils.clip_grads_with_norm_(weighted, cfg.clip_norm, norm)
+    if cfg.decay == "plateau":
+        seen = place.total({"loss": own.item()})["loss"] if math.isfinite(height) else math.nan
+        state.plateau.see(seen, state.step, cfg)
     apply(state, height, cfg)
     return height
 
@@ -173,7 +178,7 @@ def apply(state: State, norm: float, cfg: FitSettings) -> None:
     """Update the weights, or skip the update; either way the next step comes."""
     if norm == norm and norm != float("inf"):
         for group in state.optimizer.param_groups:
-            group["lr"] = schedules.step_size(state.step, cfg)
+            group["lr"] = schedules.step_size(state.step, cfg, state.plateau.halvings)
         state.optimizer.step()
         state.skipped_in_a_row = 0
     else:
@@ -222,7 +227,7 @@ def summary(
         "loss": sum(weights[name] * means[name] for name in means),
         **means,
         **task.schedule(step),
-        "step_size": schedules.step_size(step, cfg),
+        "step_size": schedules.step_size(step, cfg, state.plateau.halvings),
         "gradient_norm": norm,
         "skipped_updates": state.skipped,
         "rows_left_out": window.updates * cfg.batch_size - total["rows"],

@@ -1,8 +1,8 @@
 """What changes along a training run, as functions of the step.
 
 Lengths are shares of the run, so a schedule stretches with it and equals the paper's at the
-paper's number of updates (appendices A.2 and B.2). The paper halves the prior's step size at
-plateaux, five times; here a cosine falls to the same end.
+paper's number of updates (appendices A.2 and B.2). Only when a step size is halved at plateaux
+does the training loss decide, see `plateau`.
 """
 
 import math
@@ -17,11 +17,13 @@ def cosine(step: float, *, length: float, start: float, end: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * step / length)) / 2
 
 
-def step_size(step: int, fit: FitSettings) -> float:
-    """Return the step size of the update made at `step`: a line up, a cosine down, a plateau."""
+def step_size(step: int, fit: FitSettings, halvings: int = 0) -> float:
+    """Return the step size of the update made at `step`: a line up, then down to `lr_end`."""
     warmup = fit.warmup_share * fit.steps
     if step < warmup:
         return fit.lr * min(1.0, (step + 1) / warmup)
+    if fit.decay == "plateau":
+        return max(fit.lr_end, fit.lr / 2**halvings)
     length = fit.decay_share * fit.steps - warmup
     return cosine(step - warmup, length=length, start=fit.lr, end=fit.lr_end)
 

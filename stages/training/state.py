@@ -17,6 +17,7 @@ from torch.distributed.fsdp import FSDPModule
 from schemas.configs import FitSettings
 from stages.training import optimizer, schedules
 from stages.training.gathering import gathered, pour
+from stages.training.plateau import Plateau
 from stages.training.task import Place
 
 COUNTS = ("step", "skipped", "skipped_in_a_row")
@@ -60,6 +61,7 @@ class State:
     step: int = 0
     skipped: int = 0  # updates left out because their gradient was not finite
     skipped_in_a_row: int = field(default=0)
+    plateau: Plateau = field(default_factory=Plateau)
 
     @classmethod
     def fresh(cls, model: nn.Module, fit: FitSettings) -> "State":
@@ -85,7 +87,7 @@ class State:
         parts = gathered(self.tensors, keep=place.rank == 0)
         if place.rank == 0:
             counts = {name: getattr(self, name) for name in COUNTS}
-            torch.save(parts | counts, file)
+            torch.save(parts | counts | {"plateau": vars(self.plateau)}, file)
         return file.getvalue()
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -93,6 +95,7 @@ class State:
         pour(saved, into=self.tensors)
         for name in COUNTS:
             setattr(self, name, saved[name])
+        self.plateau = Plateau(**saved["plateau"])
 
 
 @contextmanager

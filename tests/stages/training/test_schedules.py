@@ -37,8 +37,11 @@ def test_the_prior_warms_up_over_5000_updates_and_ends_at_a_32nd():
     assert step_size(0, fit) == pytest.approx(4.5e-4 / 5_000)
     assert step_size(2_499, fit) == pytest.approx(4.5e-4 / 2)
     assert step_size(5_000, fit) == pytest.approx(4.5e-4)
-    assert step_size(430_000, fit) == pytest.approx(4.5e-4 / 32, rel=3e-3)
-    sizes = [step_size(step, fit) for step in range(0, 430_000, 1_000)]
+    assert step_size(200_000, fit, halvings=2) == pytest.approx(4.5e-4 / 4)
+    assert step_size(429_999, fit, halvings=5) == pytest.approx(4.5e-4 / 32)
+    falling = fit.model_copy(update={"decay": "cosine"})
+    assert step_size(430_000, falling) == pytest.approx(4.5e-4 / 32)
+    sizes = [step_size(step, falling) for step in range(0, 430_000, 1_000)]
     assert max(sizes) == pytest.approx(4.5e-4)
 
 
