@@ -1,14 +1,13 @@
 """What a stage will cost, before it runs: parameters and floating-point operations."""
 
-import re
-
 import torch
 from torch import nn
 
 from pipelines.planner import Step
 from schemas.artifacts import DVAE, PRIOR, SAMPLES
 from schemas.configs import FitSettings, Settings
-from stages.models.dvae import GROUPS, Dvae
+from stages.models.dvae import Dvae
+from stages.models.flops import dvae_flops
 from stages.models.prior import Prior
 
 
@@ -25,7 +24,7 @@ def cost_of(step: Step, settings: Settings) -> str:
             dvae = Dvae(settings.dvae, tokens.image_vocab)
         if settings.dvae.pretrained:
             return f"{_short(parameters(dvae))} weights, taken over"
-        return _training(parameters(dvae), 3 * forward_flops(dvae, tokens.side), settings.dvae.fit)
+        return _training(parameters(dvae), 3 * dvae_flops(dvae, tokens.side), settings.dvae.fit)
     if step.stage.writes == SAMPLES:
         return f"{settings.sample.candidates} candidates a prompt"
     return ""
@@ -34,25 +33,6 @@ def cost_of(step: Step, settings: Settings) -> str:
 def parameters(module: nn.Module) -> int:
     """Count the numbers that are learned."""
     return sum(p.numel() for p in module.parameters())
-
-
-def forward_flops(dvae: Dvae, side: int) -> int:
-    """Count multiplications and additions of all convolutions for one picture."""
-    convolutions = {n: m for n, m in dvae.named_modules() if isinstance(m, nn.Conv2d)}
-    return sum(
-        2 * convolution.weight.numel() * (side // _reduction(name)) ** 2
-        for name, convolution in convolutions.items()
-    )
-
-
-def _reduction(name: str) -> int:
-    """Return how many pixels of the picture one pixel stands for, along a side, at a layer."""
-    group = re.search(r"group_(\d)", name)
-    if group is not None:
-        halvings = int(group[1]) - 1
-        return 2 ** (halvings if name.startswith("encoder") else GROUPS - 1 - halvings)
-    full_size = ("encoder.blocks.input", "decoder.blocks.output")
-    return 1 if name.startswith(full_size) else 2 ** (GROUPS - 1)
 
 
 def _training(weights: int, flops_per_row: int, fit: FitSettings) -> str:

@@ -1,7 +1,6 @@
 """What the command prints: the stages, the plan, and how a run went; 80 columns."""
 
 import json
-import time
 from collections.abc import Sequence
 
 import torch
@@ -13,6 +12,7 @@ from pipelines.costs import cost_of
 from pipelines.planner import Stage, Step
 from schemas.artifacts import REPORT, REPORT_JSON
 from schemas.configs import Settings
+from stages.training.peaks import matrix_product
 
 WIDTH = 80
 STATES = {
@@ -69,7 +69,8 @@ def show_run(steps: Sequence[Step], store: Store) -> None:
     table.add_row("together", "", "", "", f"{total:,.1f}")
     console = Console(width=WIDTH)
     console.print(table)
-    single, half = (matrix_gflops(kind) for kind in (torch.float32, torch.bfloat16))
+    kinds, cpu = (torch.float32, torch.bfloat16), torch.device("cpu")
+    single, half = (matrix_product(cpu, kind) / 1e9 for kind in kinds)
     console.print(
         f"this machine: {single:,.0f} GFLOP/s in a 1024-cubed product, {half:,.0f} in bfloat16"
     )
@@ -98,14 +99,3 @@ def _headline(store: Store, step: Step, console: Console) -> None:
         if kind in accuracy:
             best, single = accuracy[kind]["reranked"], accuracy[kind]["single"]
             console.print(f"drawn right, {kind:10} best by CLIP {best:4.0%}, single {single:4.0%}")
-
-
-def matrix_gflops(kind: torch.dtype, side: int = 1024, seconds: float = 0.5) -> float:
-    """Measure this machine's matrix-product rate, for its speed sets how long a run takes."""
-    a = torch.randn(side, side).to(kind)
-    a @ a  # the first call prepares the kernel
-    count, started = 0, time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        a @ a
-        count += 1
-    return count * 2 * side**3 / (time.perf_counter() - started) / 1e9

@@ -4,15 +4,29 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from rich.text import Text
 
 LOG = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 5.0
+
+
+class Bar(RichProgress):
+    """A bar, and under it what there is to say beside the count."""
+
+    note = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return both."""
+        yield self.make_tasks_table(self.tasks)
+        if self.note:
+            yield Text(self.note)
 
 
 class Progress:
@@ -24,11 +38,11 @@ class Progress:
         self.started = time.monotonic()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._bar: RichProgress | None = None
+        self._bar: Bar | None = None
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
-            self._bar = RichProgress(
+            self._bar = Bar(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
@@ -56,10 +70,11 @@ class Progress:
             self._thread.join()
         LOG.info("%s", self.line())
 
-    def advance(self, rows: int) -> None:
-        """Count `rows` more as done."""
+    def advance(self, rows: int, note: str = "") -> None:
+        """Count `rows` more as done; a note is shown under a bar until the next one."""
         self.done += rows
         if self._bar is not None:
+            self._bar.note = note
             self._bar.update(self._bar.task_ids[0], completed=self.done, rate=f"{self.rate:.0f}")
 
     @property

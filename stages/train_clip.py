@@ -37,7 +37,7 @@ from stages.training.order import generator
 from stages.training.record import Scalars
 from stages.training.rows import prepared_batches
 from stages.training.table import Columns, Table, first, open_table, require_rows
-from stages.training.task import Batch, Place, Validation
+from stages.training.task import Batch, Place, Validation, Work
 
 REVISION = 1
 
@@ -66,6 +66,10 @@ class ClipTask:
         assert isinstance(model, Reranker)
         towers = model.clip.text_model, model.clip.vision_model
         return [layer for tower in towers for layer in tower.encoder.layers]
+
+    def work(self) -> Work:
+        """Count pairs alone."""
+        return Work()
 
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield cropped pictures and their captions' ids."""

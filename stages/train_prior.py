@@ -21,6 +21,7 @@ from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from stages import pictures
 from stages.models.bpe import Bpe
+from stages.models.flops import prior_flops
 from stages.models.prior import Prior, prior_terms
 from stages.models.sampler import candidate_seed, sample
 from stages.training import augment, on_ray, weights
@@ -29,7 +30,7 @@ from stages.training.order import generator
 from stages.training.record import Scalars
 from stages.training.rows import prepared_batches
 from stages.training.table import Columns, Table, first, open_table, require_rows
-from stages.training.task import Batch, Place, Validation
+from stages.training.task import Batch, Place, Validation, Work
 
 REVISION = 2
 
@@ -58,6 +59,15 @@ class PriorTask:
         """Return the layers."""
         assert isinstance(model, Prior)
         return list(model.blocks)
+
+    def work(self) -> Work:
+        """Count tokens, and three forward passes."""
+        tokens = self.cfg.tokens
+        return Work(
+            "tokens",
+            tokens.text_len + tokens.image_len,
+            3 * prior_flops(tokens, shape_of(self.cfg)),
+        )
 
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield token pairs, captions cut into tokens anew each time they are seen."""

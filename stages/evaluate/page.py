@@ -36,7 +36,8 @@ PIXEL_ART_SIDE = 96  # pictures up to here are enlarged as crisp squares, and ke
 VALIDATION = "validation_"  # before the name of what training measures too
 PACE = {  # of a training log: how it went, not what was learned
     *("beta", "temperature", "step_size", "gradient_norm", "skipped_updates"),
-    *("rows_per_second", "waiting_share"),
+    *("rows_per_second", "tokens_per_second", "waiting_share"),
+    *("model_flop_utilisation", "peak_flops", "peak_memory_gib"),
 }
 PROMPTS_AT_ONCE = 6  # of a set; the others unfold
 VALUE_LENGTH = 200  # characters of one setting or measurement

@@ -11,6 +11,7 @@ from schemas.configs import DvaeJob, DvaeShape
 from schemas.folder import Folder
 from stages import pictures
 from stages.models.dvae import Block, Dvae, elbo_terms
+from stages.models.flops import dvae_flops
 from stages.train_dvae.health import alarm
 from stages.train_dvae.measures import measure
 from stages.training import augment, schedules, weights
@@ -18,7 +19,7 @@ from stages.training.order import generator
 from stages.training.record import Scalars
 from stages.training.rows import prepared_batches
 from stages.training.table import Columns, Table, first
-from stages.training.task import Batch, Place, Validation
+from stages.training.task import Batch, Place, Validation, Work
 
 COLUMNS = ("key", "image")
 AHEAD = 4  # batches prepared before they are needed
@@ -44,6 +45,12 @@ class DvaeTask:
     def blocks(self, model: nn.Module) -> list[nn.Module]:
         """Return the residual blocks of both networks."""
         return [module for module in model.modules() if isinstance(module, Block)]
+
+    def work(self) -> Work:
+        """Count three forward passes of a picture."""
+        with torch.device("meta"):
+            dvae = Dvae(shape_of(self.cfg), self.cfg.image_vocab)
+        return Work(flops=3 * dvae_flops(dvae, self.cfg.side))
 
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield cropped pictures, one random crop per picture and epoch."""

@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.tensor import DTensor
 
 from schemas.configs import FitSettings
 from schemas.errors import UserError
 from schemas.folder import Folder
 from stages.training import checkpoints, schedules
+from stages.training.meter import Meter, Window
 from stages.training.order import generator
 from stages.training.precision import in_bfloat16, without_subnormals
 from stages.training.record import Record, Scalars
@@ -33,28 +34,6 @@ SKIPS_IN_A_ROW = 50  # the paper skips one update in twenty; so many together ar
 
 class Diverged(UserError):
     """Updates were skipped again and again because no gradient was finite."""
-
-
-class Window:
-    """What happened since the last line of the log."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
-        self.rows, self.updates = 0, 0
-        self.waited, self.spent = 0.0, 0.0  # seconds; waiting is part of what was spent
-
-    def add(self, sums: Mapping[str, Tensor], counts: Mapping[str, int]) -> None:
-        """Add the terms of one forward pass; nothing waits for the device."""
-        for name, value in sums.items():
-            self.sums[name] = self.sums.get(name, 0) + value.detach()
-            self.counts[name] = self.counts.get(name, 0) + counts[name]
-
-    def means(self, place: Place) -> Scalars:
-        """Return the mean of each term over all rows of all workers."""
-        total = place.total({name: value.item() for name, value in self.sums.items()})
-        count = place.total(self.counts)
-        return {name: total[name] / count[name] for name in total}
 
 
 @without_subnormals()
@@ -102,7 +81,7 @@ def train(
     say: Say,
 ) -> None:
     """Make the updates that are still to be made; `model` computes `state.model`."""
-    batches = task.batches(state.step, place)
+    batches, meter = task.batches(state.step, place), Meter(task, cfg, place)
     window = Window()
     while state.step < cfg.steps:
         # 1. learn from one batch
@@ -119,11 +98,11 @@ def train(
         last = state.step == cfg.steps
         to_save = last or state.step % cfg.save_every == 0
         if to_save or state.step % cfg.log_every == 0:
-            line = summary(task, state, window, norm, cfg, place)
+            line = meter.metrics(state, window, norm)
             window = Window()
             if record is not None:
                 record.add(line)
-                say(state.step, in_words(task.name, line, cfg))
+                say(state.step, meter.words(line))
         if not last and state.step % cfg.validate_every == 0:
             with averaged(task.build, state, place) as average:
                 if record is not None and average is not None:
@@ -212,39 +191,6 @@ def split(batch: Batch, cfg: FitSettings, place: Place) -> list[Batch]:
 def rows_of(batch: Mapping[str, Any]) -> int:
     """Count a batch's rows."""
     return len(next(iter(batch.values())))
-
-
-def summary(
-    task: Task, state: State, window: Window, norm: float, cfg: FitSettings, place: Place
-) -> Scalars:
-    """Return one line of metrics for the updates since the last one; all workers take part."""
-    step = state.step - 1  # the last update that was made
-    means, weights = window.means(place), task.weights(step)
-    waited, spent = window.waited, window.spent
-    total = place.total({"rows": window.rows, "waited": waited, "spent": spent})
-    return {
-        "step": state.step,
-        "loss": sum(weights[name] * means[name] for name in means),
-        **means,
-        **task.schedule(step),
-        "step_size": schedules.step_size(step, cfg, state.plateau.halvings),
-        "gradient_norm": norm,
-        "skipped_updates": state.skipped,
-        "rows_left_out": window.updates * cfg.batch_size - total["rows"],
-        "rows_per_second": place.world * total["rows"] / total["spent"],
-        "waiting_share": total["waited"] / total["spent"],
-    }
-
-
-def in_words(name: str, line: Scalars, cfg: FitSettings) -> str:
-    """Put a line of metrics into one line for people."""
-    left = (cfg.steps - line["step"]) * cfg.batch_size / line["rows_per_second"]
-    minutes, seconds = divmod(round(left), 60)
-    return (
-        f"{name}  step {line['step']:.0f}/{cfg.steps}  loss {line['loss']:.4g}  "
-        f"{line['rows_per_second']:.0f} rows/s  wait {line['waiting_share']:.0%}  "
-        f"ETA {minutes}m{seconds:02d}s"
-    )
 
 
 def measure(

@@ -30,6 +30,22 @@ class Place:
         dist.all_reduce(packed)
         return dict(zip(numbers, packed.tolist(), strict=True))
 
+    def largest(self, number: float) -> float:
+        """Return the largest that any worker has."""
+        if self.world == 1:
+            return number
+        packed = torch.tensor(number, dtype=torch.float64, device=self.device)
+        dist.all_reduce(packed, dist.ReduceOp.MAX)
+        return packed.item()
+
+
+class Work(NamedTuple):
+    """What an update does to one row, for those who ask how fast a run is."""
+
+    unit: str = "rows"
+    units: int = 1  # in a row
+    flops: float | None = None  # that a model like this cannot do without; None: not counted
+
 
 class Validation(NamedTuple):
     """What is seen of the averaged weights on rows that are not learned from."""
@@ -51,6 +67,9 @@ class Task(Protocol):
 
     def blocks(self, model: nn.Module) -> list[nn.Module]:
         """Return the repeated parts of the model, which `spread` treats one by one."""
+
+    def work(self) -> Work:
+        """Say what a row comes to."""
 
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield this worker's rows of the global batch of `step`, then of all that follow."""

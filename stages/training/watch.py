@@ -100,5 +100,5 @@ class Watch:
             total, rows = self.cfg.steps * self.cfg.batch_size, step * self.cfg.batch_size
             self._bar = Progress(self.name, total, done=rows).__enter__()
         else:
-            self._bar.advance((step - self._shown) * self.cfg.batch_size)
+            self._bar.advance((step - self._shown) * self.cfg.batch_size, line)
         self._shown = step

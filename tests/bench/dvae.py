@@ -23,13 +23,13 @@ from dall_e.decoder import Decoder
 from dall_e.encoder import Encoder
 
 from infra.store import open_folder
-from pipelines.costs import forward_flops
 from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, METRICS, TRAIN
 from schemas.configs import DvaeJob, FitSettings
 from schemas.folder import Inputs
 from schemas.manifest import Result
 from stages.models.dvae import Dvae, elbo_terms, kl_to_uniform, logit_laplace_nll, map_pixels
+from stages.models.flops import dvae_flops
 from stages.tables import PICTURE_FILE, parquet_bytes
 from stages.train_dvae.task import DvaeTask, shape_of
 from stages.training import augment, loop
@@ -228,7 +228,7 @@ def main(threads: int = len(os.sched_getaffinity(0))) -> None:
             f"({ratio(released, times, 'cpu'):.2f} in CPU seconds)"
         )
     step, product = middle(taken["ours"], "cpu"), middle(taken["product"], "cpu")
-    step_rate = 3 * forward_flops(model, SIDE) * BATCH / step
+    step_rate = 3 * dvae_flops(model, SIDE) * BATCH / step
     product_rate = 2 * MATRIX**3 / product
     print(
         f"training step: {step_rate / 1e9:.0f} GFLOP per CPU second, "

@@ -15,18 +15,18 @@ from pathlib import Path
 
 import torch
 
-from pipelines.costs import forward_flops
 from schemas.configs import DvaeJob, DvaeSettings
 from stages.models.dvae import Dvae
+from stages.models.flops import dvae_flops
 from stages.train_dvae.task import DvaeTask, shape_of
 from stages.training import augment, loop
+from stages.training.meter import Window
+from stages.training.peaks import matrix_product, peak_of
 from stages.training.spread import spread
 from stages.training.state import State
 from stages.training.task import Place
 
 MODES = ("eager", "recompute", "compile", "compile+recompute")
-# FLOP/s of dense bfloat16 products, from the makers' data sheets
-PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,18 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tensor_cores(True)
     table = Table()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    product = matrix_product(device, asked.matrix)
-    peak = next((flops for part, flops in PEAKS.items() if part in name), product)
+    product = matrix_product(device, torch.bfloat16, asked.matrix)
+    peak = peak_of(device, torch.bfloat16)
     table.add(f"{date.today()}  {name}  torch {torch.__version__}  CUDA {torch.version.cuda}")
     table.add(
         f"dVAE of {asked.width} channels, {asked.blocks} blocks a group, {asked.codes} codes, "
         f"{asked.side} x {asked.side}; bfloat16, channels_last; matrix product "
-        f"{product / 1e12:.3g} TFLOP/s measured, {peak / 1e12:.3g} taken for the utilisation"
+        f"{product / 1e12:.3g} TFLOP/s measured, {peak} taken for the utilisation"
     )
     table.add("training            rows   pictures/s  utilisation  GiB     first gradient's norm")
     for rows in asked.rows:
         for mode in asked.modes:
-            line = fits(lambda rows=rows, mode=mode: training(asked, mode, rows, device, peak))
+            line = fits(
+                lambda rows=rows, mode=mode: training(asked, mode, rows, device, peak.flops)
+            )
             table.add(f"{mode:18}  {rows:5}  {line}")
     table.add("encoding            rows   pictures/s  codes as in float32")
     for line in fits(lambda: encoding(asked, device)).splitlines():
@@ -118,12 +120,6 @@ def tensor_cores(on: bool) -> None:
         torch.backends.cudnn.allow_tf32 = on
 
 
-def matrix_product(device: torch.device, side: int) -> float:
-    """Return FLOP/s of the product of two large bfloat16 matrices."""
-    one = torch.randn(side, side, device=device, dtype=torch.bfloat16)
-    return 2 * side**3 / seconds(lambda: one @ one, 20, device)
-
-
 def job(asked: argparse.Namespace, mode: str, rows: int) -> DvaeJob:
     """Return the paper's settings for a model and a step of these sizes."""
     paper = DvaeSettings()
@@ -149,13 +145,13 @@ def training(
     batch = {name: values.to(device) for name, values in batch.items()}
 
     def update() -> float:
-        return loop.learn(task, engine, batch, state, cfg.fit, place, loop.Window())
+        return loop.learn(task, engine, batch, state, cfg.fit, place, Window())
 
     norm = update()  # compiles
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     rate = rows / seconds(update, asked.updates, device)
-    used = 3 * forward_flops(model, asked.side) * rate / peak
+    used = 3 * dvae_flops(model, asked.side) * rate / peak
     memory = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0
     return f"{rate:11.1f}  {used:11.1%}  {memory:6.1f}  {norm:.5g}"
 

@@ -11,7 +11,7 @@ from torch import nn
 from schemas.configs import FitSettings
 from schemas.errors import SchemaMismatch
 from stages.pictures import encode_png
-from stages.training.task import Validation
+from stages.training.task import Validation, Work
 
 DOT = encode_png(np.zeros((1, 1, 3), np.uint8))
 TRUTH = torch.tensor([2.0, -1.0, 0.5])
@@ -43,6 +43,9 @@ class Line:
 
     def blocks(self, model):
         return []
+
+    def work(self):
+        return Work()
 
     def batches(self, step, place):
         for k in itertools.count(step):

@@ -1,0 +1,57 @@
+"""How fast a device multiplies matrices at best: what its use in training is measured against."""
+
+import time
+from typing import NamedTuple
+
+import torch
+
+# FLOP/s of dense bfloat16 products, from the makers' data sheets, by part of a GPU's name
+SHEETS = {  # the first that fits counts
+    "H200": 989e12,
+    "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
+    "H100": 989e12,
+    "A100": 312e12,
+}
+SIDES = {"cuda": 8_192, "cpu": 1_024}  # of matrices large enough that the product is what counts
+
+
+class Peak(NamedTuple):
+    """FLOP/s, and who says so."""
+
+    flops: float
+    source: str
+
+    def __str__(self) -> str:
+        unit, name = (1e12, "TFLOP/s") if self.flops >= 1e12 else (1e9, "GFLOP/s")
+        return f"{self.flops / unit:,.0f} {name} ({self.source})"
+
+
+def peak_of(device: torch.device, kind: torch.dtype) -> Peak:
+    """Look a GPU up by its name; multiply for a moment on what is not known."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        for part, flops in SHEETS.items():
+            if part in name:
+                return Peak(flops, "data sheet")
+    return Peak(matrix_product(device, kind), "measured")
+
+
+def matrix_product(
+    device: torch.device, kind: torch.dtype, side: int | None = None, seconds: float = 0.2
+) -> float:
+    """Return FLOP/s of the product of two square matrices, multiplied again and again."""
+    side = side or SIDES.get(device.type, 1_024)
+    one = torch.randn(side, side, device=device).to(kind)
+
+    def multiply() -> None:
+        one @ one
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    multiply()  # the first call prepares the kernel
+    count, started = 0, time.perf_counter()
+    while not count or time.perf_counter() - started < seconds:
+        multiply()
+        count += 1
+    return count * 2 * side**3 / (time.perf_counter() - started)

@@ -1,0 +1,104 @@
+"""How fast a run is, in numbers that can be checked with a pencil, and in lines one can read."""
+
+import pytest
+import torch
+from torch import nn
+
+from stages.training.meter import Meter, Window, clock, short, used_memory
+from stages.training.peaks import SHEETS, Peak, matrix_product, peak_of
+from stages.training.state import State
+from stages.training.task import Place, Work
+from tests.stages.training.toy import Line, settings
+from tests.stages.training.workers import learn
+
+CPU = torch.device("cpu")
+
+
+class Counted(Line):
+    def work(self):
+        return Work("tokens", 1_280, 3e9)
+
+
+def measured(task, **changes):
+    """The line of a window in which 4 updates of 8 rows took 2 seconds, half of one waiting."""
+    cfg = settings(**({"steps": 430_000} | changes))
+    meter, window = Meter(task, cfg, Place()), Window()
+    window.rows, window.updates, window.spent, window.waited = 32, 4, 2.0, 0.5
+    window.add({"square": torch.tensor(64.0), "absolute": torch.tensor(16.0)},
+               {"square": 32, "absolute": 16})  # fmt: skip
+    state = State.fresh(nn.Linear(3, 1), cfg)
+    state.step = 1_000
+    return meter, meter.metrics(state, window, 1.0)
+
+
+def test_rates_are_rows_tokens_and_operations_over_seconds():
+    meter, line = measured(Counted(settings()))
+    assert line["rows_per_second"] == 16
+    assert line["tokens_per_second"] == 16 * 1_280
+    assert line["waiting_share"] == 0.25
+    assert line["model_flop_utilisation"] == pytest.approx(16 * 3e9 / meter.peak.flops)
+    assert line["peak_flops"] == meter.peak.flops
+    assert line["peak_memory_gib"] * 2**30 == pytest.approx(used_memory(CPU), rel=0.1)
+
+
+def test_a_line_says_how_far_a_run_is_and_the_next_how_fast_in_80_columns_of_a_log():
+    meter, line = measured(Counted(settings()))
+    meter.peak = Peak(989e12, "data sheet")
+    line |= {"step": 399_999, "rows_per_second": 1_234.5, "tokens_per_second": 1_580_160.0,
+             "model_flop_utilisation": 0.4321, "peak_memory_gib": 78.123, "waiting_share": 0.12,
+             "loss": 3.14159}  # fmt: skip
+    first, second = meter.words(line).splitlines()
+    assert first == "toy  step 399999/430000  loss 3.142  ETA 3m14s"
+    assert second == (
+        "    1,580 k tokens/s  wait 12%  MFU 43% of 989 TFLOP/s (data sheet)  78.1 GiB"
+    )
+    stamp = len("00:00:00 ")
+    assert len(first) + stamp + len("train_prior") - len("toy") <= 80
+    assert len(second) <= 80
+
+
+def test_where_operations_are_not_counted_nothing_is_said_of_them():
+    meter, line = measured(Line(settings()))
+    assert "model_flop_utilisation" not in line
+    assert "tokens_per_second" not in line
+    assert meter.words(line).splitlines()[1].startswith("    16 rows/s  wait 25%  ")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0m00s"), (59.6, "1m00s"), (73, "1m13s"), (3_599.6, "1h00m"), (18_420, "5h07m"),
+     (86_399.9, "1d00h"), (273_600, "3d04h")],
+)  # fmt: skip
+def test_times_are_said_in_two_units(seconds, words):
+    assert clock(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(7.4, "7"), (9_999, "9,999"), (10_000, "10 k"), (1.58e6, "1,580 k"),
+                          (2.5e7, "25 M"), (3e11, "300 G")],
+)  # fmt: skip
+def test_large_numbers_are_said_in_few_characters(number, words):
+    assert short(number) == words
+
+
+class Asks(Line):
+    """Fails unless every worker hears of the last one's number."""
+
+    def batches(self, step, place):
+        assert place.largest(10.0 + place.rank) == 11.0
+        yield from super().batches(step, place)
+
+
+def test_the_largest_of_all_workers_is_what_every_worker_is_told(tmp_path):
+    cfg = settings(steps=2)
+    learn(2, (cfg, Asks(cfg), tmp_path / "two"))
+
+
+def test_a_gpu_that_is_not_known_and_a_processor_are_measured():
+    peak = peak_of(CPU, torch.float32)
+    assert peak.source == "measured"
+    again = matrix_product(CPU, torch.float32, seconds=0.5)
+    assert 0.2 < peak.flops / again < 5
+    assert str(Peak(62.4e9, "measured")) == "62 GFLOP/s (measured)"
+    assert next(iter(part for part in SHEETS if part in "NVIDIA H100 80GB HBM3")) == "H100"
+    assert next(iter(part for part in SHEETS if part in "NVIDIA H100 PCIe")) == "H100 PCIe"
