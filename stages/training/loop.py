@@ -27,6 +27,7 @@ from stages.training.record import Record, Scalars
 from stages.training.spread import add_up, spread
 from stages.training.state import State, averaged
 from stages.training.task import Batch, Place, Task
+from stages.training.together import together
 from stages.training.watch import Say, to_log
 
 SKIPS_IN_A_ROW = 50  # the paper skips one update in twenty; so many together are no accident
@@ -53,8 +54,7 @@ def fit(
     model = task.build().to(place.device)
     engine = spread(model, task.blocks(model), cfg, place)
     state = State.fresh(model, cfg)
-    if saved := checkpoints.newest(out):
-        state.restore(saved)
+    checkpoints.load(out, state, place, say)
     record = Record(out, state.step) if place.rank == 0 else None
     if record is not None and state.step:
         say(state.step, f"{task.name}  goes on from step {state.step}/{cfg.steps}")
@@ -108,10 +108,10 @@ def train(
                 if record is not None and average is not None:
                     measure(task, average, state, record, cfg.steps, say)
         if to_save:
-            saved = state.to_bytes(place)
-            if record is not None:
-                record.commit()
-                checkpoints.save(out, state.step, saved)
+            with together(place, f"to save what was seen up to step {state.step} in {out.url}"):
+                if record is not None:
+                    record.commit()
+            checkpoints.save(out, state, place)
 
 
 def learn(

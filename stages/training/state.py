@@ -1,11 +1,11 @@
 """All that a resumed run needs: weights, their average, the optimizer's moments, the step.
 
 Nothing else has to be stored: the rows of a batch and the noise of an update are functions of the
-seed and the step.
+seed and the step. What else changes along a run and does not follow from those belongs here: a
+tree of tensors is one line in `tensors`, a field of plain JSON one name in NUMBERS.
 """
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 
 from schemas.configs import FitSettings
 from stages.training import optimizer, schedules
-from stages.training.gathering import gathered, pour
 from stages.training.plateau import Plateau
 from stages.training.task import Place
 
-COUNTS = ("step", "skipped", "skipped_in_a_row")
+NUMBERS = ("step", "skipped", "skipped_in_a_row")  # fields of a State, the same on all workers
 
 
 class Average:
@@ -71,29 +71,22 @@ class State:
 
     @property
     def tensors(self) -> dict[str, Any]:
-        """Return all that updates change, by name."""
+        """Return all tensors that updates change: the same on all workers, or a part on each."""
+        weights, moments = self.model.named_parameters(), self.optimizer.state
         return {
             "model": self.model.state_dict(),
             "average": self.average.values,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": {name: moments[w] for name, w in weights if w in moments},
         }
 
-    def to_bytes(self, place: Place) -> bytes:
-        """Return a file from which the run goes on as if it had never stopped.
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """Return all else that updates change."""
+        return {name: getattr(self, name) for name in NUMBERS} | {"plateau": vars(self.plateau)}
 
-        Every worker of a sharded run takes part; only rank 0 gets what can be used.
-        """
-        file = io.BytesIO()
-        parts = gathered(self.tensors, keep=place.rank == 0)
-        if place.rank == 0:
-            counts = {name: getattr(self, name) for name in COUNTS}
-            torch.save(parts | counts | {"plateau": vars(self.plateau)}, file)
-        return file.getvalue()
-
-    def restore(self, saved: dict[str, Any]) -> None:
-        """Go back to the time when `saved` was written, by whatever number of workers."""
-        pour(saved, into=self.tensors)
-        for name in COUNTS:
+    @numbers.setter
+    def numbers(self, saved: Mapping[str, Any]) -> None:
+        for name in NUMBERS:
             setattr(self, name, saved[name])
         self.plateau = Plateau(**saved["plateau"])
 
@@ -104,16 +97,18 @@ def averaged(
 ) -> Iterator[nn.Module | None]:
     """Lend a model with the averaged weights: the one that learns, or a copy if that is sharded.
 
-    Every worker of a sharded run takes part; only rank 0 gets the copy, the others None.
+    Every worker of a sharded run takes part; only rank 0 gets the copy, the others None. Weights
+    come together one at a time.
     """
     if not isinstance(state.model, FSDPModule):
         with state.average.in_place():
             yield state.model
         return
-    values = gathered(state.average.values, keep=place.rank == 0)
-    if place.rank > 0:
-        yield None
-        return
-    copy = build().to(place.device)
-    pour(values, into=dict(copy.named_parameters()))
+    copy = build().to(place.device) if place.rank == 0 else None
+    weights = dict(copy.named_parameters()) if copy is not None else {}
+    with torch.no_grad():
+        for name, value in state.average.values.items():
+            whole = value.full_tensor() if isinstance(value, DTensor) else value
+            if copy is not None:
+                weights[name].copy_(whole.reshape(weights[name].shape))
     yield copy

@@ -22,6 +22,7 @@ from stages.training.table import open_table
 from stages.training.task import Place
 from tests.stages.training.pairs import SIZES, clean_pairs, clean_row, inputs
 from tests.stages.training.toy import silent
+from tests.stages.training.workers import saved
 
 
 def settings(**fit):
@@ -207,16 +208,14 @@ def test_a_killed_driver_run_again_ends_with_the_weights_of_an_undisturbed_run(
         stderr=subprocess.DEVNULL,
     )
     try:
-        while not out.list("checkpoints/") and driver.poll() is None:
+        while not checkpoints.steps(out) and driver.poll() is None:
             time.sleep(0.01)
     finally:
         driver.kill()
         driver.wait()
     assert not out.exists("trained.json"), "it was too quick to be killed"
     time.sleep(1)  # its worker may be committing; it ends with its driver
-    saved = checkpoints.newest(out)
-    assert saved is not None
-    assert 0 < saved["step"] < 120
+    assert 0 < saved(out.path)["step"] < 120
 
     cfg = settings(steps=120, save_every=20)
     result = train_dvae.run(inputs(tmp_path), out, cfg)

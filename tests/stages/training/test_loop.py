@@ -6,11 +6,12 @@ import torch
 from torch import nn
 
 from schemas.artifacts import METRICS
-from stages.training import checkpoints, loop
+from stages.training import loop
 from stages.training.loop import Diverged, Window
 from stages.training.state import State
 from stages.training.task import Place
 from tests.stages.training.toy import Line, points, settings
+from tests.stages.training.workers import saved
 
 
 def run(task, out, cfg=None):
@@ -99,7 +100,7 @@ def test_a_resumed_run_ends_with_the_very_same_bits(folder, tmp_path):
     assert len(last.seen) <= 4 + 1  # from step 8 on, and one batch asked for in advance
     with folder.open("weights") as ours, whole.open("weights") as theirs:
         assert ours.read() == theirs.read()
-    resumed, uninterrupted = checkpoints.newest(folder), checkpoints.newest(whole)
+    resumed, uninterrupted = saved(folder.url), saved(whole.url)
     torch.testing.assert_close(resumed, uninterrupted, rtol=0, atol=0)
     timeless = [
         {k: v for k, v in line.items() if k not in ("seconds", "rows_per_second", "waiting_share")}
@@ -124,25 +125,6 @@ def test_a_run_that_was_saved_at_its_end_only_exports(folder):
     assert folder.exists("weights")
     assert [line["step"] for line in metrics(folder)] == steps  # none of them twice
     assert again.seen == []
-
-
-def test_a_truncated_checkpoint_is_skipped_for_the_one_before(folder):
-    cfg = settings()
-    expected, _ = run(Line(cfg), folder)
-    assert folder.list("checkpoints/") == [
-        "checkpoints/step-00000008.pt",
-        "checkpoints/step-00000012.pt",
-    ]
-    with folder.open("checkpoints/step-00000012.pt") as file:
-        folder.commit("checkpoints/step-00000012.pt", file.read()[:-100])
-    saved = checkpoints.newest(folder)
-    assert saved is not None
-    assert saved["step"] == 8
-    steps = [line["step"] for line in metrics(folder)]
-    measured, said = run(Line(cfg), folder)
-    assert measured == expected
-    assert said[0] == "toy  goes on from step 8/12"
-    assert [line["step"] for line in metrics(folder)] == steps  # none of them twice
 
 
 def test_metrics_are_one_line_each_and_means_over_the_window(folder):
@@ -204,8 +186,8 @@ def test_the_average_is_its_closed_form():
 def test_averaged_weights_are_what_is_measured_and_exported(folder):
     cfg = settings(ema_share=1.0, ema_every=1)
     measured, _ = run(Line(cfg), folder)
-    saved = checkpoints.newest(folder)
-    average, last = saved["average"]["weight"], saved["model"]["weight"]
+    found = saved(folder.url)
+    average, last = found["average"]["weight"], found["model"]["weight"]
     assert not torch.equal(average, last)
     with folder.open("weights") as file:
         assert file.read() == repr(average.tolist()).encode()
@@ -244,8 +226,7 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_weights_in_float32(folder):
 
     run(Watched(settings(steps=2, precision="bfloat16")), folder)
     assert kinds == [torch.bfloat16] * 2
-    saved = checkpoints.newest(folder)
-    assert saved["model"]["weight"].dtype == torch.float32
+    assert saved(folder.url)["model"]["weight"].dtype == torch.float32
 
 
 def test_numbers_too_small_for_full_precision_are_zeros_while_a_model_learns(folder):

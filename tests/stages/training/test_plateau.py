@@ -9,7 +9,6 @@ import torch
 from pydantic import ValidationError
 
 from schemas.configs import PriorSettings
-from stages.training import checkpoints
 from stages.training.plateau import Plateau
 from stages.training.schedules import step_size
 from tests.stages.training.test_loop import metrics, run
@@ -110,7 +109,7 @@ def test_a_resumed_run_halves_where_an_uninterrupted_one_does(folder, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             run(task, folder)
     run(flat(**odd), folder)
-    resumed, expected = checkpoints.newest(folder), checkpoints.newest(whole)
+    resumed, expected = saved(folder.url), saved(whole.url)
     torch.testing.assert_close(resumed, expected, rtol=0, atol=0)
     assert resumed["plateau"] == expected["plateau"]
     assert expected["plateau"]["halvings"] >= 2
@@ -142,10 +141,10 @@ def test_skipped_updates_do_not_poison_the_mean(folder):
     task = flat()
     task.poisoned = frozenset({12, 13, 20, 33})
     run(task, folder)
-    saved = checkpoints.newest(folder)["plateau"]
-    assert saved["halvings"] >= 2
-    assert math.isfinite(saved["best"])
-    assert math.isfinite(saved["total"])
+    found = saved(folder.url)["plateau"]
+    assert found["halvings"] >= 2
+    assert math.isfinite(found["best"])
+    assert math.isfinite(found["total"])
 
 
 def test_two_workers_see_the_loss_of_both_and_halve_as_one_does(tmp_path):

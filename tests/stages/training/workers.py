@@ -1,9 +1,11 @@
 """Training in several processes of this machine, joined by gloo."""
 
+import json
 import os
 import socket
 from contextlib import suppress
 
+import safetensors.torch
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as processes
@@ -26,28 +28,46 @@ def fit(cfg, task, path, place):
         loop.fit(task, cfg, open_folder(path), place, silent)
 
 
-def work(rank, world, port, jobs):
+def work(rank, world, port, do, arguments):
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=world)
-    for job in jobs:
-        fit(*job, Place(rank, world))
+    do(Place(rank, world), *arguments)
     dist.barrier()
     dist.destroy_process_group()
     os._exit(0)  # gloo's threads may outlive the group, and abort an orderly end
 
 
+def each(world, do, *arguments):
+    """Call do(place, *arguments) in so many processes, or here if that is one."""
+    if world > 1:
+        processes.spawn(work, (world, free_port(), do, arguments), nprocs=world)
+    else:
+        do(Place(), *arguments)
+
+
+def fit_all(place, *jobs):
+    for job in jobs:
+        fit(*job, place)
+
+
 def learn(world, *jobs):
     """Do (settings, task, path) one after the other."""
-    if world > 1:
-        processes.spawn(work, (world, free_port(), jobs), nprocs=world)
-    else:
-        for job in jobs:
-            fit(*job, Place())
+    each(world, fit_all, *jobs)
 
 
 def saved(path):
-    """Return the newest checkpoint."""
-    found = checkpoints.newest(open_folder(path))
-    assert found is not None
-    return found
+    """Return the newest checkpoint as {"model": {name: whole tensor}, ..., "step": number}."""
+    out = open_folder(path)
+    folder = checkpoints.steps(out)[0]
+    with out.open(f"{folder}/index.json") as file:
+        index = json.load(file)
+    files = {name: safetensors.torch.load(out.open(name).read()) for name in index["files"]}
+    tree = dict(index["numbers"])
+    for path, tensor in index["tensors"].items():
+        *parents, leaf = path.split("/")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = torch.cat([files[span["file"]][path] for span in tensor["spans"]])
+    return tree
