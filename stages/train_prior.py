@@ -37,6 +37,7 @@ REVISION = 2
 COLUMNS = ("key", "caption", "text", "image")
 AHEAD = 8  # batches prepared before they are needed
 VALIDATION_PAIRS = 1_024
+MEASURED_AT_ONCE = 16  # of them: in float32, beside all that training holds
 PROMPTS, CANDIDATES = 4, 4  # of a contact sheet: one row for each validation caption
 
 
@@ -128,7 +129,7 @@ class PriorTask:
         """Measure nats per token on held-out pairs, and draw some of their captions."""
         assert isinstance(model, Prior)
         columns = first(self.held_out, COLUMNS, VALIDATION_PAIRS)
-        scalars = measure(model, tokens_of(columns), self.cfg.fit.batch_size)
+        scalars = measure(model, tokens_of(columns))
         scalars["validation_loss"] = sum(
             weight * scalars[f"validation_{name}"] for name, weight in self.weights(step).items()
         )
@@ -171,12 +172,12 @@ def tokens_of(columns: Columns) -> Batch:
     return {name: torch.from_numpy(columns[name]) for name in ("text", "image")}
 
 
-def measure(model: Prior, tokens: Batch, batch_size: int) -> Scalars:
+def measure(model: Prior, tokens: Batch) -> Scalars:
     """Return nats per token of each kind."""
     device = next(model.parameters()).device
     nats, count = {"text": 0.0, "image": 0.0}, {"text": 0, "image": 0}
-    for start in range(0, len(tokens["text"]), batch_size):
-        part = {k: v[start : start + batch_size].to(device).long() for k, v in tokens.items()}
+    for start in range(0, len(tokens["text"]), MEASURED_AT_ONCE):
+        part = {k: v[start : start + MEASURED_AT_ONCE].to(device).long() for k, v in tokens.items()}
         terms = prior_terms(model, part["text"], part["image"])
         nats["text"] += terms.text.item()
         nats["image"] += terms.image.item()

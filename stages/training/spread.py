@@ -79,8 +79,11 @@ def shard(model: nn.Module, blocks: Iterable[nn.Module], place: Place) -> nn.Mod
 
 
 def add_up(spread_model: nn.Module, now: bool) -> None:
-    """Say whether the next backward pass adds up over workers, or only here for the time being."""
+    """Say whether the next backward pass adds up over workers, or only here for the time being.
+
+    Where weights are in parts, gradients always go to theirs: nobody has room for all of them.
+    """
     if isinstance(spread_model, DistributedDataParallel):
         spread_model.require_backward_grad_sync = now
     elif isinstance(spread_model, FSDPModule):
-        spread_model.set_requires_gradient_sync(now)
+        spread_model.set_requires_all_reduce(now)
