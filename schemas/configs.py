@@ -334,6 +334,9 @@ class PriorShape(Config):
     heads: PositiveInt = 62
     head_dim: PositiveInt = 64
     conv_kernel: PositiveInt = Field(11, description="side of the last layer's window, odd")
+    attention: Literal["sparse", "dense"] = Field(
+        "sparse", description="dense: all that came before"
+    )
 
     @property
     def width(self) -> int:

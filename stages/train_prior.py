@@ -32,7 +32,7 @@ from stages.training.rows import prepared_batches
 from stages.training.table import Columns, Table, first, open_table, require_rows
 from stages.training.task import Batch, Place, Validation, Work
 
-REVISION = 2
+REVISION = 3
 
 COLUMNS = ("key", "caption", "text", "image")
 AHEAD = 8  # batches prepared before they are needed

@@ -9,10 +9,14 @@ code p and predicts code p + 1. A mask says which input slots (keys) each slot (
 
 Image masks count raster positions only: p = grid * row + column. Text never sees the image.
 
+The masks here are whole tables, and `masked_attention` is the reference: `sparse` computes the same
+and leaves out what they forbid.
+
 Dimensions: n slots of the input, i image codes in the input (grid * grid - 1).
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,11 +24,29 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-MaskName = Literal["row", "column", "conv"]
+MaskName = Literal["row", "column", "conv", "causal"]
+
+# (q, k, v), each "b h n k" -> what each query found: by a mask or from a cache, as the caller likes
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def mask_of_layer(layer: int, layers: int) -> MaskName:
+class Layout(NamedTuple):
+    """Where text and image lie in the input, and how wide the convolution is."""
+
+    text_slots: int  # the start token and the text
+    grid: int
+    conv_kernel: int
+
+    @property
+    def slots(self) -> int:
+        """All slots of the input; the last code is predicted, never an input."""
+        return self.text_slots + self.grid**2 - 1
+
+
+def mask_of_layer(layer: int, layers: int, attention: Literal["sparse", "dense"]) -> MaskName:
     """Name the mask of layer 1..layers: conv last, else a column every fourth, else rows."""
+    if attention == "dense":
+        return "causal"
     if layer == layers:  # first: in some depths the last layer would also be a column's turn
         return "conv"
     return "column" if (layer - 2) % 4 == 0 else "row"
@@ -56,13 +78,23 @@ def conv_mask(*, text_slots: int, grid: int, kernel: int) -> Bool[Tensor, "n n"]
     return _with_text((back >= 0) & torch.isin(back, window), text_slots)
 
 
-def masks(*, text_slots: int, grid: int, kernel: int) -> dict[MaskName, Bool[Tensor, "n n"]]:
-    """Make all three."""
-    return {
-        "row": row_mask(text_slots=text_slots, grid=grid),
-        "column": column_mask(text_slots=text_slots, grid=grid),
-        "conv": conv_mask(text_slots=text_slots, grid=grid, kernel=kernel),
-    }
+def causal_mask(*, text_slots: int, grid: int) -> Bool[Tensor, "n n"]:
+    """See all that came before, as a dense transformer does."""
+    return _with_text(_steps_back(grid) >= 0, text_slots)
+
+
+def make_mask(name: MaskName, layout: Layout) -> Bool[Tensor, "n n"]:
+    """Make the mask of this name."""
+    text_slots, grid, kernel = layout
+    match name:
+        case "row":
+            return row_mask(text_slots=text_slots, grid=grid)
+        case "column":
+            return column_mask(text_slots=text_slots, grid=grid)
+        case "conv":
+            return conv_mask(text_slots=text_slots, grid=grid, kernel=kernel)
+        case "causal":
+            return causal_mask(text_slots=text_slots, grid=grid)
 
 
 def _steps_back(grid: int) -> Tensor:

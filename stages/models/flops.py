@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from schemas.configs import PriorShape, TokenSpec
-from stages.models.attention import mask_of_layer, masks
+from stages.models.attention import Layout, make_mask, mask_of_layer
 from stages.models.dvae import GROUPS, Dvae
 from stages.models.prior import Prior
 
@@ -31,9 +31,10 @@ def prior_flops(tokens: TokenSpec, shape: PriorShape) -> int:
 
 def allowed_pairs(tokens: TokenSpec, shape: PriorShape) -> int:
     """Count the (query, key) pairs that each layer's mask allows, over all layers."""
-    made = masks(text_slots=1 + tokens.text_len, grid=tokens.grid, kernel=shape.conv_kernel)
-    times = Counter(mask_of_layer(n, shape.layers) for n in range(1, shape.layers + 1))
-    return sum(int(made[name].sum()) * count for name, count in times.items())
+    layout = Layout(1 + tokens.text_len, tokens.grid, shape.conv_kernel)
+    layers = range(1, shape.layers + 1)
+    times = Counter(mask_of_layer(n, shape.layers, shape.attention) for n in layers)
+    return sum(int(make_mask(name, layout).sum()) * count for name, count in times.items())
 
 
 def dvae_flops(dvae: Dvae, side: int) -> int:

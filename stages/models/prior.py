@@ -18,7 +18,7 @@ V text classes (the vocabulary and the pad), K image codes.
 """
 
 import math
-from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -28,12 +28,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from schemas.configs import PriorShape, TokenSpec
-from stages.models.attention import mask_of_layer, masked_attention, masks
+from stages.models import sparse
+from stages.models.attention import (
+    Attend,
+    Layout,
+    MaskName,
+    make_mask,
+    mask_of_layer,
+    masked_attention,
+)
 
 EMBEDDING_STD = 0.5
-
-# (q, k, v) -> what each query found; how is the caller's matter: masked, or from a cache.
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Attention(nn.Module):
@@ -115,16 +120,13 @@ class Prior(nn.Module):
         self.norm = nn.LayerNorm(d)
         self.text_head = Head(d, tokens.text_vocab + 1)
         self.image_head = Head(d, tokens.image_vocab)
-        for name, mask in masks(
-            text_slots=self.text_slots, grid=tokens.grid, kernel=shape.conv_kernel
-        ).items():
-            self.register_buffer(f"{name}_mask", mask, persistent=False)
+        self.layout = Layout(1 + tokens.text_len, tokens.grid, shape.conv_kernel)
         self.reset_parameters()
 
     @property
     def text_slots(self) -> int:
         """Slots before the first image code: the start token and the text."""
-        return 1 + self.tokens.text_len
+        return self.layout.text_slots
 
     @property
     def pad(self) -> int:
@@ -143,9 +145,19 @@ class Prior(nn.Module):
                 module.reset_parameters(self.shape.layers)
         nn.init.normal_(self.start, std=EMBEDDING_STD)
 
+    def mask_name(self, layer: int) -> MaskName:
+        """Name the mask of layer 1..layers."""
+        return mask_of_layer(layer, self.shape.layers, self.shape.attention)
+
     def mask(self, layer: int) -> Bool[Tensor, "n n"]:
         """Return the mask of layer 1..layers."""
-        return self.get_buffer(f"{mask_of_layer(layer, self.shape.layers)}_mask")
+        return make_mask(self.mask_name(layer), self.layout)
+
+    def attention(self, layer: int, slots: int, device: torch.device) -> Attend:
+        """Return how layer 1..layers attends where so many slots are known."""
+        if slots == self.layout.slots:
+            return sparse.attention(self.mask_name(layer), self.layout, device)
+        return partial(masked_attention, mask=self.mask(layer)[:slots, :slots].to(device))
 
     def embed_text(self, text: Int[Tensor, "b T"]) -> Float[Tensor, "b T+1 d"]:
         """Put the start token before the caption; where the id is the pad, its place decides."""
@@ -173,14 +185,8 @@ class Prior(nn.Module):
         image = image[:, : self.tokens.image_len - 1]
         position = torch.arange(image.shape[1], device=image.device)
         x = torch.cat([self.embed_text(text), self.embed_image(image, position)], dim=1)
-        slots = x.shape[1]
-        for number, block in enumerate(self.blocks, start=1):
-            mask = self.mask(number)[:slots, :slots]
-
-            def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor = mask) -> Tensor:
-                return masked_attention(q, k, v, mask)
-
-            x = block(x, attend)
+        for layer, block in enumerate(self.blocks, start=1):
+            x = block(x, self.attention(layer, x.shape[1], x.device))
         x = self.norm(x)
         last_text = self.tokens.text_len  # its slot predicts the first code
         return self.text_head(x[:, :last_text]), self.image_head(x[:, last_text:])

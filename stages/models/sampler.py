@@ -31,8 +31,8 @@ from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from schemas.errors import ConfigError
-from stages.models.attention import mask_of_layer
-from stages.models.prior import Attend, Prior
+from stages.models.attention import Attend, make_mask
+from stages.models.prior import Prior
 
 LANE = 16  # rows; wide enough for a good matrix product, narrow enough for few candidates
 
@@ -107,10 +107,8 @@ class Tile:
         # "layer (keys, values) i (l h c) k": what one step sees is then a view
         self.image = self.text[0][0].new_empty((shape.layers, 2, slots, heads, shape.head_dim))
         self.seen = {
-            mask_of_layer(layer, shape.layers): _seen(
-                prior.mask(layer)[prior.text_slots :, prior.text_slots :]
-            )
-            for layer in range(1, shape.layers + 1)
+            name: _seen(make_mask(name, prior.layout)[prior.text_slots :, prior.text_slots :])
+            for name in {prior.mask_name(layer) for layer in range(1, shape.layers + 1)}
         }
 
     def step(self, codes: Int[Tensor, "l c"]) -> Float[Tensor, "l c K"]:
@@ -125,7 +123,7 @@ class Tile:
         """Keep this step's keys and values, then attend to the prompt and to the codes seen."""
         text_keys, text_values = self.text[layer]
         image = self.image[layer]
-        seen, hidden = self.seen[mask_of_layer(layer + 1, len(self.text))][self.known]
+        seen, hidden = self.seen[self.prior.mask_name(layer + 1)][self.known]
 
         def attend(
             q: Float[Tensor, "l h c k"], k: Float[Tensor, "l h c k"], v: Float[Tensor, "l h c k"]

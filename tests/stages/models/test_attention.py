@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from stages.models.attention import (
+    Layout,
     column_mask,
     conv_mask,
+    make_mask,
     mask_of_layer,
     masked_attention,
-    masks,
     row_mask,
 )
 
@@ -73,12 +74,12 @@ def test_the_paper_size_reads_a_third_of_the_keys():
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 4, 6, 10, 64])
 def test_the_last_layer_is_a_convolution_whatever_the_depth(layers):
-    assert mask_of_layer(layers, layers) == "conv"
-    assert "conv" not in [mask_of_layer(i, layers) for i in range(1, layers)]
+    assert mask_of_layer(layers, layers, "sparse") == "conv"
+    assert "conv" not in [mask_of_layer(i, layers, "sparse") for i in range(1, layers)]
 
 
 def test_sixteen_of_the_papers_64_layers_are_columns():
-    names = [mask_of_layer(i, 64) for i in range(1, 65)]
+    names = [mask_of_layer(i, 64, "sparse") for i in range(1, 65)]
     assert names[:4] == ["row", "column", "row", "row"]
     assert [i for i, name in enumerate(names, start=1) if name == "column"] == list(range(2, 63, 4))
     assert names.count("row") == 47
@@ -86,7 +87,7 @@ def test_sixteen_of_the_papers_64_layers_are_columns():
 
 @pytest.mark.parametrize("name", ["row", "column", "conv"])
 def test_attention_is_one_softmax_over_the_allowed_keys_query_by_query(name):
-    mask = masks(text_slots=3, grid=4, kernel=3)[name]
+    mask = make_mask(name, Layout(3, 4, 3))
     q, k, v = torch.randn(3, 2, 4, len(mask), 8, generator=torch.manual_seed(0)).unbind()
     found = masked_attention(q, k, v, mask)
     for query, allowed in enumerate(mask):
@@ -95,7 +96,7 @@ def test_attention_is_one_softmax_over_the_allowed_keys_query_by_query(name):
 
 
 def test_attention_on_a_cpu_is_in_32_bits_under_autocast_too():
-    mask = masks(text_slots=3, grid=4, kernel=3)["row"]
+    mask = make_mask("row", Layout(3, 4, 3))
     q, k, v = torch.randn(3, 2, 4, len(mask), 8, generator=torch.manual_seed(0)).bfloat16().unbind()
     with torch.autocast("cpu", torch.bfloat16):
         found = masked_attention(q, k, v, mask)

@@ -34,7 +34,11 @@ def root(tmp_path_factory):
         2,
         (COPIES, deep(), root / "copies"),
         (PARTS, deep(), root / "parts"),
-        (settings(shard=True, micro_batch=1), Watched(COPIES, noise=0.0), root / "parts, row by row"),
+        (
+            settings(shard=True, micro_batch=1),
+            Watched(COPIES, noise=0.0),
+            root / "parts, row by row",
+        ),
         (settings(shard=True, recompute=True), deep(), root / "parts, recomputed"),
         (COPIES, deep(**uneven), root / "uneven copies"),
         (PARTS, deep(**uneven), root / "uneven parts"),
