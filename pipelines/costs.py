@@ -3,22 +3,20 @@
 import torch
 from torch import nn
 
+from pipelines.memory import weights_of
 from pipelines.planner import Step
 from schemas.artifacts import DVAE, PRIOR, SAMPLES
 from schemas.configs import FitSettings, Settings
 from stages.models.dvae import Dvae
-from stages.models.flops import dvae_flops
-from stages.models.prior import Prior
+from stages.models.flops import dvae_flops, prior_flops
 
 
 def cost_of(step: Step, settings: Settings) -> str:
     """Return one phrase for people; empty for stages whose cost depends on unseen data."""
     tokens = settings.tokens
     if step.stage.writes == PRIOR:
-        with torch.device("meta"):
-            weights = parameters(Prior(tokens, settings.prior))
-        length = tokens.text_len + tokens.image_len
-        return _training(weights, 6 * weights * length, settings.prior.fit)
+        weights = weights_of(tokens, settings.prior).total
+        return _training(weights, 3 * prior_flops(tokens, settings.prior), settings.prior.fit)
     if step.stage.writes == DVAE:
         with torch.device("meta"):
             dvae = Dvae(settings.dvae, tokens.image_vocab)

@@ -247,7 +247,7 @@ def h200() -> Settings:
     """One GPU: about a billion parameters on the paper's 256 + 1024 tokens."""
     base = Settings()
     gpu = {"gpu": True}
-    fit = gpu | {"compile": True, "threads": 8}
+    fit = gpu | {"compile": True, "threads": 8, "gpu_memory_gib": 140}
     return base.model_copy(
         update={
             "crawl": base.crawl.model_copy(update={"workers": 8, "threads": 128}),

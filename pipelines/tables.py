@@ -8,9 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.store import Store
+from pipelines import training_plan
 from pipelines.costs import cost_of
+from pipelines.memory import require_room
 from pipelines.planner import Stage, Step
-from schemas.artifacts import REPORT, REPORT_JSON
+from schemas.artifacts import DVAE, PRIOR, REPORT, REPORT_JSON
 from schemas.configs import Settings
 from stages.training.peaks import matrix_product
 
@@ -41,7 +43,10 @@ def _file(stage: Stage) -> str:
 
 
 def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
-    """Print each stage's artifact, whether it would run, and what that costs."""
+    """Print each stage's artifact, whether it would run, and what that costs.
+
+    Raises ConfigError if the prior is to be trained on GPUs that cannot hold it.
+    """
     table = Table("stage", "artifact", "state", "cost", box=None, pad_edge=False)
     for step in steps:
         state = STATES[step.state] if step.chosen else "not chosen"
@@ -49,6 +54,22 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
         table.add_row(step.stage.name, step.address, state, took or cost_of(step, settings))
     console = Console(width=WIDTH)
     console.print(f"root {store.root}", soft_wrap=True)
+    console.print(table)
+    due = {step.stage.writes for step in steps if step.runs}
+    if DVAE in due and not settings.dvae.pretrained:
+        show_training("train_dvae", training_plan.dvae_lines(settings), console)
+    if PRIOR in due:
+        show_training("train_prior", training_plan.prior_lines(settings), console)
+        require_room(settings)
+
+
+def show_training(name: str, lines: Sequence[training_plan.Line], console: Console) -> None:
+    """Print what a training takes."""
+    table = Table(name, "", "", box=None, pad_edge=False)
+    table.columns[1].justify = "right"
+    for line in lines:
+        table.add_row(*line)
+    console.print()
     console.print(table)
 
 

@@ -223,6 +223,7 @@ class FitSettings(Config):
     workers: Annotated[PositiveInt, How] = 1
     threads: Annotated[PositiveInt, How] = 2
     gpu: Annotated[bool, How] = False
+    gpu_memory_gib: Annotated[PositiveFloat, How] = 80  # for --plan where there is no GPU to ask
     restarts: Annotated[NonNegativeInt, How] = 3
 
     @model_validator(mode="after")

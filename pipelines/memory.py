@@ -1,0 +1,186 @@
+"""How much memory training the prior takes on each worker, and what would make it fit.
+
+Counted are tensors that live at the fullest moment of an update, or of a validation on the first
+worker. Weights and all that belongs to them are in float32; products may be in 16 bits.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from schemas.configs import FitSettings, PriorShape, Settings, TokenSpec
+from schemas.errors import ConfigError
+from stages.models.prior import Prior
+from stages.train_prior import CANDIDATES, MEASURED_AT_ONCE
+
+GIB = 2**30
+FULL = 4  # bytes of a number in float32
+COPIES = 5  # of each weight: itself, its gradient, its average and two moments
+MOST_WORKERS = 1_024
+USABLE = 0.9  # of a GPU: the rest is for CUDA, kernels, and what the allocator cannot give out
+
+
+class Weights(NamedTuple):
+    """How many numbers a prior learns, and where."""
+
+    matrices: int  # of all blocks
+    vectors: int  # gains and biases, of all blocks and the last norm
+    embeddings: int
+    heads: int
+
+    @property
+    def total(self) -> int:
+        """Count all."""
+        return sum(self)
+
+
+def weights_of(tokens: TokenSpec, shape: PriorShape) -> Weights:
+    """Count a prior's weights, without making them."""
+    with torch.device("meta"):
+        prior = Prior(tokens, shape)
+    inside = list(prior.blocks.parameters())
+    matrices = sum(weight.numel() for weight in inside if weight.ndim == 2)
+    vectors = [weight for weight in (*inside, *prior.norm.parameters()) if weight.ndim < 2]
+    embeddings = [m for m in prior.modules() if isinstance(m, nn.Embedding)]
+    heads = (*prior.text_head.parameters(), *prior.image_head.parameters())
+    return Weights(
+        matrices=matrices,
+        vectors=sum(weight.numel() for weight in vectors),
+        embeddings=prior.start.numel() + sum(m.weight.numel() for m in embeddings),
+        heads=sum(weight.numel() for weight in heads),
+    )
+
+
+class Memory(NamedTuple):
+    """Bytes on one worker."""
+
+    states: int  # weights, gradients, average and moments, or its part of them
+    activations: int  # kept for the backward pass, and of the block that is computed again
+    logits: int  # and what becomes of them in the loss
+    gathered: int  # whole weights and gradients for a while, and weights in 16 bits
+    beside: int  # more than all that: while the optimizer works, or the first worker validates
+
+    @property
+    def total(self) -> int:
+        """Add up."""
+        return sum(self)
+
+
+def memory_of(tokens: TokenSpec, shape: PriorShape, fit: FitSettings) -> Memory:
+    """Estimate what training takes on the fullest worker."""
+    weights, sharers = weights_of(tokens, shape), sharers_of(fit)
+    block = weights.matrices // shape.layers
+    outside = weights.embeddings + weights.heads
+    rows, half = rows_at_once(fit), bytes_of_products(fit)
+    residual, whole_block = kept_of_a_block(tokens, shape, half)
+    logits = tokens.text_len * (tokens.text_vocab + 1) + tokens.image_len * tokens.image_vocab
+
+    states = COPIES * FULL * weights.total // sharers
+    activations = shape.layers * (residual if fit.recompute else whole_block)
+    activations += 2 * residual + (whole_block if fit.recompute else 0)
+    gathered = half * block * (1 if fit.recompute else shape.layers) if half < FULL else 0
+    if sharers > 1:  # of two blocks: the next one's weights are on their way, or gradients back
+        gathered += 2 * FULL * (outside + 2 * block)
+    learning = Memory(
+        states=states,
+        activations=rows * activations,
+        logits=rows * 3 * FULL * logits,  # their softmax, its gradient and theirs
+        gathered=gathered,
+        beside=0,
+    )
+    stepping = FULL * weights.total // sharers if fit.variance_clip is not None else 0
+    validating = validation(tokens, shape) + (FULL * weights.total if sharers > 1 else 0)
+    more = max(states + max(stepping, validating) - learning.total, 0)
+    return learning._replace(beside=more)
+
+
+def kept_of_a_block(tokens: TokenSpec, shape: PriorShape, half: int) -> tuple[int, int]:
+    """Return the bytes that one row leaves behind in a block: its input, and all that it keeps.
+
+    The inputs of both norms are in float32. Of products, in units of the width: what the norms
+    return (2), queries, keys and values (3), what was found (1), and the feed-forward's inside
+    before and after its bend (4 + 4).
+    """
+    slots = tokens.text_len + tokens.image_len
+    residual = FULL * slots * shape.width
+    statistics = FULL * slots * (shape.heads + 4)  # of the softmax, and of two norms
+    return residual, 2 * residual + 14 * half * slots * shape.width + statistics
+
+
+def validation(tokens: TokenSpec, shape: PriorShape) -> int:
+    """Estimate what measuring and drawing take, in float32 and without gradients."""
+    slots = tokens.text_len + tokens.image_len
+    kept = 2 * shape.layers * CANDIDATES * slots * shape.width  # keys and values
+    logits = tokens.text_len * (tokens.text_vocab + 1) + tokens.image_len * tokens.image_vocab
+    measured = MEASURED_AT_ONCE * max(10 * slots * shape.width, 2 * logits)
+    return FULL * max(kept, measured)
+
+
+def sharers_of(fit: FitSettings) -> int:
+    """Return how many workers share one copy of the weights."""
+    return fit.workers if fit.shard else 1
+
+
+def rows_at_once(fit: FitSettings) -> int:
+    """Return the rows of a worker's forward pass."""
+    rows = math.ceil(fit.batch_size / fit.workers)
+    return rows if fit.micro_batch is None else min(rows, fit.micro_batch)
+
+
+def bytes_of_products(fit: FitSettings) -> int:
+    """Return the bytes of a number that is multiplied; a GPU is taken to have 16-bit units."""
+    return FULL if fit.precision == "float32" or (fit.precision == "auto" and not fit.gpu) else 2
+
+
+def gpu_memory(fit: FitSettings) -> float:
+    """Return the bytes of a GPU: of the one in this machine, else as the setting says."""
+    if torch.cuda.is_available():
+        return float(torch.cuda.get_device_properties(0).total_memory)
+    return fit.gpu_memory_gib * GIB
+
+
+def require_room(settings: Settings) -> None:
+    """Raise ConfigError if the prior cannot be trained on GPUs like these, saying what would fit.
+
+    What costs least comes first: fewer rows at once, then recomputing, then sharding, then more
+    workers.
+    """
+    tokens, prior = settings.tokens, settings.prior
+    room = USABLE * gpu_memory(prior.fit)
+    need = memory_of(tokens, prior, prior.fit).total
+    if not prior.fit.gpu or need <= room:
+        return
+    found = next(
+        (fit for fit in others(prior.fit) if memory_of(tokens, prior, fit).total <= room), None
+    )
+    advice = f"nor would any mesh of up to {MOST_WORKERS:,} GPUs do; make the model smaller"
+    if found is not None:
+        names = ("workers", "shard", "recompute", "micro_batch")
+        changed = [
+            f"--set prior.fit.{name}={str(getattr(found, name)).lower()}"
+            for name in names
+            if getattr(found, name) != getattr(prior.fit, name)
+        ]
+        fits = memory_of(tokens, prior, found).total / GIB
+        advice = f"{' '.join(changed)} fits ({fits:.0f} GiB)"
+    raise ConfigError(
+        f"train_prior: wanted at most {room / GIB:.0f} GiB per GPU ({USABLE:.0%} of its memory), "
+        f"found {need / GIB:.0f} GiB; {advice}"
+    )
+
+
+def others(fit: FitSettings) -> Iterator[FitSettings]:
+    """Yield other ways to spread the same training, from the cheapest change on."""
+    workers = fit.workers
+    while workers <= MOST_WORKERS:
+        for shard in sorted({fit.shard, workers > 1}):
+            for recompute in sorted({fit.recompute, True}):
+                how = {"workers": workers, "shard": shard, "recompute": recompute}
+                rows = rows_at_once(fit.model_copy(update=how))
+                while rows:
+                    yield fit.model_copy(update=how | {"micro_batch": rows})
+                    rows //= 2
+        workers *= 2
