@@ -68,6 +68,7 @@ class PriorTask:
             "tokens",
             tokens.text_len + tokens.image_len,
             3 * prior_flops(tokens, shape_of(self.cfg)),
+            self.cfg,
         )
 
     def batches(self, step: int, place: Place) -> Iterator[Batch]:

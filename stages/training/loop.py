@@ -103,6 +103,8 @@ def train(
             if record is not None:
                 record.add(line)
                 say(state.step, meter.words(line))
+                if (alarm := meter.alarm()) is not None:
+                    sound(task, alarm, state, record, cfg.steps, say)
         if not last and state.step % cfg.validate_every == 0:
             with averaged(task.build, state, place) as average:
                 if record is not None and average is not None:
@@ -204,6 +206,11 @@ def measure(
     record.add({"step": state.step, **found.scalars})
     record.pictures(state.step, found.pictures)
     if found.alarm is not None:
-        record.alarm(state.step, found.alarm)
-        say(state.step, f"{task.name}  step {state.step}/{steps}  {found.alarm}", alarm=True)
+        sound(task, found.alarm, state, record, steps, say)
     return found.scalars
+
+
+def sound(task: Task, alarm: str, state: State, record: Record, steps: int, say: Say) -> None:
+    """Say what goes wrong, and keep it."""
+    record.alarm(state.step, alarm)
+    say(state.step, f"{task.name}  step {state.step}/{steps}  {alarm}", alarm=True)

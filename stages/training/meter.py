@@ -13,6 +13,7 @@ from stages.training.precision import in_bfloat16
 from stages.training.record import Scalars
 from stages.training.state import State
 from stages.training.task import Place, Task
+from stages.training.usual import band_of
 
 
 class Window:
@@ -45,6 +46,9 @@ class Meter:
         self.work = task.work()
         kind = torch.bfloat16 if in_bfloat16(cfg.precision, place.device) else torch.float32
         self.peak = peak_of(place.device, kind) if self.work.flops is not None else None
+        self.band = band_of(self.work.settings)
+        self.unusual, self.far = "", False  # as the last window was
+        self.told = False
 
     def metrics(self, state: State, window: Window, norm: float) -> Scalars:
         """Return one line of metrics for the updates since the last one; all workers take part."""
@@ -54,6 +58,9 @@ class Meter:
         waited, spent = window.waited, window.spent
         total = place.total({"rows": window.rows, "waited": waited, "spent": spent})
         rows_per_second = place.world * total["rows"] / total["spent"]
+        if self.band is not None:
+            middle = (state.step - window.updates / 2) / cfg.steps
+            self.unusual, self.far = self.band.outside(middle, means)
         return {
             "step": state.step,
             "loss": sum(weights[name] * means[name] for name in means),
@@ -81,7 +88,7 @@ class Meter:
         return found
 
     def words(self, line: Scalars) -> str:
-        """Put a line of metrics into two for people: how far the run is, and how fast it is."""
+        """Put a line of metrics into two or three for people: how far, how fast, what is odd."""
         cfg, unit = self.cfg, self.work.unit
         left = (cfg.steps - line["step"]) * cfg.batch_size / line["rows_per_second"]
         pace = [
@@ -91,9 +98,23 @@ class Meter:
         if self.peak is not None:
             pace.append(f"MFU {line['model_flop_utilisation']:.0%} of {self.peak}")
         pace.append(f"{line['peak_memory_gib']:.1f} GiB")
+        usual = "" if self.band is None or self.unusual else "as usual  "
+        unusual = f"\n    {self.unusual}" if self.unusual else ""
         return (
             f"{self.task.name}  step {line['step']:.0f}/{cfg.steps}  loss {line['loss']:.4g}  "
-            f"ETA {clock(left)}\n    {'  '.join(pace)}"
+            f"{usual}ETA {clock(left)}\n    {'  '.join(pace)}{unusual}"
+        )
+
+    def alarm(self) -> str | None:
+        """Return a sentence if the loss is far from what is usual; once, until it is back."""
+        if not self.far:
+            self.told = False
+        if not self.far or self.told:
+            return None
+        self.told = True
+        return (
+            f"the loss is far from what runs with these settings had here: {self.unusual}; "
+            "look at the data, or at what was changed"
         )
 
 

@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from schemas.configs import Config
 from schemas.folder import Folder
 from stages.training.record import Scalars
 
@@ -45,6 +46,7 @@ class Work(NamedTuple):
     unit: str = "rows"
     units: int = 1  # in a row
     flops: float | None = None  # that a model like this cannot do without; None: not counted
+    settings: Config | None = None  # by which to find out how the loss of such runs fell
 
 
 class Validation(NamedTuple):

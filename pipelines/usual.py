@@ -1,0 +1,94 @@
+"""Make the band of usual training losses from finished priors that differ in their seeds alone.
+
+`python -m pipelines.usual demo runs/demo/prior/*` reads metrics.jsonl and manifest.json of each
+folder and writes stages/training/bands/demo.json. The same folders give the same file.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from infra.store import open_folder
+from schemas.artifacts import METRICS
+from schemas.configs import PriorJob
+from schemas.errors import ArtifactMissing, ConfigError, UserError
+from schemas.manifest import MANIFEST, Manifest
+from stages.training.usual import FOLDER, Band, without_seed
+
+TERMS = ("text", "image")
+SHARES = 40  # places along a run
+RUNS = 3  # at least: two may be alike by chance
+MARGIN = 0.02  # of the loss, on each side, beside what the runs differ by
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read runs, write their band; return the exit code."""
+    line = argparse.ArgumentParser(prog="python -m pipelines.usual", description=__doc__)
+    line.add_argument("name", help="of the file: the preset's")
+    line.add_argument("folders", nargs="+", help="finished priors")
+    args = line.parse_args(argv)
+    try:
+        band = band_from(args.folders)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / f"{args.name}.json"
+    path.write_text(band.model_dump_json(indent=1) + "\n")
+    print(f"{path}: {band.runs} runs")
+    return 0
+
+
+def band_from(folders: Sequence[str]) -> Band:
+    """Return the band of runs; raise ConfigError if they are few or of several kinds."""
+    jobs, curves = zip(*(read(folder) for folder in folders), strict=True)
+    kinds = [without_seed(job) for job in jobs]
+    seeds = {job.fit.seed for job in jobs}
+    if any(kind != kinds[0] for kind in kinds):
+        raise ConfigError("wanted runs with the same settings but for fit.seed, found others")
+    if len(seeds) < RUNS or len(seeds) < len(jobs):
+        raise ConfigError(
+            f"wanted runs with at least {RUNS} different seeds, found {len(seeds)} in {len(jobs)} "
+            "runs; train more with --set prior.fit.seed=..."
+        )
+    shares = [(n + 1) / SHARES for n in range(SHARES)]
+    low, high = {}, {}
+    for number, name in enumerate(TERMS):
+        losses = np.stack([np.interp(shares, c[0], c[1 + number]) for c in curves])
+        low[name], high[name] = edges(losses)
+    return Band(settings=kinds[0], runs=len(jobs), shares=tuple(shares), low=low, high=high)
+
+
+def read(folder: str) -> tuple[PriorJob, np.ndarray]:
+    """Return a run's settings, and the middle of each window of its log with the means in it."""
+    found = open_folder(folder)
+    if not found.exists(MANIFEST) or not found.exists(METRICS):
+        raise ArtifactMissing(f"wanted a finished prior in {folder}, found none")
+    with found.open(MANIFEST) as file:
+        job = PriorJob.model_validate(Manifest.model_validate_json(file.read()).settings)
+    with found.open(METRICS) as file:
+        lines = [line for line in map(json.loads, file) if "loss" in line]
+    steps = np.array([0, *(line["step"] for line in lines)])
+    middles = (steps[1:] + steps[:-1]) / 2 / job.fit.steps
+    return job, np.stack([middles, *([line[name] for line in lines] for name in TERMS)])
+
+
+def edges(losses: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the lower and upper edge of curves (run, share): twice as wide as they are, and more.
+
+    Neighbouring shares count too, for a window of the log may lie a little further on.
+    """
+    near = np.pad(losses, ((0, 0), (1, 1)), mode="edge")
+    near = np.stack([near[:, :-2], near[:, 1:-1], near[:, 2:]])
+    lowest, highest = near.min((0, 1)), near.max((0, 1))
+    room = (highest - lowest) / 2 + MARGIN * np.abs(losses.mean(0))
+    rounded = (tuple(float(f"{x:.4g}") for x in edge) for edge in (lowest - room, highest + room))
+    low, high = rounded
+    return low, high
+
+
+if __name__ == "__main__":
+    sys.exit(main())
