@@ -335,8 +335,16 @@ class PriorShape(Config):
     heads: PositiveInt = 62
     head_dim: PositiveInt = 64
     conv_kernel: PositiveInt = Field(11, description="side of the last layer's window, odd")
+    # Beyond the paper, each by itself.
     attention: Literal["sparse", "dense"] = Field(
-        "sparse", description="dense: all that came before"
+        "sparse", description="dense: each slot sees all before it, in every layer"
+    )
+    positions: Literal["learned", "rotary"] = Field(
+        "learned", description="rotary: by row and column, in place of embeddings"
+    )
+    qk_norm: bool = Field(False, description="queries and keys of one length, times learned gains")
+    block: Literal["gpt", "llama"] = Field(
+        "gpt", description="llama: RMSNorm and SwiGLU without biases, of the same size"
     )
 
     @property
@@ -348,6 +356,15 @@ class PriorShape(Config):
     def _kernel_is_odd(self) -> Self:
         if self.conv_kernel % 2 == 0:
             raise ValueError(f"conv_kernel must be odd to have a centre, found {self.conv_kernel}")
+        return self
+
+    @model_validator(mode="after")
+    def _rotary_pairs_come_out_even(self) -> Self:
+        if self.positions == "rotary" and self.head_dim % 4:
+            raise ValueError(
+                "positions=rotary turns pairs of numbers by row and by column: wanted a head_dim "
+                f"that is a multiple of 4, found {self.head_dim}"
+            )
         return self
 
 

@@ -28,7 +28,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from schemas.configs import PriorShape, TokenSpec
-from stages.models import sparse
+from stages.models import rotary, sparse
 from stages.models.attention import (
     Attend,
     Layout,
@@ -41,20 +41,30 @@ from stages.models.attention import (
 EMBEDDING_STD = 0.5
 
 
+def make_norm(shape: PriorShape) -> nn.Module:
+    """Return what brings a slot's numbers to one scale."""
+    return nn.RMSNorm(shape.width) if shape.block == "llama" else nn.LayerNorm(shape.width)
+
+
 class Attention(nn.Module):
     """What attention adds to the residual stream."""
 
     def __init__(self, shape: PriorShape) -> None:
         super().__init__()
-        d = shape.width
+        d, bias = shape.width, shape.block == "gpt"
         self.heads = shape.heads
-        self.norm = nn.LayerNorm(d)
-        self.qkv = nn.Linear(d, 3 * d)
-        self.out = nn.Linear(d, d)
+        self.norm = make_norm(shape)
+        self.qkv = nn.Linear(d, 3 * d, bias=bias)
+        self.q_norm = self.k_norm = None
+        if shape.qk_norm:
+            self.q_norm, self.k_norm = nn.RMSNorm(shape.head_dim), nn.RMSNorm(shape.head_dim)
+        self.out = nn.Linear(d, d, bias=bias)
 
     def forward(self, x: Float[Tensor, "b n d"], attend: Attend) -> Float[Tensor, "b n d"]:
         qkv = self.qkv(self.norm(x))
         q, k, v = rearrange(qkv, "b n (three h k) -> three b h n k", three=3, h=self.heads)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q.float()).to(v.dtype), self.k_norm(k.float()).to(v.dtype)
         return self.out(rearrange(attend(q, k, v), "b h n k -> b n (h k)"))
 
 
@@ -64,12 +74,28 @@ class FeedForward(nn.Module):
     def __init__(self, shape: PriorShape) -> None:
         super().__init__()
         d = shape.width
-        self.norm = nn.LayerNorm(d)
+        self.norm = make_norm(shape)
         self.up = nn.Linear(d, 4 * d)
         self.out = nn.Linear(4 * d, d)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         return self.out(F.gelu(self.up(self.norm(x))))
+
+
+class GatedFeedForward(nn.Module):
+    """The same with SwiGLU (Shazeer 2020): three matrices, as large together as the paper's two."""
+
+    def __init__(self, shape: PriorShape) -> None:
+        super().__init__()
+        d = shape.width
+        hidden = 8 * math.ceil(d / 3)  # 8/3 of the width
+        self.norm = make_norm(shape)
+        self.up = nn.Linear(d, 2 * hidden, bias=False)
+        self.out = nn.Linear(hidden, d, bias=False)
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        gate, value = self.up(self.norm(x)).chunk(2, dim=-1)
+        return self.out(F.silu(gate) * value)
 
 
 class Block(nn.Module):
@@ -78,7 +104,7 @@ class Block(nn.Module):
     def __init__(self, shape: PriorShape) -> None:
         super().__init__()
         self.attention = Attention(shape)
-        self.mlp = FeedForward(shape)
+        self.mlp = GatedFeedForward(shape) if shape.block == "llama" else FeedForward(shape)
 
     def reset_parameters(self, layers: int) -> None:
         """Draw fresh weights; what adds to the residual stream is smaller in deeper models."""
@@ -87,7 +113,8 @@ class Block(nn.Module):
             if linear in (self.attention.out, self.mlp.out):
                 std /= math.sqrt(2 * layers)
             nn.init.normal_(linear.weight, std=std)
-            nn.init.zeros_(linear.bias)
+            if linear.bias is not None:
+                nn.init.zeros_(linear.bias)
 
     def forward(self, x: Float[Tensor, "b n d"], attend: Attend) -> Float[Tensor, "b n d"]:
         x = x + self.attention(x, attend)
@@ -112,15 +139,20 @@ class Prior(nn.Module):
         self.start = nn.Parameter(torch.empty(d))
         self.text_token = nn.Embedding(tokens.text_vocab, d)
         self.text_pad = nn.Embedding(tokens.text_len, d)  # section 2.2: one for each position
-        self.text_position = nn.Embedding(tokens.text_len, d)
         self.image_token = nn.Embedding(tokens.image_vocab, d)
-        self.image_row = nn.Embedding(tokens.grid, d)
-        self.image_column = nn.Embedding(tokens.grid, d)
+        self.layout = Layout(1 + tokens.text_len, tokens.grid, shape.conv_kernel)
+        self.learned = shape.positions == "learned"
+        if self.learned:
+            self.text_position = nn.Embedding(tokens.text_len, d)
+            self.image_row = nn.Embedding(tokens.grid, d)
+            self.image_column = nn.Embedding(tokens.grid, d)
+        else:
+            by = rotary.angles(self.layout, shape.head_dim)
+            self.register_buffer("angles", by, persistent=False)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
-        self.norm = nn.LayerNorm(d)
+        self.norm = make_norm(shape)
         self.text_head = Head(d, tokens.text_vocab + 1)
         self.image_head = Head(d, tokens.image_vocab)
-        self.layout = Layout(1 + tokens.text_len, tokens.grid, shape.conv_kernel)
         self.reset_parameters()
 
     @property
@@ -155,15 +187,30 @@ class Prior(nn.Module):
 
     def attention(self, layer: int, slots: int, device: torch.device) -> Attend:
         """Return how layer 1..layers attends where so many slots are known."""
+        name = self.mask_name(layer)
         if slots == self.layout.slots:
-            return sparse.attention(self.mask_name(layer), self.layout, device)
-        return partial(masked_attention, mask=self.mask(layer)[:slots, :slots].to(device))
+            attend = sparse.attention(name, self.layout, device)
+        else:
+            attend = partial(masked_attention, mask=self.mask(layer)[:slots, :slots].to(device))
+        return (
+            attend
+            if self.learned
+            else partial(
+                rotary.turned_attention, by=self.get_buffer("angles")[:slots], attend=attend
+            )
+        )
+
+    def placed(self, x: Float[Tensor, "*b #n k"], slots: slice) -> Float[Tensor, "*b #n k"]:
+        """Turn queries or keys by the places of their slots, where positions are rotary."""
+        return x if self.learned else rotary.turned(x, self.get_buffer("angles")[slots])
 
     def embed_text(self, text: Int[Tensor, "b T"]) -> Float[Tensor, "b T+1 d"]:
         """Put the start token before the caption; where the id is the pad, its place decides."""
         padded = rearrange(text == self.pad, "b t -> b t 1")
         token = self.text_token(text.clamp(max=self.pad - 1))
-        x = torch.where(padded, self.text_pad.weight, token) + self.text_position.weight
+        x = torch.where(padded, self.text_pad.weight, token)
+        if self.learned:
+            x = x + self.text_position.weight
         start = self.start.expand(len(text), 1, -1)
         return torch.cat([start, x], dim=1)
 
@@ -171,8 +218,11 @@ class Prior(nn.Module):
         self, codes: Int[Tensor, "b i"], position: Int[Tensor, "#i"]
     ) -> Float[Tensor, "b i d"]:
         """Embed codes that stand at these raster positions."""
+        x = self.image_token(codes)
+        if not self.learned:
+            return x
         row, column = position // self.tokens.grid, position % self.tokens.grid
-        return self.image_token(codes) + self.image_row(row) + self.image_column(column)
+        return x + self.image_row(row) + self.image_column(column)
 
     def forward(
         self, text: Int[Tensor, "b T"], image: Int[Tensor, "b i"]

@@ -75,7 +75,10 @@ class Prompt:
     def __init__(self, prior: Prior, text: Int[Tensor, " T"]) -> None:
         self.layers: list[tuple[Float[Tensor, "h t k"], Float[Tensor, "h t k"]]] = []
 
+        slots = slice(prior.text_slots)
+
         def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            q, k = prior.placed(q, slots), prior.placed(k, slots)
             self.layers.append((k[0], v[0]))
             return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
@@ -124,10 +127,12 @@ class Tile:
         text_keys, text_values = self.text[layer]
         image = self.image[layer]
         seen, hidden = self.seen[self.prior.mask_name(layer + 1)][self.known]
+        slot = slice(self.prior.text_slots + self.known, self.prior.text_slots + self.known + 1)
 
         def attend(
             q: Float[Tensor, "l h c k"], k: Float[Tensor, "l h c k"], v: Float[Tensor, "l h c k"]
         ) -> Float[Tensor, "l h c k"]:
+            q, k = self.prior.placed(q, slot), self.prior.placed(k, slot)
             image[0, self.known] = rearrange(k, "l h c k -> (l h c) k")
             image[1, self.known] = rearrange(v, "l h c k -> (l h c) k")
             keys, values = rearrange(image[:, seen], "two m b k -> two b m k")

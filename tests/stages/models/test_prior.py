@@ -11,25 +11,33 @@ from stages.models.prior import Head, Prior, prior_terms
 
 TOKENS = TokenSpec(text_vocab=11, text_len=5, image_vocab=7, grid=3)
 PAD = 11
+VARIANTS = {
+    "paper": {},
+    "dense": {"attention": "dense"},
+    "rotary": {"positions": "rotary"},
+    "qk_norm": {"qk_norm": True},
+    "llama": {"block": "llama"},
+    "all": {"attention": "dense", "positions": "rotary", "qk_norm": True, "block": "llama"},
+}
 
 
-def fresh(layers: int = 3) -> Prior:
-    return Prior(TOKENS, PriorShape(layers=layers, heads=2, head_dim=4, conv_kernel=3))
+def fresh(layers: int = 3, **options) -> Prior:
+    return Prior(TOKENS, PriorShape(layers=layers, heads=2, head_dim=4, conv_kernel=3, **options))
 
 
-def noisy(layers: int = 3) -> Prior:
+def noisy(layers: int = 3, **options) -> Prior:
     """A prior whose every weight matters, unlike a fresh one's (its heads are zero)."""
     torch.manual_seed(0)
-    prior = fresh(layers).eval()
+    prior = fresh(layers, **options).eval()
     with torch.no_grad():
         for parameter in prior.parameters():
             parameter.normal_(std=0.5)
     return prior
 
 
-@pytest.fixture
-def prior() -> Prior:
-    return noisy()
+@pytest.fixture(params=VARIANTS)
+def prior(request) -> Prior:
+    return noisy(**VARIANTS[request.param])
 
 
 @pytest.fixture
@@ -158,8 +166,9 @@ def test_company_in_the_batch_does_not_matter(prior, text, image):
 
 
 @torch.no_grad()
-def test_a_pad_has_an_embedding_of_its_own_at_each_position(prior):
+def test_a_pad_has_an_embedding_of_its_own_at_each_position():
     """Section 2.2: where no token is, the position decides, and no real token looks like it."""
+    prior = noisy()
     slots = prior.embed_text(torch.full((1, 5), PAD))[0, 1:]
     for position in range(5):
         expected = prior.text_pad.weight[position] + prior.text_position.weight[position]
@@ -169,7 +178,8 @@ def test_a_pad_has_an_embedding_of_its_own_at_each_position(prior):
 
 
 @torch.no_grad()
-def test_an_image_slot_is_its_token_plus_row_plus_column(prior, image):
+def test_an_image_slot_is_its_token_plus_row_plus_column(image):
+    prior = noisy()
     slots = prior.embed_image(image, torch.arange(9))
     for p in range(9):
         expected = (
@@ -204,9 +214,10 @@ def test_fresh_weights_keep_the_scale_of_what_they_read():
         assert weight.std().item() == pytest.approx(std, rel=0.05)
 
 
-def test_it_memorises_one_batch(text, image):
+@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
+def test_it_memorises_one_batch(text, image, options):
     torch.manual_seed(0)
-    prior = fresh(layers=2)
+    prior = fresh(layers=2, **options)
     optimizer = torch.optim.AdamW(prior.parameters(), lr=1e-2)
     for _ in range(150):
         optimizer.zero_grad()
@@ -214,3 +225,31 @@ def test_it_memorises_one_batch(text, image):
         optimizer.step()
     codes = prior(text, image)[1].argmax(-1)
     assert (codes == image).float().mean() > 0.95
+
+
+def test_a_llama_block_has_the_papers_number_of_weights_in_its_matrices():
+    for options in ({}, {"block": "llama"}):
+        shape = PriorShape(layers=1, heads=6, head_dim=8, **options)
+        block = Prior(TOKENS, shape).blocks[0]
+        assert sum(w.numel() for w in block.parameters() if w.ndim == 2) == 12 * 48**2
+
+
+@torch.no_grad()
+def test_queries_and_keys_have_one_length_with_qk_norm(text, image):
+    prior = noisy(qk_norm=True)
+    lengths = []
+
+    def look(q, k, v):
+        gains = prior.blocks[0].attention.q_norm.weight, prior.blocks[0].attention.k_norm.weight
+        lengths.extend((x / gain).square().mean(-1) for x, gain in zip((q, k), gains, strict=True))
+        return v
+
+    prior.blocks[0](prior.embed_text(text), look)
+    for length in lengths:
+        torch.testing.assert_close(length, torch.ones_like(length), rtol=1e-3, atol=1e-3)
+
+
+def test_rotary_positions_replace_all_learned_ones_but_the_pads():
+    names = {name for name, _ in fresh(positions="rotary").named_parameters()}
+    learned = {name for name, _ in fresh().named_parameters()}
+    assert learned - names == {"text_position.weight", "image_row.weight", "image_column.weight"}

@@ -17,13 +17,14 @@ from stages.models.sampler import (
     sample,
     uniforms,
 )
+from tests.stages.models.test_prior import VARIANTS
 
 TOKENS = TokenSpec(text_vocab=11, text_len=5, image_vocab=13, grid=4)
 
 SEED, UNIFORMS = 4163147837928207018, [0.5206054981474657, 0.4447197299631057]
 
 
-def noisy(layers: int, tokens: TokenSpec = TOKENS, **shape: int) -> Prior:
+def noisy(layers: int, tokens: TokenSpec = TOKENS, **shape) -> Prior:
     torch.manual_seed(0)
     sizes = {"heads": 2, "head_dim": 4, "conv_kernel": 3} | shape
     prior = Prior(tokens, PriorShape(layers=layers, **sizes)).eval()
@@ -49,10 +50,14 @@ def seeds(prompts: int, candidates: int) -> torch.Tensor:
     )
 
 
-@pytest.mark.parametrize("layers", [1, 3, 6])  # conv; row, column, conv; and all of them twice
+@pytest.mark.parametrize(
+    ("layers", "options"),
+    [(layers, {}) for layers in (1, 3, 6)]  # conv; row, column, conv; and all of them twice
+    + [(3, options) for options in VARIANTS.values()],
+)
 @torch.no_grad()
-def test_cached_logits_are_those_of_the_plain_forward_pass_at_every_position(layers, text):
-    prior = noisy(layers)
+def test_cached_logits_are_those_of_the_plain_forward_pass(layers, options, text):
+    prior = noisy(layers, **options)
     lanes, rows = len(text), 2
     image = torch.randint(13, (lanes, rows, 16), generator=torch.Generator().manual_seed(1))
     plain = torch.stack(
