@@ -30,7 +30,7 @@ def angles(layout: Layout, head_dim: int) -> Float[Tensor, "n p"]:
     return rearrange(rearrange(places, "n two -> n two 1") * speed, "n two pair -> n (two pair)")
 
 
-def turned(x: Float[Tensor, "*b n k"], by: Float[Tensor, "n p"]) -> Float[Tensor, "*b n k"]:
+def turned(x: Float[Tensor, "*b n k"], by: Float[Tensor, "#n p"]) -> Float[Tensor, "*b n k"]:
     """Turn each pair (x[i], x[i + k/2]) by its angle."""
     cos, sin = by.cos(), by.sin()
     one, other = x.float().chunk(2, dim=-1)
@@ -42,7 +42,7 @@ def turned_attention(
     k: Float[Tensor, "b h n k"],
     v: Float[Tensor, "b h n k"],
     *,
-    by: Float[Tensor, "n p"],
+    by: Float[Tensor, "#n p"],
     attend: Attend,
 ) -> Float[Tensor, "b h n k"]:
     """Attend with turned queries and keys; values have no place."""
