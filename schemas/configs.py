@@ -219,12 +219,27 @@ class FitSettings(Config):
     recompute: Annotated[bool, How] = False  # blocks in the backward pass: slower, less memory
     compile: Annotated[bool, How] = False  # blocks: minutes at first, then quicker steps
     shard: Annotated[bool, How] = False  # weights and all that belongs to them, over the workers
+    machine: Annotated[PositiveInt | None, How] = None  # workers that share one copy; null: all
     log_every: Annotated[PositiveInt, How] = 50
     workers: Annotated[PositiveInt, How] = 1
     threads: Annotated[PositiveInt, How] = 2
     gpu: Annotated[bool, How] = False
     gpu_memory_gib: Annotated[PositiveFloat, How] = 80  # for --plan where there is no GPU to ask
     restarts: Annotated[NonNegativeInt, How] = 3
+
+    @model_validator(mode="after")
+    def _machines_are_whole(self) -> Self:
+        if self.machine is not None and not self.shard:
+            raise ValueError(
+                f"machine={self.machine} says how many workers share one copy of the weights, and "
+                "without sharding each has its own; set shard to true, or machine to null"
+            )
+        if self.machine is not None and self.workers % self.machine:
+            raise ValueError(
+                f"workers must be a multiple of machine, found {self.workers} workers in machines "
+                f"of {self.machine}; change one of the two"
+            )
+        return self
 
     @model_validator(mode="after")
     def _warmup_ends_before_decay(self) -> Self:

@@ -4,6 +4,8 @@
 way back. `compile` turns each block into a few kernels, the same for all blocks of one shape.
 `shard` gives each worker a part of every weight, of its gradient, its average and its moments; a
 block's weights are whole only while it is computed. Without it each worker has them all.
+`machine` workers share one copy then, those of one machine: parts of the weights travel inside a
+machine, and between machines only gradients do (section 2.5).
 
 A backward pass leaves the mean over workers of what they add up.
 """
@@ -15,12 +17,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from schemas.configs import FitSettings
+from schemas.errors import ConfigError
 from stages.training.task import Place
 
 SHAPES = 64  # of blocks, and of their inputs, that are compiled before one runs uncompiled
@@ -39,7 +42,7 @@ def spread(
     if place.world == 1:
         return model
     if cfg.shard:
-        return shard(model, blocks, place)
+        return shard(model, blocks, cfg, place)
     devices = [place.device] if place.device.type == "cuda" else None
     return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
 
@@ -59,15 +62,16 @@ def learning(forward: Callable[..., Any], cfg: FitSettings) -> Callable[..., Any
     return either
 
 
-def shard(model: nn.Module, blocks: Iterable[nn.Module], place: Place) -> nn.Module:
-    """Cut every weight along its first dimension, one part for each worker."""
+def shard(
+    model: nn.Module, blocks: Iterable[nn.Module], cfg: FitSettings, place: Place
+) -> nn.Module:
+    """Cut every weight along its first dimension, one part for each worker of a machine."""
     for module in model.modules():
         for name, weight in module.named_parameters(recurse=False):
             # Only dense tensors of at least one dimension can be cut.
             dense = weight.detach().contiguous().reshape(weight.shape or (1,))
             setattr(module, name, nn.Parameter(dense, requires_grad=weight.requires_grad))
-    # said, because by itself it takes GPUs wherever there are any
-    mesh = init_device_mesh(place.device.type, (place.world,))
+    mesh = machines(cfg, place)
     for block in blocks:
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)
@@ -76,6 +80,26 @@ def shard(model: nn.Module, blocks: Iterable[nn.Module], place: Place) -> nn.Mod
     # Nothing here changes in place what a model returns.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")
     return model
+
+
+def sharers(cfg: FitSettings, place: Place) -> int:
+    """Return how many workers, next to each other by rank, share one copy of the weights."""
+    number = (cfg.machine or place.world) if cfg.shard else 1
+    if place.world % number:
+        raise ConfigError(
+            f"fit.machine={number} wants a multiple of {number} workers, found {place.world}; "
+            "change fit.workers or fit.machine"
+        )
+    return number
+
+
+def machines(cfg: FitSettings, place: Place) -> DeviceMesh:
+    """Return the workers of all machines: a line if there is one, else a row for each."""
+    shape = (place.world // sharers(cfg, place), sharers(cfg, place))
+    # The device is said, because by itself it takes GPUs wherever there are any.
+    if shape[0] == 1:
+        return init_device_mesh(place.device.type, shape[1:])
+    return init_device_mesh(place.device.type, shape, mesh_dim_names=("copies", "parts"))
 
 
 def add_up(spread_model: nn.Module, now: bool) -> None:
