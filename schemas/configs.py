@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -23,7 +24,7 @@ from pydantic import (
 )
 
 How = "how"  # Annotated[type, How]: not part of the fingerprint
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 EncodePrecision = Literal["float32", "bfloat16"]  # not by the device: codes depend on it
 Share = Annotated[float, Field(ge=0, le=1)]  # of a whole: of a run's updates, of the rows
 
@@ -211,6 +212,9 @@ class FitSettings(Config):
     ema_share: Share = Field(description="horizon of the average of the weights")
     ema_every: PositiveInt = 1
     precision: Precision = Field("float32", description="of products; auto looks at the device")
+    compress_rank: PositiveInt | None = Field(
+        None, description="of gradients between copies of the weights (PowerSGD); null: all is sent"
+    )
     save_every: PositiveInt = 1_000
     validate_every: PositiveInt = 1_000
     seed: int = 0
@@ -239,6 +243,17 @@ class FitSettings(Config):
                 f"workers must be a multiple of machine, found {self.workers} workers in machines "
                 f"of {self.machine}; change one of the two"
             )
+        if self.compress_rank is not None and self.shard:
+            if self.machine is None:
+                raise ValueError(
+                    f"compress_rank={self.compress_rank} is about gradients between copies of the "
+                    "weights, and workers that share one have none; set machine, or shard to false"
+                )
+            if self.compress_rank % self.machine:
+                raise ValueError(
+                    f"compress_rank must be a multiple of machine, whose workers share it evenly, "
+                    f"found {self.compress_rank} and {self.machine}; change one of the two"
+                )
         return self
 
     @model_validator(mode="after")
@@ -279,10 +294,23 @@ class FitSettings(Config):
         return self
 
     def what(self) -> dict[str, Any]:
-        """Leave patience out where nothing waits."""
+        """Leave patience out where nothing waits, and a rank where nothing is compressed."""
         tree = super().what()
         unused = {"patience_share"} if self.decay != "plateau" else set()
+        unused |= {"compress_rank"} if self.compress_rank is None else set()
         return {name: value for name, value in tree.items() if name not in unused}
+
+
+def _not_in_float16(fit: FitSettings) -> FitSettings:
+    if fit.precision == "float16":
+        raise ValueError(
+            "float16 wants a scale for the gradients of each residual branch, which only the prior "
+            "has; set precision to bfloat16, or to float32"
+        )
+    return fit
+
+
+UnscaledFit = Annotated[FitSettings, AfterValidator(_not_in_float16)]
 
 
 class DvaeShape(Config):
@@ -304,7 +332,7 @@ class DvaeSettings(DvaeShape):
     temperature_start: PositiveFloat = 1.0
     temperature_end: PositiveFloat = 1 / 16
     temperature_share: Share = 150_000 / 3_000_000
-    fit: FitSettings = FitSettings(
+    fit: UnscaledFit = FitSettings(
         steps=3_000_000,
         batch_size=512,
         lr=1e-4,
@@ -423,7 +451,7 @@ class ClipSettings(ClipShape):
     """The reranker: trained on the clean pairs, or a pretrained one by hub name or folder."""
 
     pretrained: str = ""
-    fit: FitSettings = FitSettings(
+    fit: UnscaledFit = FitSettings(
         steps=30_000,
         batch_size=1_024,
         lr=5e-4,

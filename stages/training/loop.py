@@ -22,8 +22,10 @@ from schemas.folder import Folder
 from stages.training import checkpoints, schedules
 from stages.training.meter import Meter, Window
 from stages.training.order import generator
-from stages.training.precision import in_bfloat16, without_subnormals
+from stages.training.powersgd import compression
+from stages.training.precision import product_type, without_subnormals
 from stages.training.record import Record, Scalars
+from stages.training.scaling import SKIPS_WHILE_SCALING, scaling
 from stages.training.spread import add_up, spread
 from stages.training.state import State, averaged
 from stages.training.task import Batch, Place, Task
@@ -52,8 +54,11 @@ def fit(
     """
     torch.manual_seed(cfg.seed)
     model = task.build().to(place.device)
-    engine = spread(model, task.blocks(model), cfg, place)
+    blocks = task.blocks(model)
+    engine = spread(model, blocks, cfg, place)
     state = State.fresh(model, cfg)
+    state.scales = scaling(blocks, cfg, place)
+    state.compression = compression(model, blocks, cfg, place)
     checkpoints.load(out, state, place, say)
     record = Record(out, state.step) if place.rank == 0 else None
     if record is not None and state.step:
@@ -113,6 +118,8 @@ def train(
             with together(place, f"to save what was seen up to step {state.step} in {out.url}"):
                 if record is not None:
                     record.commit()
+            if state.compression is not None:
+                state.compression.settle()
             checkpoints.save(out, state, place)
 
 
@@ -128,12 +135,11 @@ def learn(
     """Make one update; return the gradient's norm, and skip the update if it is not finite."""
     weights, counts = task.weights(state.step), place.total(task.counts(batch))
     parts = split(batch, cfg, place)
+    kind = product_type(cfg.precision, place.device)
     own = torch.zeros((), device=place.device)  # this worker's part of the loss
     for number, part in enumerate(parts, start=1):
         add_up(model, now=number == len(parts))
-        with torch.autocast(
-            place.device.type, torch.bfloat16, enabled=in_bfloat16(cfg.precision, place.device)
-        ):
+        with torch.autocast(place.device.type, kind, enabled=kind != torch.float32):
             sums = task.sums(model, part, state.step)
             terms = [weights[name] / counts[name] * sums[name] for name in sums]
             loss = torch.stack(terms).sum()
@@ -141,6 +147,10 @@ def learn(
         window.add(sums, task.counts(part))
         own += loss.detach()
 
+    if state.scales is not None:
+        state.scales.undo(state.step)
+    if state.compression is not None:
+        state.compression.exchange()
     weighted = [w for w in state.model.parameters() if w.grad is not None]
     norm = nn.utils.get_total_norm([w.grad for w in weighted if w.grad is not None])
     if isinstance(norm, DTensor):
@@ -169,9 +179,10 @@ def apply(state: State, norm: float, cfg: FitSettings) -> None:
     state.step += 1
     if state.step % cfg.ema_every == 0:
         state.average.refresh()
-    if state.skipped_in_a_row == SKIPS_IN_A_ROW:
+    limit = SKIPS_IN_A_ROW if state.scales is None else SKIPS_WHILE_SCALING
+    if state.skipped_in_a_row == limit:
         raise Diverged(
-            f"wanted finite gradients, found none in {SKIPS_IN_A_ROW} updates up to step "
+            f"wanted finite gradients, found none in {limit} updates up to step "
             f"{state.step}; try a smaller step size (fit.lr={cfg.lr}) or precision=float32"
         )
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from schemas.configs import FitSettings
 from stages.training import schedules
 from stages.training.peaks import peak_of
-from stages.training.precision import in_bfloat16
+from stages.training.precision import product_type
 from stages.training.record import Scalars
 from stages.training.state import State
 from stages.training.task import Place, Task
@@ -44,7 +44,7 @@ class Meter:
     def __init__(self, task: Task, cfg: FitSettings, place: Place) -> None:
         self.task, self.cfg, self.place = task, cfg, place
         self.work = task.work()
-        kind = torch.bfloat16 if in_bfloat16(cfg.precision, place.device) else torch.float32
+        kind = product_type(cfg.precision, place.device)
         self.peak = peak_of(place.device, kind) if self.work.flops is not None else None
         self.band = band_of(self.work.settings)
         self.unusual, self.far = "", False  # as the last window was

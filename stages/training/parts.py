@@ -5,6 +5,7 @@ needs and no others, whoever wrote them.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from types import TracebackType
@@ -29,6 +30,8 @@ class Span(Record):
     file: str
     first: int  # the row of the whole tensor that they begin with
     rows: int
+    column: int = 0  # of the whole tensor that rows begin with
+    columns: int = 1
 
 
 class Saved(Record):
@@ -49,7 +52,7 @@ class Written(Record):
 def write(out: Folder, folder: str, pieces: Mapping[str, Piece], place: Place) -> Written:
     """Commit the rows that are this worker's to write, as files in `folder`."""
     files, tensors = {}, {}
-    mine = {name: piece for name, piece in pieces.items() if piece.written and len(piece.rows)}
+    mine = {name: piece for name, piece in pieces.items() if piece.written and piece.rows.numel()}
     for number, group in enumerate(_files(mine)):
         part = f"part-{place.rank:05d}-of-{place.world:05d}"
         file = f"{folder}{part}-{number:04d}.safetensors"
@@ -57,8 +60,9 @@ def write(out: Folder, folder: str, pieces: Mapping[str, Piece], place: Place) -
         rows = {name: mine[name].rows.contiguous().cpu() for name in group}
         files[file] = out.commit(file, safetensors.torch.save(rows))
         for name in group:
-            shape, first, held, _ = mine[name]
-            span = Span(file=file, first=first, rows=len(held))
+            shape, first, held, _, column = mine[name]
+            columns = held.shape[1] if held.ndim > 1 else 1
+            span = Span(file=file, first=first, rows=len(held), column=column, columns=columns)
             tensors[name] = Saved(shape=shape, dtype=str(held.dtype), spans=(span,))
     return Written(files=files, tensors=tensors)
 
@@ -106,23 +110,28 @@ class Reader:
                 f"wanted {wanted}, found {found}: the checkpoints in {self.out.url} are of another "
                 "model; delete them to start over"
             )
-        filled = 0
+        filled, own = 0, _with_columns(piece.rows)
         for span in saved.spans:
             start, stop = max(span.first, piece.first), min(span.first + span.rows, piece.stop)
-            if start < stop:
-                rows = piece.rows[start - piece.first : stop - piece.first]
-                rows.copy_(self._read(span.file, name, start - span.first, rows))
-                filled += len(rows)
-        assert filled == len(piece.rows), (name, saved.spans, piece.first, piece.stop)
+            left = max(span.column, piece.column)
+            right = min(span.column + span.columns, piece.column + own.shape[1])
+            if start < stop and left < right:
+                rows = own[start - piece.first : stop - piece.first]
+                read = self._read(span.file, name, start - span.first, rows)
+                target = rows[:, left - piece.column : right - piece.column]
+                target.copy_(read[:, left - span.column : right - span.column])
+                filled += (stop - start) * (right - left)
+        assert filled == len(own) * own.shape[1], (name, saved.spans, piece.first, piece.column)
 
     def _read(self, file: str, name: str, row: int, like: Tensor) -> Tensor:
-        """Return as many rows as `like` has, from row `row` in the file on."""
+        """Return as many rows as `like` has, from row `row` in the file on, as wide as there."""
         handle, start, header = self._open(file)
-        data = bytearray(like.nbytes)
-        handle.seek(start + header[name]["data_offsets"][0] + row * like[0].nbytes)
+        shape = (len(like), *header[name]["shape"][1:])
+        data = bytearray(math.prod(shape) * like.itemsize)
+        handle.seek(start + header[name]["data_offsets"][0] + row * len(data) // len(like))
         if handle.readinto(data) != len(data):  # type: ignore[attr-defined]
             raise OSError(f"{self.out.url}/{file} ends before the rows of {name}")
-        return torch.frombuffer(data, dtype=like.dtype).reshape(like.shape)
+        return _with_columns(torch.frombuffer(data, dtype=like.dtype).reshape(shape))
 
     def _open(self, file: str) -> tuple[BinaryIO, int, dict[str, Any]]:
         if file not in self._opened:
@@ -130,3 +139,7 @@ class Reader:
             length = int.from_bytes(handle.read(8), "little")
             self._opened[file] = handle, 8 + length, json.loads(handle.read(length))
         return self._opened[file]
+
+
+def _with_columns(rows: Tensor) -> Tensor:
+    return rows if rows.ndim > 1 else rows[:, None]

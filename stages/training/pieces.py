@@ -17,6 +17,7 @@ class Piece(NamedTuple):
     first: int  # the row of the whole that `rows` begin with
     rows: Tensor
     written: bool  # by this worker; others may hold the same rows
+    column: int = 0  # of the whole that rows begin with: they may be cut, too
 
     @property
     def stop(self) -> int:
@@ -54,9 +55,13 @@ def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
 
 @torch.no_grad()
 def _part(tensor: DTensor) -> Piece:
-    assert all(p.is_replicate() or p == Shard(0) for p in tensor.placements), tensor.placements
+    known = tensor.placements
+    assert all(p.is_replicate() or p in (Shard(0), Shard(1)) for p in known), known
     (chunk,) = tensor.__create_chunk_list__()
-    coordinate = tensor.device_mesh.get_coordinate() or ()
-    copies = zip(coordinate, tensor.placements, strict=True)
+    mesh = tensor.device_mesh
+    copies = zip(mesh.get_coordinate() or (), tensor.placements, strict=True)
+    # Other copies are other rows of the mesh, or other machines, each with a mesh of its own.
     first_copy = all(place == 0 for place, how in copies if how.is_replicate())
-    return Piece(tuple(tensor.shape), chunk.offsets[0], tensor.to_local(), first_copy)
+    first_copy &= 0 in mesh.mesh
+    column = chunk.offsets[1] if tensor.ndim > 1 else 0
+    return Piece(tuple(tensor.shape), chunk.offsets[0], tensor.to_local(), first_copy, column)

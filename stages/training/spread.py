@@ -7,7 +7,8 @@ block's weights are whole only while it is computed. Without it each worker has 
 `machine` workers share one copy then, those of one machine: parts of the weights travel inside a
 machine, and between machines only gradients do (section 2.5).
 
-A backward pass leaves the mean over workers of what they add up.
+A backward pass leaves the mean over workers of what they add up. With `compress_rank` it is only
+that over the workers that share a copy, and `powersgd` does what is left.
 """
 
 import warnings
@@ -16,9 +17,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, Shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
@@ -43,6 +45,8 @@ def spread(
         return model
     if cfg.shard:
         return shard(model, blocks, cfg, place)
+    if cfg.compress_rank is not None:
+        return model
     devices = [place.device] if place.device.type == "cuda" else None
     return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
 
@@ -65,15 +69,25 @@ def learning(forward: Callable[..., Any], cfg: FitSettings) -> Callable[..., Any
 def shard(
     model: nn.Module, blocks: Iterable[nn.Module], cfg: FitSettings, place: Place
 ) -> nn.Module:
-    """Cut every weight along its first dimension, one part for each worker of a machine."""
+    """Cut every weight along its first dimension, one part for each worker of a machine.
+
+    A matrix to be compressed is cut across its longer side: parts that are closer to square lose
+    less (appendix E, table 2).
+    """
     for module in model.modules():
         for name, weight in module.named_parameters(recurse=False):
             # Only dense tensors of at least one dimension can be cut.
             dense = weight.detach().contiguous().reshape(weight.shape or (1,))
             setattr(module, name, nn.Parameter(dense, requires_grad=weight.requires_grad))
     mesh = machines(cfg, place)
+
+    def along(weight: nn.Parameter) -> Shard:
+        rows, columns = weight.shape if weight.ndim == 2 else (1, 0)
+        wide = columns > rows and columns % sharers(cfg, place) == 0
+        return Shard(1 if wide and cfg.compress_rank is not None else 0)
+
     for block in blocks:
-        fully_shard(block, mesh=mesh)
+        fully_shard(block, mesh=mesh, shard_placement_fn=along)
     fully_shard(model, mesh=mesh)
     assert isinstance(model, FSDPModule)
     model.set_force_sum_reduction_for_comms(True)  # gloo cannot average, and a sum loses nothing
@@ -94,12 +108,17 @@ def sharers(cfg: FitSettings, place: Place) -> int:
 
 
 def machines(cfg: FitSettings, place: Place) -> DeviceMesh:
-    """Return the workers of all machines: a line if there is one, else a row for each."""
-    shape = (place.world // sharers(cfg, place), sharers(cfg, place))
+    """Return who adds up in a backward pass: the workers of one machine, or a row for each."""
+    parts = sharers(cfg, place)
+    shape, names = (place.world // parts, parts), ("copies", "parts")
     # The device is said, because by itself it takes GPUs wherever there are any.
-    if shape[0] == 1:
-        return init_device_mesh(place.device.type, shape[1:])
-    return init_device_mesh(place.device.type, shape, mesh_dim_names=("copies", "parts"))
+    mesh = init_device_mesh(place.device.type, shape, mesh_dim_names=names)
+    return mesh["parts"] if shape[0] == 1 or cfg.compress_rank is not None else mesh
+
+
+def local(values: Tensor) -> Tensor:
+    """Return the part of a tensor that is here."""
+    return values.to_local() if isinstance(values, DTensor) else values
 
 
 def add_up(spread_model: nn.Module, now: bool) -> None:

@@ -18,6 +18,8 @@ from torch.distributed.tensor import DTensor
 from schemas.configs import FitSettings
 from stages.training import optimizer, schedules
 from stages.training.plateau import Plateau
+from stages.training.powersgd import PowerSGD
+from stages.training.scaling import Scales
 from stages.training.task import Place
 
 NUMBERS = ("step", "skipped", "skipped_in_a_row")  # fields of a State, the same on all workers
@@ -62,6 +64,8 @@ class State:
     skipped: int = 0  # updates left out because their gradient was not finite
     skipped_in_a_row: int = field(default=0)
     plateau: Plateau = field(default_factory=Plateau)
+    scales: Scales | None = None  # of gradients in float16
+    compression: PowerSGD | None = None  # of gradients between copies of the weights
 
     @classmethod
     def fresh(cls, model: nn.Module, fit: FitSettings) -> "State":
@@ -73,11 +77,16 @@ class State:
     def tensors(self) -> dict[str, Any]:
         """Return all tensors that updates change: the same on all workers, or a part on each."""
         weights, moments = self.model.named_parameters(), self.optimizer.state
-        return {
+        changed = {
             "model": self.model.state_dict(),
             "average": self.average.values,
             "optimizer": {name: moments[w] for name, w in weights if w in moments},
         }
+        if self.scales is not None:
+            changed["scales"] = self.scales.tensors
+        if self.compression is not None:
+            changed["errors"] = self.compression.errors
+        return changed
 
     @property
     def numbers(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from stages.models.flops import dvae_flops
 from stages.tables import PICTURE_FILE, parquet_bytes
 from stages.train_dvae.task import DvaeTask, shape_of
 from stages.training import augment, loop
-from stages.training.precision import in_bfloat16, without_subnormals
+from stages.training.precision import product_type, without_subnormals
 from stages.training.table import open_table
 from stages.training.task import Place
 from tests.bench.looks import picture
@@ -205,7 +205,7 @@ def stage(root: Path, threads: int) -> Stage:
 def main(threads: int = len(os.sched_getaffinity(0))) -> None:
     """Print the three ratios, each by the clock on the wall and in CPU seconds."""
     torch.set_num_threads(threads)
-    bfloat16 = in_bfloat16("auto", CPU)
+    bfloat16 = product_type("auto", CPU) is torch.bfloat16
     name = "bfloat16" if bfloat16 else "float32"
     model = Dvae(shape_of(JOB), CODES)
     print(

@@ -188,29 +188,40 @@ TREE = {
 }
 
 
-def cut(world, rank, make=torch.Tensor.clone):
-    """Return what a worker holds of TREE, as FSDP2 cuts it: equal rows, fewer on the last."""
+def cut(world, rank, make=torch.Tensor.clone, across=0):
+    """Return what a worker holds of TREE, as FSDP2 cuts it: equal rows, fewer on the last.
+
+    Or equal columns, of what has any.
+    """
     found = {}
     for name, whole in TREE.items():
-        size = -(-len(whole) // world)
-        first = min(rank * size, len(whole))
-        rows = make(whole[first : first + size])
-        found[name] = Piece(tuple(whole.shape), first, rows, True)
+        way = across if whole.ndim > 1 else 0
+        size = -(-whole.shape[way] // world)
+        first = min(rank * size, whole.shape[way])
+        part = make(whole.narrow(way, first, min(size, whole.shape[way] - first)))
+        begins = (0, first) if way else (first, 0)
+        found[name] = Piece(tuple(whole.shape), begins[0], part, True, begins[1])
     return found
 
 
-def written(out, world):
+def written(out, world, across=0):
     """Save TREE as so many workers do; return where all its rows are."""
-    every = [parts.write(out, "s/", cut(world, r), Place(r, world)) for r in range(world)]
+    every = [
+        parts.write(out, "s/", cut(world, r, across=across), Place(r, world)) for r in range(world)
+    ]
     return checkpoints._joined(every)["tensors"]
 
 
+@pytest.mark.parametrize(("wrote", "reads"), [(0, 0), (0, 1), (1, 0), (1, 1)])
 @pytest.mark.parametrize("writers", [1, 2, 3, 8])
 @pytest.mark.parametrize("readers", [1, 2, 3, 8])
-def test_any_number_of_workers_reads_what_any_number_wrote(folder, writers, readers):
-    tensors = written(folder, writers)
+def test_any_number_of_workers_reads_what_any_number_wrote(folder, writers, readers, wrote, reads):
+    tensors = written(folder, writers, wrote)
     for rank in range(readers):
-        found, wanted = cut(readers, rank, torch.zeros_like), cut(readers, rank)
+        found, wanted = (
+            cut(readers, rank, torch.zeros_like, reads),
+            cut(readers, rank, across=reads),
+        )
         with parts.Reader(folder, tensors) as reader:
             for name, piece in found.items():
                 reader.fill(name, piece)

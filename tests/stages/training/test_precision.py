@@ -1,18 +1,18 @@
 import torch
 
-from stages.training.precision import UNITS, in_bfloat16
+from stages.training.precision import UNITS, product_type
 
 CPU = torch.device("cpu")
 
 
 def test_what_is_asked_for_is_done():
-    assert in_bfloat16("bfloat16", CPU)
-    assert not in_bfloat16("float32", CPU)
+    for precision in ("float32", "bfloat16", "float16"):
+        assert str(product_type(precision, CPU)) == f"torch.{precision}"
 
 
 def test_auto_uses_bfloat16_only_where_the_processor_has_a_unit_for_it(monkeypatch):
     for unit in UNITS:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda unit=unit: {unit: True})
-        assert in_bfloat16("auto", CPU)
+        assert product_type("auto", CPU) is torch.bfloat16
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False, "avx2": True})
-    assert not in_bfloat16("auto", CPU)
+    assert product_type("auto", CPU) is torch.float32

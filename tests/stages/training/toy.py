@@ -86,9 +86,9 @@ class Line:
 class Bend(nn.Module):
     """A block: two layers beside a skip."""
 
-    def __init__(self, width):
+    def __init__(self, width, hidden=5):
         super().__init__()
-        self.inside, self.out = nn.Linear(width, 5), nn.Linear(5, width)
+        self.inside, self.out = nn.Linear(width, hidden), nn.Linear(hidden, width)
 
     def forward(self, x):
         return x + self.out(self.inside(x).tanh())
@@ -109,6 +109,14 @@ class Deep(Line):
 
     def export(self, model, out):
         out.commit("weights", repr([weight.tolist() for weight in model.parameters()]).encode())
+
+
+class Wide(Deep):
+    """Blocks in which the gradient of a batch of eight rows has rank eight, far from full."""
+
+    def build(self):
+        blocks = [Bend(40, hidden=33) for _ in range(2)]
+        return nn.Sequential(nn.Linear(3, 40), *blocks, nn.Linear(40, 1))
 
 
 def silent(step, line, *, alarm=False):

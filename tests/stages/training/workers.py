@@ -69,5 +69,21 @@ def saved(path):
         branch = tree
         for parent in parents:
             branch = branch.setdefault(parent, {})
-        branch[leaf] = torch.cat([files[span["file"]][path] for span in tensor["spans"]])
+        spans = tensor["spans"]
+        cut = int(spans[-1]["column"] > 0)  # across rows, or across columns
+        branch[leaf] = torch.cat([files[span["file"]][path] for span in spans], dim=cut)
     return tree
+
+
+def gradients_differ(found, wanted):
+    """Return by how much at most, of their size, seen in the optimizer's first moments.
+
+    What has no effect, as a key's bias, has a gradient of rounding alone: some size is added.
+    """
+    found, wanted = (run["optimizer"] for run in (found, wanted))
+    largest = max(state["exp_avg"].norm() for state in wanted.values())
+    return max(
+        (found[name]["exp_avg"] - state["exp_avg"]).norm().item()
+        / (state["exp_avg"].norm() + largest / 100).item()
+        for name, state in wanted.items()
+    )
