@@ -79,6 +79,8 @@ def memory_of(tokens: TokenSpec, shape: PriorShape, fit: FitSettings) -> Memory:
     logits = tokens.text_len * (tokens.text_vocab + 1) + tokens.image_len * tokens.image_vocab
 
     states = COPIES * FULL * weights.total // sharers
+    if fit.compress_rank is not None:
+        states += FULL * weights.matrices // sharers  # of gradients, what is still to be said
     activations = shape.layers * (residual if fit.recompute else whole_block)
     activations += 2 * residual + (whole_block if fit.recompute else 0)
     gathered = half * block * (1 if fit.recompute else shape.layers) if half < FULL else 0
@@ -121,7 +123,7 @@ def validation(tokens: TokenSpec, shape: PriorShape) -> int:
 
 def sharers_of(fit: FitSettings) -> int:
     """Return how many workers share one copy of the weights."""
-    return fit.workers if fit.shard else 1
+    return (fit.machine or fit.workers) if fit.shard else 1
 
 
 def rows_at_once(fit: FitSettings) -> int:

@@ -88,9 +88,21 @@ def test_a_bfloat16_model_keeps_what_is_estimated_and_its_weights_in_16_bits():
 def test_weights_and_theirs_are_five_numbers_each_shared_by_those_that_share():
     total = weights_of(TOKENS, shape(3)).total
     assert total == sum(p.numel() for p in Prior(TOKENS, shape(3)).parameters())
-    for changes, share in (({}, 1), ({"workers": 4}, 1), ({"workers": 4, "shard": True}, 4)):
+    parts = {"workers": 4, "shard": True}
+    for changes, share in (
+        ({}, 1), ({"workers": 4}, 1), (parts, 4), (parts | {"machine": 2}, 2),
+    ):  # fmt: skip
         found = memory_of(TOKENS, shape(3), settings(**changes))
         assert found.states == 20 * total // share
+
+
+def test_what_compression_leaves_unsaid_is_one_more_number_of_each_matrix():
+    machines = {"workers": 4, "shard": True, "machine": 2}
+    plain, more = (
+        memory_of(TOKENS, shape(3), settings(**machines, **rank))
+        for rank in ({}, {"compress_rank": 4})
+    )
+    assert more.states - plain.states == 4 * weights_of(TOKENS, shape(3)).matrices // 2
 
 
 def test_the_papers_weights_are_itemised_by_the_papers_own_formula():
