@@ -4,8 +4,10 @@ Counted are tensors that live at the fullest moment of an update, or of a valida
 worker. Weights and all that belongs to them are in float32; products may be in 16 bits.
 """
 
+import json
 import math
 from collections.abc import Iterator
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -104,12 +106,16 @@ def kept_of_a_block(tokens: TokenSpec, shape: PriorShape, half: int) -> tuple[in
 
     The inputs of both norms are in float32. Of products, in units of the width: what the norms
     return (2), queries, keys and values (3), what was found (1), and the feed-forward's inside
-    before and after its bend (4 + 4).
+    before and after its bend: 4 + 4, or with a gate 16/3 + 8/3 + 8/3.
     """
+    units = 6 + (32 / 3 if shape.block == "llama" else 8)
+    units += 2 * shape.qk_norm + 2 * (shape.positions == "rotary")  # other queries and keys
+    in_full = 2 + 2 * shape.qk_norm  # inputs of norms
     slots = tokens.text_len + tokens.image_len
     residual = FULL * slots * shape.width
     statistics = FULL * slots * (shape.heads + 4)  # of the softmax, and of two norms
-    return residual, 2 * residual + 14 * half * slots * shape.width + statistics
+    inside = round(slots * shape.width * (in_full * FULL + units * half))
+    return residual, inside + statistics
 
 
 def validation(tokens: TokenSpec, shape: PriorShape) -> int:
@@ -160,9 +166,9 @@ def require_room(settings: Settings) -> None:
     )
     advice = f"nor would any mesh of up to {MOST_WORKERS:,} GPUs do; make the model smaller"
     if found is not None:
-        names = ("workers", "shard", "recompute", "micro_batch")
+        names = ("workers", "shard", "machine", "recompute", "micro_batch")
         changed = [
-            f"--set prior.fit.{name}={str(getattr(found, name)).lower()}"
+            f"--set prior.fit.{name}={json.dumps(getattr(found, name))}"
             for name in names
             if getattr(found, name) != getattr(prior.fit, name)
         ]
@@ -177,12 +183,23 @@ def require_room(settings: Settings) -> None:
 def others(fit: FitSettings) -> Iterator[FitSettings]:
     """Yield other ways to spread the same training, from the cheapest change on."""
     workers = fit.workers
+    recomputes = sorted({fit.recompute, True})
     while workers <= MOST_WORKERS:
-        for shard in sorted({fit.shard, workers > 1}):
-            for recompute in sorted({fit.recompute, True}):
-                how = {"workers": workers, "shard": shard, "recompute": recompute}
-                rows = rows_at_once(fit.model_copy(update=how))
-                while rows:
-                    yield fit.model_copy(update=how | {"micro_batch": rows})
-                    rows //= 2
+        for (shard, machine), recompute in product(shares(fit, workers), recomputes):
+            how = {"workers": workers, "shard": shard, "machine": machine, "recompute": recompute}
+            rows = rows_at_once(fit.model_copy(update=how))
+            while rows:
+                yield fit.model_copy(update=how | {"micro_batch": rows})
+                rows //= 2
         workers *= 2
+
+
+def shares(fit: FitSettings, workers: int) -> list[tuple[bool, int | None]]:
+    """Return `shard` and `machine` of ways to share weights, from the least sharing on."""
+    found: list[tuple[bool, int | None]] = [(fit.shard, fit.machine)]
+    size = fit.machine or workers
+    while (size := 2 * size) < workers:
+        found.append((True, size))
+    if workers > 1 and fit.compress_rank is None:  # which is between copies
+        found.append((True, None))
+    return list(dict.fromkeys(found))

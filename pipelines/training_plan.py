@@ -15,6 +15,7 @@ from pipelines.memory import (
     sharers_of,
     weights_of,
 )
+from pipelines.traffic import sent_between_copies
 from schemas.configs import FitSettings, PriorShape, Settings
 from stages.models.dvae import Dvae
 from stages.models.flops import allowed_pairs, dvae_flops, prior_flops
@@ -44,6 +45,7 @@ def prior_lines(settings: Settings) -> list[Line]:
         Line("a checkpoint", size(KEPT * FULL * weights.total), "weights, average, two moments"),
         Line("the finished model", size(FULL * weights.total), "the average, in float32"),
         *memory_lines(settings),
+        *traffic_lines(settings),
     ]
 
 
@@ -78,7 +80,7 @@ def weight_lines(weights: Weights, prior: PriorShape) -> list[Line]:
     return [
         Line("weights", f"{weights.total:,}", beside),
         Line("  matrices of blocks", f"{weights.matrices:,}",
-             f"12 x {prior.width:,}² x {prior.layers}"),
+             f"12 x {prior.width:,}² x {prior.layers}" if prior.block == "gpt" else ""),
         Line("  gains and biases", f"{weights.vectors:,}"),
         Line("  embeddings", f"{weights.embeddings:,}", "of tokens, pads and positions"),
         Line("  heads", f"{weights.heads:,}", "one for text, one for codes, not tied"),
@@ -143,11 +145,29 @@ def memory_lines(settings: Settings) -> list[Line]:
     return found
 
 
+def traffic_lines(settings: Settings) -> list[Line]:
+    """Say what goes from copy to copy of the weights; nothing where there is one."""
+    fit = settings.prior.fit
+    copies = fit.workers // sharers_of(fit)
+    if copies == 1:
+        return []
+    sent, whole = sent_between_copies(settings.tokens, settings.prior, fit)
+    saved = f"{1 - sent / whole:.0%} less than all"
+    how = "all gradients" if fit.compress_rank is None else f"rank {fit.compress_rank}, {saved}"
+    if is_papers(settings.prior) and fit.compress_rank is not None:
+        how += "; paper: 86%"
+    return [
+        Line(f"between {copies:,} copies", size(sent), "of a worker, in each update"),
+        Line("", "", how),
+    ]
+
+
 def mesh(fit: FitSettings) -> str:
     """Say how a run is spread."""
     kind = "GPU" if fit.gpu else "worker"
     words = [f"{fit.workers:,} {kind}{'s' if fit.workers > 1 else ''}"]
-    words += ["sharded"] if fit.shard and fit.workers > 1 else []
+    if sharers_of(fit) > 1:
+        words.append("sharded" if sharers_of(fit) == fit.workers else f"sharded by {fit.machine}")
     words += ["recomputed"] if fit.recompute else []
     return ", ".join(words)
 

@@ -1,7 +1,8 @@
 """Make the band of usual training losses from finished priors that differ in their seeds alone.
 
 `python -m pipelines.usual demo runs/demo/prior/*` reads metrics.jsonl and manifest.json of each
-folder and writes stages/training/bands/demo.json. The same folders give the same file.
+folder and writes stages/training/bands/demo.json. The same folders give the same file. With fewer
+than three runs, what seeds can change is not seen, and a wide margin must be stated.
 """
 
 import argparse
@@ -20,8 +21,9 @@ from stages.training.usual import FOLDER, Band, without_seed
 
 TERMS = ("text", "image")
 SHARES = 40  # places along a run
-RUNS = 3  # at least: two may be alike by chance
+RUNS = 3  # that show what seeds can change: two may be alike by chance
 MARGIN = 0.02  # of the loss, on each side, beside what the runs differ by
+WIDE = 0.1  # the least margin of fewer runs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,36 +31,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     line = argparse.ArgumentParser(prog="python -m pipelines.usual", description=__doc__)
     line.add_argument("name", help="of the file: the preset's")
     line.add_argument("folders", nargs="+", help="finished priors")
+    line.add_argument("--margin", type=float, default=MARGIN, help="on each side, of the loss")
     args = line.parse_args(argv)
     try:
-        band = band_from(args.folders)
+        band = band_from(args.folders, args.margin)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{args.name}.json"
     path.write_text(band.model_dump_json(indent=1) + "\n")
-    print(f"{path}: {band.runs} runs")
+    print(f"{path}: runs: {band.runs}")
     return 0
 
 
-def band_from(folders: Sequence[str]) -> Band:
+def band_from(folders: Sequence[str], margin: float) -> Band:
     """Return the band of runs; raise ConfigError if they are few or of several kinds."""
     jobs, curves = zip(*(read(folder) for folder in folders), strict=True)
     kinds = [without_seed(job) for job in jobs]
     seeds = {job.fit.seed for job in jobs}
     if any(kind != kinds[0] for kind in kinds):
         raise ConfigError("wanted runs with the same settings but for fit.seed, found others")
-    if len(seeds) < RUNS or len(seeds) < len(jobs):
+    if len(seeds) < len(jobs):
+        raise ConfigError(f"wanted a seed of its own for each run, found {len(jobs)} of {seeds}")
+    if len(seeds) < RUNS and margin < WIDE:
         raise ConfigError(
-            f"wanted runs with at least {RUNS} different seeds, found {len(seeds)} in {len(jobs)} "
-            "runs; train more with --set prior.fit.seed=..."
+            f"wanted {RUNS} seeds or a margin of at least {WIDE}, found {len(seeds)} and {margin}; "
+            f"train more with --set prior.fit.seed=..., or say --margin {WIDE}"
         )
     shares = [(n + 1) / SHARES for n in range(SHARES)]
     low, high = {}, {}
     for number, name in enumerate(TERMS):
         losses = np.stack([np.interp(shares, c[0], c[1 + number]) for c in curves])
-        low[name], high[name] = edges(losses)
+        low[name], high[name] = edges(losses, margin)
     return Band(settings=kinds[0], runs=len(jobs), shares=tuple(shares), low=low, high=high)
 
 
@@ -76,17 +81,17 @@ def read(folder: str) -> tuple[PriorJob, np.ndarray]:
     return job, np.stack([middles, *([line[name] for line in lines] for name in TERMS)])
 
 
-def edges(losses: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def edges(losses: np.ndarray, margin: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the lower and upper edge of curves (run, share): twice as wide as they are, and more.
 
-    Neighbouring shares count too, for a window of the log may lie a little further on.
+    Neighbouring shares count too, for a window of the log may lie a little further on. All of it is
+    in ratios: losses are nats, and fall by much at first.
     """
     near = np.pad(losses, ((0, 0), (1, 1)), mode="edge")
     near = np.stack([near[:, :-2], near[:, 1:-1], near[:, 2:]])
     lowest, highest = near.min((0, 1)), near.max((0, 1))
-    room = (highest - lowest) / 2 + MARGIN * np.abs(losses.mean(0))
-    rounded = (tuple(float(f"{x:.4g}") for x in edge) for edge in (lowest - room, highest + room))
-    low, high = rounded
+    room = np.sqrt(highest / lowest) * (1 + margin)
+    low, high = (tuple(float(f"{x:.4g}") for x in edge) for edge in (lowest / room, highest * room))
     return low, high
 
 

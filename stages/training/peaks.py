@@ -24,7 +24,7 @@ class Peak(NamedTuple):
 
     def __str__(self) -> str:
         unit, name = (1e12, "TFLOP/s") if self.flops >= 1e12 else (1e9, "GFLOP/s")
-        return f"{self.flops / unit:,.0f} {name} ({self.source})"
+        return f"{self.flops / unit:.3g} {name} ({self.source})"
 
 
 def peak_of(device: torch.device, kind: torch.dtype) -> Peak:

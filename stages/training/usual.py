@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from schemas.configs import Config
 
 FOLDER = Path(__file__).with_name("bands")
-FAR = 2.0  # widths of the band outside of it: no accident
+FAR = 2.0  # widths of the band, as ratios, outside of it: no accident
 
 
 class Band(Config):
@@ -41,8 +41,8 @@ class Band(Config):
             if not low <= value <= high:
                 side = "below" if value < low else "above"
                 found.append(f"{name} {value:.3g} is {side} the usual {low:.3g} to {high:.3g}")
-                room = FAR * (high - low)
-                far = far or not low - room <= value <= high + room
+                room = (high / low) ** FAR
+                far = far or not low / room <= value <= high * room
         return ", ".join(found), far
 
 

@@ -10,6 +10,7 @@ from pipelines import memory
 from pipelines.full import main
 from pipelines.memory import GIB, USABLE, kept_of_a_block, memory_of, others, weights_of
 from pipelines.presets import PRESETS, h200, paper
+from pipelines.traffic import sent_between_copies
 from schemas.configs import PriorShape, TokenSpec
 from stages.models.prior import Prior, prior_terms
 from stages.training.spread import spread
@@ -20,14 +21,14 @@ TOKENS = TokenSpec(text_vocab=50, text_len=15, image_vocab=40, grid=7)
 ROWS = 8
 
 
-def shape(layers):
-    return PriorShape(layers=layers, heads=2, head_dim=32, conv_kernel=3)
+def shape(layers, **options):
+    return PriorShape(layers=layers, heads=2, head_dim=32, conv_kernel=3, **options)
 
 
-def kept(layers, *, recompute=False, bfloat16=False):
+def kept(layers, *, recompute=False, bfloat16=False, **options):
     """The bytes that a forward pass keeps for the backward pass, weights left out."""
     torch.manual_seed(0)
-    prior = Prior(TOKENS, shape(layers))
+    prior = Prior(TOKENS, shape(layers, **options))
     engine = spread(prior, list(prior.blocks), settings(recompute=recompute), Place())
     own = [*prior.parameters(), *prior.buffers()]
     own = {tensor.untyped_storage().data_ptr() for tensor in own}
@@ -71,6 +72,17 @@ def test_recomputing_keeps_a_blocks_input_alone():
     one, six = kept(1, recompute=True), kept(6, recompute=True)
     assert (six - one) / 5 / ROWS == pytest.approx(residual, rel=0.02)
     assert (kept(6) - kept(1)) / 5 / ROWS == pytest.approx(whole, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"attention": "dense"}, {"block": "llama"}, {"qk_norm": True}, {"positions": "rotary"},
+     {"block": "llama", "qk_norm": True, "positions": "rotary"}],
+    ids=str,
+)  # fmt: skip
+def test_a_block_with_options_keeps_what_is_estimated(options):
+    _, whole = kept_of_a_block(TOKENS, shape(1, **options), 4)
+    assert (kept(6, **options) - kept(2, **options)) / 4 / ROWS == pytest.approx(whole, rel=0.15)
 
 
 def test_a_bfloat16_model_keeps_what_is_estimated_and_its_weights_in_16_bits():
@@ -147,6 +159,8 @@ def plan(capsys, tmp_path, *assignments, preset="paper"):
         ["prior.fit.workers=8"],
         ["prior.fit.workers=1"],
         ["prior.fit.shard=false"],
+        ["prior.fit.machine=2"],
+        ["prior.fit.machine=2", "prior.fit.compress_rank=896", "prior.fit.gpu_memory_gib=141"],
         ["prior.fit.recompute=false", "prior.fit.micro_batch=16"],
         ["prior.fit.gpu_memory_gib=24", "prior.layers=24"],
     ],
@@ -174,6 +188,31 @@ def test_the_cheapest_change_is_advised(capsys, tmp_path):
     assert [(fit.micro_batch, fit.recompute) for fit in rest[:5]] == [
         (2, False), (1, False), (4, True), (2, True), (1, True),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("machine", "rank"), [(None, None), (4, None), (4, 8), (2, 16)])
+def test_what_is_counted_between_copies_is_what_powersgd_sends(machine, rank, monkeypatch):
+    d, layers, machines = 64, 3, {"workers": 8, "shard": machine is not None, "machine": machine}
+    fit, part = settings(compress_rank=rank, **machines), machine or 1
+    sent, whole = sent_between_copies(TOKENS, shape(layers), fit)
+    total = weights_of(TOKENS, shape(layers)).total
+    assert whole == 4 * total // part
+    if rank is None:
+        assert sent == whole
+        return
+    # queries, keys, values, out; then up and down: rank of a part x (its height + its width)
+    sides = 4 * (d / part + d) + 2 * (4 * d / part + d)
+    left = total - layers * 12 * d**2
+    assert sent == pytest.approx(4 * (layers * rank / part * sides + left / part), abs=4)
+
+
+def test_the_papers_rank_saves_what_the_paper_says(capsys, tmp_path):
+    sets = ("prior.fit.machine=8", "prior.fit.compress_rank=896", "prior.fit.gpu_memory_gib=140")
+    code, table, _ = plan(capsys, tmp_path, *sets)
+    lines = [" ".join(line.split()) for line in table.splitlines()]
+    assert code == 0
+    assert any(line.startswith("between 8 copies") for line in lines)
+    assert "rank 896, 84% less than all; paper: 86%" in lines  # theirs: of matrices alone
 
 
 def test_where_nothing_fits_that_is_said(capsys, tmp_path):

@@ -99,6 +99,7 @@ def test_a_gpu_that_is_not_known_and_a_processor_are_measured():
     assert peak.source == "measured"
     again = matrix_product(CPU, torch.float32, seconds=0.5)
     assert 0.2 < peak.flops / again < 5
-    assert str(Peak(62.4e9, "measured")) == "62 GFLOP/s (measured)"
+    assert str(Peak(62.4e9, "measured")) == "62.4 GFLOP/s (measured)"
+    assert str(Peak(1.27e12, "measured")) == "1.27 TFLOP/s (measured)"
     assert next(iter(part for part in SHEETS if part in "NVIDIA H100 80GB HBM3")) == "H100"
     assert next(iter(part for part in SHEETS if part in "NVIDIA H100 PCIe")) == "H100 PCIe"

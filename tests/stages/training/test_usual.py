@@ -41,10 +41,11 @@ def test_outside_the_term_and_what_is_usual_are_named():
     assert not far
 
 
-@pytest.mark.parametrize("image", [5.1, -0.1, float("nan")])  # 2 to 3, and twice its width
+@pytest.mark.parametrize("image", [6.8, 0.88, float("nan")])  # 2 to 3, a width is 3/2
 def test_far_outside_is_an_alarm(image):
     assert BAND.outside(1.0, {"text": 1.5, "image": image})[1]
-    assert not BAND.outside(1.0, {"text": 1.5, "image": 4.9})[1]
+    for near in (6.7, 0.89):
+        assert not BAND.outside(1.0, {"text": 1.5, "image": near})[1]
 
 
 def job(seed=0, **changes):
@@ -86,7 +87,7 @@ def test_the_command_makes_the_band_of_its_runs_and_the_same_one_again(runs, cap
     assert command.main(["demo", *runs]) == 0
     path = usual.FOLDER / "demo.json"
     first = path.read_bytes()
-    assert capsys.readouterr().out == f"{path}: 3 runs\n"
+    assert capsys.readouterr().out == f"{path}: runs: 3\n"
     command.main(["demo", *runs])
     assert path.read_bytes() == first
 
@@ -96,10 +97,10 @@ def test_the_command_makes_the_band_of_its_runs_and_the_same_one_again(runs, cap
     # 25 updates apart, in which the loss falls by 0.25.
     at = band.shares.index(0.5)
     low, high = 15.5 - 0.25, 15.7 + 0.25
-    room = (high - low) / 2 + 0.02 * 15.6
-    assert band.low["image"][at] == pytest.approx(low - room, abs=0.01)
-    assert band.high["image"][at] == pytest.approx(high + room, abs=0.01)
-    assert band.high["text"][at] == pytest.approx((high + room) / 10, abs=0.001)
+    room = (high / low) ** 0.5 * 1.02
+    assert band.low["image"][at] == pytest.approx(low / room, abs=0.01)
+    assert band.high["image"][at] == pytest.approx(high * room, abs=0.01)
+    assert band.high["text"][at] == pytest.approx(high * room / 10, abs=0.001)
 
 
 def test_a_band_is_of_runs_with_the_same_settings_whatever_their_seed_and_place(runs):
@@ -126,8 +127,8 @@ def test_a_setting_that_came_after_the_band_has_its_default_there(runs):
 @pytest.mark.parametrize(
     ("choose", "sentence"),
     [
-        (lambda runs: runs[:2], "at least 3 different seeds, found 2 in 2 runs"),
-        (lambda runs: [*runs, runs[0]], "found 3 in 4 runs"),
+        (lambda runs: runs[:2], "wanted 3 seeds or a margin of at least 0.1, found 2 and 0.02; "),
+        (lambda runs: [*runs, runs[0]], "a seed of its own for each run, found 4 of {0, 1, 2}"),
         (lambda runs: [runs[0] + "x", *runs], "wanted a finished prior in .*x, found none"),
     ],
 )
@@ -135,6 +136,13 @@ def test_what_is_no_band_is_refused_in_a_sentence(runs, choose, sentence, capsys
     assert command.main(["demo", *choose(runs)]) == 2
     assert re.search(sentence, capsys.readouterr().err)
     assert not usual.FOLDER.exists()
+
+
+def test_one_run_makes_a_band_if_its_margin_is_stated(runs):
+    assert command.main(["demo", runs[0], "--margin", "0.1"]) == 0
+    band = band_of(job(seed=1))
+    at = band.shares.index(0.5)
+    assert band.high["image"][at] == pytest.approx(15.75 * (15.75 / 15.25) ** 0.5 * 1.1, abs=0.01)
 
 
 def test_runs_of_other_settings_are_refused(runs, tmp_path, capsys):
@@ -162,7 +170,7 @@ def said(folder, tmp_path, monkeypatch):
         settings=usual.without_seed(job()),
         runs=3,
         shares=tuple(np.linspace(0, 1, 13).tolist()),
-        low={"square": [0.0] * 13},
+        low={"square": [1e-12] * 13},
         high={"square": high},
     )
     (tmp_path / "toy.json").write_text(band.model_dump_json())
@@ -176,7 +184,7 @@ def test_a_run_says_whether_it_is_as_usual_and_what_is_not(said):
     # an update is judged by its middle, half way to the places on both sides
     assert usually == [True, True, False, False, True, True, True, True, False, True, True, True]
     assert lines[2].splitlines()[2].startswith("    square ")
-    assert " is above the usual 0 to 1e-09" in lines[2]
+    assert " is above the usual 1e-12 to 1e-09" in lines[2]
     assert len(lines[0].splitlines()) == 2
 
 
