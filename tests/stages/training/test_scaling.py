@@ -11,7 +11,7 @@ from torch import nn
 from schemas.configs import ClipSettings, DvaeSettings, PriorSettings
 from stages.models.prior import Prior, prior_terms
 from stages.train_prior import PriorTask
-from stages.training.scaling import REST, SKIPS_WHILE_SCALING, START, Scales
+from stages.training.scaling import START, Scales
 from stages.training.task import Place, Work
 from tests.stages import test_train_prior
 from tests.stages.training.pairs import TOKENS
@@ -185,13 +185,13 @@ class Twins(Deep):
         return [module for module in model if isinstance(module, Twin)]
 
 
-def job(root, name, steps=(), stop_at=None, **changes):
+def job(root, name, spoilt=(), stop_at=None, **changes):
     common = {"precision": "float16", "lr": 1e-4, "lr_end": 1e-4, "batch_size": 7}
     cfg = test_train_prior.settings(**(common | changes))
     (root / "prior").mkdir(exist_ok=True)
     task = test_train_prior.task_of(root / "prior", cfg)
     task = Spoilt(*[getattr(task, n) for n in ("cfg", "train", "held_out", "bpe", "dvae")],
-                  steps=frozenset(steps), stop_at=stop_at)  # fmt: skip
+                  steps=frozenset(spoilt), stop_at=stop_at)  # fmt: skip
     return cfg.fit, task, root / name
 
 
@@ -211,9 +211,9 @@ def root(tmp_path_factory):
         1,
         job(root, "one"),
         job(root, "float32", precision="float32"),
-        job(root, "spoilt", steps=[2]),
-        job(root, "stopped", steps=[2], stop_at=5),
-        job(root, "stopped", steps=[2]),
+        job(root, "spoilt", spoilt=[2]),
+        job(root, "stopped", spoilt=[2], stop_at=5),
+        job(root, "stopped", spoilt=[2]),
         job(root, "recomputed", recompute=True),
         job(root, "row by row", micro_batch=1),
     )
@@ -221,10 +221,10 @@ def root(tmp_path_factory):
     learn(
         2,
         job(root, "copies"),
-        job(root, "spoilt copies", steps=[2]),
+        job(root, "spoilt copies", spoilt=[2]),
         job(root, "parts", shard=True),
         job(root, "compressed", compress_rank=4),
-        job(root, "compressed, spoilt", compress_rank=4, steps=[2]),
+        job(root, "compressed, spoilt", compress_rank=4, spoilt=[2]),
     )
     return root
 
@@ -294,5 +294,9 @@ def test_models_without_scales_are_refused_in_float16():
             kind(fit=half)
 
 
-def test_a_run_whose_scales_must_fall_is_given_time():
-    assert SKIPS_WHILE_SCALING > 2 * REST
+def test_a_run_whose_scales_must_fall_is_given_time(tmp_path):
+    """Any other would end after 50 skipped updates; a scale is lowered once in 125."""
+    changes = {"steps": 60, "save_every": 60, "validate_every": 60}
+    learn(1, job(tmp_path, "long", spoilt=range(2, 57), **changes))
+    found = saved(tmp_path / "long")
+    assert (found["step"], found["skipped"], found["skipped_in_a_row"]) == (60, 55, 0)
