@@ -203,7 +203,7 @@ class FitSettings(Config):
         description="how the step size falls; plateau: halved when the loss no longer does",
     )
     decay_share: Share = Field(1.0, description="step size falls until here, then stays")
-    patience_share: Share = Field(0.02, description="without a better loss: a plateau")
+    patience_share: Share = Field(0.04, description="without a better loss: a plateau")
     beta1: Share = 0.9
     beta2: Share = 0.999
     weight_decay: NonNegativeFloat = 0.0

@@ -168,6 +168,20 @@ def test_the_papers_prior_halves_five_times():
     assert step_size(429_999, fit, plateau.halvings) == fit.lr_end == 4.5e-4 / 32
 
 
+def test_a_loss_that_falls_along_a_power_law_is_halved_in_the_second_half_of_the_papers_run():
+    fit, plateau, halved = PriorSettings().fit, Plateau(), []
+    steps = np.arange(430_000)
+    noise = 0.01 * np.random.default_rng(0).standard_normal(430_000)  # of a mean over 1,024 rows
+    losses = 3.3 + 3 * (steps + 1) ** -0.2 + noise
+    for step, loss in enumerate(losses.tolist()):
+        before = plateau.halvings
+        plateau.see(loss, step, fit)
+        if plateau.halvings > before:
+            halved.append(step)
+    assert len(halved) == 5
+    assert halved[0] > 430_000 / 2
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
