@@ -59,7 +59,7 @@ def band_from(folders: Sequence[str], margin: float) -> Band:
             f"wanted {RUNS} seeds or a margin of at least {WIDE}, found {len(seeds)} and {margin}; "
             f"train more with --set prior.fit.seed=..., or say --margin {WIDE}"
         )
-    shares = [(n + 1) / SHARES for n in range(SHARES)]
+    shares = [n / SHARES for n in range(SHARES + 1)]
     low, high = {}, {}
     for number, name in enumerate(TERMS):
         losses = np.stack([np.interp(shares, c[0], c[1 + number]) for c in curves])

@@ -103,6 +103,14 @@ def test_the_command_makes_the_band_of_its_runs_and_the_same_one_again(runs, cap
     assert band.high["text"][at] == pytest.approx(high * room / 10, abs=0.001)
 
 
+def test_the_first_window_of_a_run_is_judged_by_the_first_of_the_band(runs):
+    command.main(["demo", *runs])
+    band = band_of(job())
+    assert band.outside(0.05, {"text": 2.0, "image": 20.0}) == ("", False)  # updates 1 to 100
+    assert band.outside(0.0, {"text": 2.0, "image": 20.0}) == ("", False)
+    assert band.outside(0.0, {"text": 2.0, "image": 17.0})[0].startswith("image 17 is below")
+
+
 def test_a_band_is_of_runs_with_the_same_settings_whatever_their_seed_and_place(runs):
     command.main(["demo", *runs])
     assert band_of(job(seed=99)) is not None
