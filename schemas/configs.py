@@ -226,6 +226,8 @@ class FitSettings(Config):
     machine: Annotated[PositiveInt | None, How] = None  # workers that share one copy; null: all
     log_every: Annotated[PositiveInt, How] = 50
     workers: Annotated[PositiveInt, How] = 1
+    # So few are enough to go on with where a node is lost; null waits until there is room for all.
+    workers_min: Annotated[PositiveInt | None, How] = None
     threads: Annotated[PositiveInt, How] = 2
     gpu: Annotated[bool, How] = False
     gpu_memory_gib: Annotated[PositiveFloat, How] = 80  # for --plan where there is no GPU to ask
@@ -254,6 +256,14 @@ class FitSettings(Config):
                     f"compress_rank must be a multiple of machine, whose workers share it evenly, "
                     f"found {self.compress_rank} and {self.machine}; change one of the two"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _no_more_workers_needed_than_wanted(self) -> Self:
+        if self.workers_min is not None and self.workers_min > self.workers:
+            raise ValueError(
+                f"workers_min ({self.workers_min}) must not exceed workers ({self.workers})"
+            )
         return self
 
     @model_validator(mode="after")

@@ -68,20 +68,19 @@ def _joined(written: list[Written]) -> dict[str, Any]:
     return {"tensors": tensors, "files": {k: v for each in written for k, v in each.files.items()}}
 
 
-def load(out: Folder, state: State, place: Place, say: Say) -> bool:
-    """Put `state` back to the newest step that is whole; say whether there is one.
+def load(out: Folder, state: State, place: Place, say: Say) -> None:
+    """Put `state` back to the newest step that is whole, if there is one.
 
     Every worker takes part, and any number of them may have saved it.
     """
     with together(place, f"to go on from a checkpoint in {out.url}"):
         index = _newest(out, place, say)
         if index is None:
-            return False
+            return
         with parts.Reader(out, index.tensors) as reader:
             for name, piece in pieces(state.tensors, place).items():
                 reader.fill(name, piece)
         state.numbers = index.numbers
-    return True
 
 
 def _newest(out: Folder, place: Place, say: Say) -> Index | None:

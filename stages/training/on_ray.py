@@ -21,6 +21,7 @@ from stages.training.task import Place, Task
 from stages.training.watch import Watch, tell
 
 FINISHED = "trained.json"  # the stage's result: where it is, nothing is left to train
+SECONDS_BETWEEN_COUNTS = 60.0  # of an elastic run: is there room for more workers by now?
 WORKER_CPUS = 0.5  # logical: a worker that asks for a whole CPU can starve what feeds it
 
 # Read by Ray Train: fewer helper processes, ends noticed sooner, working directory left alone.
@@ -72,13 +73,17 @@ def _run(task: Task, cfg: FitSettings, out: Folder) -> dict[str, Any]:
         os.environ.setdefault(name, value)
     import ray.train  # here, because a stage is imported where Ray is not needed
 
+    lowest = cfg.workers_min
     resources = {"CPU": WORKER_CPUS} | ({"GPU": 1} if cfg.gpu else {})
     with tempfile.TemporaryDirectory(prefix="ray-train-") as nothing, Watch(task.name, cfg) as key:
         trainer = trainer_class()(
             worker,
             train_loop_config={"task": task, "cfg": cfg, "out": out, "key": key},
             scaling_config=ray.train.ScalingConfig(
-                num_workers=cfg.workers, use_gpu=cfg.gpu, resources_per_worker=resources
+                num_workers=cfg.workers if lowest is None else (lowest, cfg.workers),
+                elastic_resize_monitor_interval_s=SECONDS_BETWEEN_COUNTS,
+                use_gpu=cfg.gpu,
+                resources_per_worker=resources,
             ),
             run_config=ray.train.RunConfig(
                 name=task.name,

@@ -56,7 +56,6 @@ def write(out: Folder, folder: str, pieces: Mapping[str, Piece], place: Place) -
     for number, group in enumerate(_files(mine)):
         part = f"part-{place.rank:05d}-of-{place.world:05d}"
         file = f"{folder}{part}-{number:04d}.safetensors"
-        # The file is what the digest is of, so it is taken of the bytes before they leave here.
         rows = {name: mine[name].rows.contiguous().cpu() for name in group}
         files[file] = out.commit(file, safetensors.torch.save(rows))
         for name in group:

@@ -1,4 +1,4 @@
-"""kill -9 while a data stage runs: its driver, a worker, a whole Ray node."""
+"""kill -9 while a stage runs: its driver, a worker, a whole Ray node."""
 
 import os
 import pickle
@@ -8,11 +8,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from infra import session
 from infra.store import open_folder
+from schemas.folder import Folder
+from stages.training import checkpoints
 
 # A driver with a Ray of its own.
 ONE_NODE = """
@@ -27,6 +30,7 @@ importlib.import_module(stage).run(inputs, open_folder(out), cfg)
 # A head and a second node on this machine; the second is killed in the middle.
 TWO_NODES = """
 import importlib, os, pickle, sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from infra import session
 os.environ.update(session.ENVIRONMENT)
@@ -34,19 +38,37 @@ from ray.cluster_utils import Cluster
 from infra.store import open_folder
 from tests.stages import killing
 
-stage, inputs, out, cfg, moment = pickle.loads(Path(sys.argv[1]).read_bytes())
-node = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "temp_dir": sys.argv[2]}
-cluster = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
-second = cluster.add_node(**node)
+stage, inputs, out, cfg, moment, nodes = pickle.loads(Path(sys.argv[1]).read_bytes())
+stage, out = importlib.import_module(stage), open_folder(out)
+node = {"object_store_memory": 100 * 2**20, "temp_dir": sys.argv[2]}
+head = node | {"num_cpus": nodes.head, "include_dashboard": False}
+cluster = Cluster(initialize_head=True, head_node_args=head)
+second = cluster.add_node(**node, num_cpus=nodes.second)
 raylet = second.all_processes["raylet"][0].process.pid
 os.environ["RAY_ADDRESS"] = cluster.address
 session.start()
-with killing.InTheMiddle(open_folder(out), lambda: killing.a_node(raylet), moment) as kill:
-    result = importlib.import_module(stage).run(inputs, open_folder(out), cfg)
-Path(sys.argv[1]).write_bytes(pickle.dumps((result, kill.dead, kill.done)))
+with ThreadPoolExecutor(1) as pool:  # a node can only be added by the main thread
+    running = pool.submit(stage.run, inputs, out, cfg)
+    done = moment.wait(out, alive=lambda: not running.done())
+    dead = killing.kill(killing.a_node(raylet)) if done is not None else []
+    if nodes.third:
+        cluster.add_node(**node, num_cpus=nodes.third)
+    result = running.result()
+Path(sys.argv[1]).write_bytes(pickle.dumps((result, dead, done)))
 session.stop()
 cluster.shutdown()
 """
+
+
+def shards_done(out):
+    """Count the shards that a data stage has finished."""
+    return len(out.list("stats/"))
+
+
+def step_saved(out):
+    """Return the step from which a training run would go on."""
+    steps = checkpoints.steps(out)
+    return int(steps[0].rpartition("-")[2]) if steps else 0
 
 
 class Moment(NamedTuple):
@@ -54,9 +76,27 @@ class Moment(NamedTuple):
 
     done: int = 2
     seconds: float = 0.0
+    count: Callable[[Folder], int] = shards_done
+
+    def wait(self, out, alive=lambda: True):
+        """Return how much is done when it has come, or None if `alive` says that it never will."""
+        while self.count(out) < self.done:
+            if not alive():
+                return None
+            time.sleep(0.01)
+        time.sleep(self.seconds)
+        return self.count(out)
 
 
-SOON = Moment()
+class Nodes(NamedTuple):
+    """The CPUs of the head, of the node that is killed, and of one that comes in its place."""
+
+    head: float = 1
+    second: float = 1
+    third: float = 0
+
+
+SOON, TWO_EQUAL = Moment(), Nodes()
 
 
 def processes():
@@ -82,15 +122,22 @@ def below(top):
     return {number: title for number, title in known.items() if number != top}
 
 
-def one_worker():
-    """Return an actor of this process's own Ray that makes shards."""
-    workers = {n: title for n, title in below(os.getpid()).items() if "_Actor" in title}
+def one_worker(kind="_Actor"):
+    """Return an actor of this process's own Ray that makes shards, or of another kind."""
+    workers = {n: title for n, title in below(os.getpid()).items() if kind in title}
     return dict([min(workers.items())])
 
 
 def a_node(raylet):
     """Return a raylet and all that it started."""
     return {raylet: "raylet"} | below(raylet)
+
+
+def kill(victims):
+    """Kill processes; return their titles."""
+    for number in victims:
+        os.kill(number, signal.SIGKILL)
+    return list(victims.values())
 
 
 class InTheMiddle:
@@ -102,13 +149,8 @@ class InTheMiddle:
         self.thread = threading.Thread(target=self.kill)
 
     def kill(self):
-        while len(self.out.list("stats/")) < self.moment.done:
-            time.sleep(0.01)
-        time.sleep(self.moment.seconds)
-        self.done = len(self.out.list("stats/"))
-        for number, title in self.victims().items():
-            os.kill(number, signal.SIGKILL)
-            self.dead.append(title)
+        self.done = self.moment.wait(self.out)
+        self.dead = kill(self.victims())
 
     def __enter__(self):
         self.thread.start()
@@ -131,21 +173,19 @@ def kill_the_driver(stage, inputs, out, cfg, moment=SOON, watched=None):
         with log.open("w") as said:
             program = [sys.executable, "-c", ONE_NODE, str(task), short]
             process = subprocess.Popen(program, cwd=session.ROOT, stdout=said, stderr=said)
-        while len(watched.list("stats/")) < moment.done:
-            assert process.poll() is None, log.read_text()[-3000:]
-            time.sleep(0.01)
-        time.sleep(moment.seconds)
+        done = moment.wait(watched, alive=lambda: process.poll() is None)
+        assert done is not None, log.read_text()[-3000:]
         process.kill()
         process.wait()
         time.sleep(1)  # orphaned workers may still commit what they were at
     return {n: (watched.path / n).stat().st_mtime_ns for n in watched.list("stats/")}
 
 
-def run_and_lose_a_node(stage, inputs, out, cfg, moment=SOON):
+def run_and_lose_a_node(stage, inputs, out, cfg, moment=SOON, nodes=TWO_EQUAL):
     """Run the stage on two nodes and kill one of them; return its result, the dead, shards done."""
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as short:
         task = Path(short) / "task"
-        task.write_bytes(pickle.dumps((stage.__name__, inputs, str(out), cfg, moment)))
+        task.write_bytes(pickle.dumps((stage.__name__, inputs, str(out), cfg, moment, nodes)))
         program = [sys.executable, "-c", TWO_NODES, str(task), short]
         done = subprocess.run(
             program, cwd=session.ROOT, capture_output=True, text=True, timeout=300

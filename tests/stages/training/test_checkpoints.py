@@ -16,6 +16,7 @@ from stages.training.pieces import Piece
 from stages.training.spread import spread
 from stages.training.state import State
 from stages.training.task import Place
+from tests import s3
 from tests.stages.training.toy import Deep, Line, settings, silent
 from tests.stages.training.workers import each, saved
 
@@ -120,6 +121,19 @@ def test_what_an_older_version_left_is_ignored_and_goes(folder):
     said = run(folder)
     assert said[0].startswith("toy  step 3/12")
     assert all(name.startswith((BEFORE, NEWEST)) for name in folder.list("checkpoints/"))
+
+
+def test_an_object_store_holds_them_too(folder):
+    run(folder)
+    with s3.served("runs"):
+        store = open_folder("s3://runs/prior")
+        run(store, settings(steps=12, save_every=8))
+        assert checkpoints.steps(store) == [NEWEST, BEFORE]
+        store.remove(NEWEST + PART)
+        assert run(store)[1] == "toy  goes on from step 8/12"
+        assert contents(store)["weights"] == contents(folder)["weights"]
+        checkpoints.remove(store)
+        assert store.list("checkpoints/") == []
 
 
 @dataclass(frozen=True)
@@ -346,7 +360,7 @@ def test_numbers_that_are_not_finite_survive(folder, monkeypatch):
     state.best = {"loss": float("inf"), "at": [1, 0.1]}
     checkpoints.save(folder, state, Place())
     other = State.fresh(nn.Linear(2, 1), COPIES)
-    assert checkpoints.load(folder, other, Place(), silent)
+    checkpoints.load(folder, other, Place(), silent)
     assert other.best == {"loss": float("inf"), "at": [1, 0.1]}
 
 

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from pydantic import ValidationError
 
 from infra.store import open_folder
 from schemas.errors import SchemaMismatch
@@ -47,3 +48,8 @@ def test_two_workers_that_hold_half_of_every_weight(tmp_path, ray_cluster):
     result = on_ray.train(task, cfg, open_folder(tmp_path / "parts"), rows=100)
     alone = loop.fit(task, cfg, open_folder(tmp_path / "one"), Place(), silent)
     assert result.health["distance"] == pytest.approx(alone["distance"], rel=1e-3)
+
+
+def test_no_more_workers_are_needed_than_wanted():
+    with pytest.raises(ValidationError, match=r"workers_min \(3\) must not exceed workers \(2\)"):
+        settings(workers=2, workers_min=3)
