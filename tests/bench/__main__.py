@@ -7,7 +7,7 @@ import torch
 from schemas.configs import PriorShape, TokenSpec
 from stages.models.prior import Prior
 from stages.models.sampler import sample
-from tests.bench import captions, crawl, dvae, encode, inspection, token_reader
+from tests.bench import captions, crawl, dvae, encode, inspection, prior, token_reader
 from tests.bench.looks import looks
 from tests.bench.models import models
 from tests.bench.near import near_duplicates
@@ -19,19 +19,19 @@ LENGTHS = 5  # full forwards are timed at so many lengths and their mean taken a
 
 def drawing() -> None:
     """Compare seconds a picture with the cache against a full forward pass for each code."""
-    prior = Prior(TOKENS, PriorShape(layers=4, heads=4, head_dim=32)).eval()
+    model = Prior(TOKENS, PriorShape(layers=4, heads=4, head_dim=32)).eval()
     text = torch.randint(512, (1, TOKENS.text_len))
     seeds = torch.arange(CANDIDATES)[None]
     with torch.inference_mode():
         started = time.perf_counter()
-        sample(prior, text, seeds, tile=CANDIDATES)
+        sample(model, text, seeds, tile=CANDIDATES)
         cached = time.perf_counter() - started
 
         batch = text.expand(CANDIDATES, -1)
         started = time.perf_counter()
         for number in range(LENGTHS):
             length = number * (TOKENS.image_len - 1) // (LENGTHS - 1)
-            prior(batch, torch.zeros(CANDIDATES, length, dtype=torch.long))
+            model(batch, torch.zeros(CANDIDATES, length, dtype=torch.long))
         uncached = (time.perf_counter() - started) / LENGTHS * TOKENS.image_len
     print(
         f"drawing {CANDIDATES} candidates of {TOKENS.image_len} codes: "
@@ -50,4 +50,5 @@ if __name__ == "__main__":
     dvae.main()
     encode.main()
     inspection.main()
+    prior.main()
     token_reader.main()

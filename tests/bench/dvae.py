@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -36,14 +36,13 @@ from stages.training import augment, loop
 from stages.training.precision import product_type, without_subnormals
 from stages.training.table import open_table
 from stages.training.task import Place
+from tests.bench.clock import MATRIX, Taken, in_words, matrix_product, middle, ratio, seconds
 from tests.bench.looks import picture
 from tests.stages.finished import finish
 
 SIDE, CODES, BATCH = 64, 512, 32  # the released modules have 512 codes and 64 channels at least
 PICTURES, STEPS, LOG_EVERY = 384, 24, 4
-ROUNDS = 6
 TEMPERATURE = 0.5
-MATRIX = 2_048
 CPU = torch.device("cpu")
 
 JOB = DvaeJob(
@@ -106,46 +105,6 @@ def our_step(bfloat16: bool) -> Callable[[], None]:
         optimizer.zero_grad(set_to_none=True)
 
     return step
-
-
-def matrix_product(dtype: torch.dtype) -> Callable[[], None]:
-    """Return what multiplies two square matrices."""
-    one, other = torch.randn(2, MATRIX, MATRIX).to(dtype)
-    return lambda: torch.mm(one, other)
-
-
-class Taken(NamedTuple):
-    """Seconds of one piece of work."""
-
-    wall: float
-    cpu: float  # of all threads
-
-
-Clock = Literal["wall", "cpu"]
-
-
-def seconds(**works: Callable[[], None]) -> dict[str, list[Taken]]:
-    """Time works in turns, so that whatever else the machine does meets all of them."""
-    for work in works.values():
-        work()
-    taken: dict[str, list[Taken]] = {name: [] for name in works}
-    for _ in range(ROUNDS):
-        for name, work in works.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            work()
-            taken[name].append(Taken(time.perf_counter() - wall, time.process_time() - cpu))
-    return taken
-
-
-def middle(taken: list[Taken], clock: Clock) -> float:
-    """Return the median by one clock."""
-    return statistics.median(getattr(one, clock) for one in taken)
-
-
-def ratio(slow: list[Taken], quick: list[Taken], clock: Clock) -> float:
-    """Return the median over the rounds of how many times as long the slow one takes."""
-    pairs = zip(slow, quick, strict=True)
-    return statistics.median(getattr(a, clock) / getattr(b, clock) for a, b in pairs)
 
 
 def pairs(root: Path) -> Inputs:
@@ -245,11 +204,6 @@ def main(threads: int = len(os.sched_getaffinity(0))) -> None:
         f"data in memory ({middle(bare, 'cpu') / whole.seconds.cpu:.2f} in CPU seconds; "
         f"{in_words(bare)}); {whole.waiting_share:.1%} of the time waiting for data"
     )
-
-
-def in_words(taken: list[Taken]) -> str:
-    """Return the medians of both clocks."""
-    return f"{middle(taken, 'wall'):.2f} s ({middle(taken, 'cpu'):.2f} CPU s)"
 
 
 if __name__ == "__main__":

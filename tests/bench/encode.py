@@ -30,7 +30,8 @@ from stages.encode.parts import EncodePart
 from stages.models.codebook import code_counts, codebook_health
 from stages.pictures import to_tensor
 from stages.tables import PICTURE_FILE, TOKEN_FILE, parquet_bytes
-from tests.bench.dvae import Taken, in_words, pair_rows, ratio
+from tests.bench.clock import Taken, in_words, ratio
+from tests.bench.dvae import pair_rows
 from tests.stages.finished import finish
 from tests.stages.test_encode import models
 
