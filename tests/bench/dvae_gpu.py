@@ -6,12 +6,7 @@ changes what a step takes. `--device cpu` and small sizes only show that it runs
 """
 
 import argparse
-import os
-import platform
-import time
-from collections.abc import Callable, Sequence
-from datetime import date
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
 
@@ -25,6 +20,14 @@ from stages.training.peaks import matrix_product, peak_of
 from stages.training.spread import spread
 from stages.training.state import State
 from stages.training.task import Place
+from tests.bench.on_gpu import (
+    Table,
+    fits,
+    heading,
+    seconds,
+    seconds_and_memory,
+    tensor_cores,
+)
 
 MODES = ("eager", "recompute", "compile", "compile+recompute")
 
@@ -35,11 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = torch.device(asked.device)
     torch.backends.cudnn.benchmark = True  # as a training worker does
     tensor_cores(True)
-    table = Table()
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    table = Table("dvae_gpu")
     product = matrix_product(device, torch.bfloat16, asked.matrix)
     peak = peak_of(device, torch.bfloat16)
-    table.add(f"{date.today()}  {name}  torch {torch.__version__}  CUDA {torch.version.cuda}")
+    table.add(heading(device))
     table.add(
         f"dVAE of {asked.width} channels, {asked.blocks} blocks a group, {asked.codes} codes, "
         f"{asked.side} x {asked.side}; bfloat16, channels_last; matrix product "
@@ -71,55 +73,6 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-class Table:
-    """Lines that are printed, and kept in $OUT as they come."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def add(self, line: str) -> None:
-        """Say one more line."""
-        print(line, flush=True)
-        self.lines.append(line)
-        if folder := os.environ.get("OUT"):
-            (Path(folder) / "dvae_gpu.txt").write_text("\n".join(self.lines) + "\n")
-
-
-def fits(measure: Callable[[], str]) -> str:
-    """Return what was measured, or that it takes more memory than there is."""
-    try:
-        return measure()
-    except torch.OutOfMemoryError:
-        return "out of memory"
-    finally:
-        torch.compiler.reset()
-        torch.cuda.empty_cache()
-
-
-def seconds(work: Callable[[], object], times: int, device: torch.device) -> float:
-    """Return the mean time of one piece of work, all of it done."""
-    work()  # warm: algorithms are chosen, memory is taken
-    done(device)
-    started = time.perf_counter()
-    for _ in range(times):
-        work()
-    done(device)
-    return (time.perf_counter() - started) / times
-
-
-def done(device: torch.device) -> None:
-    """Wait for all that was asked of the device."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def tensor_cores(on: bool) -> None:
-    """Let GPUs shorten the factors of float32 products, or not; other devices stay as they are."""
-    if torch.cuda.is_available():
-        torch.backends.cuda.matmul.allow_tf32 = on
-        torch.backends.cudnn.allow_tf32 = on
-
-
 def job(asked: argparse.Namespace, mode: str, rows: int) -> DvaeJob:
     """Return the paper's settings for a model and a step of these sizes."""
     paper = DvaeSettings()
@@ -148,12 +101,9 @@ def training(
         return loop.learn(task, engine, batch, state, cfg.fit, place, Window())
 
     norm = update()  # compiles
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    rate = rows / seconds(update, asked.updates, device)
-    used = 3 * dvae_flops(model, asked.side) * rate / peak
-    memory = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0
-    return f"{rate:11.1f}  {used:11.1%}  {memory:6.1f}  {norm:.5g}"
+    took, memory = seconds_and_memory(update, asked.updates, device)
+    used = 3 * dvae_flops(model, asked.side) * rows / took / peak
+    return f"{rows / took:11.1f}  {used:11.1%}  {memory:6.1f}  {norm:.5g}"
 
 
 def encoding(asked: argparse.Namespace, device: torch.device) -> str:

@@ -253,3 +253,26 @@ def test_rotary_positions_replace_all_learned_ones_but_the_pads():
     names = {name for name, _ in fresh(positions="rotary").named_parameters()}
     learned = {name for name, _ in fresh().named_parameters()}
     assert learned - names == {"text_position.weight", "image_row.weight", "image_column.weight"}
+
+
+def test_it_learns_a_batch_by_heart_down_to_what_the_captions_leave_open():
+    """Pictures without a doubt; text down to the entropy of which caption of the batch it is."""
+    torch.manual_seed(0)
+    tokens = TokenSpec(text_vocab=40, text_len=6, image_vocab=32, grid=4)
+    prior = Prior(tokens, PriorShape(layers=3, heads=4, head_dim=8, conv_kernel=3))
+    text, image = torch.randint(40, (8, 6)), torch.randint(32, (8, 16))
+    text[:, 0] = torch.tensor([5, 5, 5, 5, 9, 9, 9, 17])  # all later tokens tell captions apart
+    shares = torch.tensor([4, 3, 1]) / 8
+    first = -(shares * shares.log()).sum()
+    second = (4 * math.log(4) + 3 * math.log(3)) / 8
+    optimizer = torch.optim.AdamW(prior.parameters(), lr=1e-2)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=400)
+    for _ in range(400):
+        optimizer.zero_grad()
+        terms = prior_terms(prior, text, image)
+        terms.loss(1 / 8).backward()
+        optimizer.step()
+        scheduler.step()
+    assert len({tuple(row) for row in text[:, :2].tolist()}) == 8
+    assert terms.image.item() / 128 < 0.01
+    assert terms.text.item() / 8 == pytest.approx(first.item() + second, rel=0.02)

@@ -1,0 +1,191 @@
+"""The prior of about a billion parameters on a GPU: its kernels, and its step beside a Llama's.
+
+`python -m tests.bench.prior_gpu` checks FlexAttention against the dense reference, then times whole
+updates of the preset `h200` and of transformers' Llama of the same width and depth over one
+alphabet, with scaled-dot-product attention and compiled as well. With a folder's name in $OUT it
+leaves the table there, line by line. Utilisation counts what the model cannot do without: for ours
+only attention that the masks allow, for the other all that is causal. `--device cpu` and small
+sizes only show that it runs.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from pipelines.presets import h200
+from schemas.configs import PriorJob, PriorShape, TokenSpec
+from stages.models import sparse
+from stages.models.attention import Layout, make_mask, masked_attention
+from stages.models.flops import prior_flops
+from stages.train_prior import PriorTask, shape_of
+from stages.training import loop
+from stages.training.meter import Window
+from stages.training.peaks import matrix_product, peak_of
+from stages.training.spread import spread
+from stages.training.state import State
+from stages.training.task import Place
+from tests.bench.on_gpu import Table, fits, heading, seconds_and_memory, tensor_cores
+
+MODES = ("eager", "compile", "compile+recompute")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what the arguments ask for."""
+    asked = parsed(arguments)
+    device = torch.device(asked.device)
+    table = Table("prior_gpu")
+    table.add(heading(device))
+    layout = Layout(1 + asked.text, asked.grid, 11)
+    for kind, short in ((torch.float32, False), (torch.bfloat16, True)):
+        tensor_cores(short)
+        for name in ("row", "column", "conv"):
+            table.add(f"{name:6} {kind}: {error(name, layout, kind, device)}")
+    tensor_cores(True)
+    product, peak = matrix_product(device, torch.bfloat16), peak_of(device, torch.bfloat16)
+    table.add(
+        f"prior of {asked.layers} layers, {asked.heads} heads of {asked.head_dim}; bfloat16; a "
+        f"product of matrices {product / 1e12:.3g} TFLOP/s measured, {peak} the utilisation is of"
+    )
+    table.add("training            rows     tokens/s  utilisation  GiB     first gradient's norm")
+    for rows in asked.rows:
+        for mode in asked.modes:
+            line = fits(lambda rows=rows, mode=mode: ours(asked, mode, rows, device, peak.flops))
+            table.add(f"{mode:18}  {rows:5}  {line}")
+        line = fits(lambda rows=rows: llama(asked, rows, device, peak.flops))
+        table.add(f"{'llama, compile':18}  {rows:5}  {line}")
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; the defaults are those of the preset."""
+    preset = h200()
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.prior_gpu")
+    parser.add_argument("--device", default="cuda")
+    sizes = {
+        "layers": preset.prior.layers, "heads": preset.prior.heads,
+        "head-dim": preset.prior.head_dim, "text": preset.tokens.text_len,
+        "grid": preset.tokens.grid, "text-vocab": preset.tokens.text_vocab,
+        "image-vocab": preset.tokens.image_vocab, "updates": 10,
+    }  # fmt: skip
+    for name, size in sizes.items():
+        parser.add_argument(f"--{name}", type=int, default=size)
+    parser.add_argument("--rows", type=int, nargs="+", default=[16, 32], help="of an update")
+    parser.add_argument("--modes", choices=MODES, nargs="+", default=list(MODES))
+    return parser.parse_args(arguments)
+
+
+def error(name: sparse.MaskName, layout: Layout, kind: torch.dtype, device: torch.device) -> str:
+    """Compare the fast path with the reference in 32 bits, forward and backward."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (4, 2, 4, layout.slots, 64)
+    *qkv, gradient = torch.randn(shape, generator=generator).to(device)
+    mask = make_mask(name, layout).to(device)
+    fast = learned(sparse.attention(name, layout, device), qkv, gradient, kind)
+    exact = learned(lambda q, k, v: masked_attention(q, k, v, mask), qkv, gradient, torch.float32)
+    worst = [(a.float() - b).abs().max().item() for a, b in zip(fast, exact, strict=True)]
+    return f"largest error {worst[0]:.1e} forward, {max(worst[1:]):.1e} backward"
+
+
+def learned(
+    attend: sparse.Attend, qkv: list[Tensor], gradient: Tensor, kind: torch.dtype
+) -> list[Tensor]:
+    """Return what is found, and the gradients of q, k and v."""
+    given = [x.to(kind).requires_grad_() for x in (y.clone() for y in qkv)]
+    found = attend(*given)
+    return [found, *torch.autograd.grad(found, given, gradient.to(found.dtype))]
+
+
+def job(asked: argparse.Namespace, mode: str, rows: int) -> PriorJob:
+    """Return the preset's settings with these sizes."""
+    preset = h200().prior
+    tokens = TokenSpec(
+        text_vocab=asked.text_vocab, text_len=asked.text,
+        image_vocab=asked.image_vocab, grid=asked.grid,
+    )  # fmt: skip
+    how = {"batch_size": rows, "micro_batch": None, "gpu": asked.device == "cuda",
+           "compile": "compile" in mode, "recompute": "recompute" in mode}  # fmt: skip
+    sizes = {"layers": asked.layers, "heads": asked.heads, "head_dim": asked.head_dim,
+             "fit": preset.fit.model_copy(update=how)}  # fmt: skip
+    return PriorJob(**dict(preset) | sizes, tokens=tokens)
+
+
+def ours(asked: argparse.Namespace, mode: str, rows: int, device: torch.device, peak: float) -> str:
+    """Make whole updates, with all that the training loop does in one but to read the data."""
+    cfg, place = job(asked, mode, rows), Place(device=device)
+    task = PriorTask(cfg, None, None, None, None)  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    model = task.build().to(device)
+    engine = spread(model, task.blocks(model), cfg.fit, place)
+    state = State.fresh(model, cfg.fit)
+    text = torch.randint(asked.text_vocab, (rows, asked.text), device=device)
+    image = torch.randint(asked.image_vocab, (rows, asked.grid**2), device=device)
+    batch = {"text": text, "image": image}
+
+    def update() -> float:
+        return loop.learn(task, engine, batch, state, cfg.fit, place, Window())
+
+    norm = update()  # compiles
+    flops = 3 * prior_flops(cfg.tokens, shape_of(cfg)) * rows
+    return f"{measured(update, asked, rows, flops, device, peak)}  {norm:.5g}"
+
+
+def llama(asked: argparse.Namespace, rows: int, device: torch.device, peak: float) -> str:
+    """Make whole updates of a dense model with as many weights in its blocks."""
+    slots, shape = asked.text + asked.grid**2, PriorShape(
+        layers=asked.layers, heads=asked.heads, head_dim=asked.head_dim,
+        attention="dense", block="llama",
+    )  # fmt: skip
+    vocab = asked.text_vocab + 1 + asked.image_vocab
+    config = LlamaConfig(
+        vocab_size=vocab,
+        hidden_size=shape.width,
+        intermediate_size=8 * -(-shape.width // 3),
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        max_position_embeddings=slots,
+        use_cache=False,
+        attn_implementation="sdpa",
+    )
+    torch.manual_seed(0)
+    with torch.device(device):
+        model = LlamaForCausalLM(config)
+    for layer in model.model.layers if device.type == "cuda" else ():
+        layer.forward = torch.compile(layer.forward, dynamic=False)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    ids = torch.randint(vocab, (rows, slots), device=device)
+
+    def update() -> None:
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = model(ids).logits[:, :-1]
+            loss = F.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 4.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    matrices = sum(w.numel() for w in model.parameters() if w.ndim == 2) - vocab * shape.width
+    attention = 2 * shape.width * slots * (slots + 1) * shape.layers
+    return measured(
+        update, asked, rows, 3 * (2 * matrices * slots + attention) * rows, device, peak
+    )
+
+
+def measured(
+    update: Callable[[], object],
+    asked: argparse.Namespace,
+    rows: int,
+    flops: float,
+    device: torch.device,
+    peak: float,
+) -> str:
+    """Return tokens a second, utilisation and memory."""
+    took, memory = seconds_and_memory(update, asked.updates, device)
+    tokens = rows * (asked.text + asked.grid**2)
+    return f"{tokens / took:11,.0f}  {flops / took / peak:11.1%}  {memory:6.1f}"
+
+
+if __name__ == "__main__":
+    main()
