@@ -8,7 +8,7 @@ import torch
 from schemas.configs import FitSettings
 from schemas.errors import ConfigError
 from stages.training.powersgd import PowerSGD
-from stages.training.spread import sharers, spread
+from stages.training.spread import local, sharers, spread
 from stages.training.task import Place
 from tests.stages.training.toy import Deep, Wide, settings
 from tests.stages.training.workers import each, learn, saved
@@ -27,7 +27,7 @@ WIDE = Wide(settings(), noise=0.0)
 
 
 def look(place, path):
-    """Keep what one worker of four compresses."""
+    """Keep what one worker of four compresses, and what it does if another overflows."""
     cfg = machines(compress_rank=16)
     model = WIDE.build()
     spread(model, WIDE.blocks(model), cfg, place)
@@ -36,7 +36,19 @@ def look(place, path):
         name: [tuple(sketch.shape) for sketch in sketches]
         for name, sketches in power.sketches.items()
     }
-    torch.save({"sketches": found, "bytes": power.bytes_sent()}, path / f"look-{place.rank}.pt")
+    for weight in model.parameters():
+        weight.grad = torch.ones_like(weight)
+    if place.rank == 3:  # in its part of its copy alone
+        local(model[1].out.weight.grad)[0, 0] = torch.inf
+    power.exchange()
+    gradients = [local(weight.grad) for weight in model.parameters()]
+    seen = {
+        "sketches": found,
+        "bytes": power.bytes_sent(),
+        "skips": all(gradient.isnan().all() for gradient in gradients),
+        "owes": any(local(error).any() for error in power.errors.values()),
+    }
+    torch.save(seen, path / f"look-{place.rank}.pt")
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +111,13 @@ def test_each_worker_compresses_its_part_with_its_part_of_the_rank(root):
         odd = rank % 2 == 0
         whole = 2 * ((17 if odd else 16) + 20) + (20 * 3 + 20) + (41 if odd else 0)
         assert found["bytes"] == 4 * (whole + 4 * 8 * (20 + 33))
+
+
+def test_where_a_part_of_a_copy_is_not_finite_all_parts_of_all_copies_skip(root):
+    for rank in range(4):
+        found = torch.load(root / f"look-{rank}.pt")
+        assert found["skips"]
+        assert not found["owes"]
 
 
 def test_two_machines_learn_with_a_low_rank_what_one_learns(root):
