@@ -7,6 +7,7 @@ worker. Weights and all that belongs to them are in float32; products may be in 
 import json
 import math
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 from typing import NamedTuple
 
@@ -39,6 +40,7 @@ class Weights(NamedTuple):
         return sum(self)
 
 
+@cache  # asked again for each mesh that is tried
 def weights_of(tokens: TokenSpec, shape: PriorShape) -> Weights:
     """Count a prior's weights, without making them."""
     with torch.device("meta"):
