@@ -18,37 +18,47 @@ class Failure:
     """What a worker tells the others in place of what they wait for."""
 
     sentence: str
+    for_people: bool  # not a fault of ours
 
 
-class FailedElsewhere(UserError):
+class FailedElsewhere(RuntimeError):
     """Another worker could not do its part."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.sentence)
+        self.failure = failure
 
 
 @contextmanager
 def together(place: Place, wanted: str) -> Iterator[None]:
-    """Run a block on all workers; if it fails on one, each of them raises UserError.
+    """Run a block on all workers; if one fails in it, none goes on.
 
-    In the block workers may only meet in `heard`: there, or at the end, they hear of a failure.
+    Where storage fails on one, each of them raises the same UserError. In the block workers may
+    only meet in `heard`: there, or at the end, they hear of a failure.
     """
     try:
         yield
         heard(place, None)
-    except FailedElsewhere:
+    except FailedElsewhere as error:
+        if error.failure.for_people:
+            raise UserError(error.failure.sentence) from error
         raise
-    except Exception as error:
-        found = str(error) or type(error).__name__
-        sentence = found if isinstance(error, UserError) else f"wanted {wanted}, found: {found}"
-        _exchanged(place, Failure(sentence))
+    except OSError as error:
+        sentence = f"wanted {wanted}, found: {error}"
+        _exchanged(place, Failure(sentence, for_people=True))
         raise UserError(sentence) from error
+    except Exception as error:
+        _exchanged(place, Failure(str(error), for_people=isinstance(error, UserError)))
+        raise
 
 
 def heard(place: Place, told: Told) -> list[Told]:
     """Return what every worker told, by rank; raise FailedElsewhere if one failed instead."""
-    everyone = _exchanged(place, told)
-    answers = [each for each in everyone if not isinstance(each, Failure)]
-    for each in everyone:
+    answers = []
+    for each in _exchanged(place, told):
         if isinstance(each, Failure):
-            raise FailedElsewhere(each.sentence)
+            raise FailedElsewhere(each)
+        answers.append(each)
     return answers
 
 
