@@ -1,0 +1,76 @@
+"""The prior's options on the demo's tokens: nats per held-out token after the same updates.
+
+`python -m tests.bench.prior_quality runs/demo [variant ...]` trains the demo's prior once for each
+variant, on one core, on the tokens that a finished demo left. The figures say what an option is
+worth at a size at which it can be tried, not at the paper's.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from infra.store import Folder, open_folder
+from pipelines.presets import demo
+from schemas import rows
+from schemas.artifacts import BPE, DVAE, TOKEN_PAIRS, TRAIN, VAL, Artifact
+from schemas.configs import PriorJob
+from stages.train_prior import PriorTask
+from stages.training import loop, weights
+from stages.training.table import open_table
+from stages.training.task import Place
+
+VARIANTS = {
+    "paper": {},
+    "dense": {"attention": "dense"},
+    "rotary": {"positions": "rotary"},
+    "qk_norm": {"qk_norm": True},
+    "llama": {"block": "llama"},
+    "all": {"positions": "rotary", "qk_norm": True, "block": "llama"},
+}
+
+
+def artifact(root: Path, kind: Artifact) -> Folder:
+    """Return the newest artifact of a kind."""
+    return open_folder(max((root / kind.name).iterdir(), key=lambda path: path.stat().st_mtime))
+
+
+def trained(root: Path, cfg: PriorJob) -> dict[str, float]:
+    """Train on the demo's tokens and return the last validation's numbers."""
+    pairs = artifact(root, TOKEN_PAIRS)
+    schema = rows.token_pair(text_len=cfg.tokens.text_len, grid=cfg.tokens.grid)
+    train, val = (open_table(pairs, split, schema) for split in (TRAIN, VAL))
+    bpe = weights.load_bpe(artifact(root, BPE))
+    task = PriorTask(cfg, train, val, bpe, artifact(root, DVAE))
+    with tempfile.TemporaryDirectory() as out:
+        return loop.fit(task, cfg.fit, open_folder(out), Place())
+
+
+def lines(root: Path, names: list[str]) -> Iterator[str]:
+    """Yield the head of the table, then one line for each variant."""
+    yield "variant   text nats  image nats  against the paper's  CPU s"
+    settings, base = demo(), None
+    for name in names:
+        prior = settings.prior.model_copy(update=VARIANTS[name])
+        started = time.process_time()
+        found = trained(root, PriorJob(**dict(prior), tokens=settings.tokens))
+        text, image = found["validation_text"], found["validation_image"]
+        base = base or image
+        yield (
+            f"{name:8}  {text:9.4f}  {image:10.4f}  {image / base - 1:19.1%}  "
+            f"{time.process_time() - started:5.0f}"
+        )
+
+
+def main(root: str, *names: str) -> None:
+    """Print the table; the paper's own variant comes first."""
+    torch.set_num_threads(1)
+    for line in lines(Path(root), ["paper", *(n for n in names or VARIANTS if n != "paper")]):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
