@@ -120,7 +120,8 @@ def masked_attention(
 ) -> Float[Tensor, "b h n k"]:
     """Attend with one softmax over all the keys that the mask allows (section 2.2, footnote 7).
 
-    On a CPU in 32 bits, also under autocast: the fused kernel takes four times as long in 16 there.
+    On a CPU in 32 bits, also under autocast: for short sequences the fused kernel takes up to four
+    times as long in 16 there.
     """
     if q.device.type == "cpu":
         with torch.autocast("cpu", enabled=False):

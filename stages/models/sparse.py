@@ -33,12 +33,12 @@ SHORT = 640  # slots; a CPU computes shorter sequences faster as a whole
 @cache
 def attention(name: MaskName, layout: Layout, device: torch.device) -> Attend:
     """Return the fastest way to attend by this mask; the same object each time, for compilers."""
+    if device.type == "cpu" and layout.slots < SHORT:
+        return partial(masked_attention, mask=make_mask(name, layout))
     if name == "causal":
         return causal_attention
     if device.type == "cuda":
         return _in_grid_order(name, layout, _flex(name, layout, device))
-    if layout.slots < SHORT:
-        return partial(masked_attention, mask=make_mask(name, layout).to(device))
     in_blocks = partial(block_attention, windows=windows_of(name, layout))
     return _in_grid_order(name, layout, torch.compiler.disable(in_blocks))
 

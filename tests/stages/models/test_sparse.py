@@ -85,7 +85,7 @@ def test_blocks_in_16_bits_are_near_the_reference_in_32(blocks, name):
         assert (ours.float() - theirs).norm() < 0.02 * theirs.norm()
 
 
-def test_dense_attention_is_the_causal_mask():
+def test_dense_attention_is_the_causal_mask(blocks):
     layout = Layout(4, 3, 3)
     tensors, _ = inputs(layout)
     found = sparse.attention("causal", layout, CPU)(*tensors)
