@@ -27,14 +27,14 @@ from torch import Tensor
 from stages.models.attention import Attend, Layout, MaskName, make_mask, masked_attention
 
 SCORES = 2**20  # at a time, on a CPU: they stay in its cache
-SHORT = 640  # slots; a CPU computes shorter sequences faster as a whole
+SHORT = 640  # slots; shorter sequences are computed faster as a whole
 
 
 @cache
 def attention(name: MaskName, layout: Layout, device: torch.device) -> Attend:
     """Return the fastest way to attend by this mask; the same object each time, for compilers."""
-    if device.type == "cpu" and layout.slots < SHORT:
-        return partial(masked_attention, mask=make_mask(name, layout))
+    if layout.slots < SHORT:
+        return partial(masked_attention, mask=make_mask(name, layout).to(device))
     if name == "causal":
         return causal_attention
     if device.type == "cuda":
