@@ -117,6 +117,27 @@ def test_what_compression_leaves_unsaid_is_one_more_number_of_each_matrix():
     assert more.states - plain.states == 4 * weights_of(TOKENS, shape(3)).matrices // 2
 
 
+def test_whole_weights_are_there_for_a_while_where_they_are_shared_or_in_16_bits():
+    weights, block = weights_of(TOKENS, shape(3)), 12 * 64**2
+
+    def gathered(**changes):
+        return memory_of(TOKENS, shape(3), settings(**changes)).gathered
+
+    # float32 weights and gradients of all that is in no block, and of two blocks
+    shared = 2 * 4 * (weights.embeddings + weights.heads + 2 * block)
+    parts = {"workers": 2, "shard": True}
+    assert gathered() == 0
+    assert gathered(**parts) == shared
+    assert gathered(precision="bfloat16") == 2 * 3 * block
+    assert gathered(precision="bfloat16", recompute=True) == 2 * block
+    assert gathered(precision="bfloat16", recompute=True, **parts) == shared + 2 * block
+
+
+def test_the_first_worker_has_room_for_a_whole_copy_of_the_average():
+    found = memory_of(paper().tokens, paper().prior, paper().prior.fit)
+    assert found.total > found.states + 4 * weights_of(paper().tokens, paper().prior).total
+
+
 def test_the_papers_weights_are_itemised_by_the_papers_own_formula():
     found = weights_of(paper().tokens, paper().prior)
     d, layers = 3_968, 64
