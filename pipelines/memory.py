@@ -199,9 +199,11 @@ def others(fit: FitSettings) -> Iterator[FitSettings]:
 def shares(fit: FitSettings, workers: int) -> list[tuple[bool, int | None]]:
     """Return `shard` and `machine` of ways to share weights, from the least sharing on."""
     found: list[tuple[bool, int | None]] = [(fit.shard, fit.machine)]
-    size = fit.machine or workers
+    rank = fit.compress_rank  # compression is between copies: there must be some
+    size = fit.machine or (workers if rank is None else 1)
     while (size := 2 * size) < workers:
-        found.append((True, size))
-    if workers > 1 and fit.compress_rank is None:  # which is between copies
+        if workers % size == 0 and (rank is None or rank % size == 0):
+            found.append((True, size))
+    if workers > 1 and rank is None:
         found.append((True, None))
     return list(dict.fromkeys(found))

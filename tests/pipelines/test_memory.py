@@ -11,7 +11,7 @@ from pipelines.full import main
 from pipelines.memory import GIB, USABLE, kept_of_a_block, memory_of, others, weights_of
 from pipelines.presets import PRESETS, h200, paper
 from pipelines.traffic import sent_between_copies
-from schemas.configs import PriorShape, TokenSpec
+from schemas.configs import FitSettings, PriorShape, TokenSpec
 from stages.models.prior import Prior, prior_terms
 from stages.training.spread import spread
 from stages.training.task import Place
@@ -182,6 +182,8 @@ def plan(capsys, tmp_path, *assignments, preset="paper"):
         ["prior.fit.shard=false"],
         ["prior.fit.machine=2"],
         ["prior.fit.machine=2", "prior.fit.compress_rank=896", "prior.fit.gpu_memory_gib=141"],
+        ["prior.fit.workers=12", "prior.fit.machine=4"],
+        ["prior.fit.shard=false", "prior.fit.compress_rank=896"],
         ["prior.fit.recompute=false", "prior.fit.micro_batch=16"],
         ["prior.fit.gpu_memory_gib=24", "prior.layers=24"],
     ],
@@ -209,6 +211,22 @@ def test_the_cheapest_change_is_advised(capsys, tmp_path):
     assert [(fit.micro_batch, fit.recompute) for fit in rest[:5]] == [
         (2, False), (1, False), (4, True), (2, True), (1, True),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"workers": 12, "machine": 4},
+        {"workers": 48, "machine": 4, "compress_rank": 904},
+        {"workers": 6, "shard": False, "compress_rank": 4},
+    ],
+    ids=str,
+)
+def test_no_other_way_to_spread_a_run_would_be_refused_as_a_setting(changes):
+    fits = list(others(settings(**({"shard": True} | changes))))
+    assert len({(fit.shard, fit.machine) for fit in fits}) > 1
+    for fit in fits:
+        assert FitSettings(**fit.model_dump()) == fit
 
 
 @pytest.mark.parametrize(("machine", "rank"), [(None, None), (4, None), (4, 8), (2, 16)])
