@@ -264,6 +264,11 @@ class FitSettings(Config):
             raise ValueError(
                 f"workers_min ({self.workers_min}) must not exceed workers ({self.workers})"
             )
+        if self.machine is not None and self.workers_min not in (None, self.workers):
+            raise ValueError(
+                f"workers_min={self.workers_min} lets a run go on with any number of workers, and "
+                f"machine={self.machine} wants whole machines; set one of the two to null"
+            )
         return self
 
     @model_validator(mode="after")

@@ -152,6 +152,7 @@ def test_a_copy_is_shared_by_a_machine_or_by_all_or_by_nobody():
         ({"machine": 2, "workers": 3, "shard": True}, "found 3 workers in machines of 2"),
         ({"shard": True, "compress_rank": 8}, "share one have none; set machine, or shard to"),
         ({"shard": True, "machine": 2, "workers": 2, "compress_rank": 7}, "found 7 and 2"),
+        ({"shard": True, "machine": 2, "workers": 4, "workers_min": 2}, "wants whole machines"),
     ],
 )
 def test_settings_that_make_no_machines_are_refused_in_a_sentence(changes, sentence):
