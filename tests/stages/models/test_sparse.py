@@ -5,8 +5,10 @@ import math
 import pytest
 import torch
 
+from schemas.configs import PriorShape, TokenSpec
 from stages.models import sparse
 from stages.models.attention import Layout, make_mask, masked_attention
+from stages.models.prior import Prior, prior_terms
 
 NAMES = ("row", "column", "conv")
 LAYOUTS = [Layout(1, 2, 1), Layout(4, 3, 3), Layout(7, 5, 3), Layout(17, 12, 11), Layout(9, 4, 11)]
@@ -44,6 +46,29 @@ def test_blocks_are_the_masked_reference(blocks, name, layout):
     )
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(gradients, wanted_gradients, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("words", [0, 1, 4, 6])
+def test_a_whole_model_is_the_same_in_blocks_however_long_its_captions(words, monkeypatch):
+    """Logits and the gradient of every weight, three layers deep, with pads after the words."""
+    tokens = TokenSpec(text_vocab=11, text_len=6, image_vocab=7, grid=5)
+    torch.manual_seed(0)
+    prior = Prior(tokens, PriorShape(layers=3, heads=2, head_dim=4, conv_kernel=3))
+    for weight in prior.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    text = torch.full((2, 6), prior.pad)
+    text[:, :words] = torch.randint(11, (2, words))
+    image = torch.randint(7, (2, 25))
+    found = []
+    for short in (10**6, 0):
+        monkeypatch.setattr(sparse, "SHORT", short)
+        sparse.attention.cache_clear()
+        logits = prior(text, image)
+        loss = prior_terms(prior, text, image).loss(1 / 8)
+        found.append((logits, torch.autograd.grad(loss, list(prior.parameters()))))
+    sparse.attention.cache_clear()
+    torch.testing.assert_close(found[1][0], found[0][0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found[1][1], found[0][1], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
