@@ -19,7 +19,7 @@ from pipelines.traffic import sent_between_copies
 from schemas.configs import FitSettings, PriorShape, Settings
 from stages.models.dvae import Dvae
 from stages.models.flops import allowed_pairs, dvae_flops, prior_flops
-from stages.training.peaks import SHEETS
+from stages.training.peaks import SHEETS, sheet_of
 
 KEPT = 4  # numbers of a weight in a checkpoint: itself, its average, two moments
 ASSUMED = 0.4  # of a GPU's peak, with what is computed again; the paper says nothing of its own
@@ -120,10 +120,9 @@ def time_lines(flops: float, fit: FitSettings) -> list[Line]:
 def gpu_peak() -> tuple[str, float]:
     """Return the name and the peak of the GPU in this machine, else of the H200."""
     if torch.cuda.is_available():
-        here = torch.cuda.get_device_name()
-        for part, flops in SHEETS.items():
-            if part in here:
-                return part, flops
+        here = sheet_of(torch.cuda.get_device_name())
+        if here is not None:
+            return here, SHEETS[here]
     return "H200", SHEETS["H200"]
 
 

@@ -1,5 +1,6 @@
 """How fast a device multiplies matrices at best: what its use in training is measured against."""
 
+import re
 import time
 from typing import NamedTuple
 
@@ -30,11 +31,16 @@ class Peak(NamedTuple):
 def peak_of(device: torch.device, kind: torch.dtype) -> Peak:
     """Look a GPU up by its name; multiply for a moment on what is not known."""
     if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-        for part, flops in SHEETS.items():
-            if part in name:
-                return Peak(flops, "data sheet")
+        part = sheet_of(torch.cuda.get_device_name(device))
+        if part is not None:
+            slower = 2 if kind == torch.float32 else 1  # of products in TF32, on all of these
+            return Peak(SHEETS[part] / slower, "data sheet")
     return Peak(matrix_product(device, kind), "measured")
+
+
+def sheet_of(name: str) -> str | None:
+    """Return which data sheet is that of a GPU of this name: an A1000 is no A100."""
+    return next((part for part in SHEETS if re.search(rf"{part}(?!\d)", name)), None)
 
 
 def matrix_product(

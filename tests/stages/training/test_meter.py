@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from stages.training.meter import Meter, Window, clock, short, used_memory
-from stages.training.peaks import SHEETS, Peak, matrix_product, peak_of
+from stages.training.peaks import Peak, matrix_product, peak_of, sheet_of
 from stages.training.state import State
 from stages.training.task import Place, Work
 from tests.stages.training.toy import Line, settings
@@ -101,5 +101,21 @@ def test_a_gpu_that_is_not_known_and_a_processor_are_measured():
     assert 0.2 < peak.flops / again < 5
     assert str(Peak(62.4e9, "measured")) == "62.4 GFLOP/s (measured)"
     assert str(Peak(1.27e12, "measured")) == "1.27 TFLOP/s (measured)"
-    assert next(iter(part for part in SHEETS if part in "NVIDIA H100 80GB HBM3")) == "H100"
-    assert next(iter(part for part in SHEETS if part in "NVIDIA H100 PCIe")) == "H100 PCIe"
+
+
+@pytest.mark.parametrize(
+    ("name", "sheet"),
+    [
+        ("NVIDIA H100 80GB HBM3", "H100"), ("NVIDIA H100 PCIe", "H100 PCIe"),
+        ("NVIDIA H200", "H200"), ("NVIDIA GH200 480GB", "H200"),
+        ("NVIDIA A100-SXM4-40GB", "A100"), ("NVIDIA RTX A1000 Laptop GPU", None),
+    ],
+)  # fmt: skip
+def test_a_gpu_is_looked_up_by_its_name(name, sheet):
+    assert sheet_of(name) == sheet
+
+
+def test_a_run_in_32_bits_is_measured_against_half_the_sheets_16(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
+    for kind, flops in ((torch.bfloat16, 989e12), (torch.float32, 494.5e12)):
+        assert peak_of(torch.device("cuda"), kind) == Peak(flops, "data sheet")
