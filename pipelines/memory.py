@@ -166,7 +166,8 @@ def require_room(settings: Settings) -> None:
     found = next(
         (fit for fit in others(prior.fit) if memory_of(tokens, prior, fit).total <= room), None
     )
-    advice = f"nor would any mesh of up to {MOST_WORKERS:,} GPUs do; make the model smaller"
+    most = most_workers(prior.fit)
+    advice = f"nor would any mesh of up to {most:,} GPUs do; make the model smaller"
     if found is not None:
         names = ("workers", "shard", "machine", "recompute", "micro_batch")
         changed = [
@@ -186,7 +187,7 @@ def others(fit: FitSettings) -> Iterator[FitSettings]:
     """Yield other ways to spread the same training, from the cheapest change on."""
     workers = fit.workers
     recomputes = sorted({fit.recompute, True})
-    while workers <= MOST_WORKERS:
+    while workers <= most_workers(fit):
         for (shard, machine), recompute in product(shares(fit, workers), recomputes):
             how = {"workers": workers, "shard": shard, "machine": machine, "recompute": recompute}
             rows = rows_at_once(fit.model_copy(update=how))
@@ -194,6 +195,11 @@ def others(fit: FitSettings) -> Iterator[FitSettings]:
                 yield fit.model_copy(update=how | {"micro_batch": rows})
                 rows //= 2
         workers *= 2
+
+
+def most_workers(fit: FitSettings) -> int:
+    """Return how many GPUs are thought of; each wants a row of the batch."""
+    return min(MOST_WORKERS, fit.batch_size)
 
 
 def shares(fit: FitSettings, workers: int) -> list[tuple[bool, int | None]]:

@@ -272,6 +272,30 @@ class FitSettings(Config):
         return self
 
     @model_validator(mode="after")
+    def _every_worker_has_rows(self) -> Self:
+        if self.workers > self.batch_size:
+            raise ValueError(
+                f"workers ({self.workers}) must not exceed batch_size ({self.batch_size}): those "
+                "without rows would only wait for the others"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _step_size_falls(self) -> Self:
+        if self.lr_end > self.lr:
+            raise ValueError(f"lr_end ({self.lr_end}) must not exceed lr ({self.lr})")
+        return self
+
+    @model_validator(mode="after")
+    def _average_leaves_its_start(self) -> Self:
+        if self.ema_every > self.steps:
+            raise ValueError(
+                f"ema_every ({self.ema_every}) must not exceed steps ({self.steps}): what is kept "
+                "of a run is the average, and it would stay at its random start"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _warmup_ends_before_decay(self) -> Self:
         if self.warmup_share > self.decay_share:
             raise ValueError(

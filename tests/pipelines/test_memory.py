@@ -223,7 +223,7 @@ def test_the_cheapest_change_is_advised(capsys, tmp_path):
     ids=str,
 )
 def test_no_other_way_to_spread_a_run_would_be_refused_as_a_setting(changes):
-    fits = list(others(settings(**({"shard": True} | changes))))
+    fits = list(others(settings(**({"shard": True, "batch_size": 96} | changes))))
     assert len({(fit.shard, fit.machine) for fit in fits}) > 1
     for fit in fits:
         assert FitSettings(**fit.model_dump()) == fit

@@ -1,4 +1,5 @@
 import pytest
+from pydantic import ValidationError
 
 from schemas.configs import DvaeSettings, FitSettings, PriorSettings
 from stages.training.schedules import averaging_decay, cosine, step_size
@@ -60,3 +61,17 @@ def test_averaging_is_the_papers_at_its_length():
 def test_a_horizon_shorter_than_an_update_averages_nothing():
     fit = FitSettings(steps=10, batch_size=1, lr=1.0, lr_end=0.5, ema_share=0.01)
     assert averaging_decay(fit) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"lr_end": 2.0}, r"lr_end \(2.0\) must not exceed lr \(1.0\)"),
+        ({"ema_every": 25}, r"ema_every \(25\) must not exceed steps \(10\)"),
+        ({"workers": 9}, r"workers \(9\) must not exceed batch_size \(8\)"),
+    ],
+)
+def test_settings_under_which_a_run_would_not_be_what_it_seems_are_refused(changes, sentence):
+    plain = {"steps": 10, "batch_size": 8, "lr": 1.0, "lr_end": 0.5, "ema_share": 0.1}
+    with pytest.raises(ValidationError, match=sentence):
+        FitSettings(**(plain | changes))
