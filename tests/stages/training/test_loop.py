@@ -183,6 +183,20 @@ def test_the_average_is_its_closed_form():
     assert model.weight.item() == history[-1]
 
 
+def test_the_average_is_refreshed_after_every_third_update_and_at_no_other(folder):
+    made = []
+
+    class Watched(Line):
+        def sums(self, model, batch, step):
+            made.append(model.weight.detach().clone())  # after `step` updates
+            return super().sums(model, batch, step)
+
+    cfg = settings(steps=8, ema_share=0.75, ema_every=3)  # a horizon of 6 updates: half stays
+    run(Watched(cfg), folder)
+    expected = made[0] / 4 + made[3] / 4 + made[6] / 2
+    torch.testing.assert_close(saved(folder.url)["average"]["weight"], expected)
+
+
 def test_averaged_weights_are_what_is_measured_and_exported(folder):
     cfg = settings(ema_share=1.0, ema_every=1)
     measured, _ = run(Line(cfg), folder)
