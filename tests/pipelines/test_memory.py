@@ -280,3 +280,5 @@ def test_the_papers_plan_has_its_figures_beside_ours(capsys, tmp_path):
     assert "updates x rows 430,000 x 1,024 paper: 430,000 x 1,024" in lines
     assert any(line.startswith("weights 12,292,840,961 paper: 12.0 B, so +2.4%") for line in lines)
     assert any(line.startswith("operations of the run 4.15e+22 FLOP") for line in lines)
+    days = 4 / 3 * 4.15e22 / (0.4 * 989e12 * 64) / 86_400  # a forward pass more: recomputed
+    assert any(line.startswith(f"time {days:.1f} days at 40% of 989 TFLOP/s") for line in lines)
