@@ -21,6 +21,7 @@ shares one copy, each worker compresses its own part, with its part of the rank.
 Dimensions of a matrix, lying: m rows, n columns, m <= n.
 """
 
+import math
 import zlib
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -34,7 +35,9 @@ from stages.training.order import generator
 from stages.training.spread import local, sharers
 from stages.training.task import Place
 
-NUDGE = 1e-6  # on P's diagonal, so that it has a basis even where the gradient is zero
+# On P's diagonal, so that it has a basis where columns are zero; of the size of P's numbers. The
+# paper adds as much to a P that is scaled to be near 1; ours is as small as gradients are.
+NUDGE = 1e-6
 
 
 class PowerSGD:
@@ -174,7 +177,7 @@ def sketch(matrix: Tensor, rank: int, seed: int, name: str) -> Tensor:
 
 def basis(p: Tensor) -> Tensor:
     """Return orthonormal columns that span those of `p`, by Householder reflections."""
-    p.diagonal().add_(NUDGE)
+    p.diagonal().add_(NUDGE * p.norm() / math.sqrt(max(p.numel(), 1)))
     return torch.linalg.qr(p).Q
 
 

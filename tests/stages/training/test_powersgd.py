@@ -50,13 +50,32 @@ def test_what_is_said_is_the_formula_written_out():
     power.exchange()
     (random,) = power.sketches["0.weight"]
     p = matrix @ random
-    p = torch.linalg.qr(p + 1e-6 * torch.eye(ROWS, RANK)).Q
+    nudge = 1e-6 * p.square().mean().sqrt()
+    p = torch.linalg.qr(p + nudge * torch.eye(ROWS, RANK)).Q
     said = p @ (matrix.T @ p).T
     torch.testing.assert_close(model[0].weight.grad, said)
     torch.testing.assert_close(power.errors["0.weight"], matrix - said)
     assert torch.linalg.matrix_rank(model[0].weight.grad) == RANK
     assert torch.equal(model[0].bias.grad, bias)
     assert torch.equal(model[1].weight.grad, head[0])
+
+
+@pytest.mark.parametrize("scale", [2.0**-40, 2.0**20])
+def test_as_much_is_said_of_small_gradients_as_of_large_ones(scale):
+    said = []
+    for factor in (1.0, scale):
+        model = model_of()
+        give(model, [factor * gradient for gradient in gradients(0, 0)])
+        power_of(model).exchange()
+        said.append(model[0].weight.grad / factor)
+    torch.testing.assert_close(said[1], said[0])
+
+
+def test_of_no_gradient_nothing_is_said():
+    model = model_of()
+    give(model, [torch.zeros_like(weight) for weight in model.parameters()])
+    power_of(model).exchange()
+    assert all((weight.grad == 0).all() for weight in model.parameters())
 
 
 def test_a_standing_matrix_is_laid_down_first():
