@@ -333,11 +333,15 @@ class FitSettings(Config):
         return self
 
     def what(self) -> dict[str, Any]:
-        """Leave patience out where nothing waits, and a rank where nothing is compressed."""
+        """Leave patience out where nothing waits, and a rank where nothing is compressed.
+
+        Where it is, the workers of a machine count: each compresses a part with a part of the rank.
+        """
         tree = super().what()
         unused = {"patience_share"} if self.decay != "plateau" else set()
         unused |= {"compress_rank"} if self.compress_rank is None else set()
-        return {name: value for name, value in tree.items() if name not in unused}
+        parts = {"machine": self.machine} if self.compress_rank is not None else {}
+        return {name: value for name, value in tree.items() if name not in unused} | parts
 
 
 def _not_in_float16(fit: FitSettings) -> FitSettings:
@@ -349,7 +353,16 @@ def _not_in_float16(fit: FitSettings) -> FitSettings:
     return fit
 
 
+def _not_compressed(fit: FitSettings) -> FitSettings:
+    if fit.compress_rank is not None:
+        raise ValueError(
+            "compress_rank is for matrices, and the dVAE's weights are convolutions; leave it null"
+        )
+    return fit
+
+
 UnscaledFit = Annotated[FitSettings, AfterValidator(_not_in_float16)]
+DvaeFit = Annotated[UnscaledFit, AfterValidator(_not_compressed)]
 
 
 class DvaeShape(Config):
@@ -371,7 +384,7 @@ class DvaeSettings(DvaeShape):
     temperature_start: PositiveFloat = 1.0
     temperature_end: PositiveFloat = 1 / 16
     temperature_share: Share = 150_000 / 3_000_000
-    fit: UnscaledFit = FitSettings(
+    fit: DvaeFit = FitSettings(
         steps=3_000_000,
         batch_size=512,
         lr=1e-4,

@@ -122,7 +122,10 @@ class Block(nn.Module):
 
 
 class Head(nn.Linear):
-    """Logits, computed and kept in 32 bits even under autocast (appendix D.2)."""
+    """Logits, computed and kept in 32 bits even under autocast (appendix D.2).
+
+    A GPU may shorten the factors of the product (TF32), as the trainers let it.
+    """
 
     def forward(self, input: Float[Tensor, "b n d"]) -> Float[Tensor, "b n c"]:
         with torch.autocast(input.device.type, enabled=False):

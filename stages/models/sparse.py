@@ -63,7 +63,7 @@ def windows_of(name: MaskName, layout: Layout) -> Windows:
     """Cut a mask into windows."""
     grid, text = layout.grid, layout.text_slots
     mask = F.pad(make_mask(name, layout), (0, 1, 0, 1))  # the last code, which is no input
-    mask[-1, -1] = True  # it sees itself alone: a softmax over nothing is not a number
+    mask[-1, -1] = True  # as every code sees itself
     order = torch.cat([torch.arange(text), text + _order(name, grid)])
     mask = mask[order][:, order]
     rows = rearrange(mask[text:, text:], "(a q) (b k) -> a b q k", q=grid, k=grid)
@@ -80,7 +80,10 @@ def block_attention(
     *,
     windows: Windows,
 ) -> Float[Tensor, "b h n d"]:
-    """Attend row by row of the grid, a few heads at a time."""
+    """Attend row by row of the grid, a few heads at a time, in the type that is given.
+
+    In 16 bits scores are rounded before the softmax, which itself is computed in 32.
+    """
     with torch.autocast("cpu", enabled=False):
         text, codes = windows.layout.text_slots, windows.layout.grid**2
         at_once = max(1, SCORES // (codes * (text + windows.hidden.shape[-1])))

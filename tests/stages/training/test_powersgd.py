@@ -5,6 +5,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from schemas.configs import DvaeSettings
 from stages.models.prior import Prior
 from stages.training.powersgd import PowerSGD, matrices, sketch
 from stages.training.task import Place
@@ -309,3 +310,16 @@ def test_a_prior_learns_the_same_if_the_rank_is_high_enough(root):
     compressed, plain = saved(root / "prior, all"), saved(root / "prior, plain")
     assert len(compressed["errors"]) == 8
     assert gradients_differ(compressed, plain) < 1e-3
+
+
+def test_the_workers_of_a_machine_count_only_where_gradients_are_compressed():
+    whole = settings(shard=True, workers=4, machine=2)
+    assert whole.digest == settings(shard=True, workers=4, machine=4).digest
+    low = [settings(shard=True, workers=4, machine=m, compress_rank=4).digest for m in (2, 4)]
+    assert low[0] != low[1]
+
+
+def test_the_dvae_has_no_matrices_to_compress():
+    fit = DvaeSettings().fit.model_dump() | {"compress_rank": 8}
+    with pytest.raises(ValueError, match="the dVAE's weights are convolutions; leave it null"):
+        DvaeSettings(fit=fit)
