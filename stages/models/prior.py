@@ -142,11 +142,12 @@ class Prior(nn.Module):
         self.start = nn.Parameter(torch.empty(d))
         self.text_token = nn.Embedding(tokens.text_vocab, d)
         self.text_pad = nn.Embedding(tokens.text_len, d)  # section 2.2: one for each position
-        self.image_token = nn.Embedding(tokens.image_vocab, d)
         self.layout = Layout(1 + tokens.text_len, tokens.grid, shape.conv_kernel)
         self.learned = shape.positions == "learned"
         if self.learned:
             self.text_position = nn.Embedding(tokens.text_len, d)
+        self.image_token = nn.Embedding(tokens.image_vocab, d)
+        if self.learned:
             self.image_row = nn.Embedding(tokens.grid, d)
             self.image_column = nn.Embedding(tokens.grid, d)
         else:
