@@ -9,7 +9,7 @@ attention at the rate of a large matrix product.
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from schemas.configs import PriorShape, TokenSpec
-from stages.models import sparse
-from stages.models.attention import make_mask, masked_attention
+from stages.models.attention import Attend, make_mask, masked_attention
 from stages.models.flops import prior_flops
 from stages.models.prior import Prior, prior_terms
 from tests.bench.clock import MATRIX, Taken, in_words, matrix_product, middle, ratio, seconds
@@ -32,15 +31,12 @@ Step = Callable[[], None]
 class DensePrior(Prior):
     """Ours with the masked reference in place of the structured paths."""
 
-    def attention(self, layer: int, slots: int, device: torch.device) -> sparse.Attend:
-        return partial(masked_attention, mask=self.dense[self.mask_name(layer)])
+    def attention(self, layer: int, slots: int, device: torch.device) -> Attend:
+        """Return the reference."""
+        return partial(masked_attention, mask=whole_mask(self.mask_name(layer), self.layout))
 
-    @property
-    def dense(self) -> dict[str, Tensor]:
-        if "_dense" not in self.__dict__:
-            names = {self.mask_name(layer + 1) for layer in range(self.shape.layers)}
-            self.__dict__["_dense"] = {name: make_mask(name, self.layout) for name in names}
-        return self.__dict__["_dense"]
+
+whole_mask = cache(make_mask)
 
 
 def update(model: nn.Module, loss: Callable[[], Tensor], bfloat16: bool) -> Step:
