@@ -196,13 +196,10 @@ class Prior(nn.Module):
             attend = sparse.attention(name, self.layout, device)
         else:
             attend = partial(masked_attention, mask=self.mask(layer)[:slots, :slots].to(device))
-        return (
-            attend
-            if self.learned
-            else partial(
-                rotary.turned_attention, by=self.get_buffer("angles")[:slots], attend=attend
-            )
-        )
+        if self.learned:
+            return attend
+        by = self.get_buffer("angles")[:slots]
+        return partial(rotary.turned_attention, by=by, attend=attend)
 
     def placed(self, x: Float[Tensor, "*b #n k"], slots: slice) -> Float[Tensor, "*b #n k"]:
         """Turn queries or keys by the places of their slots, where positions are rotary."""
