@@ -80,7 +80,6 @@ def memory_of(tokens: TokenSpec, shape: PriorShape, fit: FitSettings) -> Memory:
     outside = weights.embeddings + weights.heads
     rows, half = rows_at_once(fit), bytes_of_products(fit)
     residual, whole_block = kept_of_a_block(tokens, shape, half)
-    logits = tokens.text_len * (tokens.text_vocab + 1) + tokens.image_len * tokens.image_vocab
 
     states = COPIES * FULL * weights.total // sharers
     if fit.compress_rank is not None:
@@ -93,7 +92,7 @@ def memory_of(tokens: TokenSpec, shape: PriorShape, fit: FitSettings) -> Memory:
     learning = Memory(
         states=states,
         activations=rows * activations,
-        logits=rows * 3 * FULL * logits,  # their softmax, its gradient and theirs
+        logits=rows * 3 * FULL * logits_of(tokens),  # their softmax, its gradient and theirs
         gathered=gathered,
         beside=0,
     )
@@ -124,9 +123,13 @@ def validation(tokens: TokenSpec, shape: PriorShape) -> int:
     """Estimate what measuring and drawing take, in float32 and without gradients."""
     slots = tokens.text_len + tokens.image_len
     kept = 2 * shape.layers * CANDIDATES * slots * shape.width  # keys and values
-    logits = tokens.text_len * (tokens.text_vocab + 1) + tokens.image_len * tokens.image_vocab
-    measured = MEASURED_AT_ONCE * max(10 * slots * shape.width, 2 * logits)
+    measured = MEASURED_AT_ONCE * max(10 * slots * shape.width, 2 * logits_of(tokens))
     return FULL * max(kept, measured)
+
+
+def logits_of(tokens: TokenSpec) -> int:
+    """Count the numbers that one row's heads return."""
+    return tokens.text_len * (tokens.text_vocab + 1) + tokens.image_len * tokens.image_vocab
 
 
 def sharers_of(fit: FitSettings) -> int:
