@@ -39,8 +39,13 @@ def attention(name: MaskName, layout: Layout, device: torch.device) -> Attend:
         return causal_attention
     if device.type == "cuda":
         return _in_grid_order(name, layout, _flex(name, layout, device))
-    in_blocks = partial(block_attention, windows=windows_of(name, layout))
-    return _in_grid_order(name, layout, torch.compiler.disable(in_blocks))
+    return in_blocks(name, layout)
+
+
+def in_blocks(name: MaskName, layout: Layout) -> Attend:
+    """Return attention by this mask in blocks of one row of the grid, as on a CPU."""
+    attend = partial(block_attention, windows=windows_of(name, layout))
+    return _in_grid_order(name, layout, torch.compiler.disable(attend))
 
 
 def causal_attention(

@@ -1,0 +1,1 @@
+"""What `pipelines.selfcheck` looks at, one kind of thing in a file."""

@@ -1,0 +1,82 @@
+"""Do pictures survive the discrete VAE as well as when it was trained?"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from pipelines.checking.run import CPU_FLOPS, Found, Run
+from schemas.artifacts import DVAE
+from schemas.errors import SchemaMismatch
+from stages.evaluate.reconstructions import measured_pictures
+from stages.models.fidelity import psnr_db, squared_error
+from stages.models.flops import dvae_flops
+from stages.pictures import from_tensor, to_tensor
+from stages.train_dvae.task import VALIDATION_PICTURES
+from stages.training.weights import DvaeConfig, read_config
+
+ALLOWED_DB = 1.0  # on a CPU fewer pictures may be looked at than were in training
+TILE = 16
+FEWEST = 8
+
+
+class Trip(NamedTuple):
+    """What became of validation pictures and their codes."""
+
+    psnr_db: float
+    codes: Int[Tensor, " n"]
+    again: Int[Tensor, " n"]  # of what the codes decode to, as stored in 8 bits
+
+
+def round_trip(run: Run) -> Found:
+    """Compare the PSNR of validation pictures with that of the training, on the same ones."""
+    trip = travel(run)
+    said = f"{trip.psnr_db:.2f} dB"
+    trained = run.inputs.manifest(DVAE).health.get("psnr_db")
+    if trained is None:
+        return Found(None, f"{said}, and its manifest has none")
+    good = abs(trip.psnr_db - trained) <= ALLOWED_DB
+    return Found(good, f"{said}, in training {trained:.2f}, {ALLOWED_DB:g} dB allowed")
+
+
+def codes_again(run: Run) -> Found:
+    """Encode what codes decode to: more of them must come back than meet by chance."""
+    trip = travel(run)
+    equal = (trip.codes == trip.again).double().mean().item()
+    frequency = trip.codes.bincount() / len(trip.codes)
+    chance = frequency.square().sum().item()
+    said = f"{equal:.1%} of {len(trip.codes):,} come back, by chance {chance:.1%}"
+    return Found(equal > chance, said)
+
+
+@lru_cache(maxsize=1)
+def travel(run: Run) -> Trip:
+    """Put pictures through the dVAE twice.
+
+    The first of val, or of train where there are none, as in training; so many as a CPU can do in
+    a bounded time.
+    """
+    torch.backends.cudnn.allow_tf32 = False  # as in encode
+    side = read_config(run.inputs.folder(DVAE), DvaeConfig).side
+    _, found = measured_pictures(run.inputs, side, _affordable(run, side))
+    error = 0.0
+    codes: list[Tensor] = []
+    again: list[Tensor] = []
+    for start in range(0, len(found), TILE):
+        pixels = to_tensor([one.pixels for one in found[start : start + TILE]]).to(run.device)
+        codes.append(run.dvae.codes(pixels))
+        drawn = run.dvae.decode(codes[-1])
+        again.append(run.dvae.codes(to_tensor(from_tensor(drawn)).to(run.device)))
+        error += squared_error(drawn, pixels) * len(pixels)
+    if not found:
+        raise SchemaMismatch("wanted a picture in clean_pairs, found none; run with --from filter")
+    return Trip(psnr_db(error / len(found)), torch.cat(codes).flatten(), torch.cat(again).flatten())
+
+
+def _affordable(run: Run, side: int) -> int:
+    if run.device.type != "cpu":
+        return VALIDATION_PICTURES
+    count = int(CPU_FLOPS / 2 / dvae_flops(run.dvae, side))  # half a pass more than this counts
+    return max(FEWEST, min(count, VALIDATION_PICTURES))
