@@ -65,7 +65,7 @@ class Painter:
             raise ConfigError(
                 f"wanted a prompt and at least one candidate, found '{prompt}' and {n}"
             )
-        (ranked,) = self.artist.draw([prompt], candidates=n, seed=seed)
+        (ranked,) = self.artist.draw([prompt], range(n), seed)
         return [Picture(prompt, drawn) for drawn in ranked]
 
 
@@ -76,7 +76,7 @@ def _settings_of_run(store: Store) -> SampleSettings:
         return SampleSettings()
     with folder.open(MANIFEST) as file:
         settings = Manifest.model_validate_json(file.read()).settings
-    drawn_by = ("temperature", "top_k", "guidance", "tile")
+    drawn_by = ("temperature", "top_k", "top_p", "guidance", "tile", "precision")
     return SampleSettings(**{name: settings[name] for name in drawn_by if name in settings})
 
 

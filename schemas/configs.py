@@ -536,7 +536,9 @@ class SampleSettings(Config):
     keep: PositiveInt = Field(8, description="best pictures of a prompt written as loose PNGs")
     temperature: PositiveFloat = 1.0
     top_k: NonNegativeInt = Field(0, description="0 keeps all codes, as the paper does")
+    top_p: float = Field(1.0, gt=0, le=1, description="1 keeps all codes, as the paper does")
     guidance: NonNegativeFloat = Field(1.0, description="1 is the model's own, as in the paper")
+    precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     tile: PositiveInt = Field(64, description="candidates at a time, always this many")
     prompts_per_shard: PositiveInt = 16

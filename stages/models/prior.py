@@ -185,6 +185,11 @@ class Prior(nn.Module):
         """Name the mask of layer 1..layers."""
         return mask_of_layer(layer, self.shape.layers, self.shape.attention)
 
+    @property
+    def mask_names(self) -> list[MaskName]:
+        """Name the masks of all layers, in order."""
+        return [self.mask_name(layer) for layer in range(1, self.shape.layers + 1)]
+
     def mask(self, layer: int) -> Bool[Tensor, "n n"]:
         """Return the mask of layer 1..layers."""
         return make_mask(self.mask_name(layer), self.layout)
@@ -201,9 +206,9 @@ class Prior(nn.Module):
         by = self.get_buffer("angles")[:slots]
         return partial(rotary.turned_attention, by=by, attend=attend)
 
-    def placed(self, x: Float[Tensor, "*b #n k"], slots: slice) -> Float[Tensor, "*b #n k"]:
-        """Turn queries or keys by the places of their slots, where positions are rotary."""
-        return x if self.learned else rotary.turned(x, self.get_buffer("angles")[slots])
+    def angles_at(self, slots: slice | Int[Tensor, " n"]) -> Float[Tensor, "n p"] | None:
+        """Return by how much queries and keys of these slots turn, where positions are rotary."""
+        return None if self.learned else self.get_buffer("angles")[slots]
 
     def embed_text(self, text: Int[Tensor, "b T"]) -> Float[Tensor, "b T+1 d"]:
         """Put the start token before the caption; where the id is the pad, its place decides."""

@@ -30,8 +30,10 @@ def angles(layout: Layout, head_dim: int) -> Float[Tensor, "n p"]:
     return rearrange(rearrange(places, "n two -> n two 1") * speed, "n two pair -> n (two pair)")
 
 
-def turned(x: Float[Tensor, "*b n k"], by: Float[Tensor, "#n p"]) -> Float[Tensor, "*b n k"]:
-    """Turn each pair (x[i], x[i + k/2]) by its angle."""
+def turned(x: Float[Tensor, "*b n k"], by: Float[Tensor, "#n p"] | None) -> Float[Tensor, "*b n k"]:
+    """Turn each pair (x[i], x[i + k/2]) by its angle; None where slots have no angle."""
+    if by is None:
+        return x
     cos, sin = by.cos(), by.sin()
     one, other = x.float().chunk(2, dim=-1)
     return torch.cat([one * cos - other * sin, one * sin + other * cos], dim=-1).to(x.dtype)

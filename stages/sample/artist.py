@@ -1,7 +1,7 @@
 """From a prompt to ranked pictures: the prior writes codes, the dVAE paints them, CLIP chooses.
 
 Paper: section 2.6. A picture and its score depend on (seed, prompt, candidate) alone: each of the
-three models computes in lanes of one fixed size, with candidate i always in row i % LANE.
+three models computes in lanes of one fixed size, with candidate i always in the same row of it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,8 +20,7 @@ from schemas.folder import Inputs
 from stages.models.bpe import Bpe
 from stages.models.clip import Reranker
 from stages.models.dvae import Dvae
-from stages.models.prior import Prior
-from stages.models.sampler import LANE, candidate_seed, sample
+from stages.models.sampler import Odds, Sampler, candidate_seed, rows_of_lane
 from stages.pictures import Pixels, from_tensor, to_tensor
 from stages.training.weights import load_bpe, load_clip, load_dvae, load_prior
 
@@ -43,61 +42,64 @@ class Artist:
 
     bpe: Bpe
     dvae: Dvae
-    prior: Prior
+    sampler: Sampler
     clip: Reranker
-    temperature: float = 1.0
-    top_k: int = 0
-    guidance: float = 1.0
-    tile: int = 64
-    device: str = "cpu"
+    odds: Odds
+    device: str
 
-    def draw(self, prompts: Sequence[str], *, candidates: int, seed: int) -> list[list[Drawn]]:
-        """Draw candidates 0, 1, ... of every prompt; rank each prompt's, CLIP's favourite first."""
-        seeds = torch.tensor(
-            [[candidate_seed(seed, p, number) for number in range(candidates)] for p in prompts]
-        )
-        codes = self.write(prompts, seeds)
+    def draw(
+        self,
+        prompts: Sequence[str],
+        candidates: range,
+        seed: int,
+        *,
+        odds: Odds | None = None,
+        given: Int[Tensor, "p g"] | None = None,
+    ) -> list[list[Drawn]]:
+        """Draw these candidates of every prompt; rank each prompt's, CLIP's favourite first.
+
+        Candidates of a prompt may be drawn in several calls, if each begins with a whole lane:
+        where `candidates.start` is a multiple of the tile. `odds` other than the artist's own take
+        a moment before the first picture.
+        """
+        seeds = torch.tensor([[candidate_seed(seed, p, i) for i in candidates] for p in prompts])
+        codes = self.sampler.draw(self.ids(prompts), seeds, odds or self.odds, given)
         return [
-            self._ranked(prompt, own_seeds.tolist(), own_codes)
+            self._ranked(prompt, candidates, own_seeds.tolist(), own_codes)
             for prompt, own_seeds, own_codes in zip(prompts, seeds, codes, strict=True)
         ]
 
-    def write(self, prompts: Sequence[str], seeds: Int[Tensor, "p n"]) -> Int[Tensor, "p n I"]:
-        """Let the prior write one grid of codes per seed."""
-        text = np.stack([self.bpe.ids(p, self.prior.tokens.text_len)[0] for p in prompts])
-        return sample(
-            self.prior,
-            torch.from_numpy(text.astype(np.int64)).to(self.device),
-            seeds,
-            temperature=self.temperature,
-            top_k=self.top_k,
-            guidance=self.guidance,
-            tile=self.tile,
-        )
+    def ids(self, prompts: Sequence[str]) -> Int[Tensor, "p T"]:
+        """Cut prompts into the tokens that the prior reads."""
+        length = self.sampler.prior.tokens.text_len
+        text = np.stack([self.bpe.ids(prompt, length)[0] for prompt in prompts])
+        return torch.from_numpy(text.astype(np.int64)).to(self.device)
 
     def truncates(self, prompt: str) -> bool:
         """Say whether the prompt has more tokens than the prior reads."""
-        return self.bpe.ids(prompt, self.prior.tokens.text_len)[2]
+        return self.bpe.ids(prompt, self.sampler.prior.tokens.text_len)[2]
 
     @torch.inference_mode()
-    def _ranked(self, prompt: str, seeds: list[int], codes: Int[Tensor, "n I"]) -> list[Drawn]:
+    def _ranked(
+        self, prompt: str, candidates: range, seeds: list[int], codes: Int[Tensor, "n I"]
+    ) -> list[Drawn]:
         text = self.clip.text_features([prompt])
         found = [
             scored
-            for lane in _lanes(codes, min(self.tile, LANE))
+            for lane in _lanes(codes, rows_of_lane(self.sampler.tile))
             for scored in self._paint(lane, text)
         ]
-        order = sorted(range(len(seeds)), key=lambda number: (-found[number][0], number))
+        order = sorted(range(len(seeds)), key=lambda place: (-found[place][0], place))
         return [
-            Drawn(number, seeds[number], found[number][0], rank, found[number][1])
-            for rank, number in enumerate(order)
+            Drawn(candidates[place], seeds[place], found[place][0], rank, found[place][1])
+            for rank, place in enumerate(order)
         ]
 
     def _paint(
         self, codes: Int[Tensor, "lane I"], text: Float[Tensor, "1 d"]
     ) -> list[tuple[float, Pixels]]:
         """Return score and picture of one lane's candidates; scored as stored, in 8 bits."""
-        grids = rearrange(codes, "c (h w) -> c h w", h=self.prior.tokens.grid)
+        grids = rearrange(codes, "c (h w) -> c h w", h=self.sampler.prior.tokens.grid)
         pictures = from_tensor(self.dvae.decode(grids))
         image = self.clip.image_features(to_tensor(pictures).to(self.device))
         scores = (image @ text.T).squeeze(1)
@@ -126,11 +128,10 @@ def load_artist(inputs: Inputs, cfg: SampleSettings) -> Artist:
     return Artist(
         bpe=load_bpe(inputs.folder(BPE)),
         dvae=load_dvae(inputs.folder(DVAE)).to(device),
-        prior=load_prior(inputs.folder(PRIOR)).to(device),
+        sampler=Sampler(
+            load_prior(inputs.folder(PRIOR)).to(device), tile=cfg.tile, precision=cfg.precision
+        ),
         clip=load_clip(inputs.folder(CLIP)).to(device),
-        temperature=cfg.temperature,
-        top_k=cfg.top_k,
-        guidance=cfg.guidance,
-        tile=cfg.tile,
+        odds=Odds(cfg.temperature, cfg.top_k, cfg.top_p, cfg.guidance),
         device=device,
     )

@@ -16,7 +16,7 @@ from stages.sample.prompts import Prompt, digest, prompts
 from stages.shards import Made, Shard, run_shards
 from stages.tables import parquet_bytes
 
-REVISION = 1
+REVISION = 2
 SLUG_LENGTH = 48  # characters of the prompt in a file's name
 
 
@@ -75,7 +75,7 @@ class DrawShard:
         table: list[dict[str, object]] = []
         files: dict[str, bytes] = {}
         texts = [prompt.text for prompt in some]
-        found = self.artist.draw(texts, candidates=self.cfg.candidates, seed=self.cfg.seed)
+        found = self.artist.draw(texts, range(self.cfg.candidates), self.cfg.seed)
         for prompt, ranked in zip(some, found, strict=True):
             for drawn in ranked:
                 png = self.png(prompt, drawn)

@@ -70,11 +70,11 @@ def test_another_seed_or_prompt_gives_another_sheet(painter):
 
 def test_the_painter_draws_what_the_sample_stage_drew(painter):
     prompt, seed = "a red ring", tiny_run.SAMPLE.seed
-    (ranked,) = painter.artist.draw([prompt], candidates=4, seed=seed)
+    (ranked,) = painter.artist.draw([prompt], range(4), seed)
     for picture, drawn in zip(painter.draw(prompt, n=4, seed=seed), ranked, strict=True):
         assert np.array_equal(picture.drawn.pixels, drawn.pixels)
-    assert painter.artist.temperature == tiny_run.SAMPLE.temperature
-    assert painter.artist.tile == tiny_run.SAMPLE.tile
+    assert painter.artist.odds.temperature == tiny_run.SAMPLE.temperature
+    assert painter.artist.sampler.tile == tiny_run.SAMPLE.tile
 
 
 def test_the_sheet_shows_enlarged_pictures_in_rows(painter):
@@ -128,7 +128,7 @@ def test_without_samples_the_papers_settings_are_used(tmp_path):
     summary = store.summary()
     stages = {k: v for k, v in summary.stages.items() if k != "sample"}
     store.top.commit("summary.json", type(summary)(stages=stages).model_dump_json().encode())
-    assert Painter(tmp_path).artist.temperature == 1.0
+    assert Painter(tmp_path).artist.odds.temperature == 1.0
 
 
 def test_no_ray_is_needed(root):

@@ -1,8 +1,10 @@
 """Sampling against the plain forward pass, the softmax, and the promise about seeds."""
 
 import itertools
+import math
 
 import pytest
+import scipy.stats
 import torch
 
 from schemas.configs import PriorShape, TokenSpec
@@ -10,7 +12,9 @@ from schemas.errors import ConfigError
 from stages.models.prior import Prior
 from stages.models.sampler import (
     LANE,
+    Odds,
     Prompt,
+    Sampler,
     Tile,
     candidate_seed,
     choose,
@@ -21,6 +25,7 @@ from tests.stages.models.test_prior import VARIANTS
 
 TOKENS = TokenSpec(text_vocab=11, text_len=5, image_vocab=13, grid=4)
 
+NONE = torch.zeros(0, dtype=torch.long)  # codes given
 SEED, UNIFORMS = 4163147837928207018, [0.5206054981474657, 0.4447197299631057]
 
 
@@ -50,24 +55,65 @@ def seeds(prompts: int, candidates: int) -> torch.Tensor:
     )
 
 
+def plain_logits(prior: Prior, text: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    """Return what the whole model says of each row's every code: (lane, row, position, code)."""
+    rows = image.shape[1]
+    return torch.stack(
+        [prior(one.expand(rows, -1), own)[1] for one, own in zip(text, image, strict=True)]
+    )
+
+
+def cached_logits(
+    prior: Prior, text: torch.Tensor, image: torch.Tensor, given: int = 0
+) -> torch.Tensor:
+    """Return the same, code by code, with as many codes given at once."""
+    tile = Tile(prior, len(text), image.shape[1], torch.float32)
+    prompts = [Prompt(prior, *one) for one in zip(text, image[:, 0, :given], strict=True)]
+    logits = [tile.load(prompts)]
+    logits += [tile.step(image[:, :, place]) for place in range(given, image.shape[-1] - 1)]
+    return torch.stack(logits, dim=2)
+
+
+def random_codes(*shape: int) -> torch.Tensor:
+    return torch.randint(13, shape, generator=torch.Generator().manual_seed(1))
+
+
 @pytest.mark.parametrize(
     ("layers", "options"),
     [(layers, {}) for layers in (1, 3, 6)]  # conv; row, column, conv; and all of them twice
     + [(3, options) for options in VARIANTS.values()],
 )
+@pytest.mark.parametrize("candidates", [1, 7, 64])
 @torch.no_grad()
-def test_cached_logits_are_those_of_the_plain_forward_pass(layers, options, text):
-    prior = noisy(layers, **options)
-    lanes, rows = len(text), 2
-    image = torch.randint(13, (lanes, rows, 16), generator=torch.Generator().manual_seed(1))
-    plain = torch.stack(
-        [prior(text[[lane] * rows], image[lane])[1] for lane in range(lanes)]
-    )  # (lane, row, position, code)
-    tile = Tile(prior, [Prompt(prior, caption) for caption in text], rows)
-    torch.testing.assert_close(tile.first_logits, plain[:, :, 0], atol=1e-4, rtol=1e-4)
-    for position in range(15):
-        logits = tile.step(image[:, :, position])
-        torch.testing.assert_close(logits, plain[:, :, position + 1], atol=1e-4, rtol=1e-4)
+def test_cached_logits_are_those_of_the_plain_forward_pass(layers, options, candidates, text):
+    """Of three prompts with none, some and mostly pads, each shared by its lane's candidates."""
+    prior, image = noisy(layers, **options), random_codes(3, candidates, 16)
+    plain, cached = plain_logits(prior, text, image), cached_logits(prior, text, image)
+    torch.testing.assert_close(cached, plain, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("given", [1, 4, 7, 15])
+@torch.no_grad()
+def test_logits_after_given_codes_are_those_of_the_plain_forward_pass(options, given, text):
+    prior, image = noisy(6, **options), random_codes(3, 7, 16)
+    image[:, :, :given] = image[:, :1, :given]
+    plain = plain_logits(prior, text, image)[:, :, given:]
+    cached = cached_logits(prior, text, image, given)
+    torch.testing.assert_close(cached, plain, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_tile_that_is_used_again_knows_nothing_of_its_last_pictures(prior, text):
+    fresh = cached_logits(prior, text, random_codes(3, 2, 16))
+    tile = Tile(prior, 3, 2, torch.float32)
+    prompts = [Prompt(prior, caption, NONE) for caption in text]
+    for given in (NONE, random_codes(9), NONE):
+        logits = [tile.load([Prompt(prior, caption, given) for caption in text[[2, 1, 0]]])]
+        tile.step(random_codes(3, 2))
+        logits = [tile.load(prompts)]
+        logits += [tile.step(random_codes(3, 2, 16)[:, :, place]) for place in range(15)]
+        assert torch.equal(torch.stack(logits, dim=2), fresh)
 
 
 def test_pictures_follow_the_models_joint_distribution():
@@ -91,9 +137,7 @@ def test_pictures_follow_the_models_joint_distribution():
 def test_draws_follow_the_softmax(temperature, top_k):
     logits = torch.linspace(-1, 1, 6)[torch.randperm(6, generator=torch.Generator().manual_seed(0))]
     uniform = uniforms(7, 20_000)[None]
-    drawn = choose(
-        logits.expand(1, 20_000, -1), uniform, temperature=temperature, top_k=top_k
-    ).flatten()
+    drawn = choose(logits.expand(1, 20_000, -1), uniform, Odds(temperature, top_k)).flatten()
     allowed = logits if not top_k else logits.where(logits >= logits.sort().values[-top_k], -1e9)
     expected = 20_000 * (allowed / temperature).softmax(-1)
     kept = expected > 0
@@ -105,14 +149,56 @@ def test_draws_follow_the_softmax(temperature, top_k):
 @pytest.mark.parametrize("top_k", [1, 3, 7])
 def test_top_k_keeps_exactly_k_codes_even_if_all_tie(top_k):
     uniform = torch.linspace(0, 1, 500, dtype=torch.double)[None, :-1]
-    drawn = choose(torch.zeros(1, 499, 7), uniform, temperature=1.0, top_k=top_k)
+    drawn = choose(torch.zeros(1, 499, 7), uniform, Odds(top_k=top_k))
     assert len(drawn.unique()) == top_k
+
+
+@pytest.mark.parametrize("top_k", [0, 6])
+@pytest.mark.parametrize("top_p", [0.05, 0.5, 0.51, 0.9, 0.999, 1.0])
+def test_top_p_keeps_the_fewest_codes_that_reach_it(top_p, top_k):
+    """By hand, code by code, from the likeliest down."""
+    logits = torch.randn(9, generator=torch.Generator().manual_seed(3)).double()
+    order = logits.argsort(descending=True)[: top_k or 9].tolist()
+    share = logits[order].softmax(0).tolist()
+    wanted, reached = set(), 0.0
+    for code, own in zip(order, share, strict=True):
+        if reached < top_p:
+            wanted.add(code)
+            reached += own
+    uniform = torch.linspace(0, 1, 20_001, dtype=torch.double)[None, :-1]
+    drawn = choose(logits.expand(1, 20_000, -1), uniform, Odds(top_k=top_k, top_p=top_p))
+    assert set(drawn.unique().tolist()) == wanted
+    counts = torch.bincount(drawn.flatten(), minlength=9) / 20_000
+    kept = torch.full((9,), -math.inf).double()
+    kept[list(wanted)] = logits[list(wanted)]
+    torch.testing.assert_close(counts.double(), kept.softmax(0), atol=2e-4, rtol=0)
+
+
+def test_top_p_keeps_at_least_one_code_where_all_tie():
+    uniform = torch.linspace(0, 1, 500, dtype=torch.double)[None, :-1]
+    assert choose(torch.zeros(1, 499, 7), uniform, Odds(top_p=1e-9)).unique().tolist() == [0]
+
+
+def test_two_hundred_thousand_first_codes_follow_the_softmax():
+    """Two codes jointly, 169 classes: chi-squared against the plain forward pass."""
+    prior = noisy(2, TOKENS.model_copy(update={"grid": 2}))
+    text, count = torch.tensor([[3, 1, 4, 11, 11]]), 200_000
+    with torch.no_grad():
+        first = prior(text, torch.zeros(1, 0, dtype=torch.long))[1][0, 0].log_softmax(-1)
+        each = torch.arange(13)[:, None]
+        second = prior(text.expand(13, -1), each)[1][:, 1].log_softmax(-1)
+    expected = count * (first[:, None] + second).exp().flatten().double()
+    codes = sample(prior, text, torch.arange(count)[None], tile=4_096)[0]
+    counts = torch.bincount(13 * codes[:, 0] + codes[:, 1], minlength=169)
+    assert expected.min() > 5  # or the statistic is distributed otherwise
+    statistic = ((counts - expected) ** 2 / expected).sum().item()
+    assert scipy.stats.chi2.sf(statistic, 168) > 0.001
 
 
 def test_the_largest_uniform_still_draws_a_possible_code():
     logits = torch.tensor([0.1, 3.0, -1e30, -1e30]).expand(1, 2, -1)
     uniform = torch.tensor([[0.0, 1 - 2**-53]], dtype=torch.double)
-    assert choose(logits, uniform, temperature=1.0, top_k=0).tolist() == [[0, 1]]
+    assert choose(logits, uniform, Odds()).tolist() == [[0, 1]]
 
 
 def test_the_first_candidates_are_the_same_however_many_are_drawn(prior, text):
@@ -129,17 +215,18 @@ def test_prompts_beside_and_their_order_do_not_matter(prior, text):
         assert torch.equal(sample(prior, text[order], own[order], tile=32), together[order])
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def test_a_lanes_place_and_company_do_not_change_one_bit():
     """At sizes where libraries do choose between kernels."""
     tokens = TokenSpec(text_vocab=11, text_len=21, image_vocab=300, grid=4)
     prior = noisy(3, tokens, heads=6, head_dim=32, conv_kernel=5)
     texts = torch.randint(12, (8, 21), generator=torch.Generator().manual_seed(0))
-    prompts = [Prompt(prior, caption) for caption in texts]
+    prompts = [Prompt(prior, caption, NONE) for caption in texts]
     codes = torch.randint(300, (8, LANE, 15), generator=torch.Generator().manual_seed(1))
 
     def logits_of_lane_3(order: list[int]) -> list[torch.Tensor]:
-        tile = Tile(prior, [prompts[i] for i in order], LANE)
+        tile = Tile(prior, len(order), LANE, torch.float32)
+        tile.load([prompts[i] for i in order])
         place = order.index(3)
         return [tile.step(codes[order, :, position])[place] for position in range(15)]
 
@@ -209,3 +296,64 @@ def test_guided_pictures_are_the_same_in_any_company(prior, text):
     for order in ([2, 0], [1]):
         alone = sample(prior, text[order], own[order, :5], guidance=2.0, tile=32)
         assert torch.equal(alone, together[order, :5])
+
+
+def test_a_picture_that_begins_as_given_goes_on_as_it_would_have(prior, text):
+    """The random numbers of a code are its own, however the codes before it came about."""
+    own = seeds(3, 1)
+    whole = sample(prior, text, own, tile=4)
+    for count in (1, 6, 15):
+        completed = sample(prior, text, own, tile=4, given=whole[:, 0, :count])
+        assert torch.equal(completed, whole)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.5])
+def test_completed_pictures_keep_what_is_given_in_any_company(prior, text, guidance):
+    own, given = seeds(3, 20), random_codes(3, 6)
+    how = {"tile": 32, "guidance": guidance}
+    together = sample(prior, text, own, given=given, **how)
+    assert torch.equal(together[:, :, :6], given[:, None].expand(-1, 20, -1))
+    assert len({tuple(codes) for codes in together.flatten(0, 1).tolist()}) == 60
+    for order in ([2, 0], [1]):
+        alone = sample(prior, text[order], own[order, :5], given=given[order], **how)
+        assert torch.equal(alone, together[order, :5])
+    assert not torch.equal(together, sample(prior, text, own, given=given.flip(0), **how))
+
+
+@torch.no_grad()
+def test_in_bfloat16_logits_are_those_of_training_in_bfloat16(text):
+    """As far from those in 32 bits as training's are, and no further."""
+    prior = noisy(6)
+    exact, image = prior.state_dict(), random_codes(3, 2, 16)
+    plain = plain_logits(prior, text, image)
+    with torch.autocast("cpu", torch.bfloat16):
+        short = plain_logits(prior, text, image)
+    exact = {name: weight.clone() for name, weight in exact.items()}
+    Sampler(prior, tile=2, precision="bfloat16")
+    heads = [name for name, weight in prior.state_dict().items() if weight.dtype == torch.float32]
+    assert all(torch.equal(prior.state_dict()[name], exact[name]) for name in heads)
+    with torch.autocast("cpu", torch.bfloat16):
+        tile = Tile(prior, 3, 2, torch.bfloat16)
+        logits = [tile.load([Prompt(prior, caption, NONE) for caption in text])]
+        logits += [tile.step(image[:, :, place]) for place in range(15)]
+    assert {cache.keys.dtype for cache in tile.caches} == {torch.bfloat16}
+    off = (torch.stack(logits, dim=2) - plain).abs().mean()
+    assert 0 < off < 1.3 * (short - plain).abs().mean()
+
+
+def test_in_bfloat16_pictures_are_the_same_in_any_company(text):
+    sampler, own = Sampler(noisy(3), tile=32, precision="bfloat16"), seeds(3, 20)
+    together = sampler.draw(text, own)
+    for order in ([2, 0], [1]):
+        assert torch.equal(sampler.draw(text[order], own[order, :5]), together[order, :5])
+
+
+def test_a_sampler_draws_the_same_after_other_odds(prior, text):
+    sampler, own = Sampler(prior, tile=4), seeds(3, 2)
+    before = sampler.draw(text, own)
+    other = sampler.draw(text, own, Odds(temperature=0.5, top_k=4, top_p=0.9, guidance=2.0))
+    assert not torch.equal(other, before)
+    assert torch.equal(sampler.draw(text, own), before)
+    assert torch.equal(
+        sample(prior, text, own, temperature=0.5, top_k=4, top_p=0.9, guidance=2.0, tile=4), other
+    )
