@@ -17,8 +17,8 @@ def company(run: Run) -> Found:
     if much:
         return Found(None, much)
     artist = load_artist(run.inputs, SampleSettings(tile=rows, gpu=run.device.type == "cuda"))
-    together = artist.draw(prompts, candidates=CANDIDATES, seed=SEED)
-    ((alone,),) = artist.draw(prompts[-1:], candidates=1, seed=SEED)
+    together = artist.draw(prompts, range(CANDIDATES), SEED)
+    ((alone,),) = artist.draw(prompts[-1:], range(1), SEED)
     (same,) = (drawn for drawn in together[-1] if drawn.candidate == 0)
     values, score = int((alone.pixels != same.pixels).sum()), alone.clip_score != same.clip_score
     differ = values + int(score)

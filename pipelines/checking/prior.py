@@ -47,8 +47,8 @@ def from_cache(
     prior: Prior, text: Int[Tensor, "b T"], codes: Int[Tensor, "b I"]
 ) -> Float[Tensor, "b I K"]:
     """Return the sampler's logits of every code, whatever they say taking the given ones."""
-    tile = Tile(prior, [Prompt(prior, caption) for caption in text], rows=1)
-    logits = [tile.first_logits]
+    tile = Tile(prior, len(text), 1, torch.float32)
+    logits = [tile.load([Prompt(prior, caption, codes[0, :0]) for caption in text])]
     logits += [tile.step(codes[:, place, None]) for place in range(codes.shape[1] - 1)]
     return torch.cat(logits, dim=1)
 
