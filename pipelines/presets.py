@@ -185,8 +185,8 @@ def demo() -> Settings:
             keep=4,
             temperature=0.7,
             guidance=1.5,
-            tile=256,
-            prompts_per_shard=32,
+            tile=64,
+            prompts_per_shard=4,
             workers=2,
             threads=1,
         ),
@@ -235,8 +235,8 @@ def small() -> Settings:
                 candidates=32,
                 keep=8,
                 guidance=1.5,
-                tile=256,
-                prompts_per_shard=8,
+                tile=64,
+                prompts_per_shard=4,
             ),
             "evaluate": EvaluateSettings(judge="none"),
         }
@@ -272,7 +272,7 @@ def h200() -> Settings:
                 }
             ),
             "clip": base.clip.model_copy(update={"fit": base.clip.fit.model_copy(update=fit)}),
-            "sample": base.sample.model_copy(update=gpu | {"tile": 256}),
+            "sample": base.sample.model_copy(update=gpu | {"precision": "bfloat16"}),
         }
     )
 

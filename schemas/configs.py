@@ -533,15 +533,24 @@ class SampleSettings(Config):
 
     prompts: PromptSettings = PromptSettings()
     candidates: PositiveInt = 512
-    keep: PositiveInt = Field(8, description="best pictures of a prompt written as loose PNGs")
+    keep: PositiveInt | None = Field(
+        8, description="best pictures of a prompt written as loose PNGs; null for all"
+    )
+    forget: bool = Field(
+        False, description="leave the pixels of those not kept out of the table; their rows stay"
+    )
     temperature: PositiveFloat = 1.0
     top_k: NonNegativeInt = Field(0, description="0 keeps all codes, as the paper does")
     top_p: float = Field(1.0, gt=0, le=1, description="1 keeps all codes, as the paper does")
     guidance: NonNegativeFloat = Field(1.0, description="1 is the model's own, as in the paper")
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
-    tile: PositiveInt = Field(64, description="candidates at a time, always this many")
-    prompts_per_shard: PositiveInt = 16
+    tile: PositiveInt | None = Field(
+        None, description="candidates at a time, always this many; null for what memory holds"
+    )
+    prompts_per_shard: PositiveInt = Field(
+        1, description="drawn together; a killed run goes on with the first shard not finished"
+    )
     workers: Annotated[PositiveInt, How] = 1
     threads: Annotated[PositiveInt, How] = 2
     gpu: Annotated[bool, How] = False
@@ -575,6 +584,15 @@ class Settings(Config):
             raise ValueError(
                 f"sample.guidance={self.sample.guidance} wants a prior that is trained with some "
                 "captions left out; set prior.caption_dropout to 0.1, or guidance to 1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_judge_sees_all_pictures(self) -> Self:
+        if self.evaluate.judge != "none" and self.sample.forget:
+            raise ValueError(
+                f"evaluate.judge={self.evaluate.judge} wants the pixels of every candidate, found "
+                "sample.forget=true; set it to false, or evaluate.judge to none"
             )
         return self
 

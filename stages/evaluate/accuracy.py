@@ -60,6 +60,7 @@ def judged(prompt: Prompt, shown: int) -> Verdict | None:
     found = {
         number: shapes.judge(decode(png))
         for number, png in {d.candidate: d.png for d in wanted}.items()
+        if png is not None
     }
     return Verdict(
         prompt=prompt.text,

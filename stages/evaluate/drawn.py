@@ -21,7 +21,7 @@ class Candidate:
     seed: int
     rank: int
     clip_score: float
-    png: bytes
+    png: bytes | None  # None where sample was told to forget it
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,4 @@ def _prompt_of(row: dict[str, Any]) -> tuple[int, str, str]:
 
 
 def _candidate(row: dict[str, Any]) -> Candidate:
-    return Candidate(
-        row["candidate"], row["seed"], row["rank"], row["clip_score"], bytes(row["png"])
-    )
+    return Candidate(row["candidate"], row["seed"], row["rank"], row["clip_score"], row["png"])

@@ -119,6 +119,7 @@ def _show(prompt: Prompt, verdict: Verdict | None) -> ShownPrompt:
             else None,
         )
         for one in prompt.ranked[:PICTURES_SHOWN]
+        if one.png is not None
     ]
     return ShownPrompt(prompt.text, prompt.set, pictures)
 

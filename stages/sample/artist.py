@@ -22,6 +22,7 @@ from stages.models.clip import Reranker
 from stages.models.dvae import Dvae
 from stages.models.sampler import Odds, Sampler, candidate_seed, rows_of_lane
 from stages.pictures import Pixels, from_tensor, to_tensor
+from stages.sample.tile import tile_for_device
 from stages.training.weights import load_bpe, load_clip, load_dvae, load_prior
 
 
@@ -125,12 +126,15 @@ def load_artist(inputs: Inputs, cfg: SampleSettings) -> Artist:
             "again with --set prior.caption_dropout=0.1"
         )
     device = "cuda" if cfg.gpu else "cpu"
+    # in 32 bits the same codes on every device, nearly always
+    torch.backends.cuda.matmul.allow_tf32 = cfg.precision == "bfloat16"
+    tile = cfg.tile or tile_for_device(inputs, cfg)
+    sampler = Sampler(load_prior(inputs.folder(PRIOR)), tile=tile, precision=cfg.precision)
+    sampler.prior.to(device)
     return Artist(
         bpe=load_bpe(inputs.folder(BPE)),
         dvae=load_dvae(inputs.folder(DVAE)).to(device),
-        sampler=Sampler(
-            load_prior(inputs.folder(PRIOR)).to(device), tile=cfg.tile, precision=cfg.precision
-        ),
+        sampler=sampler,
         clip=load_clip(inputs.folder(CLIP)).to(device),
         odds=Odds(cfg.temperature, cfg.top_k, cfg.top_p, cfg.guidance),
         device=device,

@@ -6,13 +6,14 @@ import pyarrow as pa
 import torch
 
 from schemas import rows
-from schemas.artifacts import DVAE, PRIOR
+from schemas.artifacts import BPE, CLIP, DVAE, PRIOR
 from schemas.configs import SampleSettings
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from stages.pictures import encode_png
 from stages.sample.artist import Drawn, load_artist
 from stages.sample.prompts import Prompt, digest, prompts
+from stages.sample.tile import agreed_tile
 from stages.shards import Made, Shard, run_shards
 from stages.tables import parquet_bytes
 
@@ -28,6 +29,7 @@ def outside(cfg: SampleSettings) -> dict[str, str]:
 def run(inputs: Inputs, out: Folder, cfg: SampleSettings) -> Result:
     """Draw and rank every prompt's candidates."""
     found = prompts(inputs, cfg.prompts)
+    tile, record = agreed_tile(inputs, out, cfg)
     size = cfg.prompts_per_shard
     shards = [
         Shard(
@@ -39,7 +41,7 @@ def run(inputs: Inputs, out: Folder, cfg: SampleSettings) -> Result:
     ]
     outcome = run_shards(
         DrawShard,
-        {"inputs": inputs, "cfg": cfg},
+        {"inputs": inputs, "cfg": cfg.model_copy(update={"tile": tile})},
         shards,
         out,
         what="sample: pictures",
@@ -51,10 +53,11 @@ def run(inputs: Inputs, out: Folder, cfg: SampleSettings) -> Result:
         rows_out=outcome.rows_out,
         rejects=dict(found.rejects),
         health={
+            "tile": tile,
             "prompts": len(found.kept),
             "truncated_prompts": sum(stats.health["truncated"] for stats in outcome.stats),
         },
-        files=outcome.files,
+        files=outcome.files | record,
     )
 
 
@@ -65,8 +68,11 @@ class DrawShard:
         torch.set_num_threads(cfg.threads)
         self.cfg = cfg
         self.artist = load_artist(inputs, cfg)
-        self.made_by = {
-            artifact.name: inputs.manifest(artifact).fingerprint for artifact in (PRIOR, DVAE)
+        self.same_for_all = {
+            **{name: f"{value:g}" for name, value in self.artist.odds._asdict().items()},
+            "precision": cfg.precision,
+            "tile": str(cfg.tile),
+            **{a.name: inputs.manifest(a).fingerprint for a in (BPE, PRIOR, DVAE, CLIP)},
         }
 
     def __call__(self, payload: tuple[str, list[Prompt]]) -> Made:
@@ -79,10 +85,12 @@ class DrawShard:
         for prompt, ranked in zip(some, found, strict=True):
             for drawn in ranked:
                 png = self.png(prompt, drawn)
-                file = loose_file(prompt, drawn) if drawn.rank < self.cfg.keep else None
+                kept = self.cfg.keep is None or drawn.rank < self.cfg.keep
+                file = loose_file(prompt, drawn) if kept else None
                 if file is not None:
                     files[file] = png
-                table.append(_row(prompt, drawn, png, file))
+                seen = png if kept or not self.cfg.forget else None
+                table.append(_row(prompt, drawn, seen, file))
         # One row group per prompt, so that a reader can go through the table prompt by prompt.
         files[name] = parquet_bytes(
             pa.Table.from_pylist(table, schema=rows.SAMPLE),
@@ -103,7 +111,7 @@ class DrawShard:
             "candidate": str(drawn.candidate),
             "clip_score": f"{drawn.clip_score:.6f}",
             "run_seed": str(self.cfg.seed),
-            **self.made_by,
+            **self.same_for_all,
         }
         return encode_png(drawn.pixels, text)
 
@@ -119,7 +127,7 @@ def loose_file(prompt: Prompt, drawn: Drawn) -> str:
     return f"pictures/{prompt.prompt_id:05d}-{drawn.rank:03d}-{slug(prompt.text)}.png"
 
 
-def _row(prompt: Prompt, drawn: Drawn, png: bytes, file: str | None) -> dict[str, object]:
+def _row(prompt: Prompt, drawn: Drawn, png: bytes | None, file: str | None) -> dict[str, object]:
     return {
         "prompt_id": prompt.prompt_id,
         "prompt": prompt.text,

@@ -92,14 +92,14 @@ def run_shards(
     return Outcome(tuple(finished[shard.name][0] for shard in shards), files)
 
 
-def run_once(work: Callable[..., Any], *args: Any) -> Any:
+def run_once(work: Callable[..., Any], *args: Any, gpus: float = 0.0) -> Any:
     """Call `work(*args)` in one task on the cluster, away from the driver, and return its result.
 
     What it leaves must be the same however often it is called: a killed run calls it again.
     """
     import ray
 
-    return ray.get(ray.remote(num_cpus=0.25)(work).remote(*args))
+    return ray.get(ray.remote(num_cpus=0.25, num_gpus=gpus)(work).remote(*args))
 
 
 def _make(

@@ -7,16 +7,26 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from infra.store import open_folder
 from schemas import rows
-from schemas.configs import PromptSettings, SampleSettings
+from schemas.configs import (
+    EvaluateSettings,
+    PriorShape,
+    PromptSettings,
+    SampleSettings,
+    Settings,
+    TokenSpec,
+)
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
 from stages import sample
+from stages.models.prior import Prior
 from stages.sample.prompts import EMPTY, UNREADABLE, Prompt, prompts
 from stages.sample.stage import DrawShard, slug
+from stages.sample.tile import SHARE, bytes_of, fitting_tile
 from stages.shards import ShardStats, stats_file
 from tests import tiny_run
 
@@ -198,6 +208,59 @@ def test_the_best_are_loose_pngs_that_say_how_to_draw_them_again(inputs):
     assert float(text["clip_score"]) == pytest.approx(best["clip_score"], abs=1e-5)
     assert text["prior"] == inputs.manifest(tiny_run.PRIOR).fingerprint
     assert text["dvae"] == inputs.manifest(tiny_run.DVAE).fingerprint
+    assert text["clip"] == inputs.manifest(tiny_run.CLIP).fingerprint
+    assert text["bpe"] == inputs.manifest(tiny_run.BPE).fingerprint
+    how = {"temperature": "1", "top_k": "0", "top_p": "1", "guidance": "1"}
+    assert text.items() >= (how | {"precision": "float32", "tile": "2", "run_seed": "0"}).items()
+
+
+def test_pixels_of_what_is_not_kept_can_be_forgotten(inputs):
+    whole, _ = drawn(inputs)
+    table, made = drawn(inputs, forget=True)
+    assert [row["png"] for row in table] == [
+        row["png"] if row["rank"] < 2 else None for row in whole
+    ]
+    assert [row["clip_score"] for row in table] == [row["clip_score"] for row in whole]
+    assert len(made.files) == 2 * len(SOME) + 1
+
+
+def test_all_can_be_kept_as_loose_pngs(inputs):
+    table, made = drawn(inputs, keep=None)
+    assert len(made.files) == 4 * len(SOME) + 1
+    assert all(made.files[row["file"]] == row["png"] for row in table)
+
+
+def test_the_judge_and_forgetting_are_refused_together():
+    with pytest.raises(ValueError, match=r"sample.forget=true; set it to false"):
+        Settings(sample=SampleSettings(forget=True), evaluate=EvaluateSettings(judge="shapes"))
+
+
+@pytest.fixture
+def meta_prior():
+    with torch.device("meta"):
+        return Prior(TokenSpec(), PriorShape(layers=24, heads=28))
+
+
+def test_the_tile_is_the_largest_that_memory_holds(meta_prior):
+    cfg = SampleSettings()
+    weights = sum(weight.nbytes for weight in meta_prior.parameters())
+    for tile in (16, 128, 512):
+        need = (weights + bytes_of(meta_prior, tile, cfg)) / SHARE
+        assert fitting_tile(meta_prior, cfg, int(need * 1.01), 512) == tile
+        assert fitting_tile(meta_prior, cfg, int(need * 0.99), 512) < tile
+    assert fitting_tile(meta_prior, cfg, 10**15, 64) == 64
+    with pytest.raises(ConfigError, match=r"memory for the prior and one picture, .* GiB, found"):
+        fitting_tile(meta_prior, cfg, weights, 512)
+
+
+def test_half_precision_halves_a_tile_and_guidance_doubles_it(meta_prior):
+    def caches(**changes):
+        cfg = SampleSettings(**changes)
+        empty = bytes_of(meta_prior, 16, cfg) - bytes_of(meta_prior, 1, cfg)
+        return empty / 15
+
+    assert caches(precision="bfloat16") < 0.6 * caches()
+    assert caches(guidance=2.0) == 2 * caches()
 
 
 def test_a_prompt_longer_than_the_text_is_drawn_and_counted(inputs):
@@ -240,6 +303,23 @@ def test_a_killed_run_goes_on_with_what_is_missing(inputs, tmp_path, ray_cluster
     for name in out.list():
         with out.open(name) as one, undisturbed.open(name) as other:
             assert one.read() == other.read(), name
+
+
+@pytest.mark.ray
+def test_a_run_goes_on_with_the_tile_it_began_with(inputs, tmp_path, ray_cluster):
+    """Chosen by the memory of one machine, used also where another one has more."""
+    (tmp_path / "p.txt").write_text("a red star")
+    prompts = PromptSettings(kind="file", path=str(tmp_path / "p.txt"))
+    cfg = settings(tile=None, prompts=prompts)
+    chosen, begun = open_folder(tmp_path / "chosen"), open_folder(tmp_path / "begun")
+    begun.commit("tile.json", b'{"tile": 3}')
+    for out, tile in ((chosen, 64), (begun, 3)):
+        result = sample.run(inputs, out, cfg)
+        assert result.health["tile"] == tile
+        assert "tile.json" in result.files
+        with out.open("table/shard-00000.parquet") as file:
+            (png, *_) = pq.read_table(file)["png"].to_pylist()
+        assert Image.open(io.BytesIO(png)).text["tile"] == str(tile)
 
 
 def test_validation_captions_are_distinct_and_in_order(inputs):
