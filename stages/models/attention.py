@@ -5,14 +5,14 @@ token and the caption), then one slot for each image code but the last; slot `te
 code p and predicts code p + 1. A mask says which input slots (keys) each slot (query) sees:
 
 * text sees itself and earlier text;
-* image code p sees all text, itself, and some earlier codes, named by the mask's function.
+* image code p sees all text, itself, and some earlier codes, named by the mask.
 
 Image masks count raster positions only: p = grid * row + column. Text never sees the image.
 
-The masks here are whole tables, and `masked_attention` is the reference: `sparse` computes the same
-and leaves out what they forbid.
+A mask is a `rule`, and the table it makes of all slots. `masked_attention` is the reference:
+`sparse` computes the same and leaves out what masks forbid.
 
-Dimensions: n slots of the input, i image codes in the input (grid * grid - 1).
+Dimensions: n slots of the input.
 """
 
 from collections.abc import Callable
@@ -52,64 +52,37 @@ def mask_of_layer(layer: int, layers: int, attention: Literal["sparse", "dense"]
     return "column" if (layer - 2) % 4 == 0 else "row"
 
 
-def row_mask(*, text_slots: int, grid: int) -> Bool[Tensor, "n n"]:
-    """See the last `grid` codes, over the row's edge: back to the same column one row up."""
-    back = _steps_back(grid)
-    return _with_text((back >= 0) & (back <= grid), text_slots)
+def rule(name: MaskName, layout: Layout) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what says whether queries see keys, both given by their slots."""
+    text, sees = layout.text_slots, _rule_for_codes(name, layout)
+    return lambda query, key: (key <= query) & ((key < text) | sees(query - key))
 
 
-def column_mask(*, text_slots: int, grid: int) -> Bool[Tensor, "n n"]:
-    """See the codes above, in the same column."""
-    back = _steps_back(grid)
-    return _with_text((back >= 0) & (back % grid == 0), text_slots)
+def _rule_for_codes(name: MaskName, layout: Layout) -> Callable[[Tensor], Tensor]:
+    """Return what says whether a code is seen so many steps of raster order back, 0 or more.
 
-
-def conv_mask(*, text_slots: int, grid: int, kernel: int) -> Bool[Tensor, "n n"]:
-    """See the earlier half of a kernel x kernel window centred on the own code.
-
-    The window wraps around the row's edge as the row mask does: it is a set of distances in raster
-    order, and no test asks whether a key is still in the query's neighbourhood on the grid.
+    A convolution sees the earlier half of a kernel x kernel window centred on the own code. It
+    wraps around the row's edge as the row mask does: it is a set of distances in raster order, and
+    nothing asks whether a key is still in the query's neighbourhood on the grid.
     """
-    reach = kernel // 2
-    up = torch.arange(reach + 1)
-    right = torch.arange(-reach, reach + 1)
-    window = rearrange(grid * up, "u -> u 1") - right
-    back = _steps_back(grid)
-    return _with_text((back >= 0) & torch.isin(back, window), text_slots)
-
-
-def causal_mask(*, text_slots: int, grid: int) -> Bool[Tensor, "n n"]:
-    """See all that came before, as a dense transformer does."""
-    return _with_text(_steps_back(grid) >= 0, text_slots)
+    grid, half, reach = layout.grid, layout.grid // 2, layout.conv_kernel // 2
+    match name:
+        case "row":  # the last `grid` codes, over the row's edge: to the same column one row up
+            return lambda back: back <= grid
+        case "column":
+            return lambda back: back % grid == 0
+        case "conv":  # up to `reach` rows up, and from there up to `reach` codes to either side
+            return lambda back: (
+                (back - ((back + half) // grid).clamp(max=reach) * grid).abs() <= reach
+            )
+        case "causal":  # all that came before, as in a dense transformer
+            return lambda back: back >= 0
 
 
 def make_mask(name: MaskName, layout: Layout) -> Bool[Tensor, "n n"]:
     """Make the mask of this name."""
-    text_slots, grid, kernel = layout
-    match name:
-        case "row":
-            return row_mask(text_slots=text_slots, grid=grid)
-        case "column":
-            return column_mask(text_slots=text_slots, grid=grid)
-        case "conv":
-            return conv_mask(text_slots=text_slots, grid=grid, kernel=kernel)
-        case "causal":
-            return causal_mask(text_slots=text_slots, grid=grid)
-
-
-def _steps_back(grid: int) -> Tensor:
-    """Count the raster steps from each key back from each query; negative for later codes."""
-    position = torch.arange(grid**2 - 1)  # the last code is predicted, never an input
-    return rearrange(position, "query -> query 1") - position
-
-
-def _with_text(image: Bool[Tensor, "i i"], text_slots: int) -> Bool[Tensor, "n n"]:
-    """Put a mask between image codes into the whole: causal text, and all text for images."""
-    slots = text_slots + image.shape[0]
-    mask = torch.zeros(slots, slots, dtype=torch.bool)
-    mask[:, :text_slots] = True
-    mask[text_slots:, text_slots:] = image
-    return mask.tril()
+    slot = torch.arange(layout.slots)
+    return rule(name, layout)(rearrange(slot, "query -> query 1"), slot)
 
 
 def masked_attention(

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from schemas.configs import DvaeShape
 
 EPSILON = 0.1  # appendix A.3: keeps the logit of a pixel finite
+MOST = 2**31 - 1  # numbers that come back through `F.interpolate` at once
 GROUPS = 4  # resolution halves (encoder) or doubles (decoder) between them
 
 # Where randomness comes from: torch's own, one generator, or one for each picture of a batch.
@@ -106,6 +107,15 @@ class Block(nn.Module):
         return torch.add(self.id_path(x), self.res_path(x), alpha=self.gain)
 
 
+class Double(nn.Module):
+    """Repeat every place in both directions, in parts that its way back on a GPU can count."""
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 2*h 2*w"]:
+        rows = max(1, MOST // (4 * x[0].numel()))
+        parts = [F.interpolate(part, scale_factor=2, mode="nearest") for part in x.split(rows)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
 def groups(
     widths: list[int], *, blocks: int, kernels: tuple[int, ...], resize: tuple[str, nn.Module]
 ) -> OrderedDict[str, nn.Module]:
@@ -159,7 +169,7 @@ class Decoder(nn.Module):
             [shape.codebook_width, 8 * width, 4 * width, 2 * width, width],
             blocks=shape.blocks,
             kernels=(1, 3, 3, 3),
-            resize=("upsample", nn.Upsample(scale_factor=2, mode="nearest")),
+            resize=("upsample", Double()),
         )
         parts["output"] = head(Conv2d(width, 6, 1))
         self.blocks = nn.Sequential(parts)

@@ -24,7 +24,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from stages.models.attention import Attend, Layout, MaskName, make_mask, masked_attention
+from stages.models.attention import Attend, Layout, MaskName, make_mask, masked_attention, rule
 
 SCORES = 2**20  # at a time, on a CPU: they stay in its cache
 SHORT = 640  # slots; shorter sequences are computed faster as a whole
@@ -153,11 +153,18 @@ def flex_mask(name: MaskName, layout: Layout, device: torch.device) -> Any:
     """Return the mask as FlexAttention wants it: which blocks are seen, and what of them."""
     from torch.nn.attention.flex_attention import create_block_mask
 
-    order = _order(name, layout.grid)[:-1]
-    order = torch.cat([torch.arange(layout.text_slots), layout.text_slots + order])
-    mask = make_mask(name, layout)[order][:, order].to(device)
-    seen = lambda batch, head, query, key: mask[query, key]  # noqa: E731, its signature is read
+    sees, slot = rule(name, layout), _slots(name, layout)
+    seen = lambda batch, head, q, k: sees(slot(q), slot(k))  # noqa: E731, its signature is read
     return create_block_mask(seen, None, None, layout.slots, layout.slots, device=str(device))
+
+
+def _slots(name: MaskName, layout: Layout) -> Callable[[Tensor], Tensor]:
+    """Return what says which slots are computed at these places."""
+    text, grid = layout.text_slots, layout.grid
+    if name != "column":
+        return lambda place: place
+    turned: Callable[[Tensor], Tensor] = lambda code: code % grid * grid + code // grid  # noqa: E731
+    return lambda place: torch.where(place < text, place, text + turned(place - text))
 
 
 def _order(name: MaskName, grid: int) -> Tensor:

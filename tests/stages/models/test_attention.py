@@ -5,12 +5,9 @@ import torch
 
 from stages.models.attention import (
     Layout,
-    column_mask,
-    conv_mask,
     make_mask,
     mask_of_layer,
     masked_attention,
-    row_mask,
 )
 
 TEXT_SLOTS, GRID = 4, 5
@@ -33,9 +30,7 @@ def says(name: str, query: int, key: int, kernel: int) -> bool:
 
 
 def make(name: str, kernel: int = 3, text_slots: int = TEXT_SLOTS, grid: int = GRID):
-    if name == "conv":
-        return conv_mask(text_slots=text_slots, grid=grid, kernel=kernel)
-    return {"row": row_mask, "column": column_mask}[name](text_slots=text_slots, grid=grid)
+    return make_mask(name, Layout(text_slots, grid, kernel))
 
 
 @pytest.mark.parametrize(

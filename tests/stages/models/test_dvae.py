@@ -9,6 +9,7 @@ from torch import nn
 from schemas.configs import DvaeShape
 from stages.models import dvae as module
 from stages.models.dvae import (
+    Double,
     Dvae,
     elbo_terms,
     kl_to_uniform,
@@ -275,3 +276,29 @@ def test_it_learns_one_batch_by_heart():
     with torch.no_grad():
         drawn = dvae.decode(dvae.codes(pictures))
     assert psnr_db((drawn - pictures).square().mean().item()) > 35
+
+
+def test_pictures_are_doubled_in_parts_where_there_are_many_numbers(monkeypatch):
+    x = torch.randn(5, 3, 2, 4, requires_grad=True)
+    wanted = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    gradient = torch.randn_like(wanted)
+    monkeypatch.setattr("stages.models.dvae.MOST", 2 * wanted[0].numel())
+    found = Double()(x)
+    assert torch.equal(found, wanted)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, x, gradient), torch.autograd.grad(wanted, x, gradient)
+    )
+
+
+@pytest.mark.gpu
+def test_a_gpu_encodes_and_learns_from_more_than_two_billion_numbers_at_once():
+    """The paper's width and pictures: 128 in a tile of `encode`, 64 in a step."""
+    torch.manual_seed(0)
+    dvae = Dvae(DvaeShape(), 8_192).to("cuda", memory_format=torch.channels_last)
+    pixels = torch.rand(128, 3, 256, 256, device="cuda")
+    with torch.no_grad(), torch.autocast("cuda", torch.bfloat16):
+        whole, parts = dvae.codes(pixels), [dvae.codes(part) for part in pixels.split(32)]
+    assert (whole == torch.cat(parts)).double().mean() > 0.95  # near ties fall either way
+    with torch.autocast("cuda", torch.bfloat16):
+        elbo_terms(dvae, pixels[:64], 1.0).loss(1.0).backward()
+    assert all(weight.grad.isfinite().all() for weight in dvae.parameters())

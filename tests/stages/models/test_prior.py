@@ -276,3 +276,19 @@ def test_it_learns_a_batch_by_heart_down_to_what_the_captions_leave_open():
     assert len({tuple(row) for row in text[:, :2].tolist()}) == 8
     assert terms.image.item() / 128 < 0.01
     assert terms.text.item() / 8 == pytest.approx(first.item() + second, rel=0.02)
+
+
+@pytest.mark.gpu
+def test_a_gpu_says_what_a_cpu_says(prior):
+    """Twelve classes of text: no multiple of what GPUs like."""
+    text, image = torch.randint(TOKENS.text_vocab + 1, (3, 5)), torch.randint(7, (3, 9))
+    wanted = prior_terms(prior, text, image).loss(1 / 8)
+    wanted.backward()
+    gradients = [weight.grad.clone() for weight in prior.parameters()]
+    prior.zero_grad()
+    there = prior.cuda()
+    found = prior_terms(there, text.cuda(), image.cuda()).loss(1 / 8)
+    found.backward()
+    torch.testing.assert_close(found.cpu(), wanted, rtol=1e-4, atol=1e-4)
+    for weight, gradient in zip(there.parameters(), gradients, strict=True):
+        torch.testing.assert_close(weight.grad.cpu(), gradient, rtol=1e-3, atol=1e-4)
