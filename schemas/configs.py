@@ -544,6 +544,9 @@ class SampleSettings(Config):
     top_p: float = Field(1.0, gt=0, le=1, description="1 keeps all codes, as the paper does")
     guidance: NonNegativeFloat = Field(1.0, description="1 is the model's own, as in the paper")
     precision: Literal["float32", "bfloat16"] = "float32"
+    given_rows: NonNegativeInt = Field(
+        0, description="of codes, kept of each prompt's picture, which is completed; 0: none"
+    )
     seed: int = 0
     tile: PositiveInt | None = Field(
         None, description="candidates at a time, always this many; null for what memory holds"
@@ -593,6 +596,20 @@ class Settings(Config):
             raise ValueError(
                 f"evaluate.judge={self.evaluate.judge} wants the pixels of every candidate, found "
                 "sample.forget=true; set it to false, or evaluate.judge to none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_something_to_complete(self) -> Self:
+        if self.sample.given_rows >= self.tokens.grid:
+            raise ValueError(
+                f"sample.given_rows={self.sample.given_rows} leaves nothing to draw of "
+                f"tokens.grid={self.tokens.grid} rows; the paper gives 15 of 32"
+            )
+        if self.sample.given_rows and self.sample.prompts.kind == "world":
+            raise ValueError(
+                f"sample.given_rows={self.sample.given_rows} wants prompts with pictures, and the "
+                "world's have none; use sample.prompts.kind=validation, or a file that names them"
             )
         return self
 

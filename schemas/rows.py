@@ -122,6 +122,7 @@ SAMPLE = pa.schema(
         pa.field("candidate", pa.int32(), nullable=False),
         pa.field("clip_score", pa.float32(), nullable=False),  # cosine similarity
         pa.field("rank", pa.int32(), nullable=False),  # 0 = CLIP's favourite of the prompt
+        pa.field("given", pa.list_(pa.uint16())),  # codes of the top rows, if it completes them
         pa.field("png", pa.binary()),  # prompt, seed and candidate inside; null if forgotten
         pa.field("file", pa.string()),  # the same picture as a loose PNG, for the best few
     ]

@@ -70,6 +70,11 @@ class Artist:
             for prompt, own_seeds, own_codes in zip(prompts, seeds, codes, strict=True)
         ]
 
+    @property
+    def side(self) -> int:
+        """Pixels per side of a picture."""
+        return self.sampler.prior.tokens.side
+
     def ids(self, prompts: Sequence[str]) -> Int[Tensor, "p T"]:
         """Cut prompts into the tokens that the prior reads."""
         length = self.sampler.prior.tokens.text_len

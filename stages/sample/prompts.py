@@ -4,9 +4,11 @@ import csv
 import hashlib
 import io
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -18,7 +20,7 @@ from schemas.configs import PromptSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 
-EMPTY, UNREADABLE = "empty_prompt", "unreadable_line"
+EMPTY, UNREADABLE, NO_PICTURE = "empty_prompt", "unreadable_line", "no_picture"
 DEFAULT_SET = "prompts"  # of a file that names none
 
 
@@ -29,6 +31,8 @@ class Prompt:
     prompt_id: int
     text: str
     set: str
+    # Of a picture to complete: where it is, or the codes of its top rows; of none, no codes.
+    given: str | tuple[int, ...] = ()
 
 
 @dataclass
@@ -47,12 +51,17 @@ class Prompts:
 Line = Mapping[str, Any] | None  # None: the line could not be read
 
 
-def prompts(inputs: Inputs, cfg: PromptSettings) -> Prompts:
-    """Return what the settings ask for; raise ConfigError if there is nothing to draw."""
+def prompts(inputs: Inputs, cfg: PromptSettings, given_rows: int = 0) -> Prompts:
+    """Return what the settings ask for; raise ConfigError if there is nothing to draw.
+
+    With `given_rows`, a prompt comes with its own validation picture, or with one that its line
+    names.
+    """
     if cfg.kind == "validation":
-        found = keep(validation_captions(inputs.folder(TOKEN_PAIRS), cfg.count))
+        folder = inputs.folder(TOKEN_PAIRS)
+        found = keep(validation_captions(folder, cfg.count, given_rows), bool(given_rows))
     else:
-        found = keep(lines(cfg.path))
+        found = keep(lines(cfg.path), bool(given_rows), listed_in=cfg.path)
     if not found.kept:
         raise ConfigError(
             f"sample.prompts wants at least one prompt, found {found.given} lines in "
@@ -61,23 +70,46 @@ def prompts(inputs: Inputs, cfg: PromptSettings) -> Prompts:
     return found
 
 
-def keep(listed: Iterable[Line]) -> Prompts:
-    """Number the lines and set the empty and the unreadable ones aside."""
+def keep(listed: Iterable[Line], completes: bool = False, listed_in: str = "") -> Prompts:
+    """Number the lines and set the empty and the unreadable ones aside.
+
+    Where pictures are completed, those without one, too.
+    """
     found = Prompts()
     for place, line in enumerate(listed):
         text = None if line is None else line.get("prompt")
-        if line is None or not isinstance(text, str | None):
+        picture = None if line is None or not completes else line.get("picture")
+        if line is None or not isinstance(text, str | None) or not _is_picture(picture):
             found.rejects[UNREADABLE] += 1
         elif not (text or "").strip():
             found.rejects[EMPTY] += 1
+        elif completes and not picture:
+            found.rejects[NO_PICTURE] += 1
         else:
             kind = line.get("set") or DEFAULT_SET
-            found.kept.append(Prompt(place, str(text).strip(), str(kind)))
+            given = address(listed_in, picture) if isinstance(picture, str) else picture or ()
+            found.kept.append(Prompt(place, str(text).strip(), str(kind), given))
     return found
 
 
+def _is_picture(value: object) -> bool:
+    """Codes are tuples, and those a file cannot hold: they come from validation pairs."""
+    return isinstance(value, str | tuple | None)
+
+
+def address(listed_in: str, picture: str) -> str:
+    """Say where a picture is that a file of prompts names: beside it, on the same storage."""
+    if "://" not in listed_in:
+        return str(Path(listed_in).absolute().parent / picture)
+    scheme = listed_in.partition("://")[0]
+    if picture.startswith(f"{scheme}://"):
+        return picture
+    return f"{listed_in.rpartition('/')[0]}/{picture}"
+
+
 def lines(path: str) -> list[Line]:
-    """Read a file of prompts: .txt one a line; .jsonl, .csv, .tsv, .parquet with `prompt`, `set`.
+    """Read a file of prompts: .txt one a line; .jsonl, .csv, .tsv, .parquet with `prompt`, `set`,
+    `picture`.
 
     Raises ConfigError for a file that is missing, of another kind or without prompts in it.
     """
@@ -104,27 +136,38 @@ def digest(path: str) -> str:
     return hashlib.sha256(_read(path)).hexdigest()
 
 
-def validation_captions(folder: Folder, count: int) -> Iterator[Line]:
-    """Yield the first `count` different captions of val; of train where val is empty."""
+def pictures(path: str) -> dict[str, str]:
+    """Return where the pictures are that a file of prompts names."""
+    named = (line.get("picture") for line in lines(path) if line is not None)
+    return {name: address(path, name) for name in named if isinstance(name, str) and name}
+
+
+def validation_captions(folder: Folder, count: int, given_rows: int = 0) -> Iterator[Line]:
+    """Yield the first `count` different captions of val; of train where val is empty.
+
+    With the codes of the first rows of the first picture of each, where rows are given.
+    """
     seen: set[str] = set()
     part, kind = (VAL, "validation") if _any_rows(folder, VAL) else (TRAIN, "training")
-    for caption in _captions(folder, part):
+    for row in _rows(folder, part, ["caption", "image"] if given_rows else ["caption"]):
         if len(seen) == count:
             return
-        if caption not in seen:
-            seen.add(caption)
-            yield {"prompt": caption, "set": kind}
+        if row["caption"] not in seen:
+            seen.add(row["caption"])
+            codes = row.get("image", ())
+            given = tuple(codes[: given_rows * math.isqrt(len(codes))])
+            yield {"prompt": row["caption"], "set": kind, "picture": given}
 
 
-def _captions(folder: Folder, part: str) -> Iterator[str]:
+def _rows(folder: Folder, part: str, columns: list[str]) -> Iterator[dict[str, Any]]:
     for name in folder.list(part):
         with folder.open(name) as file, pq.ParquetFile(file) as table:
             for group in range(table.num_row_groups):
-                yield from table.read_row_group(group, columns=["caption"])["caption"].to_pylist()
+                yield from table.read_row_group(group, columns=columns).to_pylist()
 
 
 def _any_rows(folder: Folder, part: str) -> bool:
-    return next(_captions(folder, part), None) is not None
+    return next(_rows(folder, part, ["caption"]), None) is not None
 
 
 def _read(path: str) -> bytes:
@@ -166,4 +209,5 @@ def _table(data: bytes, separator: str) -> list[Line]:
 
 def _parquet(data: bytes) -> list[Line]:
     table = pq.read_table(pa.BufferReader(data))
-    return list(table.select([n for n in table.column_names if n in ("prompt", "set")]).to_pylist())
+    known = [name for name in table.column_names if name in ("prompt", "set", "picture")]
+    return list(table.select(known).to_pylist())

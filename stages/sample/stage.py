@@ -1,6 +1,7 @@
 """What sample does: prompts into shards, shards onto actors."""
 
 import re
+from collections import Counter
 
 import pyarrow as pa
 import torch
@@ -8,27 +9,38 @@ import torch
 from schemas import rows
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR
 from schemas.configs import SampleSettings
+from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from stages.digests import digest_of_files
 from stages.pictures import encode_png
 from stages.sample.artist import Drawn, load_artist
-from stages.sample.prompts import Prompt, digest, prompts
+from stages.sample.given import with_codes
+from stages.sample.prompts import Prompt, digest, pictures, prompts
 from stages.sample.tile import agreed_tile
 from stages.shards import Made, Shard, run_shards
 from stages.tables import parquet_bytes
 
-REVISION = 2
+REVISION = 3
 SLUG_LENGTH = 48  # characters of the prompt in a file's name
 
 
 def outside(cfg: SampleSettings) -> dict[str, str]:
-    """Digest the prompts a user gave; the world's are a function of settings that crawl has."""
-    return {"prompts": digest(cfg.prompts.path)} if cfg.prompts.kind == "file" else {}
+    """Digest the prompts a user gave, and the pictures that are completed.
+
+    The world's prompts are a function of settings that crawl has.
+    """
+    if cfg.prompts.kind != "file":
+        return {}
+    found = {"prompts": digest(cfg.prompts.path)}
+    if cfg.given_rows:
+        found["pictures"] = digest_of_files(sorted(pictures(cfg.prompts.path).items()))
+    return found
 
 
 def run(inputs: Inputs, out: Folder, cfg: SampleSettings) -> Result:
     """Draw and rank every prompt's candidates."""
-    found = prompts(inputs, cfg.prompts)
+    found = prompts(inputs, cfg.prompts, cfg.given_rows)
     tile, record = agreed_tile(inputs, out, cfg)
     size = cfg.prompts_per_shard
     shards = [
@@ -48,10 +60,16 @@ def run(inputs: Inputs, out: Folder, cfg: SampleSettings) -> Result:
         workers=cfg.workers,
         gpus=1.0 if cfg.gpu else 0.0,
     )
+    rejects = dict(found.rejects + Counter(outcome.rejects))
+    if not outcome.rows_out:
+        raise ConfigError(
+            "sample.prompts wants at least one picture that can be completed, found none: "
+            f"{rejects}; mend them, or set sample.given_rows to 0"
+        )
     return Result(
         rows_in=found.given,
         rows_out=outcome.rows_out,
-        rejects=dict(found.rejects),
+        rejects=rejects,
         health={
             "tile": tile,
             "prompts": len(found.kept),
@@ -77,12 +95,11 @@ class DrawShard:
 
     def __call__(self, payload: tuple[str, list[Prompt]]) -> Made:
         """Draw some prompts: their table, and loose PNGs of the best."""
-        name, some = payload
+        name, listed = payload
+        some, rejects = self.kept(listed)
         table: list[dict[str, object]] = []
         files: dict[str, bytes] = {}
-        texts = [prompt.text for prompt in some]
-        found = self.artist.draw(texts, range(self.cfg.candidates), self.cfg.seed)
-        for prompt, ranked in zip(some, found, strict=True):
+        for prompt, ranked in zip(some, self.draw(some), strict=True):
             for drawn in ranked:
                 png = self.png(prompt, drawn)
                 kept = self.cfg.keep is None or drawn.rank < self.cfg.keep
@@ -98,9 +115,28 @@ class DrawShard:
         )
         return Made(
             files=files,
-            rows_in=len(some),
+            rows_in=len(listed),
             rows_out=len(table),
-            health={"truncated": sum(self.artist.truncates(text) for text in texts)},
+            rejects=dict(rejects),
+            health={"truncated": sum(self.artist.truncates(prompt.text) for prompt in some)},
+        )
+
+    def kept(self, listed: list[Prompt]) -> tuple[list[Prompt], Counter[str]]:
+        """Return the prompts with the codes they begin with; count those that cannot be drawn."""
+        if not self.cfg.given_rows:
+            return listed, Counter()
+        return with_codes(listed, self.cfg.given_rows, self.artist)
+
+    def draw(self, some: list[Prompt]) -> list[list[Drawn]]:
+        """Draw and rank every prompt's candidates."""
+        if not some:
+            return []
+        given = torch.tensor([prompt.given for prompt in some], dtype=torch.long)
+        return self.artist.draw(
+            [prompt.text for prompt in some],
+            range(self.cfg.candidates),
+            self.cfg.seed,
+            given=given.to(self.artist.device),
         )
 
     def png(self, prompt: Prompt, drawn: Drawn) -> bytes:
@@ -113,6 +149,11 @@ class DrawShard:
             "run_seed": str(self.cfg.seed),
             **self.same_for_all,
         }
+        if prompt.given:
+            text |= {
+                "given_rows": str(self.cfg.given_rows),
+                "given_codes": " ".join(map(str, prompt.given)),
+            }
         return encode_png(drawn.pixels, text)
 
 
@@ -136,6 +177,7 @@ def _row(prompt: Prompt, drawn: Drawn, png: bytes | None, file: str | None) -> d
         "candidate": drawn.candidate,
         "clip_score": drawn.clip_score,
         "rank": drawn.rank,
+        "given": prompt.given or None,
         "png": png,
         "file": file,
     }
