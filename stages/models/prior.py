@@ -130,7 +130,8 @@ class Head(nn.Linear):
     """
 
     def forward(self, input: Float[Tensor, "b n d"]) -> Float[Tensor, "b n c"]:
-        weight, bias = self.weight, self.bias
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
         spare = -len(weight) % ALIGNED if input.device.type == "cuda" else 0
         if spare:
             weight, bias = F.pad(weight, (0, 0, 0, spare)), F.pad(bias, (0, spare))
