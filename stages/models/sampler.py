@@ -207,7 +207,9 @@ def _through(
 class Drawing:
     """Pictures of one tile: their codes are drawn one after another by always the same work."""
 
-    def __init__(self, prior: Prior, tile: int, odds: Odds, dtype: torch.dtype) -> None:
+    def __init__(
+        self, prior: Prior, tile: int, odds: Odds, dtype: torch.dtype, record: bool
+    ) -> None:
         rows = rows_of_lane(tile)
         self.odds, self.lanes = odds, tile // rows
         self.tile = Tile(prior, self.lanes * (2 if odds.guided else 1), rows, dtype)
@@ -215,7 +217,7 @@ class Drawing:
         self.uniform = torch.zeros(shape, dtype=torch.double, device=device)
         self.codes = torch.zeros(shape, dtype=torch.long, device=device)
         self.advance = self._advance
-        if device.type == "cuda":
+        if device.type == "cuda" and record:
             self.advance = _recorded(self._advance, self.tile.known.zero_)
 
     def draw(self, prompts: Sequence[Prompt], seeds: Int[Tensor, "l c"]) -> Int[Tensor, "l c I"]:
@@ -270,7 +272,7 @@ class Sampler:
     """A prior that draws tile by tile; memory, kernels and graphs are kept from call to call.
 
     In bfloat16 the matrices of the prior's blocks are kept in 16 bits from now on, and arithmetic
-    is that of training in bfloat16.
+    is that of training in bfloat16. `record=False` is for comparing: a GPU is then told every step.
     """
 
     def __init__(
@@ -279,9 +281,10 @@ class Sampler:
         *,
         tile: int = 64,
         precision: Literal["float32", "bfloat16"] = "float32",
+        record: bool = True,
     ) -> None:
         rows_of_lane(tile)
-        self.prior, self.tile = prior, tile
+        self.prior, self.tile, self.record = prior, tile, record
         self.dtype = torch.float32 if precision == "float32" else torch.bfloat16
         self._drawing: Drawing | None = None
         if self.dtype == torch.bfloat16:
@@ -339,7 +342,7 @@ class Sampler:
     def _drawing_by(self, odds: Odds) -> Drawing:
         if self._drawing is None or self._drawing.odds != odds:
             self._drawing = None  # its memory first
-            self._drawing = Drawing(self.prior, self.tile, odds, self.dtype)
+            self._drawing = Drawing(self.prior, self.tile, odds, self.dtype, self.record)
         return self._drawing
 
     def _precision(self) -> AbstractContextManager[object]:

@@ -306,6 +306,21 @@ def test_a_killed_run_goes_on_with_what_is_missing(inputs, tmp_path, ray_cluster
 
 
 @pytest.mark.ray
+def test_pictures_do_not_depend_on_workers_or_shards(inputs, tmp_path, ray_cluster):
+    (tmp_path / "p.txt").write_text("a red star\na blue ring\na cat\n")
+    cfg = settings(prompts=PromptSettings(kind="file", path=str(tmp_path / "p.txt")))
+    found = []
+    for workers, size in ((1, 3), (2, 1)):
+        out = open_folder(tmp_path / f"{workers}")
+        changes = {"workers": workers, "prompts_per_shard": size}
+        sample.run(inputs, out, cfg.model_copy(update=changes))
+        table = [pq.read_table(out.open(name)) for name in out.list("table/")]
+        found.append(pa.concat_tables(table).to_pylist())
+    assert found[0] == found[1]
+    assert len(found[0]) == 12
+
+
+@pytest.mark.ray
 def test_a_run_goes_on_with_the_tile_it_began_with(inputs, tmp_path, ray_cluster):
     """Chosen by the memory of one machine, used also where another one has more."""
     (tmp_path / "p.txt").write_text("a red star")

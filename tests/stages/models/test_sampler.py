@@ -357,3 +357,49 @@ def test_a_sampler_draws_the_same_after_other_odds(prior, text):
     assert torch.equal(
         sample(prior, text, own, temperature=0.5, top_k=4, top_p=0.9, guidance=2.0, tile=4), other
     )
+
+
+@pytest.fixture
+def on_gpu():
+    """Both in 32 bits, without shortened factors."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return torch.device("cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
+@torch.no_grad()
+def test_on_a_gpu_cached_logits_are_those_of_the_plain_forward_pass(options, on_gpu, text):
+    prior, image = noisy(3, **options).to(on_gpu), random_codes(3, 16, 16).to(on_gpu)
+    for given in (0, 6):
+        image[:, :, :given] = image[:, :1, :given]
+        plain = plain_logits(prior, text.to(on_gpu), image)[:, :, given:]
+        cached = cached_logits(prior, text.to(on_gpu), image, given)
+        torch.testing.assert_close(cached, plain, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("odds", [Odds(), Odds(0.9, 7, 0.95, 2.0)])
+def test_on_a_gpu_pictures_are_the_same_in_any_company(precision, odds, on_gpu, text):
+    """And the same with each step recorded as without."""
+    prior, own = noisy(3).to(on_gpu), seeds(3, 40)
+    text, given = text.to(on_gpu), random_codes(3, 6).to(on_gpu)
+    sampler = Sampler(prior, tile=32, precision=precision)
+    for start in (given[:, :0], given):
+        together = sampler.draw(text, own, odds, start)
+        for order in ([2, 0], [1]):
+            alone = sampler.draw(text[order], own[order, :5], odds, start[order])
+            assert torch.equal(alone, together[order, :5])
+        again = Sampler(prior, tile=32, precision=precision, record=False)
+        assert torch.equal(again.draw(text, own, odds, start), together)
+
+
+@pytest.mark.gpu
+@torch.no_grad()
+def test_on_a_gpu_nearly_all_codes_are_those_of_a_cpu(on_gpu, text):
+    """Rounding differs, so a number close to the edge between two codes may fall beside it."""
+    prior, own = noisy(3), seeds(3, 40)
+    on_cpu = sample(prior, text, own, tile=32)
+    found = sample(prior.to(on_gpu), text.to(on_gpu), own, tile=32).cpu()
+    assert (found == on_cpu).all(-1).float().mean() > 0.95
