@@ -6,11 +6,11 @@ Where   Ray Train, one worker per GPU; a pretrained CLIP is only copied
 Paper   section 2.6; Radford et al. 2021
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from jaxtyping import Float
@@ -28,23 +28,25 @@ from stages.models.bpe import Bpe
 from stages.models.clip import (
     OwnTokens,
     Reranker,
+    Tokenize,
     contrastive_nats,
     fresh_reranker,
-    pretrained_reranker,
 )
+from stages.models.published_clip import pretrained_reranker
+from stages.models.retrieval import r_precision
 from stages.training import augment, on_ray, weights
-from stages.training.order import generator
 from stages.training.record import Scalars
 from stages.training.rows import prepared_batches
 from stages.training.table import Columns, Table, first, open_table, require_rows
 from stages.training.task import Batch, Place, Validation, Work
 
-REVISION = 1
+REVISION = 2
 
 COLUMNS = ("key", "caption", "image")
 AHEAD = 4  # batches prepared before they are needed
 VALIDATION_PAIRS = 512
-CANDIDATES = 100  # captions that a picture's own one is hidden among, for R-precision
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,11 @@ class ClipTask:
         with torch.autocast(image.device.type, enabled=False):
             return {"contrast": contrastive_nats(image, text, scale)[everyone].sum()}
 
+    def bound(self, model: nn.Module) -> None:
+        """Keep the temperature's inverse from growing for ever."""
+        assert isinstance(model, Reranker)
+        model.bound()
+
     def validate(self, model: nn.Module, step: int) -> Validation:
         """Measure how often a held-out picture finds its own caption."""
         assert isinstance(model, Reranker)
@@ -173,26 +180,28 @@ def measure(model: Reranker, held_out: Table, cfg: ClipJob) -> Scalars:
     pixels, places = augment.readable(
         columns["image"], lambda _, picture: pictures.crop_centre(picture, cfg.side)
     )
-    captions = columns["caption"][places]
+    captions = columns["caption"][places].tolist()
     device = next(model.parameters()).device
     image, text = [], []
     for start in range(0, len(pixels), cfg.fit.batch_size):
         stop = start + cfg.fit.batch_size
         image.append(model.image_features(augment.unit(pixels[start:stop].to(device))))
-        text.append(model.text_features(captions[start:stop].tolist()))
+        text.append(model.text_features(captions[start:stop]))
     scores = (torch.cat(image) @ torch.cat(text).T).cpu().numpy()
-    return r_precision(scores, captions, cfg.fit.seed)
+    found, chance = r_precision(scores, captions)
+    return {"r_precision": float(found.mean()), "r_precision_chance": chance}
 
 
-def r_precision(scores: np.ndarray, captions: np.ndarray, seed: int) -> Scalars:
-    """Hide each picture's caption among others that read differently; ties count as missed."""
-    found, among = [], []
-    for number, own in enumerate(captions):
-        others = np.flatnonzero(captions != own)
-        others = generator(seed, number).permutation(others)[: CANDIDATES - 1]
-        found.append(bool((scores[number, others] < scores[number, number]).all()))
-        among.append(1 + len(others))
-    return {"r_precision": float(np.mean(found)), "r_precision_chance": float(1 / np.mean(among))}
+def truncated(tokenize: Tokenize, held_out: Table) -> dict[str, int]:
+    """Count validation captions that are longer than the text tower; say so if there are any."""
+    captions: Sequence[str] = first(held_out, ("caption",), VALIDATION_PAIRS)["caption"].tolist()
+    cut = sum(map(tokenize.truncates, captions))
+    if cut:
+        LOG.info(
+            "train_clip: %d of %d validation captions are cut off at CLIP's %d tokens",
+            *(cut, len(captions), tokenize.text_len),
+        )
+    return {"validation_captions": len(captions), "truncated_captions": cut}
 
 
 def outside(cfg: ClipJob) -> dict[str, str]:
@@ -209,14 +218,17 @@ def run(inputs: Inputs, out: Folder, cfg: ClipJob) -> Result:
         held_out = require_rows(train, TRAIN)
     if cfg.pretrained:
         reranker = pretrained_reranker(cfg.pretrained)
+        health = truncated(reranker.tokenize, held_out)
         with torch.no_grad():
-            health = measure(reranker, held_out, cfg)
+            found = measure(reranker, held_out, cfg)
         weights.save_clip(out, reranker)
-        return Result(rows_in=train.rows, rows_out=0, health=health)
+        return Result(rows_in=train.rows, rows_out=0, health=found | health)
     if cfg.fit.micro_batch is not None:
         raise ConfigError(
             "clip.fit.micro_batch: wanted null, because every pair is compared with all of the "
             f"batch, found {cfg.fit.micro_batch}; use more workers or a smaller batch_size"
         )
     task = ClipTask(cfg, require_rows(train, TRAIN), held_out, weights.load_bpe(inputs.folder(BPE)))
-    return on_ray.train(task, cfg.fit, out, rows=train.rows)
+    health = truncated(task.tokenize, held_out)
+    result = on_ray.train(task, cfg.fit, out, rows=train.rows)
+    return result.model_copy(update={"health": result.health | health})

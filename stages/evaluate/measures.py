@@ -1,12 +1,10 @@
 """The report's numbers as plain functions of arrays: no files, no models, no world."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 Z_95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
-RETRIEVAL_CAPTIONS = 100  # the field's usual R-precision: one true caption among a hundred
 
 
 def wilson(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:
@@ -21,17 +19,6 @@ def wilson(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:
     centre, scale = share + z * z / (2 * trials), 1 + z * z / trials
     low, high = (centre - spread) / scale, (centre + spread) / scale
     return max(0.0, min(share, low)), min(1.0, max(share, high))  # rounding apart, no change
-
-
-def matched(scores: np.ndarray, captions: Sequence[str]) -> np.ndarray:
-    """Say for each picture whether its own caption beats every different one (R-precision).
-
-    `scores[i, j]` is picture i against caption j; captions of the same words are no rivals.
-    """
-    names = np.asarray(captions)
-    rivals = names[:, None] != names[None, :]
-    best_rival = np.where(rivals, scores, -np.inf).max(axis=1, initial=-np.inf)
-    return np.diagonal(scores) > best_rival
 
 
 def chance(right: np.ndarray) -> float:

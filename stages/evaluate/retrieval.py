@@ -2,37 +2,28 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
-from stages.evaluate.measures import RETRIEVAL_CAPTIONS, matched, wilson
+from stages.evaluate.measures import wilson
 from stages.evaluate.reconstructions import TILE, Captioned
 from stages.models.clip import Reranker
+from stages.models.retrieval import r_precision
 from stages.pictures import to_tensor
 
 
 @torch.inference_mode()
 def retrieval(clip: Reranker, pictures: Sequence[Captioned]) -> dict[str, float | list[float]]:
-    """Return R-precision over validation pictures, in groups of a hundred in their order.
-
-    A last group that is smaller is left out, unless it is the only one.
-    """
+    """Return R-precision over validation pictures, with its interval."""
     if not pictures:
         return {}
-    size = min(RETRIEVAL_CAPTIONS, len(pictures))
-    groups = [pictures[i : i + size] for i in range(0, len(pictures) - size + 1, size)]
-    hits = np.concatenate([_matched(clip, group) for group in groups])
+    tiles = [pictures[i : i + TILE] for i in range(0, len(pictures), TILE)]
+    image = torch.cat([clip.image_features(to_tensor([p.pixels for p in tile])) for tile in tiles])
+    text = torch.cat([clip.text_features([p.caption for p in tile]) for tile in tiles])
+    hits, chance = r_precision((image @ text.T).numpy(), [p.caption for p in pictures])
     return {
         "r_precision": float(hits.mean()),
         "r_precision_interval": list(wilson(int(hits.sum()), len(hits))),
         "pictures": len(hits),
-        "captions": size,
-        "chance": 1 / size,
+        "captions": round(1 / chance),
+        "chance": chance,
     }
-
-
-def _matched(clip: Reranker, group: Sequence[Captioned]) -> np.ndarray:
-    text = clip.text_features([picture.caption for picture in group])
-    tiles = [group[i : i + TILE] for i in range(0, len(group), TILE)]
-    image = torch.cat([clip.image_features(to_tensor([p.pixels for p in tile])) for tile in tiles])
-    return matched((image @ text.T).numpy(), [picture.caption for picture in group])

@@ -30,6 +30,7 @@ from stages.shards import Outcome, Shard, run_once, run_shards
 
 REVISION = 2
 CLIP_INPUT = "filter.clip"  # what `outside` calls the pretrained CLIP
+CLIP_REVISION = 2  # of how it is asked; a number beside its digest, for few runs ask it at all
 
 
 def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
@@ -116,9 +117,9 @@ def outside(cfg: FilterJob) -> dict[str, str]:
                 f"wanted an evaluation set at '{path}', found nothing; set filter.decontaminate to "
                 "folders of pictures or Parquet files"
             )
-    named = {CLIP_INPUT: cfg.clip.path} if cfg.clip.path else {}
-    named |= {f"filter.decontaminate[{n}]": path for n, path in enumerate(cfg.decontaminate)}
-    return {name: digest_of(path) for name, path in named.items()}
+    named = {f"filter.decontaminate[{n}]": path for n, path in enumerate(cfg.decontaminate)}
+    asked = {CLIP_INPUT: f"{digest_of(cfg.clip.path)}, {CLIP_REVISION}"} if cfg.clip.path else {}
+    return asked | {name: digest_of(path) for name, path in named.items()}
 
 
 def validation_below(decided: Outcome, share: float) -> float:

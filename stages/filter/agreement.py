@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import torch
 
 from stages import pictures
-from stages.models.clip import pretrained_reranker
+from stages.models.published_clip import pretrained_reranker
 
 
 class Agreement:
     """The CLIP, opened once; raises ConfigError where there is none of that name."""
 
     def __init__(self, path: str) -> None:
-        self.reranker = pretrained_reranker(path)
+        self.reranker = pretrained_reranker(path, setting="filter.clip.path")
 
     @torch.inference_mode()
     def scores(self, images: Sequence[bytes], captions: Sequence[str]) -> list[float]:

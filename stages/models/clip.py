@@ -1,14 +1,17 @@
 """The reranker: a CLIP that says how well a picture fits a caption (section 2.6).
 
 The network is that of the `transformers` library, either trained here on our own text alphabet, or
-a pretrained one with its own tokenizer. Both are used through `Reranker`.
+a pretrained one with its own tokenizer and its own preparation of pictures (published_clip.py).
+Both are used through `Reranker`.
 
 Captions longer than the text tower are cut off, on purpose: the prior reads more than CLIP's 77.
+`Reranker.truncates` says which, for those who tell people.
 
 Dimensions: b batch, H W pixels, s side of the tower's pictures, t text slots, d projection.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,18 +19,13 @@ import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import AutoTokenizer, CLIPConfig, CLIPModel, PreTrainedTokenizerBase
+from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerBase
 
 from schemas.configs import ClipShape
-from schemas.errors import ConfigError
 from stages.models.bpe import Bpe
+from stages.models.clip_pixels import Preparation
 
-# of the pictures that the published CLIPs were trained on; ours uses the same
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
 MAX_SCALE = 100.0  # Radford et al. 2021, section 2.5
-
-Tokenize = Callable[[Sequence[str]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,10 @@ class OwnTokens:
             row[1 : 1 + len(ids)] = torch.tensor(ids)
         return rows
 
+    def truncates(self, caption: str) -> bool:
+        """Say whether a caption has more ids than fit between start and end."""
+        return len(self.bpe.encode(caption)) > self.text_len - 2
+
 
 @dataclass(frozen=True)
 class PublishedTokens:
@@ -73,38 +75,48 @@ class PublishedTokens:
         )
         return rows["input_ids"]
 
+    def truncates(self, caption: str) -> bool:
+        """Say whether a caption has more ids than fit, with those that the tokenizer adds."""
+        return len(self.tokenizer(caption, verbose=False)["input_ids"]) > self.text_len
+
+
+Tokenize = OwnTokens | PublishedTokens
+
 
 class Reranker(nn.Module):
-    """A CLIP with the tokenizer that belongs to it."""
+    """A CLIP with the tokenizer and the preparation of pictures that belong to it."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, clip: CLIPModel, tokenize: Tokenize) -> None:
+    def __init__(self, clip: CLIPModel, tokenize: Tokenize, preparation: Preparation) -> None:
         super().__init__()
         self.clip = clip
-        self.tokenize = tokenize  # captions -> "b t" ids, each row with its end token
-        self.register_buffer("mean", rearrange(torch.tensor(MEAN), "c -> c 1 1"), persistent=False)
-        self.register_buffer("std", rearrange(torch.tensor(STD), "c -> c 1 1"), persistent=False)
+        self.tokenize = tokenize
+        self.preparation = preparation
+        for name, colour in (("mean", preparation.mean), ("std", preparation.std)):
+            self.register_buffer(name, rearrange(torch.tensor(colour), "c -> c 1 1"), False)
 
     def forward(
         self, pixels: Float[Tensor, "b 3 H W"], ids: Int[Tensor, "b t"]
     ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"], Float[Tensor, ""]]:
         """Return what `contrastive_nats` needs: image and text features, and their scale."""
-        scale = self.clip.logit_scale.exp().clamp(max=MAX_SCALE).reshape(())  # sharded, it is [1]
+        scale = self.clip.logit_scale.exp().reshape(())  # sharded, it is [1]
         return self.image_features(pixels), self.features_of_ids(ids), scale
 
     def image_features(self, pixels: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d"]:
-        """Describe pictures in [0, 1] of any size by unit vectors."""
-        side = self.clip.config.vision_config.image_size
-        if pixels.shape[-2:] != (side, side):
-            pixels = F.interpolate(pixels, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
-        tower = self.clip.vision_model(pixel_values=(pixels - self.mean) / self.std)
+        """Describe square pictures in [0, 1] of any size by unit vectors."""
+        prepared = (self.preparation.fit(pixels) - self.mean) / self.std
+        tower = self.clip.vision_model(pixel_values=prepared)
         return F.normalize(self.clip.visual_projection(tower.pooler_output).float(), dim=-1)
 
     def text_features(self, captions: Sequence[str]) -> Float[Tensor, "b d"]:
         """Describe captions by unit vectors; the dot product with a picture's is the score."""
         return self.features_of_ids(self.tokenize(captions).to(self.mean.device))
+
+    def truncates(self, caption: str) -> bool:
+        """Say whether a caption is longer than the text tower, so that its end is not compared."""
+        return self.tokenize.truncates(caption)
 
     def features_of_ids(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b d"]:
         """Describe tokenized captions by unit vectors.
@@ -113,6 +125,14 @@ class Reranker(nn.Module):
         """
         tower = self.clip.text_model(input_ids=ids)
         return F.normalize(self.clip.text_projection(tower.pooler_output).float(), dim=-1)
+
+    @torch.no_grad()
+    def bound(self) -> None:
+        """Bring the scale back to MAX_SCALE after an update.
+
+        The weight itself: a scale that is clamped on its way has no gradient, and never comes down.
+        """
+        self.clip.logit_scale.clamp_(max=math.log(MAX_SCALE))
 
 
 def contrastive_nats(
@@ -149,18 +169,4 @@ def fresh_reranker(shape: ClipShape, *, side: int, bpe: Bpe) -> Reranker:
         projection_dim=shape.projection,
     )
 
-    return Reranker(CLIPModel(config), tokenize)
-
-
-def pretrained_reranker(name: str) -> Reranker:
-    """Open a published CLIP by hub name or folder; only safetensors are read, never pickles."""
-    try:
-        clip = CLIPModel.from_pretrained(name, use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    except OSError as error:
-        raise ConfigError(
-            f"clip.pretrained: wanted the hub name or folder of a CLIP with model.safetensors and "
-            f"its tokenizer, found none at '{name}' ({error})"
-        ) from error
-    length = clip.config.text_config.max_position_embeddings
-    return Reranker(clip, PublishedTokens(tokenizer, length)).eval()
+    return Reranker(CLIPModel(config), tokenize, Preparation.plain(side))

@@ -1,5 +1,6 @@
 """What sample does: prompts into shards, shards onto actors."""
 
+import logging
 import re
 from collections import Counter
 
@@ -22,6 +23,8 @@ from stages.shards import Made, Shard, run_shards
 from stages.tables import parquet_bytes
 
 REVISION = 3
+LOG = logging.getLogger(__name__)
+
 SLUG_LENGTH = 48  # characters of the prompt in a file's name
 
 
@@ -66,6 +69,15 @@ def run(inputs: Inputs, out: Folder, cfg: SampleSettings) -> Result:
             "sample.prompts wants at least one picture that can be completed, found none: "
             f"{rejects}; mend them, or set sample.given_rows to 0"
         )
+    cut = {
+        reader: sum(stats.health[f"truncated_for_{reader}"] for stats in outcome.stats)
+        for reader in ("prior", "clip")
+    }
+    if cut["clip"]:
+        LOG.info(
+            "sample: %d of %d prompts are longer than CLIP reads, and were ranked by their start",
+            *(cut["clip"], len(found.kept)),
+        )
     return Result(
         rows_in=found.given,
         rows_out=outcome.rows_out,
@@ -73,7 +85,8 @@ def run(inputs: Inputs, out: Folder, cfg: SampleSettings) -> Result:
         health={
             "tile": tile,
             "prompts": len(found.kept),
-            "truncated_prompts": sum(stats.health["truncated"] for stats in outcome.stats),
+            "truncated_prompts": cut["prior"],
+            "truncated_for_clip": cut["clip"],
         },
         files=outcome.files | record,
     )
@@ -97,6 +110,7 @@ class DrawShard:
         """Draw some prompts: their table, and loose PNGs of the best."""
         name, listed = payload
         some, rejects = self.kept(listed)
+        texts = [prompt.text for prompt in some]
         table: list[dict[str, object]] = []
         files: dict[str, bytes] = {}
         for prompt, ranked in zip(some, self.draw(some), strict=True):
@@ -118,7 +132,10 @@ class DrawShard:
             rows_in=len(listed),
             rows_out=len(table),
             rejects=dict(rejects),
-            health={"truncated": sum(self.artist.truncates(prompt.text) for prompt in some)},
+            health={
+                "truncated_for_prior": sum(map(self.artist.truncates, texts)),
+                "truncated_for_clip": sum(map(self.artist.clip.truncates, texts)),
+            },
         )
 
     def kept(self, listed: list[Prompt]) -> tuple[list[Prompt], Counter[str]]:

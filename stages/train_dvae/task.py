@@ -111,6 +111,9 @@ class DvaeTask:
         terms = elbo_terms(model, pixels, self.schedule(step)["temperature"], noise)
         return {"reconstruction": terms.reconstruction, "kl": terms.kl}
 
+    def bound(self, model: nn.Module) -> None:
+        """Leave the weights as they are."""
+
     def validate(self, model: nn.Module, step: int) -> Validation:
         """Measure what encode and the prior will see: codes without noise."""
         assert isinstance(model, Dvae)

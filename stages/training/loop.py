@@ -161,16 +161,17 @@ def learn(
     if cfg.decay == "plateau":
         seen = place.total({"loss": own.item()})["loss"] if math.isfinite(height) else math.nan
         state.plateau.see(seen, state.step, cfg)
-    apply(state, height, cfg)
+    apply(task, state, height, cfg)
     return height
 
 
-def apply(state: State, norm: float, cfg: FitSettings) -> None:
+def apply(task: Task, state: State, norm: float, cfg: FitSettings) -> None:
     """Update the weights, or skip the update; either way the next step comes."""
     if norm == norm and norm != float("inf"):
         for group in state.optimizer.param_groups:
             group["lr"] = schedules.step_size(state.step, cfg, state.plateau.halvings)
         state.optimizer.step()
+        task.bound(state.model)
         state.skipped_in_a_row = 0
     else:
         state.skipped += 1

@@ -88,6 +88,9 @@ class Task(Protocol):
     def schedule(self, step: int) -> Scalars:
         """Return what else changes along the run, for the log."""
 
+    def bound(self, model: nn.Module) -> None:
+        """Bring weights back to where they may be, after each update."""
+
     def validate(self, model: nn.Module, step: int) -> Validation:
         """Measure the averaged weights."""
 

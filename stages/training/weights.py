@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # importing transformers takes seconds, and most who load a m
     from stages.models.clip import Reranker
 
 PUBLISHED = "tokenizer/"  # of a published CLIP; one trained here has tokenizer.json instead
+PREPARATION = "preprocessor_config.json"  # of a CLIP's pictures
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -53,7 +54,7 @@ def _weights(module: nn.Module) -> bytes:
 
 
 def save_clip(out: Folder, reranker: "Reranker") -> None:
-    """Write a CLIP as the transformers library does, and its tokenizer beside it."""
+    """Write a CLIP as the transformers library does, its preparation and its tokenizer too."""
     from stages.models.clip import OwnTokens, PublishedTokens
 
     if isinstance(reranker.tokenize, OwnTokens):
@@ -63,6 +64,7 @@ def save_clip(out: Folder, reranker: "Reranker") -> None:
             reranker.tokenize.tokenizer.save_pretrained(scratch)
             for file in sorted(Path(scratch).iterdir()):
                 out.commit(PUBLISHED + file.name, file.read_bytes())
+    out.commit(PREPARATION, json.dumps(reranker.preparation.said(), indent=2).encode())
     out.commit(WEIGHTS, _weights(reranker.clip))
     out.commit(MODEL_CONFIG, reranker.clip.config.to_json_string(use_diff=False).encode())
 
@@ -83,19 +85,24 @@ def load_clip(folder: Folder) -> "Reranker":
     """Rebuild the reranker, trained here or published, on the CPU, in evaluation mode."""
     from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
-    from stages.models.clip import OwnTokens, PublishedTokens, Reranker
+    from stages.models.clip import OwnTokens, PublishedTokens, Reranker, Tokenize
+    from stages.models.clip_pixels import Preparation
 
     sizes = CLIPConfig.from_dict(json.loads(_read(folder, MODEL_CONFIG)))
-    length = sizes.text_config.max_position_embeddings
-    clip = fill(CLIPModel(sizes), folder)
+    length, side = sizes.text_config.max_position_embeddings, sizes.vision_config.image_size
+    tokenize: Tokenize
     if folder.exists(TOKENIZER):
-        return Reranker(clip, OwnTokens(load_bpe(folder), length)).eval()
-    with tempfile.TemporaryDirectory() as scratch:
-        for name in folder.list(PUBLISHED):
-            (Path(scratch) / name.removeprefix(PUBLISHED)).write_bytes(_read(folder, name))
-        return Reranker(
-            clip, PublishedTokens(AutoTokenizer.from_pretrained(scratch), length)
-        ).eval()
+        tokenize = OwnTokens(load_bpe(folder), length)
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            for name in folder.list(PUBLISHED):
+                (Path(scratch) / name.removeprefix(PUBLISHED)).write_bytes(_read(folder, name))
+            tokenize = PublishedTokens(AutoTokenizer.from_pretrained(scratch), length)
+    said = json.loads(_read(folder, PREPARATION)) if folder.exists(PREPARATION) else None
+    preparation = (
+        Preparation.read(said, side, where=folder.url) if said else Preparation.plain(side)
+    )
+    return Reranker(fill(CLIPModel(sizes), folder), tokenize, preparation).eval()
 
 
 def load_bpe(folder: Folder) -> Bpe:

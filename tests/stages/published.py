@@ -1,5 +1,7 @@
 """A CLIP such as people download: a folder of random weights with a tokenizer of its own."""
 
+import json
+
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -9,7 +11,8 @@ from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 WORDS = ["<start>", "<end>", "a", "red", "circle", "blue", "square"]
 
 
-def save_clip(folder):
+def save_clip(folder, *, side=16, text_len=6, preparation=None):
+    """Save one; `preparation` is what its preprocessor_config.json says, None that it has none."""
     tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="a"))
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.post_processor = TemplateProcessing(
@@ -19,7 +22,9 @@ def save_clip(folder):
         tokenizer_object=tokenizer, eos_token="<end>", pad_token="<end>"
     ).save_pretrained(folder)
     towers = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
-    text = towers | {"vocab_size": 7, "max_position_embeddings": 6, "eos_token_id": 1}
-    vision = towers | {"image_size": 16, "patch_size": 8}
+    text = towers | {"vocab_size": 7, "max_position_embeddings": text_len, "eos_token_id": 1}
+    vision = towers | {"image_size": side, "patch_size": 8}
     CLIPModel(CLIPConfig(text_config=text, vision_config=vision)).save_pretrained(folder)
+    if preparation is not None:
+        (folder / "preprocessor_config.json").write_text(json.dumps(preparation))
     return folder

@@ -51,16 +51,6 @@ def test_wilson_of_nothing_is_no_knowledge():
     assert measures.wilson(0, 0) == (0.0, 1.0)
 
 
-def test_a_picture_is_matched_when_no_other_caption_scores_as_high():
-    scores = np.array([[0.9, 0.1, 0.2], [0.5, 0.5, 0.1], [0.3, 0.1, 0.2]])
-    assert measures.matched(scores, ["a", "b", "c"]).tolist() == [True, False, False]
-
-
-def test_captions_of_the_same_words_are_no_rivals():
-    scores = np.array([[0.5, 0.9], [0.5, 0.4]])
-    assert measures.matched(scores, ["same", "same"]).tolist() == [True, True]
-
-
 def test_halvings_end_with_all_candidates():
     assert halvings(16) == [1, 2, 4, 8, 16]
     assert halvings(6) == [1, 2, 4, 6]

@@ -265,7 +265,7 @@ def test_half_precision_halves_a_tile_and_guidance_doubles_it(meta_prior):
 
 def test_a_prompt_longer_than_the_text_is_drawn_and_counted(inputs):
     _, made = drawn(inputs, some=[Prompt(0, "word " * 50, "seen")])
-    assert made.health == {"truncated": 1}
+    assert made.health == {"truncated_for_prior": 1, "truncated_for_clip": 1}
     assert made.rows_out == 4
 
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -8,13 +10,17 @@ from schemas.errors import ConfigError
 from schemas.rows import CLEAN_PAIR
 from stages import train_clip
 from stages.models.clip import Reranker, fresh_reranker
-from stages.train_clip import ClipTask, r_precision
+from stages.models.clip_pixels import Preparation
+from stages.train_clip import ClipTask
 from stages.training import loop, weights
 from stages.training.rows import coming
 from stages.training.table import open_table
 from stages.training.task import Place
 from tests.stages.training.pairs import SIZES, bpe_of, clean_pairs, inputs
 from tests.stages.training.toy import silent
+from tests.stages.training.workers import learn, saved
+
+LOOK = {"size": 20, "crop_size": 16, "image_mean": [0.3] * 3, "image_std": [0.4] * 3}
 
 
 def settings(pretrained="", **fit):
@@ -60,6 +66,27 @@ def test_pictures_keep_their_own_captions(tmp_path):
         assert torch.equal(left[name], whole[name][[0, 2, 3]])
 
 
+class Hot(ClipTask):
+    """Starts with a scale far beyond its bound."""
+
+    def build(self):
+        reranker = super().build()
+        torch.nn.init.constant_(reranker.clip.logit_scale, 10)
+        return reranker
+
+
+def test_updates_bring_the_scale_back_to_its_bound_and_it_goes_on_learning(tmp_path):
+    """On one worker, and on two that share the weights."""
+    whole, parts = settings(), settings(shard=True)
+    task = task_of(tmp_path, whole)
+    hot = Hot(whole, task.train, task.held_out, task.bpe)
+    learn(1, (whole.fit, hot, tmp_path / "one"))
+    learn(2, (parts.fit, hot, tmp_path / "two"))
+    one, two = (saved(tmp_path / name)["model"]["clip.logit_scale"] for name in ("one", "two"))
+    assert 90 < one.exp() < 100
+    assert two.item() == pytest.approx(one.item(), rel=1e-5)
+
+
 def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
     task, out = task_of(tmp_path, settings()), open_folder(tmp_path / "out")
     health = loop.fit(task, task.cfg.fit, out, Place(), silent)
@@ -68,27 +95,6 @@ def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
         again = task.validate(reranker, 6).scalars
     assert again["r_precision"] == health["r_precision"]
     assert health["r_precision_chance"] < 0.5
-
-
-def test_r_precision_hides_the_caption_among_99_that_read_differently():
-    captions = np.array([f"caption {n // 2}" for n in range(300)])  # every caption twice
-    scores = np.random.default_rng(0).random((300, 300))
-    scores[:, 0] += 5  # one caption beats all others but is only now and then among the 100
-    for n in range(200):
-        scores[n, n] = 9
-    twins = np.arange(300) ^ 1
-    scores[np.arange(300), twins] = 10  # the same words again are no mistake
-    found = r_precision(scores, captions, seed=0)
-    assert found["r_precision_chance"] == pytest.approx(1 / 100)
-    assert 200 / 300 <= found["r_precision"] < 210 / 300
-
-
-def test_a_constant_score_finds_nothing():
-    captions = np.array(list("abcd"))
-    assert r_precision(np.ones((4, 4)), captions, 0) == {
-        "r_precision": 0.0,
-        "r_precision_chance": 0.25,
-    }
 
 
 @pytest.fixture
@@ -111,20 +117,28 @@ def published(tmp_path):
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="?",
         pad_token="</s>",
     ).save_pretrained(folder)  # fmt: skip
-    reranker = fresh_reranker(settings(), side=16, bpe=weights.load_bpe(bpe_of(tmp_path)))
+    shape = settings().model_copy(update={"text_len": 6})
+    reranker = fresh_reranker(shape, side=16, bpe=weights.load_bpe(bpe_of(tmp_path)))
     reranker.clip.config.text_config.eos_token_id = 1
     reranker.clip.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(LOOK))
     return folder
 
 
-def test_a_published_clip_is_copied_with_its_tokenizer_and_not_trained(tmp_path, published):
-    from stages.models.clip import pretrained_reranker
+def test_a_published_clip_is_copied_with_its_tokenizer_and_not_trained(tmp_path, published, caplog):
+    from stages.models.published_clip import pretrained_reranker
 
     clean_pairs(tmp_path)
     out = open_folder(tmp_path / "out")
+    caplog.set_level("INFO")
     result = train_clip.run(inputs(tmp_path), out, settings(str(published)))
     assert result.rows_out == 0
+    assert result.health["validation_captions"] == SIZES["val"]
+    assert 0 < result.health["truncated_captions"] <= SIZES["val"]
+    cut = f"{result.health['truncated_captions']} of {SIZES['val']} validation captions are cut off"
+    assert f"{cut} at CLIP's 6 tokens" in caplog.text
     copy, original = weights.load_clip(out), pretrained_reranker(str(published))
+    assert copy.preparation == original.preparation == Preparation.read(LOOK, 16, where="")
     assert isinstance(copy, Reranker)
     captions = ["a red circle", "a blue square"]
     torch.testing.assert_close(copy.tokenize(captions), original.tokenize(captions))
@@ -157,3 +171,5 @@ def test_the_stage_on_a_ray_worker(tmp_path, ray_cluster):
     result = train_clip.run(inputs(tmp_path), open_folder(tmp_path / "out"), settings())
     assert result.rows_in == SIZES["train"]
     assert result.health["r_precision"] <= 1
+    assert result.health["validation_captions"] == SIZES["val"]
+    assert result.health["truncated_captions"] <= SIZES["val"]

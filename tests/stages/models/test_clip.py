@@ -8,17 +8,9 @@ import torch
 from transformers import CLIPConfig, CLIPModel
 
 from schemas.configs import ClipShape
-from schemas.errors import ConfigError
 from stages.models.bpe import train_bpe
-from stages.models.clip import (
-    MEAN,
-    STD,
-    Reranker,
-    contrastive_nats,
-    fresh_reranker,
-    pretrained_reranker,
-)
-from tests.stages.published import save_clip
+from stages.models.clip import Reranker, contrastive_nats, fresh_reranker
+from stages.models.clip_pixels import MEAN, STD
 
 CAPTIONS = ["a red circle", "a blue square", "a green star above a red square", "grass"]
 SHAPE = ClipShape(width=16, layers=2, heads=2, patch=8, projection=8, text_len=8)
@@ -49,14 +41,48 @@ def test_the_loss_is_written_out_by_hand():
 
 
 @torch.no_grad()
-def test_features_are_unit_vectors_and_the_scale_has_a_ceiling(reranker, pixels):
+def test_features_are_unit_vectors_and_the_temperature_starts_at_7_percent(reranker, pixels):
     image, text, scale = reranker(pixels, reranker.tokenize(CAPTIONS))
     for features in (image, text):
         torch.testing.assert_close(features.norm(dim=-1), torch.ones(4))
     assert scale.item() == pytest.approx(1 / 0.07, rel=1e-3)
-    reranker.clip.logit_scale.fill_(50)
-    assert reranker(pixels, reranker.tokenize(CAPTIONS))[2].item() == 100
-    reranker.clip.logit_scale.fill_(math.log(1 / 0.07))
+
+
+def test_scores_are_those_of_the_library(reranker, pixels):
+    """Its logits over its scale, to a few units in the last place of a float32."""
+    inputs = {"pixel_values": normalised(pixels), "input_ids": reranker.tokenize(CAPTIONS)}
+    with torch.no_grad():
+        wanted = reranker.clip(**inputs).logits_per_image / reranker.clip.logit_scale.exp()
+        found = reranker.image_features(pixels) @ reranker.text_features(CAPTIONS).T
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+
+
+def test_the_loss_and_its_gradients_are_those_of_the_library(reranker, pixels):
+    """Its loss is the mean of both directions over the batch, as ours."""
+    inputs = {"pixel_values": normalised(pixels), "input_ids": reranker.tokenize(CAPTIONS)}
+    weights = list(reranker.clip.parameters())
+    wanted = reranker.clip(**inputs, return_loss=True).loss
+    found = contrastive_nats(*reranker(pixels, inputs["input_ids"])).mean()
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
+    for one, other in zip(
+        torch.autograd.grad(found, weights), torch.autograd.grad(wanted, weights), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_scale_beyond_its_bound_comes_back_and_still_learns(reranker, pixels):
+    """Clamped on its way it would have no gradient, and stay where it is for ever."""
+    again = pickle.loads(pickle.dumps(reranker))
+    scale = again.clip.logit_scale
+    with torch.no_grad():
+        scale.fill_(7)
+    again.bound()
+    assert scale.exp().item() == pytest.approx(100, rel=1e-6)
+    contrastive_nats(*again(pixels, again.tokenize(CAPTIONS))).mean().backward()
+    assert scale.grad.abs() > 1e-3  # pairs that do not fit yet: they ask for less of it
+    below = reranker.clip.logit_scale.item()
+    reranker.bound()
+    assert reranker.clip.logit_scale.item() == below
 
 
 @torch.no_grad()
@@ -86,10 +112,24 @@ def test_long_captions_are_cut_off_and_every_row_has_start_and_end(reranker):
     assert reranker.text_features(["x" * 500]).shape == (1, 8)
 
 
+def test_a_caption_is_truncated_when_its_ids_are_more_than_fit_between_start_and_end(reranker):
+    for letters in range(12):
+        caption = "q" * letters  # no two of them were ever seen together: a byte is an id
+        ids = reranker.tokenize.bpe.encode(caption)
+        read = reranker.tokenize([caption])[0]
+        lost = ids != read[1 : 1 + len(ids)].tolist()
+        assert reranker.truncates(caption) == lost, letters
+    assert not reranker.truncates("qqqqq")
+    assert reranker.truncates("qqqqqqq")
+
+
+def normalised(pixels):
+    return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+
+
 @torch.no_grad()
 def test_pixels_are_normalised_as_the_published_clips_expect(reranker, pixels):
-    shown = (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
-    tower = reranker.clip.vision_model(pixel_values=shown).pooler_output
+    tower = reranker.clip.vision_model(pixel_values=normalised(pixels)).pooler_output
     expected = torch.nn.functional.normalize(reranker.clip.visual_projection(tower), dim=-1)
     torch.testing.assert_close(reranker.image_features(pixels), expected)
 
@@ -104,25 +144,10 @@ def test_pictures_of_another_size_are_resized(reranker, pixels):
 @torch.no_grad()
 def test_pooling_is_that_of_the_library_for_a_config_saved_and_read_again(reranker, pixels):
     config = CLIPConfig.from_dict(reranker.clip.config.to_dict())
-    again = Reranker(CLIPModel(config), reranker.tokenize).eval()
+    again = Reranker(CLIPModel(config), reranker.tokenize, reranker.preparation).eval()
     again.load_state_dict(reranker.state_dict())
     torch.testing.assert_close(again.text_features(CAPTIONS), reranker.text_features(CAPTIONS))
     torch.testing.assert_close(again.image_features(pixels), reranker.image_features(pixels))
-
-
-@torch.no_grad()
-def test_a_published_clip_is_read_from_its_folder_with_its_own_tokenizer(tmp_path, pixels):
-    save_clip(tmp_path)
-    reranker = pretrained_reranker(str(tmp_path))
-    ids = reranker.tokenize(["a red circle", "a blue square a red square a"])
-    assert ids.tolist() == [[0, 2, 3, 4, 1, 1], [0, 2, 5, 6, 2, 1]]
-    score = reranker.image_features(pixels) @ reranker.text_features(["a red circle"]).T
-    assert score.abs().max() <= 1 + 1e-5
-
-
-def test_a_folder_without_a_clip_is_refused_in_a_sentence(tmp_path):
-    with pytest.raises(ConfigError, match=r"clip.pretrained: wanted the hub name or folder"):
-        pretrained_reranker(str(tmp_path))
 
 
 def test_a_reranker_can_be_sent_to_another_process(reranker, pixels):
