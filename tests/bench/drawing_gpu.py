@@ -1,0 +1,139 @@
+"""Drawing with the prior of about a billion parameters on a GPU: seconds a picture, and the floor.
+
+`python -m tests.bench.drawing_gpu` draws candidates of one prompt with the preset `h200`'s prior,
+untrained, in bfloat16, by tiles of several sizes: with each step recorded as a CUDA graph, and with
+the same step launched kernel by kernel (a few steps of it, since all are alike). The floor is that
+of all candidates at once, whatever the tile. With a folder's name in $OUT the table is left there.
+`--device cpu` and small sizes only show that it runs.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+
+from pipelines.presets import h200
+from schemas.configs import PriorShape, TokenSpec
+from stages.models.prior import Prior
+from stages.models.sampler import AS_THEY_COME, Drawing, Sampler
+from stages.training.peaks import matrix_product
+from tests.bench.drawing_floor import Machine, Step, bandwidth, step_of
+from tests.bench.on_gpu import Table, done, fits, heading, seconds, tensor_cores
+
+KIND = torch.bfloat16
+TILES = 8  # at most, one after another
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what the arguments ask for."""
+    asked = parsed(arguments)
+    device = torch.device(asked.device)
+    tensor_cores(True)
+    table = Table("drawing_gpu")
+    table.add(heading(device))
+    tokens = TokenSpec(
+        text_vocab=asked.text_vocab, text_len=asked.text,
+        image_vocab=asked.image_vocab, grid=asked.grid,
+    )  # fmt: skip
+    shape = PriorShape(layers=asked.layers, heads=asked.heads, head_dim=asked.head_dim)
+    machine = Machine(bandwidth(device, asked.copied), matrix_product(device, KIND))
+    table.add(
+        f"prior of {asked.layers} layers, {asked.heads} heads of {asked.head_dim}, "
+        f"{tokens.text_len} + {tokens.image_len} tokens, bfloat16; {machine}"
+    )
+    floors = {n: step_of(tokens, shape, n, KIND.itemsize) for n in asked.candidates}
+    steps = tokens.image_len - 1  # the first code is the prompt's
+    for n, step in floors.items():
+        table.add(
+            f"floor of {n:4}: {step.seconds(machine) * steps / n:.5f} s a picture, by "
+            f"{step.limit(machine)}; a step reads {step.weights / 1e6:,.0f} MB of weights, "
+            f"{step.prompt / 1e6:,.0f} of the prompt, {step.codes / 1e6:,.0f} of codes"
+        )
+    torch.manual_seed(0)
+    with device:
+        prior = Prior(tokens, shape).eval()
+    table.add("tile  candidates  s a picture  tokens/s  of the floor  without a graph  GiB")
+    for tile in asked.tiles:
+        drawn = Tiles(prior, tile, machine, floors, asked.updates)
+        table.add(fits(drawn.lines))
+
+
+class Tiles:
+    """Pictures drawn by tiles of one size."""
+
+    def __init__(
+        self, prior: Prior, tile: int, machine: Machine, floors: dict[int, Step], updates: int
+    ) -> None:
+        self.prior, self.tile, self.machine, self.updates = prior, tile, machine, updates
+        self.floors = floors
+        self.device = prior.start.device
+
+    def lines(self) -> str:
+        """Return a line for each number of candidates that fills a tile, or some."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        sampler = Sampler(self.prior, tile=self.tile, precision="bfloat16")
+        text = torch.zeros(1, self.prior.tokens.text_len, dtype=torch.long, device=self.device)
+
+        def draw(n: int) -> Callable[[], object]:
+            return lambda: sampler.draw(text, torch.arange(n)[None])
+
+        draw(1)()  # compiles, records
+        drawing = sampler._drawing_by(AS_THEY_COME)
+        alone, recorded = self.step(drawing, drawing._advance), self.step(drawing, drawing.advance)
+        lines = []
+        for n, floor in self.floors.items():
+            if not self.tile <= n <= TILES * self.tile:
+                continue
+            took = self.timed(draw(n))
+            at_least = floor.seconds(self.machine) * (self.prior.tokens.image_len - 1)
+            lines.append(
+                f"{self.tile:4}  {n:10}  {took / n:11.5f}  "
+                f"{n * self.prior.tokens.image_len / took:8,.0f}  {at_least / took:12.1%}  "
+                f"{alone / recorded:9.2f} times  {self.memory():6.1f}"
+            )
+        return "\n".join(lines)
+
+    def timed(self, work: Callable[[], object]) -> float:
+        """Return the time of one whole drawing."""
+        done(self.device)
+        started = time.perf_counter()
+        work()
+        done(self.device)
+        return time.perf_counter() - started
+
+    @torch.no_grad()
+    def step(self, drawing: Drawing, advance: Callable[[], object]) -> float:
+        """Return the time of a step, from the first one of a picture on."""
+        drawing.tile.known.zero_()
+        with torch.autocast(self.device.type, KIND):
+            return seconds(advance, self.updates, self.device)
+
+    def memory(self) -> float:
+        """Return the most memory so far, in GiB."""
+        if self.device.type != "cuda":
+            return 0.0
+        return torch.cuda.max_memory_allocated(self.device) / 2**30
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; the defaults are those of the preset."""
+    preset = h200()
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.drawing_gpu")
+    parser.add_argument("--device", default="cuda")
+    sizes = {
+        "layers": preset.prior.layers, "heads": preset.prior.heads,
+        "head-dim": preset.prior.head_dim, "text": preset.tokens.text_len,
+        "grid": preset.tokens.grid, "text-vocab": preset.tokens.text_vocab,
+        "image-vocab": preset.tokens.image_vocab, "updates": 32, "copied": 2_048,
+    }  # fmt: skip
+    for name, size in sizes.items():
+        parser.add_argument(f"--{name}", type=int, default=size)
+    parser.add_argument("--candidates", type=int, nargs="+", default=[1, 64, 512])
+    parser.add_argument("--tiles", type=int, nargs="+", default=[1, 64, 128, 256, 512])
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()
