@@ -14,7 +14,7 @@ import numpy as np
 
 from stages import shapes
 from stages.evaluate.drawn import Prompt
-from stages.evaluate.measures import chance, wilson
+from stages.evaluate.measures import chance, paired, wilson
 from stages.evaluate.reconstructions import through_dvae
 from stages.models.dvae import Dvae
 from stages.pictures import Pixels, decode, from_tensor
@@ -32,6 +32,7 @@ class Verdict:
     set: str
     single: Seen
     best_of: Mapping[int, Seen]  # by the number of candidates that CLIP could choose from
+    clip_scores: Mapping[int, float]  # of those favourites
     found: Mapping[int, Seen]  # by candidate, of every picture that was looked at
 
     @cached_property
@@ -67,6 +68,7 @@ def judged(prompt: Prompt, shown: int) -> Verdict | None:
         set=prompt.set,
         single=found[prompt.first.candidate],
         best_of={count: found[drawn.candidate] for count, drawn in best_of.items()},
+        clip_scores={count: drawn.clip_score for count, drawn in best_of.items()},
         found=found,
     )
 
@@ -80,18 +82,37 @@ def accuracy(verdicts: Iterable[Verdict]) -> dict[str, Any]:
 
 
 def _of_set(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    counts = sorted(set.intersection(*(set(v.best_of) for v in verdicts)))
-    single = [v.right(v.single) for v in verdicts]
-    favourites = [v.best_of[counts[-1]] for v in verdicts]
-    best = {count: [v.right(v.best_of[count]) for v in verdicts] for count in counts}
+    best = by_candidates(verdicts)
+    last = max(best)
+    favourites = [v.best_of[last] for v in verdicts]
     return {
         "prompts": len(verdicts),
-        "candidates": counts[-1],
-        **share("single", single),
-        **share("reranked", best[counts[-1]]),
+        "candidates": last,
+        **share("single", [v.right(v.single) for v in verdicts]),
+        **share("reranked", best[last]),
         "chance": chance(np.array([[v.right(seen) for seen in favourites] for v in verdicts])),
-        "by_candidates": {str(count): float(np.mean(hits)) for count, hits in best.items()},
+        "gain": gain(verdicts),
+        "by_candidates": {
+            str(count): {
+                **share("right", hits),
+                "clip_score": float(np.mean([v.clip_scores[count] for v in verdicts])),
+            }
+            for count, hits in best.items()
+        },
     }
+
+
+def by_candidates(verdicts: Sequence[Verdict]) -> dict[int, list[bool]]:
+    """Say whether CLIP's favourite of so many is right, prompt by prompt (figure 9c's question)."""
+    counts = sorted(set.intersection(*(set(v.best_of) for v in verdicts)))
+    return {count: [v.right(v.best_of[count]) for v in verdicts] for count in counts}
+
+
+def gain(verdicts: Sequence[Verdict]) -> dict[str, float]:
+    """Return what the favourite of all has over the first picture, and its standard error."""
+    best = by_candidates(verdicts)
+    share, error = paired(best[min(best)], best[max(best)])
+    return {"share": share, "standard_error": error}
 
 
 def share(name: str, hits: Sequence[bool]) -> dict[str, Any]:

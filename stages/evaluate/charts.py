@@ -21,6 +21,16 @@ class Bar:
     strong: bool = True  # drawn in the accent colour
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """A value found for some number of things, with the interval it lies in if that is known."""
+
+    count: int
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
     """Return about `count` round numbers that cover [low, high]."""
     if not high > low:
@@ -77,7 +87,7 @@ def line_chart(lines: Mapping[str, Points], title: str, unit: str = "step") -> M
         parts.append(f'<text class="tick mid" x="{x:.1f}" y="{bottom + 15}">{short(value)}</text>')
     parts.append(f'<text class="tick" x="{right}" y="{bottom + 28}">{escape(unit)}</text>')
     for index, (name, points) in enumerate(finite.items()):
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in points))
+        path = _path([at(*point) for point in points])
         parts.append(f'<polyline class="line line-{index}" points="{path}"/>')
         if len(finite) > 1:
             across = right - 74 * (len(finite) - index)
@@ -85,6 +95,59 @@ def line_chart(lines: Mapping[str, Points], title: str, unit: str = "step") -> M
                 f'<text class="legend line-{index}" x="{across + 74}" y="16">{escape(name)}</text>'
             )
     return _svg(parts, 360, 205, title)
+
+
+def doubling_chart(
+    lines: Mapping[str, Sequence[Estimate]], title: str, unit: str, *, percent: bool = False
+) -> Markup:
+    """Draw named lines over counts that double from tick to tick, each with its intervals."""
+    every = [estimate for line in lines.values() for estimate in line]
+    if len({estimate.count for estimate in every}) < 2:
+        return Markup("")
+    lows = [e.value if e.low is None else e.low for e in every]
+    highs = [e.value if e.high is None else e.high for e in every]
+    steps = ticks(min(lows), max(highs))
+    gap = steps[1] - steps[0] if len(steps) > 1 else 0.1
+    low, high = gap * math.floor(min(lows) / gap), gap * math.ceil(max(highs) / gap)
+    last = math.log2(max(estimate.count for estimate in every))
+    left, right, top, bottom = 46.0, 352.0, 48.0, 222.0
+
+    def across(count: int) -> float:
+        return left + 8 + math.log2(count) / last * (right - left - 16)
+
+    def down(value: float) -> float:
+        return bottom - (value - low) / (high - low) * (bottom - top)
+
+    parts = [f'<text class="title" x="{left}" y="16">{escape(title)}</text>']
+    for value in ticks(low, high):
+        words = f"{100 * value:.0f} %" if percent else short(value)
+        parts.append(
+            f'<line class="grid" x1="{left}" x2="{right}" y1="{down(value):.1f}" '
+            f'y2="{down(value):.1f}"/>'
+            f'<text class="tick" x="{left - 6}" y="{down(value) + 3:.1f}">{words}</text>'
+        )
+    for count in sorted({estimate.count for estimate in every}):
+        parts.append(
+            f'<text class="tick mid" x="{across(count):.1f}" y="{bottom + 15}">{count}</text>'
+        )
+    parts.append(f'<text class="tick" x="{right}" y="{bottom + 29}">{escape(unit)}</text>')
+    beside = left
+    for index, (name, line) in enumerate(lines.items()):
+        known = [(e.count, e.low, e.high) for e in line if e.low is not None and e.high is not None]
+        edge = [(across(n), down(high)) for n, _, high in known]
+        edge += [(across(n), down(low)) for n, low, _ in reversed(known)]
+        parts.append(f'<polygon class="band line-{index}" points="{_path(edge)}"/>')
+        points = [(across(e.count), down(e.value)) for e in line]
+        parts.append(f'<polyline class="line line-{index}" points="{_path(points)}"/>')
+        parts += [
+            f'<circle class="line-{index}" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in points
+        ]
+        parts.append(f'<circle class="line-{index}" cx="{beside + 4}" cy="30" r="3.4"/>')
+        parts.append(
+            f'<text class="key line-{index}" x="{beside + 11}" y="34">{escape(name)}</text>'
+        )
+        beside += 26 + 6.2 * len(name)
+    return _svg(parts, 360, 256, title)
 
 
 def histogram(heights: Sequence[float], title: str, unit: str) -> Markup:
@@ -134,6 +197,10 @@ def share_bars(bars: Sequence[Bar], title: str) -> Markup:
             f'<text class="value" x="{right + 8}" y="{y + 12}">{100 * bar.share:.1f} %</text>'
         )
     return _svg(parts, 720, round(bottom + 22), title)
+
+
+def _path(points: Points) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """The report's numbers as plain functions of arrays: no files, no models, no world."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,6 +20,16 @@ def wilson(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:
     centre, scale = share + z * z / (2 * trials), 1 + z * z / trials
     low, high = (centre - spread) / scale, (centre + spread) / scale
     return max(0.0, min(share, low)), min(1.0, max(share, high))  # rounding apart, no change
+
+
+def paired(before: Sequence[bool], after: Sequence[bool]) -> tuple[float, float]:
+    """Return by how much a share grew, and the standard error of that, member by member.
+
+    The members are the same before and after, so those that stay as they were add no noise.
+    """
+    change = np.asarray(after, float) - np.asarray(before, float)
+    error = change.std(ddof=1) / math.sqrt(len(change)) if len(change) > 1 else 0.0
+    return float(change.mean()), float(error)
 
 
 def chance(right: np.ndarray) -> float:

@@ -10,10 +10,10 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
 from PIL import Image
 
-from stages.evaluate.charts import Bar, Points, histogram, line_chart, share_bars
+from stages.evaluate.accuracy_charts import accuracy_chart, reranking_charts
+from stages.evaluate.charts import Points, histogram, line_chart
 from stages.pictures import Pixels, encode_png
 
 SETS = {
@@ -97,6 +97,7 @@ def render(report: Mapping[str, Any], gallery: Gallery) -> str:
         judged=judged,
         counts=list(judged[0][1]["by_candidates"]) if judged else [],
         accuracy_chart=accuracy_chart(judged),
+        reranking_charts=reranking_charts(judged),
         rendering="pixelated" if _is_pixel_art(gallery) else "auto",
         pairs=[
             {"caption": caption, "original": uri(one), "reconstruction": uri(other)}
@@ -145,17 +146,6 @@ def tiles(report: Mapping[str, Any]) -> list[dict[str, str]]:
             *found,
         ]
     return [{"value": value, "label": label} for value, label in found]
-
-
-def accuracy_chart(judged: Sequence[tuple[str, Mapping[str, Any]]]) -> Markup:
-    """Draw reranked, single and chance of each set below each other."""
-    bars = []
-    for name, row in judged:
-        title = name.replace("_", " ")
-        for key in ("reranked", "single", "chance"):
-            low, high = row.get(f"{key}_interval", (0.0, 0.0))
-            bars.append(Bar(f"{title}, {key}", row[key], low, high, strong=key == "reranked"))
-    return share_bars(bars, "Judged accuracy with 95 % intervals") if bars else Markup("")
 
 
 def _training(name: str, lines: Mapping[str, Points]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from schemas.artifacts import (
 from schemas.configs import EvaluateSettings
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest, Result
-from stages.evaluate.accuracy import Verdict, accuracy, judge_itself, judged
+from stages.evaluate.accuracy import Verdict, accuracy, gain, judge_itself, judged
 from stages.evaluate.checks import checks
 from stages.evaluate.drawn import Prompt, prompts
 from stages.evaluate.funnel import funnel
@@ -34,7 +34,7 @@ from stages.pictures import Pixels, contact_sheet, decode, encode_png
 from stages.progress import Progress
 from stages.training.weights import load_clip, load_dvae
 
-REVISION = 4
+REVISION = 5
 READS = (PAIRS, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
 TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
 
@@ -142,7 +142,8 @@ def _accuracy(drawn: Drawn) -> dict[str, Any]:
     sets = accuracy(drawn.verdicts)
     # One number to hold the headline against: never-seen combinations if there are such prompts.
     headline = sets.get("held_out") or next(iter(sets.values()), {"chance": 0.0})
-    return {**sets, "candidates": drawn.candidates, "chance": headline["chance"]}
+    overall = {"gain": gain(drawn.verdicts)} if drawn.verdicts else {}
+    return {**sets, "candidates": drawn.candidates, "chance": headline["chance"], **overall}
 
 
 def _stage(manifest: Manifest) -> dict[str, Any]:

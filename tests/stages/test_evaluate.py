@@ -16,7 +16,7 @@ from schemas.artifacts import DVAE
 from schemas.configs import EvaluateSettings
 from stages import evaluate, shapes
 from stages.evaluate import charts, measures
-from stages.evaluate.accuracy import Verdict, accuracy, halvings, judged
+from stages.evaluate.accuracy import Verdict, accuracy, gain, halvings, judged
 from stages.evaluate.checks import checks
 from stages.evaluate.drawn import Candidate, Prompt
 from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
@@ -60,16 +60,17 @@ def test_halvings_end_with_all_candidates():
 RED_STAR, BLUE_RING = shapes.Kind("red", "star"), shapes.Kind("blue", "ring")
 
 
-def verdict(prompt, single, best, kind="held_out"):
-    return Verdict(prompt, kind, single, {1: single, 2: best}, {0: single, 1: best})
+def verdict(prompt, single, best, kind="held_out", score=0.5):
+    scores = {1: score - 0.25, 2: score}
+    return Verdict(prompt, kind, single, {1: single, 2: best}, scores, {0: single, 1: best})
 
 
 def test_accuracy_counts_named_shapes_in_their_own_colours():
     found = accuracy(
         [
-            verdict("a red star", [], [RED_STAR]),
+            verdict("a red star", [], [RED_STAR], score=0.75),
             verdict("a red star", [BLUE_RING], [RED_STAR, BLUE_RING]),  # more than asked is right
-            verdict("a blue ring", [BLUE_RING], [shapes.Kind("red", "ring")]),
+            verdict("a blue ring", [BLUE_RING], [shapes.Kind("red", "ring")], score=0.25),
             verdict("a red star and a blue ring", [RED_STAR], [BLUE_RING, RED_STAR], "two_shapes"),
         ]
     )
@@ -78,11 +79,45 @@ def test_accuracy_counts_named_shapes_in_their_own_colours():
     assert held_out["single"] == pytest.approx(1 / 3)
     assert held_out["reranked"] == pytest.approx(2 / 3)
     assert held_out["reranked_interval"] == list(measures.wilson(2, 3))
-    assert held_out["by_candidates"] == {"1": pytest.approx(1 / 3), "2": pytest.approx(2 / 3)}
+    one, two = held_out["by_candidates"]["1"], held_out["by_candidates"]["2"]
+    assert one["right"] == pytest.approx(1 / 3)
+    assert two["right"] == pytest.approx(2 / 3)
+    assert two["right_interval"] == list(measures.wilson(2, 3))
+    assert one["clip_score"] == 0.25
+    assert two["clip_score"] == 0.5
+    # by prompt: +1, +1, -1; their mean, and the standard deviation 2 / sqrt(3) over sqrt(3)
+    assert held_out["gain"]["share"] == pytest.approx(1 / 3)
+    assert held_out["gain"]["standard_error"] == pytest.approx(2 / 3)
     # favourites handed to the others: 0 <- 1, 1 <- 0 and 2 <- 1 would be right, of six
     assert held_out["chance"] == pytest.approx(3 / 6)
     assert found["two_shapes"]["single"] == 0
     assert found["two_shapes"]["reranked"] == 1
+
+
+def test_what_stays_as_it_was_adds_no_noise_to_a_gain():
+    before, after = [True] * 70 + [False] * 30, [True] * 90 + [False] * 10
+    share, error = measures.paired(before, after)
+    assert share == pytest.approx(0.2)
+    assert error == pytest.approx(math.sqrt(0.2 * 0.8 / 99))
+    apart = math.sqrt(0.7 * 0.3 / 100 + 0.9 * 0.1 / 100)
+    assert error < 0.75 * apart
+    assert measures.paired([True], [True]) == (0.0, 0.0)
+
+
+def test_a_gain_of_three_standard_errors_is_asked_of_reranking():
+    def check(better, worse):
+        same = [verdict("a red star", [RED_STAR], [RED_STAR]) for _ in range(100)]
+        up = [verdict("a red star", [], [RED_STAR]) for _ in range(better)]
+        down = [verdict("a red star", [RED_STAR], []) for _ in range(worse)]
+        report = small_report(same + up + down)["checks"]
+        (found,) = (c for c in report if c["what"].startswith("what choosing among 2 adds"))
+        return found["found"], found["good"]
+
+    # by hand: mean (b - w) / n, standard error sqrt((b + w - (b - w)^2 / n) / (n - 1) / n)
+    assert check(9, 0) == ("+8.3 points, standard error 2.6", True)
+    assert check(8, 0) == ("+7.4 points, standard error 2.5", False)
+    assert check(20, 4) == ("+12.9 points, standard error 3.8", True)
+    assert check(20, 6) == ("+11.1 points, standard error 3.9", False)
 
 
 def drawn_prompt(text, kinds, ranks, side=64):
@@ -101,6 +136,7 @@ def test_single_is_candidate_zero_and_best_of_n_is_the_favourite_among_the_first
     seen = judged(drawn_prompt("a red star", kinds, ranks=[3, 1, 2, 0]), shown=0)
     assert seen.single == [BLUE_RING]
     assert seen.best_of == {1: [BLUE_RING], 2: [RED_STAR], 4: [RED_STAR]}
+    assert seen.clip_scores == {1: -3, 2: -1, 4: 0}
 
 
 def test_a_prompt_that_names_nothing_of_the_world_is_not_judged():
@@ -131,12 +167,36 @@ def test_line_chart_puts_the_extremes_at_the_edges():
     assert charts.line_chart({"train": []}, "loss") == ""
 
 
-def small_report():
+def test_counts_that_double_are_equally_far_apart_and_intervals_are_a_band():
+    line = [charts.Estimate(n, n / 100, n / 200, n / 50) for n in (1, 2, 4, 8)]
+    svg = charts.doubling_chart({"seen": line}, "right", "candidates", percent=True)
+    band, points = (
+        [tuple(map(float, point.split(","))) for point in found.split()]
+        for found in re.findall(r'points="([^"]+)"', svg)
+    )
+    xs, ys = zip(*points, strict=True)
+    assert len(set(np.round(np.diff(xs), 0))) == 1
+    assert list(ys) == sorted(ys, reverse=True)
+    highs, lows = band[:4], band[:3:-1]
+    for (x, high), (_, low), (at, y) in zip(highs, lows, points, strict=True):
+        assert x == at
+        assert high < y < low  # higher up on the page
+    for words in (">1<", ">8<", ">candidates<", "%<", ">seen<"):
+        assert words in svg
+
+
+def test_one_candidate_is_no_curve():
+    assert charts.doubling_chart({"seen": [charts.Estimate(1, 0.5)]}, "right", "candidates") == ""
+
+
+FOUR_RIGHT = [verdict("a red star", [RED_STAR], [RED_STAR]) for _ in range(4)]
+
+
+def small_report(verdicts=FOUR_RIGHT):
     dvae = {
         "split": "val", "pictures": 9, "codes": 128, "codes_used": 3, "perplexity": 1.5,
         "psnr_db": 16.0, "mean_colour_psnr_db": 15.0,
     }  # fmt: skip
-    verdicts = [verdict("a red star", [RED_STAR], [RED_STAR]) for _ in range(4)]
     judge = {
         "pictures": 8, "world": 1.0, "world_interval": [0.9, 1.0],
         "reconstructions": 0.5, "reconstructions_interval": [0.2, 0.8],
@@ -147,7 +207,10 @@ def small_report():
         "rows_in": 9, "rows_out": 9, "rejects": {}, "seconds": 1.0, "rows_per_second": 9.0,
     }  # fmt: skip
     report = {
-        "accuracy": {**accuracy(verdicts), "candidates": 2, "chance": 1.0, "judge": judge},
+        "accuracy": {
+            **accuracy(verdicts), "gain": gain(verdicts), "candidates": 2, "chance": 1.0,
+            "judge": judge,
+        },
         "dvae": dvae,
         "clip": {
             "r_precision": 0.5, "r_precision_interval": [0.3, 0.7], "pictures": 9, "captions": 9,
@@ -196,10 +259,9 @@ def test_the_page_needs_no_network():
 
 
 def test_validation_is_drawn_beside_training():
-    charts = [svg for svg in small_page().split("<svg")[1:] if "polyline" in svg]
+    charts = [svg for svg in small_page().split("<svg")[1:] if ">training<" in svg]
     assert len(charts) == 1
     assert charts[0].count("<polyline") == 2
-    assert ">training<" in charts[0]
     assert ">validation<" in charts[0]
 
 
