@@ -24,7 +24,7 @@ def read(where: str) -> bytes:
     try:
         with fsspec.open(where, "rb") as file:
             data: bytes = file.read(MAX_BYTES + 1)
-    except OSError as error:
+    except (OSError, ValueError, ImportError) as error:  # no such file, or no such storage
         raise PictureError("picture_missing", f"{where}: {error}") from error
     if len(data) > MAX_BYTES:
         raise PictureError("too_large", f"{where} has more than {MAX_BYTES:,} bytes")

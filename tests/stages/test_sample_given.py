@@ -9,15 +9,24 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, DVAE, TOKEN_PAIRS, VAL
-from schemas.configs import CrawlSettings, PromptSettings, SampleSettings, Settings, SourceSettings
+from schemas.configs import (
+    CrawlSettings,
+    DvaeShape,
+    PromptSettings,
+    SampleSettings,
+    Settings,
+    SourceSettings,
+)
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
 from stages import sample
 from stages.evaluate.reading import rows as rows_of
+from stages.models.dvae import Dvae
 from stages.pictures import crop_centre, decode, encode_png, to_tensor
 from stages.sample.given import read
 from stages.sample.prompts import EMPTY, NO_PICTURE, UNREADABLE, Prompt, address, prompts
@@ -184,6 +193,25 @@ def test_a_file_without_an_end_is_not_read_whole(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(bytes(11))
     with pytest.raises(ValueError, match="too_large"):
         read(str(tmp_path / "a.png"))
+
+
+def test_kept_rows_decode_to_the_given_ones_above_the_reach_of_the_decoder():
+    """A block looks 3 rows down, at 8, 4, 2 and 1 pixels a row: 45 pixels in all, and no more."""
+    torch.manual_seed(0)
+    grid, given_rows = 14, 13
+    dvae = Dvae(DvaeShape(width=4, blocks=1, codebook_width=8), 16).eval().double()
+    for module in dvae.decoder.modules():  # so that nothing cancels what comes from far below
+        if isinstance(module, nn.Conv2d):
+            module.weight.data.abs_()
+        module.gain = 1.0
+    codes = torch.randint(16, (2, grid, grid))
+    codes[1, :given_rows] = codes[0, :given_rows]
+    codes[1, given_rows:] = (codes[0, given_rows:] + 1) % 16
+    with torch.inference_mode():
+        one, other = dvae.decoder.from_codes(codes)
+    edge = 8 * given_rows - 45
+    assert torch.equal(one[:, :edge], other[:, :edge])
+    assert not torch.equal(one[:, edge], other[:, edge])
 
 
 @pytest.mark.ray
