@@ -1,0 +1,70 @@
+"""What every request and every answer of the page goes through: who asks, and what may load."""
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob: data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+# With it, Ray Serve would go on drawing for a client that has left.
+STAYS = "x-request-disconnect-disabled"
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address reaches this machine only."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Guard:
+    """Answers strangers with 403, and tells browsers to load nothing from elsewhere.
+
+    On a loopback address only requests that name one are answered: a page elsewhere whose name was
+    made to lead here (DNS rebinding) names itself.
+    """
+
+    def __init__(self, app: ASGIApp, *, host: str) -> None:
+        self.app, self.host = app, host
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it; add our headers to the answer."""
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        wrong = self.wrong(Headers(scope=scope)) if scope["type"] == "http" else None
+        if wrong is None:
+            await self.app(scope, receive, send_guarded)
+        else:
+            await JSONResponse({"error": wrong}, 403)(scope, receive, send_guarded)
+
+    def wrong(self, headers: Headers) -> str | None:
+        """Say why a request is not answered, or nothing."""
+        asked, origin = headers.get("host", ""), headers.get("origin")
+        name = urlsplit(f"//{asked}").hostname or ""
+        if is_loopback(self.host) and not is_loopback(name):
+            return (
+                f"wanted a request to {self.host}, found one to '{asked[:100]}'; open the address "
+                "that the server printed"
+            )
+        if origin is not None and urlsplit(origin).netloc != asked:
+            return f"wanted a request from this page, found one from '{origin[:100]}'"
+        if STAYS in headers:
+            return f"wanted a client that may leave, found {STAYS}; take that header out"
+        return None

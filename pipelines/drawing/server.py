@@ -1,0 +1,92 @@
+"""The page on Ray Serve: one replica holds the models and keeps the line."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from infra import session
+from pipelines.drawing.painter import Painter, models
+from schemas.errors import ConfigError, UserError
+
+NAME = "draw"
+# Requests in the replica at a time: those in the line, and all that are told at once that it is
+# full. More wait in Serve, and past those Serve itself answers 503.
+ONGOING, QUEUED = 1_000, 1_000
+
+
+def serve(root: str, host: str, port: int, *, gpu: bool = False) -> None:
+    """Serve the page until the process is interrupted; print where it is.
+
+    Raises ArtifactMissing for a run that is not finished, ConfigError for an address that is not to
+    be had, and UserError where the models cannot be loaded.
+    """
+    models(root)
+    root = root if "://" in root else str(Path(root).resolve())
+    port = _free_port(host, port)
+    session.start()
+    from ray import serve as ray_serve
+
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    try:
+        ray_serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
+        deployment = ray_serve.deployment(
+            ray_serve.ingress(_builder(root, host, gpu))(),
+            name=NAME,
+            ray_actor_options={"num_gpus": 1 if gpu else 0},
+            max_ongoing_requests=ONGOING,
+            max_queued_requests=QUEUED,
+            max_constructor_retry_count=1,
+            graceful_shutdown_timeout_s=1,
+            logging_config={"enable_access_log": False},
+        )
+        try:
+            ray_serve.run(deployment.bind(), name=NAME)
+        except RuntimeError as error:
+            raise UserError(f"wanted the models of {root}, found {error}") from error
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())
+        shown = f"[{host}]" if ":" in host else host
+        print(f"http://{shown}:{port}   (Ctrl-C ends it)", flush=True)
+        ended.wait()
+    except KeyboardInterrupt:
+        pass  # before it was up
+    finally:
+        if os.environ.get("RAY_ADDRESS"):  # a private Ray ends with all that is in it
+            ray_serve.delete(NAME)
+        session.stop()
+
+
+def _builder(root: str, host: str, gpu: bool) -> Callable[[], ASGIApp]:
+    """Return what makes the application, in the replica."""
+
+    def build() -> ASGIApp:
+        import torch
+
+        from pipelines.drawing.site import Site
+
+        torch.set_num_threads(len(os.sched_getaffinity(0)))  # Ray allows a replica one
+        return Site(Painter(root, gpu=gpu)).application(host)
+
+    return build
+
+
+def _free_port(host: str, port: int) -> int:
+    """Return the port, or a free one for 0."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"wanted to serve on {host}:{port}, found that this fails ({error}); choose another "
+            "--port, or another --host of this machine"
+        ) from error

@@ -1,0 +1,70 @@
+"""The sheet: ranked pictures of one prompt in rows, their scores, and the prompt below."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from pipelines.drawing.painter import Picture
+from pipelines.drawing.wish import Wish
+from stages.pictures import encode_png
+
+SHOWN_SIDE = 256  # pixels of a picture on the sheet, unless it is larger by itself
+CRISP_SIDE = 96  # up to here a picture is enlarged as squares, beyond it smoothly
+GAP, CAPTION_SIZE, SCORE_SIZE = 16, 22, 15
+PAPER, INK, SOFT = "#ffffff", "#22211e", "#6b6860"
+
+
+def sheet_png(ranked: Sequence[Picture], wish: Wish) -> bytes:
+    """Return the wish's best pictures as a sheet that says what was drawn."""
+    text = {"prompt": wish.prompt, "seed": str(wish.seed)}
+    return encode_png(np.asarray(sheet(ranked[: wish.top])), text)
+
+
+def sheet(pictures: Sequence[Picture], columns: int = 4) -> Image.Image:
+    """Lay ranked pictures of one prompt out in rows, each above its score, the prompt below.
+
+    Nothing on it tells how many candidates there were, so equal choices give equal sheets.
+    """
+    shown = [_enlarged(picture.image) for picture in pictures]
+    side, columns = shown[0].width, min(columns, len(shown))
+    rows = -(-len(shown) // columns)
+    width, below = columns * (side + GAP) + GAP, SCORE_SIZE + 14
+    caption, score = ImageFont.load_default(CAPTION_SIZE), ImageFont.load_default(SCORE_SIZE)
+    lines = _wrapped(pictures[0].prompt, caption, width - 2 * GAP)
+    line_height = round(1.4 * CAPTION_SIZE)
+    height = GAP + rows * (side + below + GAP) + line_height * len(lines) + GAP
+    paper = Image.new("RGB", (width, height), PAPER)
+    pen = ImageDraw.Draw(paper)
+    for index, (picture, image) in enumerate(zip(pictures, shown, strict=True)):
+        left = GAP + index % columns * (side + GAP)
+        top = GAP + index // columns * (side + below + GAP)
+        paper.paste(image, (left, top))
+        words = f"{picture.drawn.clip_score:.3f}  ·  no. {picture.drawn.candidate}"
+        pen.text((left + side / 2, top + side + 8), words, SOFT, score, anchor="ma")
+    for number, line in enumerate(lines):
+        top = GAP + rows * (side + below + GAP) + number * line_height
+        pen.text((width / 2, top), line, INK, caption, anchor="ma")
+    return paper
+
+
+def _enlarged(image: Image.Image) -> Image.Image:
+    """Bring small pictures to SHOWN_SIDE, very small ones as crisp squares of whole pixels."""
+    if image.width >= SHOWN_SIDE:
+        return image
+    whole = SHOWN_SIDE % image.width == 0 and image.width <= CRISP_SIDE
+    resampling = Image.Resampling.NEAREST if whole else Image.Resampling.LANCZOS
+    return image.resize((SHOWN_SIDE, SHOWN_SIDE), resampling)
+
+
+def _wrapped(
+    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
+) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
