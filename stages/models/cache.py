@@ -42,12 +42,17 @@ class Reach(NamedTuple):
         Where numbers are at hand, they say which part of the memory is wanted; on a GPU, which
         alone knows them, always the same work must do for all of them.
         """
-        group, place, hidden = self.group[code], self.place[code], self.hidden[code]
         if code.device.type != "cpu":
-            return At(0 if self.groups == 1 else group, place, self.places, hidden)
+            return self.anywhere(code)
+        hidden = self.hidden[code]
         seen = int((~hidden).nonzero()[-1, 1]) + 1
         hidden = hidden[:, :seen]
-        return At(int(group), int(place), seen, hidden if hidden.any() else None)
+        group, place = int(self.group[code]), int(self.place[code])
+        return At(group, place, seen, hidden if hidden.any() else None)
+
+    def anywhere(self, code: Int[Tensor, " one"]) -> "At":
+        """Return the same without looking at a number."""
+        return At(self.group[code], self.place[code], self.places, self.hidden[code])
 
     def kept(self, codes: int) -> Int[Tensor, "g s"]:
         """Return which of the first `codes` codes each place holds afterwards; 0 if none."""
@@ -115,9 +120,14 @@ class LayerCache(NamedTuple):
         at: At,
     ) -> Float[Tensor, "l h c k"]:
         """Keep a code's keys and values, then attend to the prompt and to the codes it sees."""
-        self.keys[at.group, :, at.place] = rearrange(k, "l h c k -> 1 (l h c) k")
-        self.values[at.group, :, at.place] = rearrange(v, "l h c k -> 1 (l h c) k")
-        keys, values = (x[at.group].reshape(x.shape[1:])[:, : at.seen] for x in self[2:])
+        if isinstance(at.place, int):
+            rows: slice | Tensor = slice(None)
+        else:
+            rows = torch.arange(self.keys.shape[1], device=k.device)
+        self.keys[at.group, rows, at.place] = rearrange(k, "l h c k -> (l h c) k")
+        self.values[at.group, rows, at.place] = rearrange(v, "l h c k -> (l h c) k")
+        group = at.group if len(self.keys) > 1 else 0  # the only one is a view, not a copy
+        keys, values = (x[group].reshape(x.shape[1:])[:, : at.seen] for x in self[2:])
         q = q / math.sqrt(q.shape[-1])
         to_text = rearrange(q @ self.text_keys.mT, "l h c t -> (l h c) 1 t")
         to_image = rearrange(q, "l h c k -> (l h c) 1 k") @ keys.mT
