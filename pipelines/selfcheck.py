@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def look(check: Check, run: Run) -> Found:
     """Look, if all that it takes is there."""
     missing = run.missing(check.needs)

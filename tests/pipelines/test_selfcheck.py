@@ -68,6 +68,14 @@ def test_a_sound_run_is_ok_in_every_line(sound, capsys):
     assert lines[-1].startswith(f"{len(NAMES)} ok, 0 failed, 0 not looked at, in ")
 
 
+@pytest.mark.gpu
+def test_a_sound_run_is_ok_on_a_gpu(sound, capsys):
+    code, states, printed = checked(sound, capsys, "--gpu")
+    assert set(states.values()) == {"ok"}, printed
+    assert code == 0
+    assert "on cuda" in printed
+
+
 def test_other_bytes_of_weights_fail_by_name(run, capsys):
     path = tiny_run.folder(run, DVAE).path / WEIGHTS
     data = bytearray(path.read_bytes())
@@ -179,6 +187,20 @@ def test_a_cache_that_puts_codes_elsewhere_fails(sound, capsys, monkeypatch):
 
     monkeypatch.setattr(Prior, "embed_image", embed_image)
     assert failed(checked(sound, capsys)[1]) == {"cache on = off", "guidance 1 = plain"}
+
+
+def test_given_codes_that_are_not_kept_fail(sound, capsys, monkeypatch):
+    right = sampler.Tile.load
+
+    def load(self, prompts):
+        logits = right(self, prompts)
+        if len(prompts[0].given):
+            for cache in self.caches:
+                cache.values.zero_()
+        return logits
+
+    monkeypatch.setattr(sampler.Tile, "load", load)
+    assert failed(checked(sound, capsys)[1]) == {"cache on = off"}
 
 
 def test_pictures_that_depend_on_their_company_fail(sound, capsys, monkeypatch):
