@@ -2,7 +2,8 @@
 
 `python -m pipelines.draw "a small green star" --root runs/demo -n 16 --top 4`
 
-With --interactive it keeps the models loaded and asks for prompts; with --server it is a web page.
+With --complete it goes on where the top rows of a picture end. With --interactive it keeps the
+models loaded and asks for prompts; with --server it is a web page.
 In Python: `Painter("runs/demo").draw("a small green star", n=16)[0].image.save("star.png")`.
 """
 
@@ -27,6 +28,8 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--seed", type=int, default=0, help="another one, other pictures (0)")
     line.add_argument("--out", type=Path, metavar="FILE", help="sheet (PROMPT-SEED.png)")
     line.add_argument("--gpu", action="store_true", help="compute on the GPU")
+    line.add_argument("--complete", metavar="PICTURE", help="go on where its top rows end")
+    line.add_argument("--rows", type=int, metavar="R", help="of codes, given (15 of 32 and alike)")
     how = line.add_argument_group("how codes are drawn (as in the run's own samples)")
     how.add_argument("--temperature", type=float, metavar="T", help="1 as learned, 0.5 tamer")
     how.add_argument("--top-k", type=int, metavar="K", help="the likeliest codes only; 0 for all")
@@ -45,22 +48,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         if args.server:
-            _refuse_beside("--server", args.prompt, args.out)
+            _refuse_beside("--server", args)
             from pipelines.drawing.server import serve  # which brings Ray
 
             serve(args.root, args.host, args.port, gpu=args.gpu)
         elif args.interactive:
-            _refuse_beside("--interactive", args.prompt, args.out)
+            _refuse_beside("--interactive", args)
             settings = _wish(args, "any").model_dump(exclude={"prompt"})
             interactive.ask(Painter(args.root, gpu=args.gpu), settings)
         elif args.prompt is None:
             raise ConfigError("wanted a prompt, found none; give one, or --interactive or --server")
+        elif args.rows is not None and args.complete is None:
+            raise ConfigError("--rows is of a picture: wanted --complete PICTURE, found none")
         else:
             wish = _wish(args, args.prompt)
             painter = Painter(args.root, gpu=args.gpu)
             wish = painter.settled(wish)
-            out = args.out or Path(file_name(wish))
-            interactive.draw(painter, wish, out)
+            given = painter.given(args.complete, args.rows) if args.complete else None
+            name = Path(file_name(wish))
+            out = args.out or (name.with_stem(f"{name.stem}-completed") if given else name)
+            interactive.draw(painter, wish, out, given)
             print(out)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -81,10 +88,16 @@ def _wish(args: argparse.Namespace, prompt: str) -> Wish:
     )
 
 
-def _refuse_beside(flag: str, prompt: str | None, out: Path | None) -> None:
-    if prompt is not None or out is not None:
-        found = "a prompt" if out is None else "--out"
-        raise ConfigError(f"{flag} asks for prompts and names files by itself, found {found} too")
+def _refuse_beside(flag: str, args: argparse.Namespace) -> None:
+    beside = {
+        "a prompt": args.prompt, "--out": args.out, "--complete": args.complete,
+        "--rows": args.rows,
+    }  # fmt: skip
+    for name, value in beside.items():
+        if value is not None:
+            raise ConfigError(
+                f"{flag} asks for prompts and names files by itself, found {name} too"
+            )
 
 
 if __name__ == "__main__":

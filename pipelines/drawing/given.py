@@ -32,6 +32,12 @@ class Given:
         return f"given: {self.rows} of {self.grid} rows"
 
     @property
+    def record(self) -> dict[str, str]:
+        """Return what a PNG says of it, to draw it again."""
+        codes = " ".join(map(str, self.codes.tolist()))
+        return {"given_rows": str(self.rows), "given_codes": codes}
+
+    @property
     def image(self) -> Image.Image:
         """The picture, pale below a line where it is no longer given."""
         edge = self.rows * len(self.square) // self.grid

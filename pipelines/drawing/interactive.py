@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from pipelines.drawing.given import Given
 from pipelines.drawing.painter import Painter, Picture, file_name, ranked
 from pipelines.drawing.sheet import sheet_png
 from pipelines.drawing.wish import Wish
@@ -33,16 +34,16 @@ a line of words   draws them
 :quit             leaves, as Ctrl-D and Ctrl-C do; while it draws, Ctrl-C stops the drawing"""
 
 
-def draw(painter: Painter, wish: Wish, out: Path) -> list[Picture]:
+def draw(painter: Painter, wish: Wish, out: Path, given: Given | None = None) -> list[Picture]:
     """Draw a settled wish with a bar of how far it is, write its sheet, and return all, ranked."""
     found: list[Picture] = []
     with Progress("draw", wish.candidates, unit="pictures") as progress:
-        for tile in painter.tiles(wish):
+        for tile in painter.tiles(wish, given):
             found += tile
             progress.advance(len(tile))
     found = ranked(found)
     try:
-        out.write_bytes(sheet_png(found, wish))
+        out.write_bytes(sheet_png(found, wish, given))
     except OSError as error:
         raise ConfigError(f"wanted to write {out}, found {error}; give another place") from error
     return found

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+from einops import rearrange
 from PIL import Image
 
 from infra.store import Store
+from pipelines.drawing.given import Given, given
 from pipelines.drawing.wish import HOW, Wish
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, SAMPLES
 from schemas.configs import SampleSettings
@@ -65,13 +67,19 @@ class Painter:
         """Pictures that are drawn at a time."""
         return self.artist.sampler.tile
 
-    def draw(self, prompt: str, n: int = 16, seed: int = 0) -> list[Picture]:
-        """Draw `n` candidates and return all, CLIP's favourite first.
+    def draw(
+        self, prompt: str, n: int = 16, seed: int = 0, given: Given | None = None
+    ) -> list[Picture]:
+        """Draw `n` candidates and return all, CLIP's favourite first; all complete what is given.
 
         Candidate i is the same picture whatever `n` is. Raises ConfigError for an empty prompt.
         """
-        tiles = self.tiles(self.settled(Wish.of(prompt=prompt, candidates=n, seed=seed)))
+        tiles = self.tiles(self.settled(Wish.of(prompt=prompt, candidates=n, seed=seed)), given)
         return ranked(chain.from_iterable(tiles))
+
+    def given(self, picture: str | Path, rows: int | None = None) -> Given:
+        """Take the top of a picture; see `drawing.given`."""
+        return given(self.artist, str(picture), rows)
 
     def settled(self, wish: Wish) -> Wish:
         """Return the wish with the run's own settings where it has none.
@@ -87,12 +95,13 @@ class Painter:
             )
         return wish
 
-    def tiles(self, wish: Wish) -> Iterator[list[Picture]]:
+    def tiles(self, wish: Wish, given: Given | None = None) -> Iterator[list[Picture]]:
         """Draw a settled wish's candidates 0, 1, ..., a tile at a time; none has its rank yet."""
         odds = Odds(**wish.how())
+        codes = None if given is None else rearrange(given.codes, "g -> 1 g")
         for first in range(0, wish.candidates, self.tile):
             numbers = range(first, min(first + self.tile, wish.candidates))
-            (drawn,) = self.artist.draw([wish.prompt], numbers, wish.seed, odds=odds)
+            (drawn,) = self.artist.draw([wish.prompt], numbers, wish.seed, odds=odds, given=codes)
             in_order = sorted(drawn, key=lambda one: one.candidate)
             yield [Picture(wish.prompt, one) for one in in_order]
 

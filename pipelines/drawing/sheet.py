@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pipelines.drawing.given import Given
 from pipelines.drawing.painter import Picture
 from pipelines.drawing.wish import Wish
 from stages.pictures import encode_png
@@ -15,19 +16,28 @@ GAP, CAPTION_SIZE, SCORE_SIZE = 16, 22, 15
 PAPER, INK, SOFT = "#ffffff", "#22211e", "#6b6860"
 
 
-def sheet_png(ranked: Sequence[Picture], wish: Wish) -> bytes:
+def sheet_png(ranked: Sequence[Picture], wish: Wish, given: Given | None = None) -> bytes:
     """Return the wish's best pictures as a sheet that says what was drawn."""
     text = {"prompt": wish.prompt, "seed": str(wish.seed)}
-    return encode_png(np.asarray(sheet(ranked[: wish.top])), text)
+    if given is not None:
+        text |= given.record
+    return encode_png(np.asarray(sheet(ranked[: wish.top], given=given)), text)
 
 
-def sheet(pictures: Sequence[Picture], columns: int = 4) -> Image.Image:
+def sheet(pictures: Sequence[Picture], columns: int = 4, given: Given | None = None) -> Image.Image:
     """Lay ranked pictures of one prompt out in rows, each above its score, the prompt below.
 
-    Nothing on it tells how many candidates there were, so equal choices give equal sheets.
+    What they complete comes first, in a column more. Nothing on it tells how many candidates there
+    were, so equal choices give equal sheets.
     """
-    shown = [_enlarged(picture.image) for picture in pictures]
-    side, columns = shown[0].width, min(columns, len(shown))
+    cells = [
+        (picture.image, f"{picture.drawn.clip_score:.3f}  ·  no. {picture.drawn.candidate}")
+        for picture in pictures
+    ]
+    if given is not None:
+        cells, columns = [(given.image, given.words), *cells], columns + 1
+    shown = [(_enlarged(image), words) for image, words in cells]
+    side, columns = shown[0][0].width, min(columns, len(shown))
     rows = -(-len(shown) // columns)
     width, below = columns * (side + GAP) + GAP, SCORE_SIZE + 14
     caption, score = ImageFont.load_default(CAPTION_SIZE), ImageFont.load_default(SCORE_SIZE)
@@ -36,11 +46,10 @@ def sheet(pictures: Sequence[Picture], columns: int = 4) -> Image.Image:
     height = GAP + rows * (side + below + GAP) + line_height * len(lines) + GAP
     paper = Image.new("RGB", (width, height), PAPER)
     pen = ImageDraw.Draw(paper)
-    for index, (picture, image) in enumerate(zip(pictures, shown, strict=True)):
+    for index, (image, words) in enumerate(shown):
         left = GAP + index % columns * (side + GAP)
         top = GAP + index // columns * (side + below + GAP)
         paper.paste(image, (left, top))
-        words = f"{picture.drawn.clip_score:.3f}  ·  no. {picture.drawn.candidate}"
         pen.text((left + side / 2, top + side + 8), words, SOFT, score, anchor="ma")
     for number, line in enumerate(lines):
         top = GAP + rows * (side + below + GAP) + number * line_height

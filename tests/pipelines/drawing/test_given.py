@@ -1,21 +1,37 @@
 """What is kept of a user's picture."""
 
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from pipelines.draw import Painter
+from pipelines import draw
 from pipelines.drawing.given import given
+from pipelines.drawing.painter import Painter
+from pipelines.drawing.sheet import GAP, sheet
 from schemas.errors import ConfigError
 from stages.pictures import encode_png, to_tensor
 from tests import tiny_run
 
 
 @pytest.fixture(scope="module")
-def artist(tmp_path_factory):
+def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     tiny_run.build(folder)
-    return Painter(folder).artist
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def painter(root):
+    return Painter(root)
+
+
+@pytest.fixture
+def artist(painter):
+    return painter.artist
 
 
 @pytest.fixture
@@ -71,3 +87,64 @@ def test_what_is_no_picture_is_one_sentence(artist, tmp_path, name, data, said):
     path = name if "://" in name else str(tmp_path / name)
     with pytest.raises(ConfigError, match=rf"wanted a picture of 16 x 16 .*{said}.*another file"):
         given(artist, path)
+
+
+def test_every_candidate_completes_the_given_codes(painter, artist, picture):
+    found = painter.given(picture[0], rows=1)
+    pictures = painter.draw("a red star", n=3, given=found)
+    (same,) = artist.draw(["a red star"], range(3), 0, given=found.codes[None])
+    for picture, drawn in zip(pictures, same, strict=True):
+        assert np.array_equal(picture.drawn.pixels, drawn.pixels)
+    codes = artist.sampler.draw(
+        artist.ids(["a red star"]),
+        torch.tensor([[drawn.seed for drawn in same]]),
+        artist.odds,
+        found.codes[None],
+    )
+    assert torch.equal(codes[0, :, :2], found.codes.expand(3, 2))
+
+
+def test_the_sheet_shows_what_is_given_first(painter, picture):
+    found = painter.given(picture[0])
+    image = np.asarray(sheet(painter.draw("a red star", n=6, given=found), given=found))
+    assert image.shape[1] == 5 * 256 + 6 * GAP  # four candidates beside it
+    cell = image[GAP : GAP + 256, GAP : GAP + 256]
+    assert np.array_equal(cell[8::16, 8::16], np.asarray(found.image))
+
+
+def test_the_command_completes_a_picture(root, painter, picture, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    argv = ["a red star", "--root", root, "-n", "2", "--complete", picture[0], "--rows", "1"]
+    assert draw.main(argv) == 0
+    printed = capsys.readouterr().out.strip()
+    assert printed == "a-red-star-0-completed.png"
+    text = Image.open(printed).text
+    codes = painter.given(picture[0], 1).codes.tolist()
+    assert text["given_rows"] == "1"
+    assert text["given_codes"] == " ".join(map(str, codes))
+    assert text["prompt"] == "a red star"
+    assert "given_rows" not in Image.open(io.BytesIO(sheet_of(root))).text
+
+
+def sheet_of(root):
+    assert draw.main(["a red star", "--root", root, "-n", "2"]) == 0
+    return Path("a-red-star-0.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["x", "--rows", "1"], "wanted --complete PICTURE"),
+        (["x", "--complete", "gone.png"], "picture_missing"),
+        (["x", "--complete", "PICTURE", "--rows", "2"], "wanted 1 to 1 of the 2 rows"),
+        (["--interactive", "--complete", "PICTURE"], "found --complete too"),
+        (["--server", "--complete", "PICTURE"], "found --complete too"),
+        (["--interactive", "--rows", "1"], "found --rows too"),
+    ],
+)
+def test_what_cannot_be_completed_is_one_sentence(root, picture, capsys, arguments, said):
+    arguments = [picture[0] if part == "PICTURE" else part for part in arguments]
+    assert draw.main([*arguments, "--root", root]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
