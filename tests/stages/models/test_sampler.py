@@ -2,6 +2,9 @@
 
 import itertools
 import math
+import os
+import subprocess
+import sys
 
 import jaxtyping
 import pytest
@@ -359,6 +362,43 @@ def test_a_sampler_draws_the_same_after_other_odds(prior, text):
     assert torch.equal(
         sample(prior, text, own, temperature=0.5, top_k=4, top_p=0.9, guidance=2.0, tile=4), other
     )
+
+
+COMPILED = """
+import torch
+from stages.models.cache import Reach
+from stages.models.sampler import Tile, _through
+from tests.stages.models.test_sampler import VARIANTS, cached_logits, noisy, random_codes
+
+text, image = torch.tensor([[3, 1, 4, 11, 11]]), random_codes(1, 2, 16)
+with torch.no_grad():
+    for options in VARIANTS.values():
+        torch.compiler.reset()
+        prior = noisy(10, **options)  # more layers than may be compiled apart
+        plain = cached_logits(prior, text, image)
+        at, Reach.at = Reach.at, Reach.anywhere
+        make = Tile.__init__
+
+        def compiled(tile, *sizes):
+            make(tile, *sizes)
+            tile.through = torch.compile(
+                _through, dynamic=False, fullgraph=True, backend="aot_eager"
+            )
+
+        Tile.__init__ = compiled
+        found = cached_logits(prior, text, image)
+        Tile.__init__, Reach.at = make, at
+        torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
+"""
+
+
+def test_a_step_can_be_compiled_as_for_a_gpu():
+    """As one graph, all but the kernels; in a process without type checks, which it cannot read."""
+    environment = os.environ | {"JAXTYPING_DISABLE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]
 
 
 @pytest.fixture
