@@ -3,20 +3,22 @@ import json
 import numpy as np
 import pytest
 import torch
+from transformers import CLIPImageProcessorPil, CLIPModel
 
 from infra.store import open_folder
 from schemas.configs import ClipJob, FitSettings
 from schemas.errors import ConfigError
 from schemas.rows import CLEAN_PAIR
-from stages import train_clip
+from stages import shapes, train_clip
 from stages.models.clip import Reranker, fresh_reranker
 from stages.models.clip_pixels import Preparation
+from stages.pictures import to_tensor
 from stages.train_clip import ClipTask
 from stages.training import loop, weights
 from stages.training.rows import coming
 from stages.training.table import open_table
 from stages.training.task import Place
-from tests.stages.training.pairs import SIZES, bpe_of, clean_pairs, inputs
+from tests.stages.training.pairs import SIZES, bpe_of, clean_pairs, clean_row, inputs
 from tests.stages.training.toy import silent
 from tests.stages.training.workers import learn, saved
 
@@ -95,6 +97,23 @@ def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
         again = task.validate(reranker, 6).scalars
     assert again["r_precision"] == health["r_precision"]
     assert health["r_precision_chance"] < 0.5
+
+
+def test_the_library_opens_what_was_trained_and_scores_alike(tmp_path):
+    """Also pictures that are resized first, as its config says."""
+    task = task_of(tmp_path, settings())
+    loop.fit(task, task.cfg.fit, open_folder(tmp_path / "out"), Place(), silent)
+    ours = weights.load_clip(open_folder(tmp_path / "out"))
+    library = CLIPModel.from_pretrained(tmp_path / "out").eval()
+    look = CLIPImageProcessorPil.from_pretrained(tmp_path / "out")
+    captions = [clean_row(n)["caption"] for n in range(4)]
+    for side, tolerance in ((16, 1e-6), (40, 5e-4)):
+        pictures = [shapes.draw(shapes.scene(0, n), side) for n in range(4)]
+        inputs = {"input_ids": ours.tokenize(captions), **look(pictures, return_tensors="pt")}
+        with torch.no_grad():
+            wanted = library(**inputs).logits_per_image / library.logit_scale.exp()
+            found = ours.image_features(to_tensor(pictures)) @ ours.text_features(captions).T
+        torch.testing.assert_close(found, wanted, rtol=0, atol=tolerance)
 
 
 @pytest.fixture
