@@ -73,13 +73,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @torch.no_grad()
 def look(check: Check, run: Run) -> Found:
-    """Look, if all that it takes is there."""
+    """Look, if all that it takes is there; no model is loaded from files that somebody changed."""
     missing = run.missing(check.needs)
     if missing:
         return Found(None, f"not finished: {', '.join(missing)}")
+    for artifact in check.needs:
+        if artifact in files.MODELS and files.changed(run, artifact) is not None:
+            return Found(None, f"{artifact.name} is not as its stage left it: see weights")
     try:
         return check.look(run)
-    except UserError as error:  # a file that cannot be loaded
+    except UserError as error:  # rows that cannot be read
         return Found(False, str(error))
 
 

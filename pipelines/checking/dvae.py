@@ -8,13 +8,14 @@ from jaxtyping import Int
 from torch import Tensor
 
 from pipelines.checking.run import CPU_FLOPS, Found, Run
-from schemas.artifacts import DVAE
+from schemas.artifacts import CLEAN_PAIRS, DVAE
 from schemas.errors import SchemaMismatch
 from stages.evaluate.reconstructions import measured_pictures
 from stages.models.fidelity import psnr_db, squared_error
 from stages.models.flops import dvae_flops
 from stages.pictures import from_tensor, to_tensor
 from stages.train_dvae.task import VALIDATION_PICTURES
+from stages.training.table import readable
 from stages.training.weights import DvaeConfig, read_config
 
 ALLOWED_DB = 1.0  # on a CPU fewer pictures may be looked at than were in training
@@ -60,7 +61,8 @@ def travel(run: Run) -> Trip:
     """
     torch.backends.cudnn.allow_tf32 = False  # as in encode
     side = read_config(run.inputs.folder(DVAE), DvaeConfig).side
-    _, found = measured_pictures(run.inputs, side, _affordable(run, side))
+    with readable(run.inputs.folder(CLEAN_PAIRS).url):
+        _, found = measured_pictures(run.inputs, side, _affordable(run, side))
     error = 0.0
     codes: list[Tensor] = []
     again: list[Tensor] = []

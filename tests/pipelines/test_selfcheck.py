@@ -5,10 +5,10 @@ import shutil
 import pytest
 import torch
 
-from infra.store import Store, publish
+from infra.store import Store, content_of, digest_all, publish
 from pipelines import selfcheck
 from pipelines.checking import prior as checking
-from schemas.artifacts import DVAE, PRIOR
+from schemas.artifacts import BPE, CLEAN_PAIRS, CLIP, DVAE, PRIOR
 from schemas.manifest import Manifest, Summary
 from stages.models import sampler, sparse
 from stages.models.attention import masked_attention
@@ -76,40 +76,65 @@ def test_a_sound_run_is_ok_on_a_gpu(sound, capsys):
     assert "on cuda" in printed
 
 
-def test_other_bytes_of_weights_fail_by_name(run, capsys):
-    path = tiny_run.folder(run, DVAE).path / WEIGHTS
+def flipped(store, artifact, name):
+    path = tiny_run.folder(store, artifact).path / name
     data = bytearray(path.read_bytes())
-    data[-1] ^= 1
+    data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    code, states, printed = checked(run, capsys)
-    assert code == 1
-    assert {"weights", "token shards"} <= failed(states)  # shards name the dVAE by content
-    assert not failed(states) & OF_THE_PRIOR
-    said = " ".join(printed.split())
-    assert "dvae: model.safetensors has the sha256" in said
-    assert "--force train_dvae" in said
 
 
-def test_weights_that_are_cut_short_fail_and_the_rest_is_still_looked_at(run, capsys):
-    path = tiny_run.folder(run, PRIOR).path / WEIGHTS
+def cut_short(store, artifact, name):
+    path = tiny_run.folder(store, artifact).path / name
     path.write_bytes(path.read_bytes()[:-4])
+
+
+def gone(store, artifact, name):
+    (tiny_run.folder(store, artifact).path / name).unlink()
+
+
+def other_manifest(store, artifact, name):
+    change_manifest(store, artifact, lambda m: {"content_sha256": "0" * 64})
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (flipped, "has the sha256"),
+        (cut_short, "has the sha256"),
+        (gone, "is gone"),
+        (other_manifest, "its manifest contradicts itself"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("artifact", "name"),
+    [(BPE, "tokenizer.json"), (DVAE, WEIGHTS), (PRIOR, "config.json"), (CLIP, "config.json")],
+)
+def test_changed_files_of_a_model_fail_and_it_is_not_loaded(
+    run, capsys, artifact, name, damage, said
+):
+    damage(run, artifact, name)
     code, states, printed = checked(run, capsys)
     assert code == 1
-    assert failed(states) == {"weights", "batch of 1 = of N"} | OF_THE_PRIOR
-    assert "train the model again" in " ".join(printed.split())
+    assert failed(states) == {"weights"}
+    needing = {check.name for check in selfcheck.CHECKS if artifact in check.needs}
+    assert {name for name, state in states.items() if state == "-"} == needing
+    words = " ".join(printed.split())
+    assert f"{artifact.name}: " in words
+    assert said in words
+    assert f"--force {tiny_run.STAGES[artifact]}" in words
+    assert f"{artifact.name} is not as its stage left it" in words
 
 
-def test_weights_that_are_gone_fail(run, capsys):
-    (tiny_run.folder(run, PRIOR).path / WEIGHTS).unlink()
+def test_shards_of_a_dvae_that_was_made_again_fail(run, capsys):
+    """All is as its stage left it, but the codes are another dVAE's."""
+    flipped(run, DVAE, WEIGHTS)
+    files = digest_all(tiny_run.folder(run, DVAE), {})
+    again = {"files": files, "content_sha256": content_of(files)}
+    change_manifest(run, DVAE, lambda m: again)
     code, states, printed = checked(run, capsys)
     assert code == 1
-    assert "weights" in failed(states)
-    assert "prior: model.safetensors is gone" in " ".join(printed.split())
-
-
-def test_a_manifest_whose_content_is_another_fails(run, capsys):
-    change_manifest(run, PRIOR, lambda m: {"content_sha256": "0" * 64})
-    assert failed(checked(run, capsys)[1]) == {"weights"}
+    assert failed(states) == {"token shards"}
+    assert "dvae_sha256 is" in printed
 
 
 @pytest.mark.parametrize(
@@ -130,6 +155,14 @@ def test_rows_that_cannot_be_read_fail_where_they_are_needed(run, capsys):
     assert code == 1
     assert failed(states) >= OF_THE_PRIOR
     assert "Traceback" not in printed
+
+
+def test_pictures_that_cannot_be_read_fail(run, capsys):
+    flipped_bytes(tiny_run.folder(run, CLEAN_PAIRS).path / "val/shard-00000.parquet")
+    code, states, printed = checked(run, capsys)
+    assert code == 1
+    assert failed(states) == {"dVAE round trip", "decoded codes"}
+    assert "put back a good copy" in " ".join(printed.split())
 
 
 @pytest.mark.parametrize(("off", "fails"), [(0.9, set()), (1.1, {"dVAE round trip"})])
