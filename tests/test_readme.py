@@ -9,6 +9,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines import draw
 from pipelines.full import dalle, parser
 from pipelines.options import leaf_paths
 from pipelines.presets import PRESETS
@@ -25,6 +26,8 @@ COMMANDS = [
     for line in block.replace("\\\n", " ").splitlines()
 ]
 FULL = [c.split("pipelines/full.py", 1)[1] for c in COMMANDS if "pipelines/full.py" in c]
+
+DRAW = [c.split("-m pipelines.draw ", 1)[1] for c in COMMANDS if "-m pipelines.draw " in c]
 
 
 def test_the_stage_table_is_what_the_code_prints():
@@ -43,6 +46,11 @@ def test_each_command_line_of_the_pipeline_is_understood(arguments):
     args = parser().parse_args(shlex.split(arguments, comments=True))
     known = set(leaf_paths())
     assert all(assignment.partition("=")[0] in known for assignment in args.assignments)
+
+
+@pytest.mark.parametrize("arguments", DRAW)
+def test_each_command_line_that_draws_is_understood(arguments):
+    draw.parser().parse_args(shlex.split(arguments, comments=True))
 
 
 @pytest.mark.parametrize("target", re.findall(r"^make (\w+)", README, re.MULTILINE))

@@ -31,7 +31,8 @@ a line of words   draws them
 :seed 7           another one, other pictures
 :temperature 0.8, :top-k 50, :top-p 0.9, :guidance 3     how codes are drawn
 :settings         what is set
-:quit             leaves, as Ctrl-D and Ctrl-C do; while it draws, Ctrl-C stops the drawing"""
+:quit             leaves, as Ctrl-D and Ctrl-C do
+Ctrl-C            while it draws, stops that drawing"""
 
 
 def draw(painter: Painter, wish: Wish, out: Path, given: Given | None = None) -> list[Picture]:

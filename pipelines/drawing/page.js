@@ -203,11 +203,15 @@ function step(by) { if (shown[current + by]) enlarge(current + by); }
 
 form.addEventListener("submit", event => {
   event.preventDefault();
-  if (drawing) return;
+  if (drawing || !about) return;
   const asked = wish();
+  if (!asked.prompt.trim()) {
+    fail("Say what to draw.");
+    return $("prompt").focus();
+  }
   const address = `?${new URLSearchParams(asked)}`;
   if (address !== location.search) history.pushState(null, "", address);
-  document.title = asked.prompt.trim().slice(0, 60) || "Draw";
+  document.title = asked.prompt.trim().slice(0, 60);
   draw(asked);
 });
 $("prompt").addEventListener("keydown", event => {
@@ -235,5 +239,6 @@ addEventListener("popstate", fromAddress);
   $("guidance").hidden = !about.takes_guidance;
   for (const part of [grid, $("picture")]) part.classList.toggle("crisp", about.side <= 96);
   fromAddress();
+  $("draw").disabled = false;
   $("prompt").focus();
 })();

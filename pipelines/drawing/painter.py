@@ -20,7 +20,9 @@ from stages.models.sampler import Odds
 from stages.pictures import encode_png
 from stages.sample.artist import Drawn, load_artist
 from stages.sample.stage import slug
+from stages.sample.tile import tile_for_device
 
+AT_ONCE = 32  # pictures at a time on a CPU: the first are soon there, and all take as long
 MODELS = (BPE, DVAE, PRIOR, CLIP)
 DRAWN_BY = (*HOW, "tile", "precision")
 
@@ -47,7 +49,9 @@ class Painter:
 
     def __init__(self, root: str | Path, *, gpu: bool = False) -> None:
         inputs = models(root)
-        self.how = _settings_of_run(Store(str(root))).model_copy(update={"gpu": gpu})
+        how = _settings_of_run(Store(str(root))).model_copy(update={"gpu": gpu})
+        tile = how.tile or tile_for_device(inputs, how)
+        self.how = how.model_copy(update={"tile": tile if gpu else min(tile, AT_ONCE)})
         self.artist = load_artist(inputs, self.how)
         self.takes_guidance = bool(inputs.manifest(PRIOR).settings.get("caption_dropout"))
         self.made_by = {a.name: inputs.manifest(a).fingerprint for a in (BPE, PRIOR, DVAE, CLIP)}

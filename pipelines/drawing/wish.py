@@ -83,5 +83,5 @@ class Wish(BaseModel):
                 return f"{name}: wanted more than {first['ctx']['gt']}, found {found}"
             case "less_than_equal":
                 return f"{name}: wanted at most {first['ctx']['le']}, found {found}"
-        rule = first["msg"].removeprefix("Input should be ")
+        rule = first["msg"].removeprefix("Input should be ").partition(",")[0]
         return f"{name}: wanted {rule}, found {found}; choose another"

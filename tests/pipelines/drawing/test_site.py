@@ -22,6 +22,7 @@ from pipelines.drawing.site import BODY_BYTES, LETTERS, Site
 from tests import tiny_run
 from tests.pipelines.drawing.conftest import served
 
+ROOT = Path(__file__).resolve().parents[3]
 PROMPT = "a small green star"
 
 
@@ -62,6 +63,11 @@ def test_a_wish_is_told_as_it_is_drawn(address, painter):
         image = opened(told["png"])
         assert np.array_equal(np.asarray(image), picture.drawn.pixels)
         assert told["score"] == pytest.approx(picture.drawn.clip_score, abs=1e-6)
+
+
+def test_the_readmes_request_is_answered(address):
+    (body,) = re.findall(r"/draw --json '(.*?)'", (ROOT / "README.md").read_text())
+    assert events(post(address, body.encode()))[-1]["event"] == "done"
 
 
 def test_a_download_says_how_to_draw_it_again(address):
