@@ -63,7 +63,7 @@ def given(artist: Artist, path: str, rows: int | None = None) -> Given:
         )
     try:
         square = square_of(read(path), artist.side)
-    except PictureError as error:
+    except (PictureError, OSError) as error:
         raise ConfigError(
             f"--complete: wanted a picture of {artist.side} x {artist.side} pixels or more, found "
             f"'{path}' ({error}); give another file"

@@ -3,6 +3,7 @@
 Paper: section 3.3, where 15 of 32 rows are given with a caption ("image-to-image translation").
 """
 
+import errno
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,19 +13,28 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from stages.digests import OF_THE_FILE
 from stages.pictures import PictureError, Pixels, crop_centre, decode, to_tensor
 from stages.sample.artist import Artist
 from stages.sample.prompts import Prompt
 
+NO_FILE = OF_THE_FILE | {errno.EISDIR, errno.ENOTDIR}
 MAX_BYTES = 100_000_000  # of a file: more is no picture that anybody wants completed
 
 
 def read(where: str) -> bytes:
-    """Return a file's bytes; raise PictureError with reason `picture_missing` or `too_large`."""
+    """Return a file's bytes; raise PictureError with reason `picture_missing` or `too_large`.
+
+    What may pass, like a storage that does not answer, is not the picture's fault: raises OSError.
+    """
     try:
         with fsspec.open(where, "rb") as file:
             data: bytes = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError, ImportError) as error:  # no such file, or no such storage
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError) and error.errno not in NO_FILE:
+            raise
+        raise PictureError("picture_missing", f"{where}: {error}") from error
+    except (ValueError, ImportError) as error:  # no such storage
         raise PictureError("picture_missing", f"{where}: {error}") from error
     if len(data) > MAX_BYTES:
         raise PictureError("too_large", f"{where} has more than {MAX_BYTES:,} bytes")
@@ -41,8 +51,12 @@ def square_of(data: bytes, side: int) -> Pixels:
 
 @torch.inference_mode()
 def top_codes(artist: Artist, square: Pixels, rows: int) -> Int[Tensor, " g"]:
-    """Encode a picture and keep the first rows; alone, so that its company changes no code."""
-    (grid,) = artist.dvae.codes(to_tensor([square]).to(artist.device))
+    """Encode a picture and keep the first rows; alone, so that its company changes no code.
+
+    A GPU shortens no factor here, as in encode: else near ties could give other codes.
+    """
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        (grid,) = artist.dvae.codes(to_tensor([square]).to(artist.device))
     return grid[:rows].flatten()
 
 

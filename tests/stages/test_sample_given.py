@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +28,7 @@ from schemas.folder import Inputs
 from stages import sample
 from stages.evaluate.reading import rows as rows_of
 from stages.models.dvae import Dvae
-from stages.pictures import crop_centre, decode, encode_png, to_tensor
+from stages.pictures import PictureError, crop_centre, decode, encode_png, to_tensor
 from stages.sample.given import read
 from stages.sample.prompts import EMPTY, NO_PICTURE, UNREADABLE, Prompt, address, prompts
 from stages.sample.stage import DrawShard
@@ -212,6 +213,19 @@ def test_kept_rows_decode_to_the_given_ones_above_the_reach_of_the_decoder():
     edge = 8 * given_rows - 45
     assert torch.equal(one[:, :edge], other[:, :edge])
     assert not torch.equal(one[:, edge], other[:, edge])
+
+
+@pytest.mark.parametrize("name", ["", "gone.png", "x" * 300, "a.png/b.png", "odd://a.png"])
+def test_a_picture_that_is_not_there_is_missing(tmp_path, name):
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(PictureError, match="picture_missing"):
+        read(name if "://" in name else str(tmp_path / name))
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="wants Linux")
+def test_a_storage_that_fails_is_not_the_pictures_fault():
+    with pytest.raises(OSError, match="Errno"):
+        read("/proc/self/mem")  # there, but cannot be read
 
 
 @pytest.mark.ray
