@@ -91,11 +91,13 @@ def test_a_browser_draws_and_fetches_nothing_from_outside(address, page):
     ask(page, "a small green star")
     drawn(page)
     assert page.ask(f"{PLACE}.length") == 16
+    until(page, "[...document.images].every(image => image.complete)")
     assert set(
         page.ask("[...document.querySelectorAll('.place img')].map(i => i.naturalWidth)")
     ) == {16}
     scores = [
-        float(s) for s in page.ask("[...document.querySelectorAll('.score')].map(s => s.innerText)")
+        float(s)
+        for s in page.ask("[...document.querySelectorAll('.score')].map(s => s.textContent)")
     ]
     assert scores == sorted(scores, reverse=True)
     assert text(page, "status").startswith("16 drawn in ")
