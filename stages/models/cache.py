@@ -120,12 +120,25 @@ class LayerCache(NamedTuple):
         at: At,
     ) -> Float[Tensor, "l h c k"]:
         """Keep a code's keys and values, then attend to the prompt and to the codes it sees."""
+        self.keep(k, v, at)
+        if q.device.type == "cuda":
+            from stages.models import decode  # here, for it needs Triton
+
+            if decode.takes(q.shape[-1]):
+                return decode.attend(q, self, at)
+        return self.look(q, at)
+
+    def keep(self, k: Float[Tensor, "l h c k"], v: Float[Tensor, "l h c k"], at: At) -> None:
+        """Put keys and values in a code's place."""
         if isinstance(at.place, int):
             rows: slice | Tensor = slice(None)
         else:
             rows = torch.arange(self.keys.shape[1], device=k.device)
         self.keys[at.group, rows, at.place] = rearrange(k, "l h c k -> (l h c) k")
         self.values[at.group, rows, at.place] = rearrange(v, "l h c k -> (l h c) k")
+
+    def look(self, q: Float[Tensor, "l h c k"], at: At) -> Float[Tensor, "l h c k"]:
+        """Attend to the prompt and to the codes seen, with one softmax."""
         group = at.group if len(self.keys) > 1 else 0  # the only one is a view, not a copy
         keys, values = (x[group].reshape(x.shape[1:])[:, : at.seen] for x in self[2:])
         q = q / math.sqrt(q.shape[-1])
