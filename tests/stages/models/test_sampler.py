@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 
-import jaxtyping
 import pytest
 import scipy.stats
 import torch
@@ -402,12 +401,9 @@ def test_a_step_can_be_compiled_as_for_a_gpu():
 
 
 @pytest.fixture
-def as_a_gpu(monkeypatch):
-    """Steps that are always the same work, and no checks of shapes, which compilers cannot read."""
+def as_a_gpu(monkeypatch, no_shape_checks):
+    """Steps that are always the same work."""
     monkeypatch.setattr(Reach, "at", Reach.anywhere)
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
