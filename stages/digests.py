@@ -13,7 +13,10 @@ from schemas.manifest import FileDigest
 
 # What is wrong with a file itself, like a link that leads nowhere: whoever reads it says so. All
 # else may pass, and must not pass for content.
-OF_THE_FILE = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
+OF_THE_FILE = {
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR,
+    errno.ENOTDIR,
+}  # fmt: skip
 READ_BYTES = 2**20
 AT_ONCE = 1_000  # files given to the threads: the promise of a digest is larger than the digest
 

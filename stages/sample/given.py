@@ -3,7 +3,6 @@
 Paper: section 3.3, where 15 of 32 rows are given with a caption ("image-to-image translation").
 """
 
-import errno
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +17,6 @@ from stages.pictures import PictureError, Pixels, crop_centre, decode, to_tensor
 from stages.sample.artist import Artist
 from stages.sample.prompts import Prompt
 
-NO_FILE = OF_THE_FILE | {errno.EISDIR, errno.ENOTDIR}
 MAX_BYTES = 100_000_000  # of a file: more is no picture that anybody wants completed
 
 
@@ -31,7 +29,7 @@ def read(where: str) -> bytes:
         with fsspec.open(where, "rb") as file:
             data: bytes = file.read(MAX_BYTES + 1)
     except OSError as error:
-        if not isinstance(error, FileNotFoundError) and error.errno not in NO_FILE:
+        if not isinstance(error, FileNotFoundError) and error.errno not in OF_THE_FILE:
             raise
         raise PictureError("picture_missing", f"{where}: {error}") from error
     except (ValueError, ImportError) as error:  # no such storage

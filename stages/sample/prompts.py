@@ -5,11 +5,12 @@ import hashlib
 import io
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import fsspec
 import pyarrow as pa
@@ -22,6 +23,7 @@ from schemas.folder import Folder, Inputs
 
 EMPTY, UNREADABLE, NO_PICTURE = "empty_prompt", "unreadable_line", "no_picture"
 DEFAULT_SET = "prompts"  # of a file that names none
+HALVES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -79,22 +81,27 @@ def keep(listed: Iterable[Line], completes: bool = False, listed_in: str = "") -
     for place, line in enumerate(listed):
         text = None if line is None else line.get("prompt")
         picture = None if line is None or not completes else line.get("picture")
-        if line is None or not isinstance(text, str | None) or not _is_picture(picture):
+        kind = str((line and line.get("set")) or DEFAULT_SET)
+        if line is None or not (_is_text(text) and _is_text(kind) and _is_picture(picture)):
             found.rejects[UNREADABLE] += 1
         elif not (text or "").strip():
             found.rejects[EMPTY] += 1
         elif completes and not picture:
             found.rejects[NO_PICTURE] += 1
         else:
-            kind = line.get("set") or DEFAULT_SET
             given = address(listed_in, picture) if isinstance(picture, str) else picture or ()
-            found.kept.append(Prompt(place, str(text).strip(), str(kind), given))
+            found.kept.append(Prompt(place, str(text).strip(), kind, given))
     return found
+
+
+def _is_text(value: object) -> TypeGuard[str | None]:
+    """Half of a surrogate pair, which JSON can spell, is none: it has no bytes in a file."""
+    return value is None or (isinstance(value, str) and not HALVES.search(value))
 
 
 def _is_picture(value: object) -> bool:
     """Codes are tuples, and those a file cannot hold: they come from validation pairs."""
-    return isinstance(value, str | tuple | None)
+    return isinstance(value, tuple) or (_is_text(value) and "\0" not in (value or ""))
 
 
 def address(listed_in: str, picture: str) -> str:
@@ -127,7 +134,7 @@ def lines(path: str) -> list[Line]:
         )
     try:
         return reader(_read(path))
-    except (pa.ArrowException, UnicodeDecodeError, KeyError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, KeyError, csv.Error) as error:
         raise ConfigError(f"sample.prompts.path: '{path}' holds no prompts: {error}") from error
 
 
@@ -139,7 +146,7 @@ def digest(path: str) -> str:
 def pictures(path: str) -> dict[str, str]:
     """Return where the pictures are that a file of prompts names."""
     named = (line.get("picture") for line in lines(path) if line is not None)
-    return {name: address(path, name) for name in named if isinstance(name, str) and name}
+    return {name: address(path, name) for name in named if name and _is_picture(name)}
 
 
 def validation_captions(folder: Folder, count: int, given_rows: int = 0) -> Iterator[Line]:
@@ -174,24 +181,30 @@ def _read(path: str) -> bytes:
     try:
         with fsspec.open(path, "rb") as file:
             return bytes(file.read())
-    except OSError as error:
+    except (OSError, ValueError, ImportError) as error:  # no such file, or no such storage
         raise ConfigError(
             f"sample.prompts.path wants a file of prompts, found none at '{path}': {error}"
         ) from error
 
 
 def _text(data: bytes) -> list[Line]:
-    return [{"prompt": line} for line in data.decode("utf-8-sig").splitlines()]
+    return [{"prompt": line} for line in _lines(data)]
 
 
 def _json_lines(data: bytes) -> list[Line]:
-    return [_json(line) for line in data.decode("utf-8-sig").splitlines()]
+    return [_json(line) for line in _lines(data)]
+
+
+def _lines(data: bytes) -> list[str]:
+    """Cut a text where lines end; str.splitlines would also cut at characters of a prompt."""
+    text = io.StringIO(data.decode("utf-8-sig"), newline=None)
+    return [line.removesuffix("\n") for line in text]
 
 
 def _json(line: str) -> Line:
     try:
         value = json.loads(line or "{}")
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return None
     return {"prompt": value} if isinstance(value, str) else value if _is_row(value) else None
 
@@ -201,7 +214,9 @@ def _is_row(value: object) -> bool:
 
 
 def _table(data: bytes, separator: str) -> list[Line]:
-    rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig")), delimiter=separator)
+    text = io.StringIO(data.decode("utf-8-sig"), newline="")
+    # strict: a quote that is never closed would make one prompt of all that follow
+    rows = csv.DictReader(text, delimiter=separator, strict=True)
     if "prompt" not in (rows.fieldnames or ()):
         raise KeyError(f"no column 'prompt' among {rows.fieldnames}")
     return list(rows)

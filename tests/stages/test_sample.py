@@ -74,11 +74,32 @@ def test_a_text_file_has_one_prompt_a_line(tmp_path):
     assert [(p.prompt_id, p.text) for p in found.kept] == [(0, "a b"), (2, "c d")]
 
 
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("p.txt", "a\u2028b\x85c\na b\r\n"),
+        ("p.jsonl", '{"prompt": "a\u2028b\x85c"}\n{"prompt": "a b"}\r\n'),
+        ("p.csv", "prompt\ra\u2028b\x85c\ra b\r"),
+        ("p.tsv", "prompt\tx\r\na\u2028b\x85c\t1\r\na b\t2\r\n"),
+    ],
+)
+def test_lines_end_where_they_do_in_a_file_and_not_within_a_prompt(tmp_path, name, data):
+    (tmp_path / name).write_text(data, encoding="utf-8", newline="")
+    found = prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / name)))
+    assert [p.text for p in found.kept] == ["a\u2028b\x85c", "a b"]
+    assert not found.rejects
+
+
 def test_lines_that_cannot_be_read_are_counted(tmp_path):
-    (tmp_path / "p.jsonl").write_text('{"prompt": "a b"}\n{"prompt":\n{"prompt": 3}\n["x"]\n')
+    lines = [
+        '{"prompt": "a b"}', '{"prompt":', '{"prompt": 3}', '["x"]', "[" * 100_000, "9" * 5_000,
+        r'{"prompt": "half of a \ud83d pair"}', r'{"prompt": "a whole \ud83d\ude00 one"}',
+        r'{"prompt": "a b", "set": "\ud83d"}',
+    ]  # fmt: skip
+    (tmp_path / "p.jsonl").write_text("\n".join(lines))
     found = prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / "p.jsonl")))
-    assert [p.text for p in found.kept] == ["a b"]
-    assert found.rejects == {UNREADABLE: 3}
+    assert [p.text for p in found.kept] == ["a b", "a whole \N{GRINNING FACE} one"]
+    assert found.rejects == {UNREADABLE: 7}
 
 
 @pytest.mark.parametrize(
@@ -87,6 +108,8 @@ def test_lines_that_cannot_be_read_are_counted(tmp_path):
         ("p.txt", b"\n\n", "at least one prompt"),
         ("p.docx", b"x", "ends in .txt, .jsonl"),
         ("p.csv", b"caption\na b\n", "no column 'prompt'"),
+        ("p.csv", b'prompt\n"never closed\na b\n', "holds no prompts: unexpected end"),
+        ("p.csv", b"prompt\n" + b"a" * 2**22, "holds no prompts: field larger"),
         ("p.parquet", b"not parquet", "holds no prompts"),
         ("p.txt", b"\xff\xfe\xff", "holds no prompts"),
     ],
@@ -97,9 +120,11 @@ def test_a_useless_file_is_one_sentence(tmp_path, name, data, said):
         prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / name)))
 
 
-def test_a_missing_file_is_one_sentence(tmp_path):
+@pytest.mark.parametrize("name", ["no.txt", "nowhere://no.txt", "a\0b.txt"])
+def test_a_missing_file_is_one_sentence(tmp_path, name):
+    path = name if "://" in name else str(tmp_path / name)
     with pytest.raises(ConfigError, match="found none at"):
-        prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / "no.txt")))
+        prompts(Inputs({}), PromptSettings(kind="file", path=path))
 
 
 def test_only_a_users_own_file_is_an_outside_input(tmp_path):

@@ -261,6 +261,18 @@ def test_the_pictures_are_an_outside_input(tmp_path):
     assert outside(0).keys() == {"prompts"}
 
 
+def test_a_name_that_no_picture_can_have_stops_no_other(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"a picture")
+    names = ["a.png", ".", "a.png/b.png", "b" * 999, "a\0b", "\ud800"]
+    cfg = listed(tmp_path, [{"prompt": "a b", "picture": name} for name in names])
+    assert sample.outside(settings(prompts=cfg)).keys() == {"prompts", "pictures"}
+    found = prompts(Inputs({}), cfg, given_rows=1)
+    assert found.rejects == {UNREADABLE: 2}
+    for prompt in found.kept[1:]:
+        with pytest.raises(ValueError, match="picture_missing"):
+            read(prompt.given)
+
+
 def test_given_rows_are_part_of_what_is_drawn():
     assert settings(given_rows=1).digest != settings(given_rows=0).digest
 
