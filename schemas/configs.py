@@ -525,7 +525,9 @@ class PromptSettings(Config):
     kind: Literal["validation", "file", "world"] = "validation"
     # One prompt a line. Its content is in sample's fingerprint, the path itself is not.
     path: Annotated[str, How] = ""
-    count: PositiveInt = Field(64, description="validation captions that are drawn")
+    count: PositiveInt = Field(
+        64, description="validation captions that are drawn; of the world's, so many of each set"
+    )
 
 
 class SampleSettings(Config):

@@ -62,6 +62,8 @@ def prompts(inputs: Inputs, cfg: PromptSettings, given_rows: int = 0) -> Prompts
     if cfg.kind == "validation":
         folder = inputs.folder(TOKEN_PAIRS)
         found = keep(validation_captions(folder, cfg.count, given_rows), bool(given_rows))
+    elif cfg.kind == "world":
+        found = keep(first_of_each_set(lines(cfg.path), cfg.count), bool(given_rows))
     else:
         found = keep(lines(cfg.path), bool(given_rows), listed_in=cfg.path)
     if not found.kept:
@@ -136,6 +138,16 @@ def lines(path: str) -> list[Line]:
         return reader(_read(path))
     except (pa.ArrowException, UnicodeDecodeError, KeyError, csv.Error) as error:
         raise ConfigError(f"sample.prompts.path: '{path}' holds no prompts: {error}") from error
+
+
+def first_of_each_set(listed: Iterable[Line], count: int) -> Iterator[Line]:
+    """Leave out what comes after the first `count` lines of its set."""
+    taken: Counter[str] = Counter()
+    for line in listed:
+        kind = "" if line is None else str(line.get("set"))
+        taken[kind] += 1
+        if taken[kind] <= count:
+            yield line
 
 
 def digest(path: str) -> str:

@@ -68,6 +68,19 @@ def test_a_parquet_file_of_prompts(tmp_path):
     assert found.kept == WANTED
 
 
+def test_of_the_worlds_prompts_the_first_of_each_set_are_drawn(tmp_path):
+    listed = [{"prompt": f"{kind} {n}", "set": kind} for kind in "ab" for n in range(3)]
+    path = tmp_path / "world.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in listed))
+
+    def drawn(kind, count):
+        found = prompts(Inputs({}), PromptSettings(kind=kind, path=str(path), count=count))
+        return [prompt.text for prompt in found.kept]
+
+    assert drawn("world", 2) == ["a 0", "a 1", "b 0", "b 1"]
+    assert drawn("world", 64) == drawn("file", 2) == ["a 0", "a 1", "a 2", "b 0", "b 1", "b 2"]
+
+
 def test_a_text_file_has_one_prompt_a_line(tmp_path):
     (tmp_path / "p.txt").write_text("\N{BOM}a b\n\nc d\r\n", encoding="utf-8")
     found = prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / "p.txt")))
