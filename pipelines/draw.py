@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipelines.drawing import interactive
 from pipelines.drawing.painter import Painter, file_name
-from pipelines.drawing.wish import Wish
+from pipelines.drawing.wish import HOW, Wish
 from schemas.errors import ConfigError, UserError
 
 
@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.server:
             _refuse_beside("--server", args)
+            _refuse_settings(args)
             from pipelines.drawing.server import serve  # which brings Ray
 
             serve(args.root, args.host, args.port, gpu=args.gpu)
@@ -86,6 +87,14 @@ def _wish(args: argparse.Namespace, prompt: str) -> Wish:
         top_p=args.top_p,
         guidance=args.guidance,
     )
+
+
+def _refuse_settings(args: argparse.Namespace) -> None:
+    names = ("n", "top", "seed", *HOW)
+    told = [name for name in names if getattr(args, name) != parser().get_default(name)]
+    if told:
+        flag = "-n" if told[0] == "n" else f"--{told[0].replace('_', '-')}"
+        raise ConfigError(f"--server: the page has a field for {flag}; leave it out here")
 
 
 def _refuse_beside(flag: str, args: argparse.Namespace) -> None:

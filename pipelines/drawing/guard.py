@@ -1,7 +1,7 @@
 """What every request and every answer of the page goes through: who asks, and what may load."""
 
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -28,6 +28,14 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _parts(address: str) -> SplitResult:
+    """Take an address apart; one that cannot be, like `//[`, names nobody."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 class Guard:
@@ -57,13 +65,13 @@ class Guard:
     def wrong(self, headers: Headers) -> str | None:
         """Say why a request is not answered, or nothing."""
         asked, origin = headers.get("host", ""), headers.get("origin")
-        name = urlsplit(f"//{asked}").hostname or ""
+        name = _parts(f"//{asked}").hostname or ""
         if is_loopback(self.host) and not is_loopback(name):
             return (
                 f"wanted a request to {self.host}, found one to '{asked[:100]}'; open the address "
                 "that the server printed"
             )
-        if origin is not None and urlsplit(origin).netloc != asked:
+        if origin is not None and _parts(origin).netloc != asked:
             return f"wanted a request from this page, found one from '{origin[:100]}'"
         if STAYS in headers:
             return f"wanted a client that may leave, found {STAYS}; take that header out"

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from io import TextIOWrapper
 from itertools import chain, count
 from pathlib import Path
 
@@ -53,6 +54,8 @@ def draw(painter: Painter, wish: Wish, out: Path, given: Given | None = None) ->
 def ask(painter: Painter, settings: dict[str, object]) -> None:
     """Draw each line that is typed, until there are no more; what is wrong with one is said."""
     console = Console(width=WIDTH, highlight=False)
+    if isinstance(sys.stdin, TextIOWrapper):  # what is no text is one bad line, not the last one
+        sys.stdin.reconfigure(errors="surrogateescape")
     side = painter.side
     console.print(f"Pictures of {side} x {side} pixels. Say what to draw; :help says what else.")
     while True:

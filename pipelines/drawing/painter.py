@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+import torch
 from einops import rearrange
 from PIL import Image
 
@@ -49,6 +50,8 @@ class Painter:
 
     def __init__(self, root: str | Path, *, gpu: bool = False) -> None:
         inputs = models(root)
+        if gpu:
+            require_gpu()
         how = _settings_of_run(Store(str(root))).model_copy(update={"gpu": gpu})
         tile = how.tile or tile_for_device(inputs, how)
         self.how = how.model_copy(update={"tile": tile if gpu else min(tile, AT_ONCE)})
@@ -140,6 +143,12 @@ def models(root: str | Path) -> Inputs:
     """Return the models that the newest run used; raise ArtifactMissing where one is unfinished."""
     store = Store(str(root))
     return Inputs({artifact.name: store.newest(artifact) for artifact in MODELS})
+
+
+def require_gpu() -> None:
+    """Raise ConfigError where this machine has no GPU."""
+    if not torch.cuda.is_available():
+        raise ConfigError("--gpu: wanted a CUDA device, found none; leave it out")
 
 
 def ranked(pictures: Iterable[Picture]) -> list[Picture]:

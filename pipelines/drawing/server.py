@@ -11,7 +11,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from infra import session
-from pipelines.drawing.painter import Painter, models
+from pipelines.drawing.painter import Painter, models, require_gpu
 from schemas.errors import ConfigError, UserError
 
 NAME = "draw"
@@ -27,6 +27,8 @@ def serve(root: str, host: str, port: int, *, gpu: bool = False) -> None:
     be had, and UserError where the models cannot be loaded.
     """
     models(root)
+    if gpu and not os.environ.get("RAY_ADDRESS"):  # a cluster's are elsewhere
+        require_gpu()
     root = root if "://" in root else str(Path(root).resolve())
     port = _free_port(host, port)
     session.start()

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from pipelines import draw
@@ -76,6 +77,20 @@ def test_a_bad_line_is_a_sentence_and_changes_nothing(answers, line, sentence):
     assert said.endswith("a-red-ring-0.png")
 
 
+def test_what_is_no_text_is_a_bad_line_too(root, tmp_path):
+    """Also where Python would refuse to read such a line."""
+    found = subprocess.run(
+        [sys.executable, "-m", "pipelines.draw", "--interactive", "--root", root, "-n", "1"],
+        input=b"a \xff ring\na red ring\n",
+        capture_output=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8:strict"},
+    )
+    said = found.stdout.decode()
+    assert "U+DCFF at place 2" in said, found.stderr.decode()
+    assert said.endswith("a-red-ring-0.png\n")
+
+
 def test_a_long_prompt_is_drawn_and_said(answers):
     said = answers("red " * 60)
     assert sum("too long" in line for line in said) == 2
@@ -97,6 +112,11 @@ def test_help_says_every_setting(answers):
         ([], "wanted a prompt, found none"),
         (["a star", "--guidance", "2"], "guidance: wanted 1, found 2"),
         (["a star", "--out", "/no/such/folder/x.png"], "give another place"),
+        pytest.param(
+            ["a star", "--gpu"],
+            "--gpu: wanted a CUDA device, found none; leave it out",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is one"),
+        ),
     ],
 )
 def test_a_bad_command_is_one_sentence(root, capsys, arguments, said):

@@ -205,14 +205,18 @@ def test_there_is_nothing_else(address, path):
     refused(httpx.get(f"{address}{path}"), 404)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "", "127.0.0.1.evil.example"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "", "127.0.0.1.evil.example", "[", "localhost@e"]
+)
 def test_a_name_that_was_made_to_lead_here_is_refused(address, host):
     assert "wanted a request to 127.0.0.1" in refused(
         httpx.get(address, headers={"host": host}), 403
     )
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://127.0.0.1:1", "http://[", ""]
+)
 def test_another_page_is_refused(address, origin):
     refused(post(address, {"prompt": "a"}, origin=origin), 403)
 
