@@ -8,7 +8,7 @@ Triton comes with torch where there is a GPU; elsewhere this file is not importe
 """
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import triton
@@ -62,32 +62,32 @@ def attend(q: Float[Tensor, "l h c k"], cache: "LayerCache", at: "At") -> Float[
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _kernel(
-    q_at: Any,
-    text_keys_at: Any,
-    text_values_at: Any,
-    keys_at: Any,
-    values_at: Any,
-    group_at: Any,
-    hidden_at: Any,
-    out_at: Any,
-    scale: Any,
-    heads: Any,
-    rows: Any,
-    all_rows: Any,
-    q_lane: Any,
-    q_head: Any,
-    q_row: Any,
-    out_lane: Any,
-    out_head: Any,
-    out_row: Any,
+def _kernel(  # type: ignore[no-untyped-def]
+    q_at,
+    text_keys_at,
+    text_values_at,
+    keys_at,
+    values_at,
+    group_at,
+    hidden_at,
+    out_at,
+    scale,
+    heads,
+    rows,
+    all_rows,
+    q_lane,
+    q_head,
+    q_row,
+    out_lane,
+    out_head,
+    out_row,
     text: tl.constexpr,
     places: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
     SLOTS: tl.constexpr,
     PLACES: tl.constexpr,
-) -> None:
+):
     both = tl.program_id(0)
     lane, head = both // heads, both % heads
     in_lane = tl.program_id(1) * ROWS + tl.arange(0, ROWS)

@@ -69,7 +69,7 @@ def test_a_sound_run_is_ok_in_every_line(sound, capsys):
 
 
 @pytest.mark.gpu
-def test_a_sound_run_is_ok_on_a_gpu(sound, no_shape_checks, capsys):
+def test_a_sound_run_is_ok_on_a_gpu(sound, capsys):
     code, states, printed = checked(sound, capsys, "--gpu")
     assert set(states.values()) == {"ok"}, printed
     assert code == 0

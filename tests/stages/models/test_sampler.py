@@ -401,7 +401,7 @@ def test_a_step_can_be_compiled_as_for_a_gpu():
 
 
 @pytest.fixture
-def as_a_gpu(monkeypatch, no_shape_checks):
+def as_a_gpu(monkeypatch):
     """Steps that are always the same work."""
     monkeypatch.setattr(Reach, "at", Reach.anywhere)
 
