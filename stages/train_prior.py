@@ -23,7 +23,7 @@ from stages import pictures
 from stages.models.bpe import Bpe
 from stages.models.flops import prior_flops
 from stages.models.prior import Prior, prior_terms
-from stages.models.sampler import candidate_seed, sample
+from stages.models.sampler import Sampler, candidate_seed
 from stages.training import augment, on_ray, weights
 from stages.training.intact import require_intact
 from stages.training.order import generator
@@ -148,7 +148,7 @@ class PriorTask:
         seeds = torch.tensor(
             [[candidate_seed(seed, caption, i) for i in range(CANDIDATES)] for caption in captions]
         )
-        codes = sample(model, text, seeds, tile=CANDIDATES).cpu()
+        codes = Sampler(model, tile=CANDIDATES, record=False).draw(text, seeds).cpu()
         grids = rearrange(codes, "p n (h w) -> (p n) h w", h=self.cfg.tokens.grid)
         dvae = weights.load_dvae(self.dvae)  # on the CPU: a few pictures do not need more
         tiles = list(pictures.from_tensor(dvae.decode(grids)))

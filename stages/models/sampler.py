@@ -140,7 +140,9 @@ class Prompt:
 class Tile:
     """Lanes of candidates that are decoded side by side, code by code."""
 
-    def __init__(self, prior: Prior, lanes: int, rows: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, prior: Prior, lanes: int, rows: int, dtype: torch.dtype, *, compiled: bool = False
+    ) -> None:
         self.prior, self.rows = prior, rows
         device, text, width = prior.start.device, prior.text_slots, prior.shape.head_dim
         self.reach = {
@@ -152,9 +154,7 @@ class Tile:
             LayerCache.empty(self.reach[name], text, rows, like) for name in prior.mask_names
         ]
         self.known = torch.zeros(1, dtype=torch.long, device=device)  # codes that are kept
-        self.through = _through
-        if device.type == "cuda":
-            self.through = torch.compile(_through, dynamic=False)
+        self.through = torch.compile(_through, dynamic=False) if compiled else _through
 
     @property
     def nbytes(self) -> int:
@@ -212,12 +212,14 @@ class Drawing:
     ) -> None:
         rows = rows_of_lane(tile)
         self.odds, self.lanes = odds, tile // rows
-        self.tile = Tile(prior, self.lanes * (2 if odds.guided else 1), rows, dtype)
         shape, device = (prior.tokens.image_len, self.lanes, rows), prior.start.device
+        record = record and device.type == "cuda"
+        lanes = self.lanes * (2 if odds.guided else 1)
+        self.tile = Tile(prior, lanes, rows, dtype, compiled=record)
         self.uniform = torch.zeros(shape, dtype=torch.double, device=device)
         self.codes = torch.zeros(shape, dtype=torch.long, device=device)
         self.advance = self._advance
-        if device.type == "cuda" and record:
+        if record:
             self.advance = _recorded(self._advance, self.tile.known.zero_)
 
     def draw(self, prompts: Sequence[Prompt], seeds: Int[Tensor, "l c"]) -> Int[Tensor, "l c I"]:
@@ -263,7 +265,7 @@ def _recorded(work: Callable[[], None], again: Callable[[], object]) -> Callable
         again()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may work on
         work()
     return graph.replay
 
@@ -272,7 +274,8 @@ class Sampler:
     """A prior that draws tile by tile; memory, kernels and graphs are kept from call to call.
 
     In bfloat16 the matrices of the prior's blocks are kept in 16 bits from now on, and arithmetic
-    is that of training in bfloat16. `record=False` is for comparing: a GPU is then told every step.
+    is that of training in bfloat16. `record=False` is for a few pictures, or beside other work of
+    the GPU: steps are then neither compiled nor recorded.
     """
 
     def __init__(
