@@ -17,6 +17,8 @@ from pipelines.drawing.painter import Painter, file_name
 from pipelines.drawing.wish import HOW, Wish
 from schemas.errors import ConfigError, UserError
 
+INTERRUPTED = 130  # what a shell calls a command that Ctrl-C ended
+
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
@@ -68,11 +70,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             given = painter.given(args.complete, args.rows) if args.complete else None
             name = Path(file_name(wish))
             out = args.out or (name.with_stem(f"{name.stem}-completed") if given else name)
+            for sentence in painter.cut(wish):
+                print(sentence, file=sys.stderr)
             interactive.draw(painter, wish, out, given)
             print(out)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 

@@ -23,46 +23,58 @@ ONGOING, QUEUED = 1_000, 1_000
 def serve(root: str, host: str, port: int, *, gpu: bool = False) -> None:
     """Serve the page until the process is interrupted; print where it is.
 
-    Raises ArtifactMissing for a run that is not finished, ConfigError for an address that is not to
-    be had, and UserError where the models cannot be loaded.
+    Raises ArtifactMissing for a run that is not finished, ConfigError for an address or a GPU that
+    is not to be had, and UserError where the models cannot be loaded.
     """
     models(root)
-    if gpu and not os.environ.get("RAY_ADDRESS"):  # a cluster's are elsewhere
-        require_gpu()
     root = root if "://" in root else str(Path(root).resolve())
     port = _free_port(host, port)
-    session.start()
-    from ray import serve as ray_serve
-
-    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    joined = bool(os.environ.get("RAY_ADDRESS"))
+    if gpu and not joined:  # a cluster's are elsewhere
+        require_gpu()
     try:
-        ray_serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
-        deployment = ray_serve.deployment(
-            ray_serve.ingress(_builder(root, host, gpu))(),
-            name=NAME,
-            ray_actor_options={"num_gpus": 1 if gpu else 0},
-            max_ongoing_requests=ONGOING,
-            max_queued_requests=QUEUED,
-            max_constructor_retry_count=1,
-            graceful_shutdown_timeout_s=1,
-            logging_config={"enable_access_log": False},
-        )
-        try:
-            ray_serve.run(deployment.bind(), name=NAME)
-        except RuntimeError as error:
-            raise UserError(f"wanted the models of {root}, found {error}") from error
+        session.start()
+        _deploy(root, host, port, gpu=gpu)
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
         shown = f"[{host}]" if ":" in host else host
         print(f"http://{shown}:{port}   (Ctrl-C ends it)", flush=True)
         ended.wait()
-    except KeyboardInterrupt:
-        pass  # before it was up
     finally:
-        if os.environ.get("RAY_ADDRESS"):  # a private Ray ends with all that is in it
+        if joined:  # a private Ray ends with all that is in it
+            from ray import serve as ray_serve
+
             ray_serve.delete(NAME)
         session.stop()
+
+
+def _deploy(root: str, host: str, port: int, *, gpu: bool) -> None:
+    """Start the replica and wait until it has loaded its models."""
+    from ray import serve as ray_serve
+
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    ray_serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
+    deployment = ray_serve.deployment(
+        ray_serve.ingress(_builder(root, host, gpu))(),
+        name=NAME,
+        ray_actor_options={"num_gpus": 1 if gpu else 0},
+        max_ongoing_requests=ONGOING,
+        max_queued_requests=QUEUED,
+        max_constructor_retry_count=1,
+        graceful_shutdown_timeout_s=1,
+        logging_config={"enable_access_log": False},
+    )
+    try:
+        ray_serve.run(deployment.bind(), name=NAME)
+    except RuntimeError as error:
+        # What the replica said is the last line of its traceback.
+        told = ray_serve.status().applications[NAME].deployments[NAME].message
+        last = told.strip().rpartition("\n")[2] or str(error)
+        kind, _, sentence = last.partition(": ")
+        if not kind.startswith(UserError.__module__):
+            sentence = f"wanted the models of {root}, found {last}"
+        raise UserError(sentence) from error
 
 
 def _builder(root: str, host: str, gpu: bool) -> Callable[[], ASGIApp]:

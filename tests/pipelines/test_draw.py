@@ -105,6 +105,13 @@ def test_the_command_prints_the_path_of_a_picture(root, tmp_path, capsys, monkey
     assert sheet.text["prompt"] == PROMPT
 
 
+def test_what_no_model_reads_of_a_long_prompt_is_said(root, tmp_path, capsys):
+    argv = ["--root", root, "-n", "1", "--top", "1", "--out", str(tmp_path / "a.png")]
+    for prompt, sentences in (("red", 0), ("red " * 60, 2)):
+        assert draw.main([prompt, *argv]) == 0
+        assert capsys.readouterr().err.count("too long") == sentences
+
+
 def test_a_missing_run_is_one_sentence(tmp_path, capsys):
     assert draw.main([PROMPT, "--root", str(tmp_path)]) == 2
     said = capsys.readouterr().err

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 
 from pipelines import draw
 from pipelines.drawing.site import PLACES
@@ -21,6 +23,7 @@ from tests.browser import opened
 ROOT = Path(__file__).resolve().parents[3]
 CROWD, MANY = 200, 24
 PLACE = "document.querySelectorAll('.place:not(:disabled)')"
+NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 pytestmark = pytest.mark.ray
 
 
@@ -218,6 +221,19 @@ def test_those_who_leave_give_their_places_up(client, address):
     assert time.monotonic() - began < 60
 
 
+def test_models_that_cannot_be_loaded_are_one_sentence(root, tmp_path):
+    shutil.copytree(root, tmp_path / "run")
+    (weights,) = (tmp_path / "run").glob("prior/*/*.safetensors")
+    weights.write_bytes(b"no weights")
+    process = command("--root", str(tmp_path / "run"), "--port", "0")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert re.search(
+        r"^error: \S+ does not fit its config.json .*train the model again$", said, re.M
+    )
+    assert "Traceback" not in said
+
+
 def test_a_taken_port_is_one_sentence(root, capsys):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -237,6 +253,7 @@ def test_a_taken_port_is_one_sentence(root, capsys):
         (["--top-k", "5"], "the page has a field for --top-k"),
         (["--root", "nowhere"], "wanted a finished 'bpe'"),
         (["--port", "70000"], "wanted to serve on 127.0.0.1:70000"),
+        pytest.param(["--gpu"], "wanted a CUDA device", marks=NO_GPU),
         (["--host", "192.0.2.77"], "another --host of this machine"),
         (["--host", "no such host"], "another --host of this machine"),
     ],

@@ -65,6 +65,25 @@ def test_a_wish_is_told_as_it_is_drawn(address, painter):
         assert told["score"] == pytest.approx(picture.drawn.clip_score, abs=1e-6)
 
 
+def test_the_wish_says_how_codes_are_drawn(address):
+    """Of one likeliest code, or of almost no temperature, all candidates are one picture."""
+    wish = {"prompt": PROMPT, "candidates": 6}
+
+    def different(**how):
+        told = events(post(address, wish | how))[1:-1]
+        return len({opened(picture["png"]).tobytes() for picture in told})
+
+    assert different() > 1
+    assert different(top_k=1) == different(top_p=1e-9) == different(temperature=0.01) == 1
+
+
+def test_the_ranking_begins_with_the_highest_score(address):
+    _, *pictures, last = events(post(address, {"prompt": PROMPT, "candidates": 9}))
+    scores = [pictures[candidate]["score"] for candidate in last["ranking"]]
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(scores)) > 1
+
+
 def test_the_readmes_request_is_answered(address):
     (body,) = re.findall(r"/draw --json '(.*?)'", (ROOT / "README.md").read_text())
     assert events(post(address, body.encode()))[-1]["event"] == "done"
