@@ -45,7 +45,7 @@ class Painter:
     """The models that the newest run under `root` used, loaded once.
 
     How codes are drawn is as in the run's own samples, where it has any, unless a wish says
-    otherwise.
+    otherwise; tiles are smaller on a CPU, which for wide priors can round otherwise.
     """
 
     def __init__(self, root: str | Path, *, gpu: bool = False) -> None:
@@ -167,7 +167,7 @@ def file_name(wish: Wish, candidate: int | None = None) -> str:
 
 
 def _settings_of_run(store: Store) -> SampleSettings:
-    """Return how the run's own samples were drawn, in the same tiles; the defaults if it has none.
+    """Return how the run's own samples were drawn, and in which tiles; the defaults if it has none.
 
     A tile that nobody had set was chosen by the stage, and is in what it measured.
     """

@@ -287,7 +287,7 @@ LONG = {"prompt": "a", "candidates": 512}
 
 
 def test_who_waits_is_told_how_many_are_before(site):
-    with served(site) as address, asking(address, LONG) as one:
+    with served(site) as address, asking(address, LONG | {"candidates": 256}) as one:
         lines = one.iter_lines()
         assert json.loads(next(lines))["event"] == "started"
         told = [event["event"] for event in events(post(address, {"prompt": "b", "candidates": 1}))]
