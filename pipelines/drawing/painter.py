@@ -21,9 +21,7 @@ from stages.models.sampler import Odds
 from stages.pictures import encode_png
 from stages.sample.artist import Drawn, load_artist
 from stages.sample.stage import slug
-from stages.sample.tile import tile_for_device
 
-AT_ONCE = 32  # pictures at a time on a CPU: the first are soon there, and all take as long
 MODELS = (BPE, DVAE, PRIOR, CLIP)
 DRAWN_BY = (*HOW, "tile", "precision")
 
@@ -45,16 +43,14 @@ class Painter:
     """The models that the newest run under `root` used, loaded once.
 
     How codes are drawn is as in the run's own samples, where it has any, unless a wish says
-    otherwise; tiles are smaller on a CPU, which for wide priors can round otherwise.
+    otherwise; so a candidate is the picture that the run drew of it.
     """
 
     def __init__(self, root: str | Path, *, gpu: bool = False) -> None:
         inputs = models(root)
         if gpu:
             require_gpu()
-        how = _settings_of_run(Store(str(root))).model_copy(update={"gpu": gpu})
-        tile = how.tile or tile_for_device(inputs, how)
-        self.how = how.model_copy(update={"tile": tile if gpu else min(tile, AT_ONCE)})
+        self.how = _settings_of_run(Store(str(root))).model_copy(update={"gpu": gpu})
         self.artist = load_artist(inputs, self.how)
         self.takes_guidance = bool(inputs.manifest(PRIOR).settings.get("caption_dropout"))
         self.made_by = {a.name: inputs.manifest(a).fingerprint for a in (BPE, PRIOR, DVAE, CLIP)}

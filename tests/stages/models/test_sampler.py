@@ -108,6 +108,18 @@ def test_logits_after_given_codes_are_those_of_the_plain_forward_pass(options, g
 
 
 @torch.no_grad()
+def test_guided_cached_logits_are_the_formula_on_the_plain_forward_pass(prior, text):
+    """Both branches in one tile, as when drawing."""
+    image, unsaid = random_codes(3, 7, 16), torch.full_like(text, prior.pad)
+    told, untold = cached_logits(prior, torch.cat([text, unsaid]), torch.cat([image, image])).chunk(
+        2
+    )
+    plain_told, plain_untold = (plain_logits(prior, some, image) for some in (text, unsaid))
+    guided, plain = (b + 2.5 * (a - b) for a, b in ((told, untold), (plain_told, plain_untold)))
+    torch.testing.assert_close(guided, plain, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
 def test_a_tile_that_is_used_again_knows_nothing_of_its_last_pictures(prior, text):
     fresh = cached_logits(prior, text, random_codes(3, 2, 16))
     tile = Tile(prior, 3, 2, torch.float32)
