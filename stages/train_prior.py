@@ -22,8 +22,9 @@ from schemas.manifest import Result
 from stages import pictures
 from stages.models.bpe import Bpe
 from stages.models.flops import prior_flops
+from stages.models.odds import candidate_seed
 from stages.models.prior import Prior, prior_terms
-from stages.models.sampler import Sampler, candidate_seed
+from stages.models.sampler import Sampler
 from stages.training import augment, on_ray, weights
 from stages.training.intact import require_intact
 from stages.training.order import generator

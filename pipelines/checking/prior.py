@@ -14,7 +14,7 @@ from stages.models import sparse
 from stages.models.attention import Attend, masked_attention
 from stages.models.prior import Prior
 from stages.models.rotary import turned_attention
-from stages.models.sampler import Prompt, Tile
+from stages.models.tile import Prompt, Tile
 
 ALLOWED = 1e-4  # of a logit's size and one
 

@@ -17,7 +17,7 @@ from schemas.configs import SampleSettings
 from schemas.errors import ArtifactMissing, ConfigError
 from schemas.folder import Inputs
 from schemas.manifest import MANIFEST, Manifest
-from stages.models.sampler import Odds
+from stages.models.odds import Odds
 from stages.pictures import encode_png
 from stages.sample.artist import Drawn, load_artist
 from stages.sample.stage import slug

@@ -1,9 +1,8 @@
 """Drawing codes from the prior: many candidates per caption, each the same in any company.
 
-Paper: section 2.6 (temperature 1, all codes allowed). Beyond it: top-k, top-p (Holtzman et al.
-2020), and, for priors that were trained with some captions left out, guidance, which follows the
-caption more closely (Ho and Salimans 2021). Where the first codes of a picture are given, it is
-completed (the paper's image-to-image translation, section 3.3).
+Paper: section 2.6. Beyond it, for priors that were trained with some captions left out: guidance,
+which follows the caption more closely (Ho and Salimans 2021). Where the first codes of a picture
+are given, it is completed (the paper's image-to-image translation, section 3.3).
 
 A picture belongs to (seed, prompt, candidate), whatever else is drawn beside it:
 
@@ -14,46 +13,31 @@ A picture belongs to (seed, prompt, candidate), whatever else is drawn beside it
   has one shape whatever is drawn, and a library that rounds differently for another batch size has
   no occasion to. What can vary is a lane's place in its tile; a test holds that it does not matter.
 
-All rows of a lane share the keys and values of its prompt; of the codes, each layer keeps what its
-mask can still see (`cache`). A step does the same on the same memory, wherever it stands: on a GPU
-it is recorded once as a graph and replayed.
+A step does the same on the same memory, wherever it stands (`tile`): on a GPU it is recorded once
+as a graph and replayed.
 
-Dimensions: l lanes, c candidates (rows) of a lane, p prompts, n candidates of a prompt, t text
-slots, g given codes, h heads, k head width, K image codes, I image length.
+Dimensions: l lanes, c candidates (rows) of a lane, p prompts, n candidates of a prompt, g given
+codes, K image codes, I image length, T text length.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Literal, NamedTuple
+from typing import Literal
 
-import numpy as np
 import torch
 from einops import rearrange, repeat
 from jaxtyping import Float, Float64, Int
 from torch import Tensor, nn
 
 from schemas.errors import ConfigError
-from stages.models import rotary
-from stages.models.attention import make_mask, masked_attention
-from stages.models.cache import At, LayerCache, reach_of
+from stages.models.odds import AS_THEY_COME, Odds, choose, uniforms
 from stages.models.prior import Prior
+from stages.models.tile import Prompt, Tile
 
 LANE = 16  # rows at least; wide enough for a good matrix product, narrow enough for few candidates
 LANES = 4  # of a larger tile: each reads its prompt anew
 WARM_UPS = 3  # before a GPU's work can be recorded
-
-
-def candidate_seed(seed: int, prompt: str, candidate: int) -> int:
-    """Derive the seed of one picture: 63 bits that depend on nothing else."""
-    digest = hashlib.sha256(f"{seed}\n{candidate}\n{prompt}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def uniforms(seed: int, count: int) -> Float64[Tensor, " I"]:
-    """Return a picture's random numbers in [0, 1), one for each of its codes."""
-    return torch.from_numpy(np.random.Generator(np.random.Philox(key=seed)).random(count))
 
 
 def rows_of_lane(tile: int) -> int:
@@ -68,140 +52,6 @@ def rows_of_lane(tile: int) -> int:
             f"try {tile - tile % LANE}"
         )
     return rows
-
-
-class Odds(NamedTuple):
-    """How codes are drawn from logits; as they come, in the paper."""
-
-    temperature: float = 1.0
-    top_k: int = 0  # likeliest codes that can come; 0 for all
-    top_p: float = 1.0  # probability that the likeliest codes must reach together
-    guidance: float = 1.0  # 1: the caption as the model takes it; 0: no caption
-
-    @property
-    def guided(self) -> bool:
-        """Say whether every row is computed without its caption, too."""
-        return self.guidance != 1
-
-
-AS_THEY_COME = Odds()
-
-
-def choose(
-    logits: Float[Tensor, "l c K"], uniform: Float64[Tensor, "l c"], odds: Odds
-) -> Int[Tensor, "l c"]:
-    """Draw one code per row from the softmax, by inverting its cumulative sum.
-
-    With `top_k` > 0 exactly so many codes can come, also where several tie for the last place; with
-    `top_p` < 1, of these the fewest that reach it together.
-    """
-    scaled = logits.double() / odds.temperature
-    if 0 < odds.top_k < logits.shape[-1]:
-        values, kept = scaled.topk(odds.top_k)
-        scaled = torch.full_like(scaled, -math.inf).scatter(-1, kept, values)
-    probability = scaled.softmax(dim=-1)
-    if odds.top_p < 1:
-        falling, order = probability.sort(dim=-1, descending=True, stable=True)
-        falling = falling.where(falling.cumsum(dim=-1) - falling < odds.top_p, 0)
-        probability = torch.zeros_like(falling).scatter(-1, order, falling)
-    cumulative = probability.cumsum(dim=-1)
-    cumulative = cumulative / cumulative[..., -1:]  # ends at exactly 1, more than any uniform
-    chosen = torch.searchsorted(cumulative, uniform[..., None].contiguous(), right=True)
-    return rearrange(chosen, "l c 1 -> l c")
-
-
-class Prompt:
-    """A caption, and given codes, as later codes see them: keys and values, and the next logits."""
-
-    def __init__(self, prior: Prior, text: Int[Tensor, " T"], given: Int[Tensor, " g"]) -> None:
-        self.given = given
-        self.layers: list[tuple[Float[Tensor, "h t+g k"], Float[Tensor, "h t+g k"]]] = []
-        slots = prior.text_slots + len(given)
-        angles = prior.angles_at(slice(slots))
-        masks = {
-            name: make_mask(name, prior.layout)[:slots, :slots].to(given.device)
-            for name in prior.mask_names
-        }
-        place = torch.arange(len(given), device=given.device)
-        of_given = prior.embed_image(rearrange(given, "g -> 1 g"), place)
-        x = torch.cat([prior.embed_text(rearrange(text, "t -> 1 t")), of_given], dim=1)
-        for name, block in zip(prior.mask_names, prior.blocks, strict=True):
-
-            def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor = masks[name]) -> Tensor:
-                q, k = rotary.turned(q, angles), rotary.turned(k, angles)
-                self.layers.append((k[0], v[0]))
-                return masked_attention(q, k, v, mask)
-
-            x = block(x, attend)
-        first = prior.image_head(prior.norm(x[:, -1:]))
-        self.first_logits: Float[Tensor, " K"] = rearrange(first, "1 1 K -> K")
-
-
-class Tile:
-    """Lanes of candidates that are decoded side by side, code by code."""
-
-    def __init__(
-        self, prior: Prior, lanes: int, rows: int, dtype: torch.dtype, *, compiled: bool = False
-    ) -> None:
-        self.prior, self.rows = prior, rows
-        device, text, width = prior.start.device, prior.text_slots, prior.shape.head_dim
-        self.reach = {
-            name: reach_of(make_mask(name, prior.layout)[text:, text:]).to(device)
-            for name in set(prior.mask_names)
-        }
-        like = torch.empty(lanes, prior.shape.heads, width, dtype=dtype, device=device)
-        self.caches = [
-            LayerCache.empty(self.reach[name], text, rows, like) for name in prior.mask_names
-        ]
-        self.known = torch.zeros(1, dtype=torch.long, device=device)  # codes that are kept
-        self.through = torch.compile(_through, dynamic=False) if compiled else _through
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all keys and values."""
-        return sum(cache.nbytes for cache in self.caches)
-
-    def load(self, prompts: Sequence[Prompt]) -> Float[Tensor, "l c K"]:
-        """Begin anew with a prompt for each lane, all with as many given codes; return logits."""
-        given, text = len(prompts[0].given), self.prior.text_slots
-        for layer, (name, cache) in enumerate(zip(self.prior.mask_names, self.caches, strict=True)):
-            kept = self.reach[name].kept(given)
-            of_text, of_image = cache[:2], cache[2:]
-            for part, (texts, images) in enumerate(zip(of_text, of_image, strict=True)):
-                known = torch.stack([prompt.layers[layer][part] for prompt in prompts])
-                texts.copy_(known[:, :, :text])
-                if given:
-                    image = rearrange(known[:, :, text + kept], "l h g s k -> g (l h) 1 s k")
-                    images.unflatten(1, (-1, self.rows)).copy_(image)
-        self.known.fill_(given)
-        logits = torch.stack([prompt.first_logits for prompt in prompts])
-        return repeat(logits, "l K -> l c K", c=self.rows)
-
-    def step(self, codes: Int[Tensor, "l c"]) -> Float[Tensor, "l c K"]:
-        """Take the next code of every row; return the logits of the one after it."""
-        prior = self.prior
-        x = prior.embed_image(codes, self.known)
-        at = {name: reach.at(self.known) for name, reach in self.reach.items()}
-        angles = prior.angles_at(prior.text_slots + self.known)
-        for name, block, cache in zip(prior.mask_names, prior.blocks, self.caches, strict=True):
-            x = self.through(block, x, cache, at[name], angles)
-        self.known += 1
-        return prior.image_head(prior.norm(x))
-
-
-def _through(
-    block: nn.Module,
-    x: Float[Tensor, "l c d"],
-    cache: LayerCache,
-    at: At,
-    angles: Float[Tensor, "1 p"] | None,
-) -> Float[Tensor, "l c d"]:
-    """Go through one block with its cache."""
-
-    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return cache.attend(rotary.turned(q, angles), rotary.turned(k, angles), v, at)
-
-    return block(x, attend)
 
 
 class Drawing:

@@ -20,9 +20,10 @@ from schemas.folder import Inputs
 from stages.models.bpe import Bpe
 from stages.models.clip import Reranker
 from stages.models.dvae import Dvae
-from stages.models.sampler import Odds, Sampler, candidate_seed, rows_of_lane
+from stages.models.odds import Odds, candidate_seed
+from stages.models.sampler import Sampler, rows_of_lane
 from stages.pictures import Pixels, from_tensor, to_tensor
-from stages.sample.tile import tile_for_device
+from stages.sample.tile_size import tile_for_device
 from stages.training.weights import load_bpe, load_clip, load_dvae, load_prior
 
 

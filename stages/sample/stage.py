@@ -18,7 +18,7 @@ from stages.pictures import encode_png
 from stages.sample.artist import Drawn, load_artist
 from stages.sample.given import with_codes
 from stages.sample.prompts import Prompt, digest, pictures, prompts
-from stages.sample.tile import agreed_tile
+from stages.sample.tile_size import agreed_tile
 from stages.shards import Made, Shard, run_shards
 from stages.tables import parquet_bytes
 

@@ -15,8 +15,9 @@ import torch
 
 from pipelines.presets import h200
 from schemas.configs import PriorShape, TokenSpec
+from stages.models.odds import AS_THEY_COME
 from stages.models.prior import Prior
-from stages.models.sampler import AS_THEY_COME, Drawing, Sampler
+from stages.models.sampler import Drawing, Sampler
 from stages.training.peaks import matrix_product
 from tests.bench.drawing_floor import Machine, Step, bandwidth, step_of
 from tests.bench.on_gpu import Table, done, fits, heading, seconds, tensor_cores

@@ -19,8 +19,9 @@ from schemas.configs import PriorShape, TokenSpec
 from stages import shapes
 from stages.evaluate.measures import chance
 from stages.models.bpe import train_bpe
+from stages.models.odds import candidate_seed
 from stages.models.prior import Prior, prior_terms
-from stages.models.sampler import candidate_seed, sample
+from stages.models.sampler import sample
 from stages.shapes.world import BACKGROUNDS, COLOURS, RADII, Figure, Kind, Scene
 
 SIDE, GRID = 64, 8

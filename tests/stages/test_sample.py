@@ -26,7 +26,7 @@ from stages import sample
 from stages.models.prior import Prior
 from stages.sample.prompts import EMPTY, UNREADABLE, Prompt, prompts
 from stages.sample.stage import DrawShard, slug
-from stages.sample.tile import SHARE, bytes_of, fitting_tile
+from stages.sample.tile_size import SHARE, bytes_of, fitting_tile
 from stages.shards import ShardStats, stats_file
 from tests import tiny_run
 

@@ -13,18 +13,10 @@ import torch
 from schemas.configs import PriorShape, TokenSpec
 from schemas.errors import ConfigError
 from stages.models.cache import Reach
+from stages.models.odds import Odds, candidate_seed, choose, uniforms
 from stages.models.prior import Prior
-from stages.models.sampler import (
-    LANE,
-    Odds,
-    Prompt,
-    Sampler,
-    Tile,
-    candidate_seed,
-    choose,
-    sample,
-    uniforms,
-)
+from stages.models.sampler import LANE, Sampler, sample
+from stages.models.tile import Prompt, Tile
 from tests.stages.models.test_prior import VARIANTS
 
 TOKENS = TokenSpec(text_vocab=11, text_len=5, image_vocab=13, grid=4)
@@ -378,7 +370,7 @@ def test_a_sampler_draws_the_same_after_other_odds(prior, text):
 COMPILED = """
 import torch
 from stages.models.cache import Reach
-from stages.models.sampler import Tile, _through
+from stages.models.tile import Tile, _through
 from tests.stages.models.test_sampler import VARIANTS, cached_logits, noisy, random_codes
 
 text, image = torch.tensor([[3, 1, 4, 11, 11]]), random_codes(1, 2, 16)

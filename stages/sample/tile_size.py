@@ -14,8 +14,10 @@ from schemas.configs import SampleSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import FileDigest
+from stages.models.odds import Odds
 from stages.models.prior import Prior
-from stages.models.sampler import LANE, Odds, Tile, rows_of_lane
+from stages.models.sampler import LANE, rows_of_lane
+from stages.models.tile import Tile
 from stages.shards import run_once
 from stages.training.weights import PriorConfig, read_config
 
