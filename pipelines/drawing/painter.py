@@ -53,7 +53,6 @@ class Painter:
         self.how = _settings_of_run(Store(str(root))).model_copy(update={"gpu": gpu})
         self.artist = load_artist(inputs, self.how)
         self.takes_guidance = bool(inputs.manifest(PRIOR).settings.get("caption_dropout"))
-        self.made_by = {a.name: inputs.manifest(a).fingerprint for a in (BPE, PRIOR, DVAE, CLIP)}
 
     @property
     def side(self) -> int:
@@ -120,19 +119,9 @@ class Painter:
 
     def png(self, picture: Picture, wish: Wish) -> bytes:
         """Return a PNG that says how to draw it again, as the sample stage does."""
-        drawn = picture.drawn
-        about = {
-            "prompt": picture.prompt,
-            "seed": str(drawn.seed),
-            "candidate": str(drawn.candidate),
-            "clip_score": f"{drawn.clip_score:.6f}",
-            "run_seed": str(wish.seed),
-            **{name: f"{value:g}" for name, value in wish.how().items()},
-            "precision": self.how.precision,
-            "tile": str(self.tile),
-            **self.made_by,
-        }
-        return encode_png(drawn.pixels, about)
+        odds = Odds(**wish.how())
+        about = self.artist.about(picture.prompt, picture.drawn, run_seed=wish.seed, odds=odds)
+        return encode_png(picture.drawn.pixels, about)
 
 
 def models(root: str | Path) -> Inputs:

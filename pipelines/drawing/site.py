@@ -92,7 +92,7 @@ class Site:
                 "tile": self.painter.tile,
                 "codes": self.painter.codes,
                 "takes_guidance": self.painter.takes_guidance,
-                "made_by": self.painter.made_by,
+                "made_by": self.painter.artist.made_by,
                 "settings": own.model_dump(exclude={"prompt"}),
                 "most": {"candidates": MOST, "letters": LETTERS, "places": self.line.places},
             }

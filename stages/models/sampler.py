@@ -138,6 +138,7 @@ class Sampler:
     ) -> None:
         rows_of_lane(tile)
         self.prior, self.tile, self.record = prior, tile, record
+        self.precision = precision
         self.dtype = torch.float32 if precision == "float32" else torch.bfloat16
         self._drawing: Drawing | None = None
         if self.dtype == torch.bfloat16:
@@ -173,8 +174,7 @@ class Sampler:
     ) -> Int[Tensor, "p n I"]:
         drawing, rows = self._drawing_by(odds), rows_of_lane(self.tile)
         told = [Prompt(self.prior, *one) for one in zip(text, given, strict=True)]
-        unsaid = torch.full_like(text[0], self.prior.pad)
-        untold = [Prompt(self.prior, unsaid, own) for own in given] if odds.guided else []
+        untold = self._untold(given) if odds.guided else []
         lanes_each = math.ceil(seeds.shape[1] / rows)
         # a lane that is not full repeats its prompt's last seed, a tile that is not full the last
         # lane
@@ -191,6 +191,14 @@ class Sampler:
         ]
         codes = torch.cat(tiles)[: len(lanes)]
         return rearrange(codes, "(p l) c i -> p (l c) i", p=len(text))[:, : seeds.shape[1]]
+
+    def _untold(self, given: Int[Tensor, "p g"]) -> list[Prompt]:
+        """Return each prompt without its caption; those that begin with the same codes are one."""
+        unsaid = given.new_full((self.prior.tokens.text_len,), self.prior.pad)
+        starts = [tuple(codes) for codes in given.tolist()]
+        one_each = dict(zip(starts, given, strict=True))
+        prompts = {start: Prompt(self.prior, unsaid, own) for start, own in one_each.items()}
+        return [prompts[start] for start in starts]
 
     def _drawing_by(self, odds: Odds) -> Drawing:
         if self._drawing is None or self._drawing.odds != odds:

@@ -4,7 +4,7 @@ Paper: section 2.6. A picture and its score depend on (seed, prompt, candidate) 
 three models computes in lanes of one fixed size, with candidate i always in the same row of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,7 @@ class Artist:
     clip: Reranker
     odds: Odds
     device: str
+    made_by: Mapping[str, str]  # fingerprints of the models, by artifact
 
     def draw(
         self,
@@ -70,6 +71,26 @@ class Artist:
             self._ranked(prompt, candidates, own_seeds.tolist(), own_codes)
             for prompt, own_seeds, own_codes in zip(prompts, seeds, codes, strict=True)
         ]
+
+    def about(
+        self, prompt: str, drawn: Drawn, *, run_seed: int, odds: Odds | None = None
+    ) -> dict[str, str]:
+        """Return what a PNG says of its picture: all that is needed to draw it again.
+
+        Nothing of it depends on the picture's rivals.
+        """
+        how = (odds or self.odds)._asdict()
+        return {
+            "prompt": prompt,
+            "seed": str(drawn.seed),
+            "candidate": str(drawn.candidate),
+            "clip_score": f"{drawn.clip_score:.6f}",
+            "run_seed": str(run_seed),
+            **{name: f"{value:g}" for name, value in how.items()},
+            "precision": self.sampler.precision,
+            "tile": str(self.sampler.tile),
+            **self.made_by,
+        }
 
     @property
     def side(self) -> int:
@@ -144,4 +165,5 @@ def load_artist(inputs: Inputs, cfg: SampleSettings) -> Artist:
         clip=load_clip(inputs.folder(CLIP)).to(device),
         odds=Odds(cfg.temperature, cfg.top_k, cfg.top_p, cfg.guidance),
         device=device,
+        made_by={a.name: inputs.manifest(a).fingerprint for a in (BPE, PRIOR, DVAE, CLIP)},
     )

@@ -8,7 +8,6 @@ import pyarrow as pa
 import torch
 
 from schemas import rows
-from schemas.artifacts import BPE, CLIP, DVAE, PRIOR
 from schemas.configs import SampleSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
@@ -99,12 +98,6 @@ class DrawShard:
         torch.set_num_threads(cfg.threads)
         self.cfg = cfg
         self.artist = load_artist(inputs, cfg)
-        self.same_for_all = {
-            **{name: f"{value:g}" for name, value in self.artist.odds._asdict().items()},
-            "precision": cfg.precision,
-            "tile": str(cfg.tile),
-            **{a.name: inputs.manifest(a).fingerprint for a in (BPE, PRIOR, DVAE, CLIP)},
-        }
 
     def __call__(self, payload: tuple[str, list[Prompt]]) -> Made:
         """Draw some prompts: their table, and loose PNGs of the best."""
@@ -158,14 +151,7 @@ class DrawShard:
 
     def png(self, prompt: Prompt, drawn: Drawn) -> bytes:
         """Return a PNG that says how to draw it again; its bytes do not depend on its rivals."""
-        text = {
-            "prompt": prompt.text,
-            "seed": str(drawn.seed),
-            "candidate": str(drawn.candidate),
-            "clip_score": f"{drawn.clip_score:.6f}",
-            "run_seed": str(self.cfg.seed),
-            **self.same_for_all,
-        }
+        text = self.artist.about(prompt.text, drawn, run_seed=self.cfg.seed)
         if prompt.given:
             text |= {
                 "given_rows": str(self.cfg.given_rows),

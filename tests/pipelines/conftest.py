@@ -1,10 +1,11 @@
-"""Token shards that a test may damage."""
+"""A small run, its painter, and a copy that a test may damage."""
 
 import shutil
 
 import pytest
 
 from infra.store import Store
+from pipelines.drawing.painter import Painter
 from tests import tiny_run
 
 
@@ -13,6 +14,16 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("built")
     tiny_run.build(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def root(built):
+    return str(built)
+
+
+@pytest.fixture(scope="session")
+def painter(root):
+    return Painter(root)
 
 
 @pytest.fixture

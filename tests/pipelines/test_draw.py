@@ -22,18 +22,6 @@ from tests import tiny_run
 PROMPT = "a small green star"
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    tiny_run.build(folder)
-    return str(folder)
-
-
-@pytest.fixture(scope="module")
-def painter(root):
-    return Painter(root)
-
-
 def test_three_lines_of_python(root, tmp_path):
     painter = Painter(root)
     pictures = painter.draw(PROMPT, n=4)

@@ -6,23 +6,9 @@ from contextlib import contextmanager
 import pytest
 import uvicorn
 
-from pipelines.drawing.painter import Painter
 from pipelines.drawing.site import Site
-from tests import tiny_run
 
 HOST = "127.0.0.1"
-
-
-@pytest.fixture(scope="session")
-def root(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("drawn")
-    tiny_run.build(folder)
-    return str(folder)
-
-
-@pytest.fixture(scope="session")
-def painter(root):
-    return Painter(root)
 
 
 @contextmanager

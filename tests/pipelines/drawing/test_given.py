@@ -10,23 +10,9 @@ from PIL import Image
 
 from pipelines import draw
 from pipelines.drawing.given import given
-from pipelines.drawing.painter import Painter
 from pipelines.drawing.sheet import GAP, sheet
 from schemas.errors import ConfigError
 from stages.pictures import encode_png, to_tensor
-from tests import tiny_run
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    tiny_run.build(folder)
-    return str(folder)
-
-
-@pytest.fixture(scope="module")
-def painter(root):
-    return Painter(root)
 
 
 @pytest.fixture
