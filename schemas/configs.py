@@ -5,6 +5,7 @@ so that changing it restarts nothing. The `...Job` classes are what one stage se
 settings and the few shared ones it depends on, so that nothing else can make it run again.
 """
 
+import codecs
 import hashlib
 import json
 import math
@@ -26,6 +27,19 @@ from pydantic import (
 How = "how"  # Annotated[type, How]: not part of the fingerprint
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 EncodePrecision = Literal["float32", "bfloat16"]  # not by the device: codes depend on it
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        raise ValueError(
+            "must be the name of a text encoding that Python knows, such as utf-8, cp1252 or "
+            "shift_jis"
+        ) from None
+
+
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
 Share = Annotated[float, Field(ge=0, le=1)]  # of a whole: of a run's updates, of the rows
 
 
@@ -98,6 +112,18 @@ class SourceSettings(Config):
     caption_column: str = "caption"
     columns: tuple[str, ...] = Field(
         (), description="names of the columns in CSV and TSV files without a line of names"
+    )
+    file_column: str = Field(
+        "file_name", description="of a metadata file: the picture's name, relative to that file"
+    )
+    encoding: Encoding = Field(
+        "utf-8", description="of captions, metadata and lists that have no byte order mark"
+    )
+    separator: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="of columns in CSV and TSV files; null: found out by looking",
     )
     caption: Literal["whole", "first_line", "each_line"] = Field(
         "whole", description="what of a .txt is the caption; each_line makes a row of each"

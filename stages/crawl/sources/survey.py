@@ -1,0 +1,36 @@
+"""What of a source is read and what is passed over, counted while it is listed, said once."""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+
+LOG = logging.getLogger(__name__)
+SHOWN = 3  # names of one kind that are passed over
+
+
+@dataclass
+class Survey:
+    """Counts of files: those that are read, and the others by the reason why they are not."""
+
+    what: str  # is read: "pictures", "url lists", "tars"
+    found: int = 0
+    passed: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def pass_over(self, why: str, name: str) -> None:
+        """Count a file that is not read; `why` names its kind, such as "hidden files"."""
+        self.passed[why] += 1
+        shown = self.examples.setdefault(why, [])
+        if len(shown) < SHOWN:
+            shown.append(name)
+
+    def sentence(self, where: str) -> str:
+        """Return `found N pictures in WHERE, passed over M: ...` for people."""
+        found = f"found {self.found:,} {self.what} in {where}"
+        if not self.passed:
+            return found
+        kinds = "; ".join(
+            f"{count:,} {why} ({', '.join(self.examples[why])}{', ...' * (count > SHOWN)})"
+            for why, count in sorted(self.passed.items())
+        )
+        return f"{found}, passed over {self.passed.total():,}: {kinds}"
