@@ -22,8 +22,10 @@ from schemas.errors import ConfigError
 from schemas.folder import Folder
 from stages.crawl.sources.folder import folder_files, folder_rows
 from stages.crawl.sources.found import found_files
-from stages.crawl.sources.listed import Row, check_columns, normal
+from stages.crawl.sources.listed import Row
 from stages.crawl.sources.lists import write_lists
+from stages.crawl.sources.names import renamed, tell
+from stages.crawl.sources.tables import normal
 from stages.crawl.sources.tars import tar_files, tar_rows
 from stages.crawl.sources.text_lists import TEXT_SUFFIXES, read_text_list, suffix_of
 
@@ -89,7 +91,7 @@ def files_of(source: SourceSettings) -> list[tuple[str, str]]:
 def _rows_of(file: str, source: SourceSettings) -> int:
     with fsspec.open(file, "rb") as handle:
         parquet = _parquet(handle, file)
-        check_columns(parquet.schema_arrow.names, source, file)
+        tell(renamed(parquet.schema_arrow.names, source, file), file)
         return parquet.metadata.num_rows
 
 

@@ -46,7 +46,7 @@ def folder_rows(source: SourceSettings) -> Iterator[Row]:
     described: set[str] = set()
     for name in names:
         if PurePosixPath(name).name in METADATA:
-            for record in read_records(system.unstrip_protocol(f"{top}/{name}")):
+            for record in read_records(system.unstrip_protocol(f"{top}/{name}"), source, ()):
                 for row in _described(record, PurePosixPath(name).parent):
                     described.add(row["url"])
                     yield row
