@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -31,6 +32,7 @@ EncodePrecision = Literal["float32", "bfloat16"]  # not by the device: codes dep
 
 def _known_encoding(name: str) -> str:
     try:
+        "".encode(name)  # raises for what turns no text into bytes, such as base64
         return codecs.lookup(name).name
     except LookupError:
         raise ValueError(
@@ -39,6 +41,13 @@ def _known_encoding(name: str) -> str:
         ) from None
 
 
+def _separator(said: Any) -> Any:
+    if isinstance(said, str) and said in ('"', "\n", "\r", "\0", " "):
+        raise ValueError("must be a character that is no space, quote or end of a line, or `tab`")
+    return "\t" if said in ("tab", "\\t") else said
+
+
+Separator = Annotated[str, Field(min_length=1, max_length=1)]
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
 Share = Annotated[float, Field(ge=0, le=1)]  # of a whole: of a run's updates, of the rows
 
@@ -119,11 +128,8 @@ class SourceSettings(Config):
     encoding: Encoding = Field(
         "utf-8", description="of captions, metadata and lists that have no byte order mark"
     )
-    separator: str | None = Field(
-        None,
-        min_length=1,
-        max_length=1,
-        description="of columns in CSV and TSV files; null: found out by looking",
+    separator: Annotated[Separator | None, BeforeValidator(_separator)] = Field(
+        None, description="of columns in CSV and TSV files, `tab` too; null: found out by looking"
     )
     caption: Literal["whole", "first_line", "each_line"] = Field(
         "whole", description="what of a .txt is the caption; each_line makes a row of each"

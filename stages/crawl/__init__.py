@@ -10,11 +10,11 @@ from schemas.configs import CrawlJob
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from stages.crawl.earlier import Earlier, earlier_manifest
-from stages.crawl.sources import INPUT, Piece, files_of, pieces
+from stages.crawl.sources import INPUT, Piece, files_of, pieces, surveyed
 from stages.digests import digest_of_files
 from stages.shards import Made, Shard, run_shards
 
-REVISION = 2
+REVISION = 3
 
 
 def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
@@ -34,13 +34,14 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
             "NO_ALBUMENTATIONS_UPDATE": "1",
         },
     )
+    counted = surveyed(out)
     for name in out.list(INPUT):
         out.remove(name)
     return Result(
         rows_in=outcome.rows_in,
         rows_out=outcome.rows_out,
         rejects=outcome.rejects,
-        health={"success_share": round(outcome.rows_out / max(outcome.rows_in, 1), 4)},
+        health={"success_share": round(outcome.rows_out / max(outcome.rows_in, 1), 4)} | counted,
         files=outcome.files,
         quarantined=outcome.quarantined,
     )

@@ -22,7 +22,9 @@ OWN = (
     "opted_out",  # by a header of the picture itself
     "not_an_image",
     "too_large",  # in bytes or in pixels
-    "missing_file",  # of a folder
+    "missing_file",  # of a folder or a tar: also a caption without its picture
+    "link_outside",  # leads out of a folder, where nobody meant us to read
+    "outside_folder",  # a name in metadata that does
     "unreadable_row",  # of the list
     "quarantined",  # its shard killed three workers
 )

@@ -6,6 +6,7 @@ the same pieces, and the workers know one format.
 """
 
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,13 +23,17 @@ from schemas.errors import ConfigError
 from schemas.folder import Folder
 from stages.crawl.sources.folder import folder_files, folder_rows
 from stages.crawl.sources.found import found_files
-from stages.crawl.sources.listed import Row, check_columns, normal
+from stages.crawl.sources.listed import Row
 from stages.crawl.sources.lists import write_lists
+from stages.crawl.sources.names import renamed, tell
+from stages.crawl.sources.survey import Survey
+from stages.crawl.sources.tables import normal
 from stages.crawl.sources.tars import tar_files, tar_rows
 from stages.crawl.sources.text_lists import TEXT_SUFFIXES, read_text_list, suffix_of
 
-INPUT, INPUT_DONE = "input/", "input/done.json"
+INPUT, INPUT_DONE, INPUT_SURVEY = "input/", "input/done.json", "input/survey.json"
 LIST_SUFFIXES = (".parquet", *TEXT_SUFFIXES)
+LOG = logging.getLogger(__name__)
 BATCH_ROWS = 10_000  # of a Parquet list that is brought to another form
 
 
@@ -54,10 +59,22 @@ def pieces(cfg: CrawlJob, out: Folder) -> list[Piece]:
             sizes = list(threads.map(lambda file: _rows_of(file, cfg.source), files))
         return _cut(zip(files, sizes, strict=True), cfg, ours=False)
     if not out.exists(INPUT_DONE):
-        listing = write_lists(_rows(files, cfg.source), out, INPUT, cfg.rows_per_shard)
+        survey = Survey("pictures")
+        listing = write_lists(_rows(files, cfg.source, survey), out, INPUT, cfg.rows_per_shard)
+        if cfg.source.kind == "folder":
+            LOG.info("crawl: %s", survey.sentence(cfg.source.path))
+            out.commit(INPUT_SURVEY, json.dumps(survey.counts()).encode())
         out.commit(INPUT_DONE, json.dumps(listing).encode())
     with out.open(INPUT_DONE) as done:
         return _cut(json.load(done), cfg, ours=True)
+
+
+def surveyed(out: Folder) -> dict[str, Any]:
+    """Return how many files of the source are read and passed over, where they were counted."""
+    if not out.exists(INPUT_SURVEY):
+        return {}
+    with out.open(INPUT_SURVEY) as file:
+        return {"source": json.load(file)}
 
 
 def _cut(listing: Iterable[Sequence[Any]], cfg: CrawlJob, *, ours: bool) -> list[Piece]:
@@ -76,20 +93,19 @@ def list_files(source: SourceSettings) -> list[str]:
     return found_files(source.path, LIST_SUFFIXES, suffix_of, "a url list")
 
 
-def files_of(source: SourceSettings) -> list[tuple[str, str]]:
-    """Return the name and the address of every file of the source, in order."""
+def files_of(source: SourceSettings) -> list[tuple[str, str | None]]:
+    """Return the name and the address of all that is read, in order; None: the name is all."""
     if source.kind == "folder":
-        system, top, names = folder_files(source)
-        return [(name, system.unstrip_protocol(f"{top}/{name}")) for name in names]
+        return folder_files(source)
     if source.kind == "tars":
-        return tar_files(source)
+        return [*tar_files(source)]
     return [(file.rpartition("/")[2], file) for file in list_files(source)]
 
 
 def _rows_of(file: str, source: SourceSettings) -> int:
     with fsspec.open(file, "rb") as handle:
         parquet = _parquet(handle, file)
-        check_columns(parquet.schema_arrow.names, source, file)
+        tell(renamed(parquet.schema_arrow.names, source, file), file)
         return parquet.metadata.num_rows
 
 
@@ -102,9 +118,9 @@ def _parquet(handle: Any, file: str) -> pq.ParquetFile:
         ) from error
 
 
-def _rows(files: Sequence[str], source: SourceSettings) -> Iterator[Row]:
+def _rows(files: Sequence[str], source: SourceSettings, survey: Survey) -> Iterator[Row]:
     if source.kind == "folder":
-        yield from folder_rows(source)
+        yield from folder_rows(source, survey)
     elif source.kind == "tars":
         yield from tar_rows(source)
     for file in files:

@@ -55,7 +55,11 @@ def caption_column(names: Iterable[str], source: SourceSettings) -> str | None:
     """Return the column that is the caption, or None if there is none."""
     found = CAPTION_OF_PICTURE.among(names, source)
     order = CAPTION_OF_PICTURE.usual
-    return min(found, key=lambda name: order.index(plain(name)) if plain(name) in order else -1, default=None)
+    return min(
+        found,
+        key=lambda name: order.index(plain(name)) if plain(name) in order else -1,
+        default=None,
+    )
 
 
 def pop_captions(record: Row, source: SourceSettings) -> list[str]:

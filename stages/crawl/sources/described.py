@@ -45,9 +45,7 @@ def described_rows(listing: Listing, source: SourceSettings, survey: Survey) -> 
             yield row
 
 
-def _rows(
-    name: str, listing: Listing, source: SourceSettings, pointer: Pointer
-) -> Iterator[Row]:
+def _rows(name: str, listing: Listing, source: SourceSettings, pointer: Pointer) -> Iterator[Row]:
     records = metadata_records(listing.tree.address(name), source)
     first = list(islice(records, LOOKED_AT))
     _check(name, [record for record in first if isinstance(record, dict)], listing, source)

@@ -101,7 +101,8 @@ def _by_name(value: Row, source: SourceSettings) -> list[Row]:
     if any(isinstance(one, dict) for cells in columns.values() for one in cells or ()):
         return []  # an object around a list
     return [
-        {source.file_column: name} | (one if isinstance(one, dict) else {source.caption_column: one})
+        {source.file_column: name}
+        | (one if isinstance(one, dict) else {source.caption_column: one})
         for name, one in value.items()
     ]
 

@@ -28,9 +28,7 @@ class Partners:
 
     def second(self) -> list[str]:
         """Return captions that are not read, because another stands before them."""
-        read = {
-            name for picture in self.of_picture for name in self.text_and_json(picture) if name
-        }
+        read = {name for picture in self.of_picture for name in self.text_and_json(picture) if name}
         every = {name for found in self.of_picture.values() for name in found}
         return sorted(every - read)
 

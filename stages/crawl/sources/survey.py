@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 LOG = logging.getLogger(__name__)
 SHOWN = 3  # names of one kind that are passed over
@@ -34,3 +35,7 @@ class Survey:
             for why, count in sorted(self.passed.items())
         )
         return f"{found}, passed over {self.passed.total():,}: {kinds}"
+
+    def counts(self) -> dict[str, Any]:
+        """Return the numbers, without names, for a manifest."""
+        return {"found": self.found, "passed_over": dict(sorted(self.passed.items()))}
