@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from itertools import chain, islice
 from typing import Any
 
 import fsspec
