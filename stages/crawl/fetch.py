@@ -30,6 +30,7 @@ from stages.crawl.sources.folder import FolderReader, as_url, from_url
 from stages.crawl.sources.listed import DAMAGED as DAMAGE_BEGINS
 from stages.crawl.sources.listed import is_damage
 from stages.crawl.sources.tars import TarReader
+from stages.crawl.sources.written import meant_address
 from stages.crawl.web import Resize, from_web
 from stages.crawl.web.addresses import safe_url
 from stages.crawl.web.hosts import taking_turns
@@ -126,8 +127,9 @@ class FetchPiece:
         return [settled[n] for n in range(len(listed))]
 
     def _url(self, row: dict[str, Any]) -> str:
-        address = row["url"] if row["picture"] is None else row["picture"]
-        return safe_url(address) if self.reader is None else as_url(address)
+        if self.reader is None:
+            return safe_url(meant_address(row["url"]))
+        return as_url(row["url"] if row["picture"] is None else row["picture"])
 
 
 def _damage(listed: list[dict[str, Any]]) -> dict[str, Any]:

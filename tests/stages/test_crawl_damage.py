@@ -208,6 +208,8 @@ def test_a_mended_list_takes_over_what_was_fetched(ray_cluster, tmp_path):
     """The first crawl ends with damage; another was broken off; both are an earlier crawl."""
     with hostile.served() as web:
         urls = [web.url("fine", number) for number in range(12)]
+        urls[0] = urls[0].removeprefix("http:")
+        urls[1] = f"<{urls[1]}>".replace("http", "HTTP").replace("fine/", "fine&#x2F;")
         whole = pa.table({"url": urls, "caption": urls})
         path = tmp_path / "list.parquet"
         pq.write_table(whole, path, row_group_size=4, write_page_checksum=True)
