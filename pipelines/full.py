@@ -144,7 +144,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Plan or run; return the exit code: 2 if it cannot go on, 3 if shards were quarantined."""
+    """Plan or run; return the exit code: 2 if it cannot go on, 3 if it had to leave rows out."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with demo.joined(settings, store.root, crawls=steps[0].runs) as joined:
             ended = runner.run(dalle(joined), store, selection, session.start)
         tables.show_run(ended, store)
-        if sentence := tables.quarantined(ended):
+        if sentence := tables.shortfalls(ended, store):
             print(f"error: {sentence}", file=sys.stderr)
             return 3
     except UserError as error:

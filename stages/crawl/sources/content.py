@@ -70,15 +70,15 @@ def _starts(head: bytes, magic: bytes) -> bool:
 
 
 @contextmanager
-def plain_bytes(file: str, wanted: str) -> Iterator[Any]:
+def plain_bytes(file: str, wanted: str, but: str = "") -> Iterator[Any]:
     """Open a file on any store, and what is inside it if gzip, bzip2 or xz has packed it.
 
     Its bytes say which, not its name: browsers unpack what they download and leave the name.
     Reading raises one of DAMAGE where the packing is damaged. Raises ConfigError if the first
-    bytes are those of another kind of file.
+    bytes are those of some kind of file `but` this one.
     """
     with fsspec.open(file, "rb") as stored:
-        plain: Any = io.BufferedReader(_Stored(stored, file))
+        plain: Any = io.BufferedReader(Stored(stored, file))
         head = plain.peek(HEAD_BYTES)
         if (packing := by_content(head)) in UNPACKED:
             plain = UNPACKED[packing](plain)
@@ -86,12 +86,12 @@ def plain_bytes(file: str, wanted: str) -> Iterator[Any]:
                 head = plain.peek(HEAD_BYTES)
             except DAMAGE:
                 head = b""  # whoever reads on meets it again
-        if kind := by_content(head):
+        if (kind := by_content(head)) not in ("", but):
             raise refusal(kind, file, wanted)
         yield plain
 
 
-class _Stored(io.RawIOBase):
+class Stored(io.RawIOBase):
     """A file on any store, whose failing is no damage: it may be readable later."""
 
     def __init__(self, file: Any, address: str) -> None:
@@ -112,3 +112,17 @@ class _Stored(io.RawIOBase):
             ) from error
         buffer[: len(data)] = data
         return len(data)
+
+    def seekable(self) -> bool:
+        """Say that any place can be gone to."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place."""
+        place: int = self.file.seek(offset, whence)
+        return place
+
+    def tell(self) -> int:
+        """Return the place."""
+        place: int = self.file.tell()
+        return place

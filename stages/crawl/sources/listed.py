@@ -24,6 +24,7 @@ LISTED = pa.schema(
 )
 FAMILY = "family"  # beside those, while a source is listed: rows of one picture share it
 UNREADABLE = "unreadable_row"
+DAMAGED = "damaged: "  # begins the detail where a file is, and not only a row of it
 SHOWN = 300  # characters of what could not be read
 MAX_CAPTIONS = 100  # of one picture
 
@@ -55,6 +56,16 @@ def problem_row(reason: str, detail: str, url: str = "") -> Row:
     """Return the row that stands for input that cannot be fetched; its detail is kept short."""
     shown = f"{reason}: {printable(detail[:SHOWN])}"
     return dict.fromkeys(LISTED.names) | {"url": printable(url), "problem": shown}
+
+
+def damage_row(detail: str, url: str = "") -> Row:
+    """Return the row that stands for the part of a file that is damaged."""
+    return problem_row(UNREADABLE, f"{DAMAGED}{detail}", url)
+
+
+def is_damage(row: Row) -> bool:
+    """Say whether the row stands for damage, which a better copy of the file does not have."""
+    return (row["problem"] or "").startswith(f"{UNREADABLE}: {DAMAGED}")
 
 
 def printable(text: str) -> str:

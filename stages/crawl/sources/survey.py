@@ -25,6 +25,14 @@ class Survey:
         if len(shown) < SHOWN:
             shown.append(name)
 
+    def add(self, other: "Survey") -> None:
+        """Take in what another has counted."""
+        self.what, self.found = other.what, self.found + other.found
+        for why, count in other.passed.items():
+            for name in other.examples[why]:
+                self.pass_over(why, name)
+            self.passed[why] += count - len(other.examples[why])
+
     def sentence(self, where: str) -> str:
         """Return `found N pictures in WHERE, passed over M: ...` for people."""
         found = f"found {self.found:,} {self.what} in {where}"

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from schemas.configs import SourceSettings
 from stages.crawl.sources.content import DAMAGE, plain_bytes
-from stages.crawl.sources.listed import SHOWN, printable
+from stages.crawl.sources.listed import DAMAGED, SHOWN, printable
 
 MAX_ROW_CHARS = 1_000_000
 MAX_ROW_LINES = 1_000  # an unclosed quote would otherwise swallow the rest of the file
@@ -159,7 +159,7 @@ class Lines(Iterator[str]):
             while len(rest) == MAX_ROW_CHARS and not rest.endswith(("\n", "\r")):
                 rest = self.text.readline(MAX_ROW_CHARS)
         except DAMAGE as error:
-            self.damage = Unreadable(f"{self.name}, all after line {self.taken}: {error}")
+            self.damage = Unreadable(f"{DAMAGED}{self.name}, all after line {self.taken}: {error}")
             return ""
         self.taken += bool(line)
         return line if self.taken > 1 else line.removeprefix("\ufeff")
