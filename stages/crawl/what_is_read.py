@@ -76,6 +76,7 @@ def passed_over() -> str:
             (why, code(f".{end}" for end in endings.split()))
             for why, endings in file_names.PASSED_OVER.items()
         ),
+        (file_names.TABLES, code(f"{stem}.txt" for stem in file_names.TABLE_STEMS)),
         (listing.DOCUMENT_TEXTS, code(sorted(file_names.DOCUMENT_NAMES)) + " beside no picture"),
         (listing.LONELY_JSON, "in a folder whose pictures have no captions in JSON"),
         (listing.ELSEWHERE, "as in `images/` and `labels/`: put captions beside their pictures"),
