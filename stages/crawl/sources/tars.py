@@ -106,6 +106,7 @@ def tar_rows(source: SourceSettings, survey: Survey) -> Iterator[Row]:
                 number += 1
                 yield row
             if not number:
+                survey.found -= 1
                 survey.pass_over(NOTHING, label)
 
 
