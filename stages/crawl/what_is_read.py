@@ -3,9 +3,11 @@
 `python -m stages.crawl.what_is_read` prints them into it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from stages.crawl import what_is_listed
+from stages.crawl.markdown import code, table
 from stages.crawl.sources import file_names, listing, tree
 from stages.crawl.sources.beside import CAPTION_OF_PICTURE
 from stages.crawl.sources.links import BLOBS, MISSING, OUTSIDE, SNAPSHOTS
@@ -13,19 +15,6 @@ from stages.crawl.sources.listed import MAX_CAPTIONS, UNREADABLE
 from stages.crawl.sources.names import FILE
 from stages.crawl.sources.picture_forms import FORMS
 from stages.crawl.sources.pointed import OUTSIDE as POINTED_OUTSIDE
-
-Row = Sequence[str]
-
-
-def table(head: Row, rows: Iterable[Row]) -> str:
-    """Return a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines).replace("| --- ", "|---")
-
-
-def code(words: Iterable[str]) -> str:
-    """Write words as code."""
-    return " ".join(f"`{word}`" for word in words)
 
 
 def pictures() -> str:
@@ -134,6 +123,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "passed_over": passed_over,
     "links": links,
     "refused": refused,
+    **what_is_listed.TABLES,
 }
 
 

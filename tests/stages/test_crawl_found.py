@@ -185,3 +185,13 @@ def test_lists_that_name_their_columns_in_different_ways_are_one_source(tmp_path
         ("u2", "two"),
         ("u3", "three"),
     ]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.jsonl.gz", "a.tar"])
+def test_a_link_to_nowhere_is_one_sentence(tmp_path, name):
+    (tmp_path / name).symlink_to(tmp_path / "gone")
+    kind = "tars" if name == "a.tar" else "urls"
+    put(tmp_path, **{"b.csv": CSV} if kind == "urls" else {"b.tar": b""})
+    cfg = CrawlJob(side=8, source=SourceSettings(kind=kind, path=str(tmp_path)))
+    with pytest.raises(ConfigError, match=rf"wanted to read .*{name}, found No such file"):
+        pieces(cfg, open_folder(tmp_path.parent / f"{tmp_path.name}-out"))
