@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
+from stages.pictures.refusal import BROKEN
+
 START, END = b"\xff\xd8", b"\xff\xd9"
 SOS, DRI, RESTARTS = 0xDA, 0xDD, range(0xD0, 0xD8)
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -62,7 +64,8 @@ def mended(data: bytes) -> bytes | None:
     if padded or found.endswith(b"\xff"):  # half of a marker, or a byte without its stuffing
         tries.append(found + b"\0")
     for whole in tries:
-        if len({_digest(whole + _filled(end, read.restart) + END) for end in ENDS}) == 1:
+        digests = {_digest(whole + _filled(end, read.restart) + END) for end in ENDS}
+        if len(digests) == 1 and None not in digests:
             return whole + END
     return None
 
@@ -73,8 +76,15 @@ def _filled(end: bytes, restart: int) -> bytes:
     return end + b"".join(mark + end for mark in marks)
 
 
-def _digest(data: bytes) -> bytes:
-    """Return a hash of the pixels."""
+def _digest(data: bytes) -> bytes | None:
+    """Return a hash of the pixels; None if they cannot be had."""
+    try:
+        return _hash(data)
+    except BROKEN:
+        return None
+
+
+def _hash(data: bytes) -> bytes:
     pixels = hashlib.sha256()
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         image.load()
