@@ -19,6 +19,7 @@ from img2dataset.downloader import Downloader
 
 from schemas import rows
 from schemas.configs import CrawlJob
+from schemas.errors import steady
 from schemas.folder import Folder
 from stages.crawl.earlier import Earlier
 from stages.crawl.reasons import reason_of
@@ -94,7 +95,7 @@ class FetchPiece:
         def groups() -> Iterator[pa.Table]:
             for start in range(0, len(listed), PICTURE_FILE["row_group_size"]):
                 some = slice(start, start + PICTURE_FILE["row_group_size"])
-                table = pairs(listed[some], results[some])
+                table = pairs(listed[some], results[some], self.cfg.source.path)
                 results[some] = [{}] * len(table)
                 reasons.update(table["reason"].drop_null().to_pylist())
                 yield table
@@ -190,8 +191,8 @@ def fetch(urls: list[str], shrink: Resize, cfg: CrawlJob) -> list[Fetched]:
     return [results[row] for row in range(len(urls))]
 
 
-def pairs(listed: list[dict[str, Any]], results: list[Fetched]) -> pa.Table:
-    """Join the list's rows with what came of each of them."""
+def pairs(listed: list[dict[str, Any]], results: list[Fetched], source: str) -> pa.Table:
+    """Join the list's rows with what came of each of them, wherever the source is."""
     made = []
     for row, result in zip(listed, results, strict=True):
         failed = result["status"] != "success"
@@ -204,7 +205,7 @@ def pairs(listed: list[dict[str, Any]], results: list[Fetched]) -> pa.Table:
                 **{name: result[name] for name in (*SIZES, "sha256")},
                 "status": "failed" if failed else "ok",
                 "reason": reason_of(result["error_message"]) if failed else None,
-                "detail": result["error_message"],
+                "detail": steady(result["error_message"], source) if failed else None,
                 "source": row["source"],
             }
         )

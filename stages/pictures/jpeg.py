@@ -22,6 +22,8 @@ FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 ALONE = {0x01, *range(0xD0, 0xDA)}  # markers without a length after them
 COEFFICIENTS = 64
+EXTRAS = {*range(0xE0, 0xF0), 0xFE}  # segments that decoders may pass over, but for these
+NEEDED = {0xE1: b"Exif\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}
 MARKER = re.compile(rb"\xff+([^\x00\xff])")
 # In what is coded, a stuffed byte is no end; nor is a restart where the file has announced them.
 AFTER_SCAN = re.compile(rb"\xff+[^\x00\xff]"), re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
@@ -68,6 +70,21 @@ def mended(data: bytes) -> bytes | None:
         if len(digests) == 1 and None not in digests:
             return whole + END
     return None
+
+
+def plain(data: bytes) -> bytes:
+    """Return the file without the segments before its pixels that do not change them."""
+    kept, place = [START], len(START)
+    while found := MARKER.match(data, place):
+        marker, start = found[1][0], found.end()
+        (length,) = struct.unpack_from(">H", data.ljust(start + 2, b"\0"), start)
+        if marker == SOS or marker in ALONE:
+            break
+        body = data[start + 2 : start + length]
+        if marker not in EXTRAS or body.startswith(NEEDED.get(marker, ())):
+            kept.append(data[place : start + length])
+        place = start + max(length, 2)
+    return b"".join(kept) + data[place:]
 
 
 def _filled(end: bytes, restart: int) -> bytes:

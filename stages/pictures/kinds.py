@@ -45,7 +45,9 @@ STARTS = {
 CR2, RIFF_SOUNDS = (b"II*\0", b"CR"), {b"AVI ": "a video (AVI)", b"WAVE": "a sound (WAV)"}
 NETPBM = re.compile(rb"P[1-7]\s")
 # Only after what may stand before it: declarations and comments.
-MARKUP = re.compile(rb"\s*(?:<\?[^>]*>\s*|<!--.*?-->\s*|<!doctype\s+(\w+)[^>]*>\s*)*<([\w:]+)", re.S)
+MARKUP = re.compile(
+    rb"\s*(?:<\?[^>]*>\s*|<!--.*?-->\s*|<!doctype\s+(\w+)[^>]*>\s*)*<([\w:]+)", re.S
+)
 PAGE = {b"html", b"head", b"body", b"script", b"title", b"div", b"p", b"h1", b"meta", b"center"}
 LOOKED_AT = 4_096
 

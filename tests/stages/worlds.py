@@ -20,7 +20,9 @@ class World(NamedTuple):
         """Return crawl's settings for this world."""
         source = SourceSettings(kind="world", path=str(self.files.urls), world=self.settings)
         own = {"side": 64, "timeout_seconds": 1.5, "retries": 0, "rows_per_shard": 40}
-        return CrawlJob(source=source, allow_hosts=(f"{world_site.HOST}:80={self.address}",), **own | settings)
+        return CrawlJob(
+            source=source, allow_hosts=(f"{world_site.HOST}:80={self.address}",), **own | settings
+        )
 
 
 @contextmanager
