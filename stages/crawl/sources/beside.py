@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from schemas.configs import SourceSettings
 from stages.crawl.reasons import Refused
+from stages.crawl.sources.file_names import JSON_ENDING, TEXT_ENDINGS
 from stages.crawl.sources.listed import (
     UNREADABLE,
     Row,
@@ -19,7 +20,6 @@ from stages.crawl.sources.listed import (
     listed_row,
     problem_row,
 )
-from stages.crawl.sources.file_names import TEXT_ENDINGS, JSON_ENDING
 from stages.crawl.sources.names import Wanted, plain
 from stages.crawl.sources.picture_forms import stem_of_picture
 from stages.crawl.sources.text_lines import decoded

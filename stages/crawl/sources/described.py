@@ -13,13 +13,15 @@ from stages.crawl.sources.listing import Listing
 from stages.crawl.sources.metadata import metadata_records
 from stages.crawl.sources.names import plain
 from stages.crawl.sources.picture_rows import picture_row, row_without
-from stages.crawl.sources.pointed import WEB, Pointed, Pointer
+from stages.crawl.sources.pointed import Pointed, Pointer
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.text_lines import Unreadable
 
 LOOKED_AT = 100  # records in which the columns must show up: JSON may leave a column out
 TWICE = "captions that another metadata file of the folder has too"
 OF_KOHYA = "meta_"  # begins the names of files that its scripts write, with paths of elsewhere
+
+ON_THE_WEB = ("http://", "https://")
 
 LOG = logging.getLogger(__name__)
 
@@ -97,7 +99,7 @@ def _check(name: str, records: list[Row], listing: Listing, source: SourceSettin
     if column is not None and plain(column) != plain(source.caption_column):
         LOG.info("crawl: %s: captions are in its column '%s'", name, printable(column))
     names = [_text(record.get(source.file_column)) for record in records]
-    if all(WEB.match(one) for one in names):
+    if all(one.strip().lower().startswith(ON_THE_WEB) for one in names):
         raise ConfigError(
             f"wanted names of files in the column '{source.file_column}' of {name}, found "
             f"addresses such as {printable(names[0][:80])}; crawl them with "

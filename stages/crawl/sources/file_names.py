@@ -43,15 +43,15 @@ PASSED_OVER = {
 }
 OF_ENDING = {f".{end}": why for why, endings in PASSED_OVER.items() for end in endings.split()}
 # Texts of these names are no captions where no picture has such a name; also README_en.txt.
-DOCUMENT_NAMES = frozenset(
-    "about all annotations authors captions categories changelog changes checksums citation "
-    "class_names classes cmakelists config contributing copying copyright credits dataset "
-    "dataset_info description disclaimer errors file_list filelist filenames files history image "
-    "images index info install instructions labels licence license links list log manifest meta "
-    "metadata names notes notice obj output prompts readme requirements robots sample_prompts "
-    "sha256sums md5sums tags terms test todo train trainval urls val valid validation version "
-    "vocab words".split()
-)
+_DOCUMENTS = """
+about all annotations authors captions categories changelog changes checksums citation class_names
+classes cmakelists config contributing copying copyright credits dataset dataset_info description
+disclaimer errors file_list filelist filenames files history image images index info install
+instructions labels licence license links list log manifest md5sums meta metadata names notes
+notice obj output prompts readme requirements robots sample_prompts sha256sums tags terms test todo
+train trainval urls val valid validation version vocab words
+"""
+DOCUMENT_NAMES = frozenset(_DOCUMENTS.split())
 DOCUMENT_BEGINS = re.compile(r"(readme|licen[cs]e|requirements|copying|changelog)[^a-z]")
 
 Kind = Literal["picture", "caption", "metadata", "passed_over", "unknown"]

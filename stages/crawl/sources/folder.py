@@ -13,7 +13,7 @@ from stages.crawl.sources.described import described_rows
 from stages.crawl.sources.handles import name_of, shown
 from stages.crawl.sources.listed import FAMILY, Row
 from stages.crawl.sources.listing import list_folder
-from stages.crawl.sources.picture_forms import HEAD_BYTES, not_read
+from stages.crawl.sources.picture_forms import HEAD_BYTES, in_place_of_file, not_read
 from stages.crawl.sources.picture_rows import picture_row, row_without
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tree import is_local
@@ -78,7 +78,10 @@ class FolderReader:
             raise Refused("missing_file", f"{shown(name)}: {words(error)}") from error
         if len(data) > self.max_bytes:
             raise Refused("too_large", f"more than {self.max_bytes} bytes")
-        if why := not_read(name, data[:HEAD_BYTES]):
+        head = data[: HEAD_BYTES + 1]
+        if why := in_place_of_file(head):
+            raise Refused("missing_file", f"{shown(name)} is {why}")
+        if why := not_read(name, head):
             raise Refused("not_an_image", why)
         return data
 

@@ -24,7 +24,7 @@ def roots(top: Path) -> list[Path]:
     real = top.resolve()
     for folder in real.parents:
         blobs = folder / BLOBS
-        if real.is_relative_to(folder / SNAPSHOTS) and real != folder / SNAPSHOTS:
+        if real.is_relative_to(folder / SNAPSHOTS):
             return [real, blobs] if blobs.is_dir() and blobs.resolve() == blobs else [real]
     return [real]
 

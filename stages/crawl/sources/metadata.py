@@ -1,8 +1,7 @@
 """Metadata files, which describe the pictures of their folder, as records: columns by name."""
 
 import json
-from collections.abc import Iterator, Mapping
-from itertools import chain, islice
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import fsspec
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
 from stages.crawl.sources.listed import Row, printable
-from stages.crawl.sources.names import FILE, renamed
+from stages.crawl.sources.names import FILE, renamed, tell
 from stages.crawl.sources.text_lines import Unreadable, decoded
 from stages.crawl.sources.text_lists import read_records
 
@@ -43,7 +42,7 @@ def _parquet_records(address: str, source: SourceSettings) -> Records:
                 f"wanted a Parquet file at {address}, found none: {error}; take it out, or mend it"
             ) from error
         columns = [field.name for field in parquet.schema_arrow if "binary" not in str(field.type)]
-        ours = renamed(columns, source, address, (FILE,))
+        ours = _told(columns, source, address)
         done = 0
         try:
             for batch in parquet.iter_batches(BATCH_ROWS, columns=columns):
@@ -85,7 +84,7 @@ def _json_records(address: str, source: SourceSettings) -> Records:
         value = None
     if isinstance(value, dict) and (records := _by_name(value, source)):
         names = list(dict.fromkeys(name for record in records for name in record))
-        ours = renamed(names, source, address, (FILE,))
+        ours = _told(names, source, address)
         return (_under_our_names(record, ours) for record in records)
     return read_records(address, source, (FILE,))
 
@@ -98,8 +97,9 @@ def _by_name(value: Row, source: SourceSettings) -> list[Row]:
         if None in columns.values() or len(sizes) != 1:
             return []
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    if any(isinstance(one, dict) for cells in columns.values() for one in cells or ()):
-        return []  # an object around a list
+    lists = [inner for inner in value.values() if isinstance(inner, list)]
+    if any(isinstance(one, dict) for inner in lists for one in inner):
+        return []  # an object around a list of them
     return [
         {source.file_column: name}
         | (one if isinstance(one, dict) else {source.caption_column: one})
@@ -111,6 +111,13 @@ def _cells(column: Any) -> list[Any] | None:
     if isinstance(column, dict):
         return list(column.values())
     return column if isinstance(column, list) else None
+
+
+def _told(columns: Sequence[str], source: SourceSettings, address: str) -> dict[str, str]:
+    """Return which column stands for the one of names, and say so."""
+    ours = renamed(columns, source, address, (FILE,))
+    tell(ours, address.rpartition("/")[2])
+    return ours
 
 
 def _under_our_names(record: Row, ours: Mapping[str, str]) -> Row:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from stages.pictures import FORMATS, SUFFIXES
 
-HEAD_BYTES = 64  # of a file, which tell what it is
+HEAD_BYTES = 128  # of a file, which tell what it is
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ _BYTES = [
 ]
 # What a site or a program puts behind the ending: x.jpg_large, x.jpg?w=640, x.jpg!large, x.jpg~
 _ALL = "|".join(re.escape(ending[1:]) for ending in sorted({*BY_ENDING, *SUFFIXES}, reverse=True))
+_TEXT_LINK = re.compile(rb"(\.\./)+blobs/\w+\s*")  # of a snapshot of the Hugging Face hub
 _TAILED = re.compile(rf"(.+)\.({_ALL})[^0-9A-Za-z.].*", re.IGNORECASE | re.DOTALL)
 
 
@@ -95,6 +96,15 @@ def stem_before_tail(name: str) -> str | None:
 def form_of_bytes(head: bytes) -> Form | None:
     """Return the form of pictures that begin like this, if it is one."""
     return next((form for pattern, form in _BYTES if pattern.match(head)), None)
+
+
+def in_place_of_file(head: bytes) -> str | None:
+    """Say what lies there in place of the file, where a copy has left what only points to it."""
+    if head.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS; fetch the file itself with `git lfs pull`"
+    if _TEXT_LINK.fullmatch(head):
+        return "a link that a copy has turned into text; download it again, or copy with `cp -rL`"
+    return None
 
 
 def not_read(name: str, head: bytes) -> str | None:

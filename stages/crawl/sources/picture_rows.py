@@ -30,5 +30,5 @@ def row_without(
     """Return the row of what is not read for a problem, `reason: detail`; its caption stays."""
     reason, _, detail = problem.partition(": ")
     row = listed_row(shown(name), captions, source=source)
-    why = problem_row(reason, f"{shown(name)}: {detail}")["problem"]
+    why = problem_row(reason, f"{shown(name)}: {detail}" if name else detail)["problem"]
     return row | {"problem": row["problem"] or why}
