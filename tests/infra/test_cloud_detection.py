@@ -45,7 +45,10 @@ def network():
     if subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode:
         pytest.skip("this user may make no network namespace")
     try:
-        for command in (["link", "set", "lo", "up"], ["addr", "add", "169.254.169.254", "dev", "lo"]):
+        for command in (
+            ["link", "set", "lo", "up"],
+            ["addr", "add", "169.254.169.254", "dev", "lo"],
+        ):
             subprocess.run(["ip", "-n", name, *command], check=True)
         yield name
     finally:
