@@ -4,6 +4,8 @@ import logging
 import os
 from pathlib import Path
 
+from infra.cloud_detection import no_cloud_detection
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # Ray reads these when it is imported, so nothing of ours imports it before `start`.
@@ -48,13 +50,14 @@ def start(temp_dir: str | None = None) -> None:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(**common)
     else:
-        ray.init(
-            **common,
-            num_cpus=max(LOGICAL_CPUS, os.cpu_count() or 1),
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            _temp_dir=temp_dir,
-        )
+        with no_cloud_detection():
+            ray.init(
+                **common,
+                num_cpus=max(LOGICAL_CPUS, os.cpu_count() or 1),
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                _temp_dir=temp_dir,
+            )
 
 
 def stop() -> None:
