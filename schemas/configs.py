@@ -104,10 +104,10 @@ class TokenSpec(Config):
 class WorldSettings(Config):
     """The demo's world of captioned shapes, a pure function of these numbers."""
 
-    revision: PositiveInt = Field(5, description="of what the world shows: raised with its code")
+    revision: PositiveInt = Field(6, description="of what the world shows: raised with its code")
     pictures: PositiveInt = 14_000
     bad_share: Share = Field(0.1, description="share of url list entries that must fail")
-    prompts: PositiveInt = Field(200, description="of held-out kinds; half as many of other sets")
+    prompts: PositiveInt = Field(240, description="of held-out kinds; half as many of other sets")
     seed: int = 0
 
 
