@@ -9,6 +9,7 @@ import codecs
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -48,7 +49,16 @@ def _separator(said: Any) -> Any:
 
 
 Separator = Annotated[str, Field(min_length=1, max_length=1)]
+
+
+def _host_and_port(entry: str) -> str:
+    if not re.fullmatch(r"[^=\s]+:\d+(=[^=\s]+:\d+)?", entry):
+        raise ValueError("must be host:port, or host:port=address:port to say where that host is")
+    return entry
+
+
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
+AllowedHost = Annotated[str, AfterValidator(_host_and_port)]
 Share = Annotated[float, Field(ge=0, le=1)]  # of a whole: of a run's updates, of the rows
 
 
@@ -161,7 +171,8 @@ class CrawlSettings(Config):
     contact: Annotated[str, How] = ""  # an address that is told to servers with our name
     host_connections: Annotated[PositiveInt, How] = 8  # to one host at a time, by one worker
     host_pause_seconds: Annotated[NonNegativeFloat, How] = 0.0  # between requests to one host
-    allow_hosts: Annotated[tuple[str, ...], How] = ()  # host:port pairs that need not be public
+    # host:port pairs that need not be public; host:port=address:port says where that host is.
+    allow_hosts: Annotated[tuple[AllowedHost, ...], How] = ()
     workers: Annotated[PositiveInt, How] = 1
     threads: Annotated[PositiveInt, How] = 32
 

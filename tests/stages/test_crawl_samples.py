@@ -212,5 +212,7 @@ def test_a_source_of_nothing_is_one_sentence_that_says_what_is_there(tmp_path):
     (tmp_path / "0.tar").write_bytes(tar([("README.md", b"x"), ("inner.tar", b"x")]))
     cfg = CrawlJob(side=8, source=source(tmp_path))
     for _ in range(2):
-        with pytest.raises(ConfigError, match=r"wanted rows in .*found none \(found 1 tars.*README"):
+        with pytest.raises(
+            ConfigError, match=r"wanted rows in .*found none \(found 1 tars.*README"
+        ):
             pieces(cfg, open_folder(tmp_path / "out"))

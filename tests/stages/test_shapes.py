@@ -158,7 +158,9 @@ def test_prompts_are_different_and_name_what_their_set_promises(name):
 )
 def test_every_kind_is_asked_for_equally_often(name, count, each):
     kinds_of = [kind for prompt in prompts(name, count, seed=0) for kind in named(prompt)]
-    wanted = HELD_OUT if name == "held_out" else {(c, s) for c in COLOURS for s in SHAPES} - HELD_OUT
+    wanted = (
+        HELD_OUT if name == "held_out" else {(c, s) for c in COLOURS for s in SHAPES} - HELD_OUT
+    )
     assert Counter(kinds_of) == dict.fromkeys(wanted, each)
 
 
