@@ -31,3 +31,7 @@ class ShardsFailed(UserError):
     def __init__(self, sentence: str, shards: tuple[str, ...]) -> None:
         super().__init__(sentence)
         self.shards = shards
+
+
+class SessionFailed(UserError):
+    """Ray does not start, or a cluster lets nobody join."""

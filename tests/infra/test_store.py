@@ -157,7 +157,7 @@ def test_a_claim_from_another_machine_dies_of_age(tmp_path):
     with claimed(folder):
         text = (tmp_path / OWNER).read_text()
         mine = owner_of(folder)
-    elsewhere = mine.model_copy(update={"host": "elsewhere", "seen": time.time()})
+    elsewhere = mine.model_copy(update={"machine": "elsewhere", "seen": time.time()})
     folder.commit(OWNER, elsewhere.model_dump_json().encode())
     assert owner_of(folder) is not None
     stale = elsewhere.model_copy(update={"seen": time.time() - 60})
