@@ -35,3 +35,7 @@ class ShardsFailed(UserError):
 
 class SessionFailed(UserError):
     """Ray does not start, or a cluster lets nobody join."""
+
+
+class StorageFailed(UserError, OSError):
+    """A disk or an object store cannot be reached, read or written to."""
