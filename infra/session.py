@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,9 +114,8 @@ def _signals_kept() -> Iterator[None]:
 
 
 def stop() -> None:
-    """Leave the cluster; a private one ends."""
-    import ray
-
-    ray.shutdown()
+    """Leave the cluster; a private one ends. Where none was begun, this does nothing."""
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
     while _own:
         shutil.rmtree(_own.pop(), ignore_errors=True)

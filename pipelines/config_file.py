@@ -61,7 +61,7 @@ def parse(text: str, where: str) -> Any:
 class _Loader(yaml.SafeLoader):
     """Knows text, null, lists and maps with each name once."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
         first: [rule for rule in rules if rule[0] in (NULL, MERGE)]
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }

@@ -560,6 +560,15 @@ class PromptSettings(Config):
         64, description="validation captions that are drawn; of the world's, so many of each set"
     )
 
+    @model_validator(mode="after")
+    def _a_file_is_named(self) -> Self:
+        if self.kind == "file" and not self.path:
+            raise ValueError(
+                "prompts.kind=file wants prompts.path, found none; name a file of prompts, one a "
+                "line, such as --set sample.prompts.path=my.txt"
+            )
+        return self
+
 
 class SampleSettings(Config):
     """How pictures are drawn (section 2.6)."""
