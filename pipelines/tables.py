@@ -11,6 +11,7 @@ from infra.store import Store
 from pipelines import training_plan
 from pipelines.costs import cost_of
 from pipelines.memory import require_room
+from pipelines.missing import unnamed_source
 from pipelines.planner import Stage, Step
 from schemas.artifacts import DVAE, PRIOR, REPORT, REPORT_JSON
 from schemas.configs import Settings
@@ -55,6 +56,8 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
     console = Console(width=WIDTH)
     console.print(f"root {store.root}", soft_wrap=True)
     console.print(table)
+    if sentence := unnamed_source(settings, steps):
+        console.print(f"\nto run: {sentence}", soft_wrap=True, markup=False)
     due = {step.stage.writes for step in steps if step.runs}
     if DVAE in due and not settings.dvae.pretrained:
         show_training("train_dvae", training_plan.dvae_lines(settings), console)
