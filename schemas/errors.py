@@ -40,6 +40,14 @@ class ShardsFailed(UserError):
         self.shards = shards
 
 
+class SessionFailed(UserError):
+    """Ray does not start, or a cluster lets nobody join."""
+
+
+class StorageFailed(UserError, OSError):
+    """A disk or an object store cannot be reached, read or written to."""
+
+
 def worded(error: BaseException) -> str:
     """Return an error's kind and text, the same wherever and whenever it happens.
 
