@@ -138,7 +138,8 @@ def _damage(listed: list[dict[str, Any]], source: str) -> dict[str, Any]:
     said = [row["problem"] for row in listed if is_damage(row)]
     if not said:
         return {}
-    return {DAMAGED: {"rows": len(said), "first": steady(said[0].partition(DAMAGE_BEGINS)[2], source)}}
+    first = steady(said[0].partition(DAMAGE_BEGINS)[2], source)
+    return {DAMAGED: {"rows": len(said), "first": first}}
 
 
 def file_reader(cfg: CrawlJob) -> Reader | None:

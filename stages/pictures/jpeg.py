@@ -107,7 +107,7 @@ def _hash(data: bytes) -> bytes:
         image.load()
         for top in range(0, image.height, 256):
             strip = image.crop((0, top, image.width, min(top + 256, image.height)))
-            pixels.update(np.ascontiguousarray(strip))
+            pixels.update(np.asarray(strip).tobytes())
     return pixels.digest()
 
 

@@ -1,4 +1,4 @@
-"""Colours of an embedded profile come out as sRGB, decoded and crawled; without one, as they are."""
+"""Colours of an embedded profile come out as sRGB, decoded and crawled; others as they are."""
 
 import io
 

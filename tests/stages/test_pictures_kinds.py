@@ -26,7 +26,8 @@ NAMED = {
     "HEIC": [box(b"heic"), box(b"mif1", b"mif1", b"heic"), box(b"heix")],
     "HEIF": [box(b"mif1", b"mif1"), box(b"msf1")],
     "CR3": [box(b"crx ")],
-    "video": [box(b"isom"), box(b"qt  "), b"\x1aE\xdf\xa3" + bytes(9), b"RIFF\0\0\0\0AVI " + bytes(9)],
+    "video": [box(b"isom"), box(b"qt  "), b"\x1aE\xdf\xa3" + bytes(9),
+              b"RIFF\0\0\0\0AVI " + bytes(9)],
     "JPEG XL": [b"\xff\x0a\x00", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(9)],
     "JPEG 2000": [saved("JPEG2000"), saved("JPEG2000", no_jp2=True)],
     "PSD": [b"8BPS\0\1" + bytes(30)],
@@ -101,7 +102,7 @@ READ = {
     "comments": jpeg_with(*[(b"\xfe", b"x" * 60_000)] * 20),
     "broken Photoshop segment": jpeg_with((b"\xed", b"Photoshop 3.0\x008BIM\4\4")),
     "of two pictures": formats.saved(
-        formats.upright(), "MPO", save_all=True, append_images=[Image.new("RGB", (60, 40))], quality=95
+        formats.upright(), "MPO", save_all=True, append_images=[Image.new("L", (9, 9))], quality=95
     ),
     "fill bytes": saved("JPEG", quality=95).replace(b"\xff\xda", b"\xff\xff\xff\xda", 1),
     "GIF with a long comment": saved("GIF", comment=b"x" * 100_000),
