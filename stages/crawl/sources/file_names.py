@@ -19,7 +19,7 @@ HIDDEN_FILES, HIDDEN_FOLDERS = "hidden files", "hidden folders"
 APPLE_DOUBLE = "AppleDouble files"
 SYSTEM_FILES, SYSTEM_FOLDERS = "files of the system", "folders of the system"
 TARS = "tars (crawl.source.kind=tars reads them)"
-TABLES = "tables that are not named metadata"
+TABLES = "tables that are not named metadata (metadata.csv is read)"
 DOCUMENTS = "documents and code"
 UNKNOWN = "files of other kinds"
 

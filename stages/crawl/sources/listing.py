@@ -17,10 +17,10 @@ from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tree import Tree, heads, read_tree
 
 SECOND = "captions of pictures that have a better one"
-DOCUMENT_TEXTS = "texts about the folder"
+DOCUMENT_TEXTS = "texts about the whole folder"
 LONELY_JSON = "JSON files beside no picture"
 ELSEWHERE = "texts in another folder than the picture of their name"
-LIKE_CAPTIONS = "files named like a picture, with no ending of captions (.txt is one)"
+LIKE_CAPTIONS = "files named like a picture, with no ending of captions (.txt is read)"
 EMPTY = "empty files"
 
 
