@@ -143,9 +143,15 @@ HEADS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("label", HEADS)
-def test_bytes_tell_the_form(label):
-    form = form_of_bytes(HEADS[label])
+HEADS_TOO = {
+    "AVIF": b"\0\0\0\x20ftypmif1\0\0\0\0mif1avif",
+    "HEIC": b"\0\0\0\x18ftypmif1\0\0\0\0heic",
+}
+
+
+@pytest.mark.parametrize(("label", "head"), [*HEADS.items(), *HEADS_TOO.items()])
+def test_bytes_tell_the_form(label, head):
+    form = form_of_bytes(head)
     assert form is not None
     assert form.label == label
 
