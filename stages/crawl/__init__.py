@@ -14,7 +14,7 @@ from stages.crawl.sources import INPUT, Piece, files_of, pieces
 from stages.digests import digest_of_files
 from stages.shards import Made, Shard, run_shards
 
-REVISION = 2
+REVISION = 3
 
 
 def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
