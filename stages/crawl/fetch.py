@@ -21,12 +21,16 @@ from schemas import rows
 from schemas.configs import CrawlJob
 from schemas.folder import Folder
 from stages.crawl.earlier import Earlier
+from stages.crawl.outcome import DAMAGED
 from stages.crawl.reasons import reason_of
 from stages.crawl.shrink import Shrink
 from stages.crawl.sources import Piece, read_piece
 from stages.crawl.sources.beside import Reader, with_captions
 from stages.crawl.sources.folder import FolderReader, as_url, from_url
+from stages.crawl.sources.listed import DAMAGED as DAMAGE_BEGINS
+from stages.crawl.sources.listed import is_damage
 from stages.crawl.sources.tars import TarReader
+from stages.crawl.sources.written import meant_address
 from stages.crawl.web import Resize, from_web
 from stages.crawl.web.addresses import safe_url
 from stages.crawl.web.hosts import taking_turns
@@ -104,6 +108,7 @@ class FetchPiece:
             rows_in=len(listed),
             rows_out=len(listed) - reasons.total(),
             rejects=dict(sorted(reasons.items())),
+            health=_damage(listed),
         )
 
     def results(self, piece: Piece, listed: list[dict[str, Any]]) -> list[Fetched]:
@@ -122,8 +127,17 @@ class FetchPiece:
         return [settled[n] for n in range(len(listed))]
 
     def _url(self, row: dict[str, Any]) -> str:
-        address = row["url"] if row["picture"] is None else row["picture"]
-        return safe_url(address) if self.reader is None else as_url(address)
+        if self.reader is None:
+            return safe_url(meant_address(row["url"]))
+        return as_url(row["url"] if row["picture"] is None else row["picture"])
+
+
+def _damage(listed: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return how many rows stand for damage of their file, and what is said of the first."""
+    said = [row["problem"] for row in listed if is_damage(row)]
+    if not said:
+        return {}
+    return {DAMAGED: {"rows": len(said), "first": said[0].partition(DAMAGE_BEGINS)[2]}}
 
 
 def file_reader(cfg: CrawlJob) -> Reader | None:

@@ -9,6 +9,8 @@ import re
 import socket
 import ssl
 
+from schemas.errors import worded
+
 OWN = (
     "bad_url",  # no address of the web: another scheme, no host, letters that cannot be
     "forbidden_address",  # not on the public internet, also at the end of a redirect
@@ -22,8 +24,11 @@ OWN = (
     "opted_out",  # by a header of the picture itself
     "not_an_image",
     "bad_encoding",  # a Content-Encoding that cannot be undone
+    "truncated",  # a picture file whose end is missing, and pixels with it
     "too_large",  # in bytes or in pixels
-    "missing_file",  # of a folder
+    "missing_file",  # of a folder or a tar: also a caption without its picture
+    "link_outside",  # leads out of a folder, where nobody meant us to read
+    "outside_folder",  # a name in metadata that does
     "unreadable_row",  # of the list
     "quarantined",  # its shard killed three workers
 )
@@ -77,7 +82,7 @@ def reason_of(message: str) -> str:
 
 def refusal(error: Exception) -> Refused:
     """Give an error of sockets, TLS, HTTP or text encodings its reason."""
-    detail = f"{type(error).__name__}: {error}"
+    detail = worded(error)
     match error:
         case Refused():
             return error

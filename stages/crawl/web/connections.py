@@ -74,12 +74,15 @@ class _TlsSocket(_Deadline, ssl.SSLSocket):
 
 
 class Network:
-    """Opens connections; `allow_hosts` are host:port pairs that need not be public."""
+    """Opens connections; `allow_hosts` are host:port pairs that need not be public.
+
+    An entry `host:port=address:port` says as well where that host is.
+    """
 
     def __init__(
         self, allow_hosts: Collection[str] = (), resolve: Resolve = socket.getaddrinfo
     ) -> None:
-        self.allow_hosts = frozenset(place.lower() for place in allow_hosts)
+        self.places = dict(_place(entry) for entry in allow_hosts)
         self.resolve = resolve
         self.tls = ssl.create_default_context()
         self.tls.sslsocket_class = _TlsSocket
@@ -87,7 +90,7 @@ class Network:
 
     def allows(self, address: Address) -> bool:
         """Say whether the user listed this host and port."""
-        return address.place in self.allow_hosts
+        return address.place in self.places
 
     def connection(self, address: Address, deadline: Deadline) -> http.client.HTTPConnection:
         """Return a connection that opens itself when it is used, and ends at `deadline`."""
@@ -128,7 +131,7 @@ class Network:
         return secured
 
     def _look_up(self, address: Address, deadline: Deadline) -> list[tuple[Any, ...]]:
-        asked = (address.host, address.port)
+        asked = self.places.get(address.place) or (address.host, address.port)
         try:  # a number needs no resolver, in whatever form it is written
             return socket.getaddrinfo(*asked, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         except socket.gaierror:
@@ -154,6 +157,13 @@ class Network:
             answer.put(error)
         finally:
             self._lookups.release()
+
+
+def _place(entry: str) -> tuple[str, tuple[str, int] | None]:
+    """Take apart what `crawl.allow_hosts` lists: a host and, if it says so, where that is."""
+    place, _, there = entry.partition("=")
+    host, _, port = there.rpartition(":")
+    return place.lower(), (host.strip("[]"), int(port)) if there else None
 
 
 class _Connection(http.client.HTTPConnection):
