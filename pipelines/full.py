@@ -169,16 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.plan:
             tables.show_plan(steps, settings, store)
             return 0
-<<<<<<< HEAD
-        with demo.joined(settings, store.root, crawls=steps[0].runs) as joined:
-            ended = runner.run(dalle(joined), store, selection, session.start)
-        tables.show_run(ended, store)
-        if sentence := tables.shortfalls(ended, store):
-            print(f"error: {sentence}", file=sys.stderr)
-            return 3
-=======
         return _run(settings, store, selection, steps)
->>>>>>> ray
     except UserError as error:
         print(f"error: {getattr(error, 'cause', error)}", file=sys.stderr)
         return 2
@@ -195,7 +186,7 @@ def _run(settings: Settings, store: Store, selection: Selection, steps: Sequence
     finally:
         session.stop()
     tables.show_run(ended, store)
-    if sentence := tables.quarantined(ended):
+    if sentence := tables.shortfalls(ended, store):
         print(f"error: {sentence}", file=sys.stderr)
         return 3
     return 0

@@ -40,7 +40,14 @@ class ShardsFailed(UserError):
         self.shards = shards
 
 
-<<<<<<< HEAD
+class SessionFailed(UserError):
+    """Ray does not start, or a cluster lets nobody join."""
+
+
+class StorageFailed(UserError, OSError):
+    """A disk or an object store cannot be reached, read or written to."""
+
+
 def worded(error: BaseException) -> str:
     """Return an error's kind and text, the same wherever and whenever it happens.
 
@@ -60,11 +67,3 @@ def said(error: BaseException) -> str:
 def steady(text: str) -> str:
     """Return a text without the addresses in memory that Python's own words hold."""
     return IN_MEMORY.sub("", text)
-=======
-class SessionFailed(UserError):
-    """Ray does not start, or a cluster lets nobody join."""
-
-
-class StorageFailed(UserError, OSError):
-    """A disk or an object store cannot be reached, read or written to."""
->>>>>>> ray
