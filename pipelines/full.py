@@ -8,6 +8,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 if __name__ == "__main__":  # run as a file, only pipelines/ is on the path
@@ -16,9 +17,11 @@ if __name__ == "__main__":  # run as a file, only pipelines/ is on the path
 from infra import session
 from infra.store import Store
 from pipelines import demo, runner, tables
+from pipelines.command import complain, log_to_errors, program
 from pipelines.options import resolve
 from pipelines.planner import Selection, Stage, plan
 from pipelines.presets import PRESETS
+from pipelines.streams import OutputLost
 from schemas import configs
 from schemas.artifacts import (
     BPE,
@@ -146,7 +149,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Plan or run; return the exit code: 2 if it cannot go on, 3 if shards were quarantined."""
     args = parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    log_to_errors()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = resolve(args.preset, args.config, args.assignments)
@@ -160,15 +163,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         with demo.joined(settings, store.root, crawls=steps[0].runs) as joined:
             ended = runner.run(dalle(joined), store, selection, session.start)
-        tables.show_run(ended, store)
+        with suppress(OutputLost):  # what the run came to is said by the exit code as well
+            tables.show_run(ended, store)
         if sentence := tables.quarantined(ended):
-            print(f"error: {sentence}", file=sys.stderr)
+            complain(sentence)
             return 3
     except UserError as error:
-        print(f"error: {getattr(error, 'cause', error)}", file=sys.stderr)
+        complain(getattr(error, "cause", error))
         return 2
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(main))
