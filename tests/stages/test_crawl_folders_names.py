@@ -92,6 +92,8 @@ def test_bytes_that_are_no_picture_are_passed_over_where_the_name_says_nothing(t
         ("b.pdf", "documents and code"),
         ("README.md", "documents and code"),
         ("train.csv", "tables that are not named metadata (metadata.csv is read)"),
+        ("captions.txt", "tables that are not named metadata (metadata.csv is read)"),
+        ("metadata.txt", "tables that are not named metadata (metadata.csv is read)"),
         ("captions.csv.gz", "tables that are not named metadata (metadata.csv is read)"),
         ("a.npz", "arrays and weights"),
         ("a.xmp", "files beside pictures of cameras and editors"),
@@ -143,9 +145,15 @@ HEADS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("label", HEADS)
-def test_bytes_tell_the_form(label):
-    form = form_of_bytes(HEADS[label])
+HEADS_TOO = {
+    "AVIF": b"\0\0\0\x20ftypmif1\0\0\0\0mif1avif",
+    "HEIC": b"\0\0\0\x18ftypmif1\0\0\0\0heic",
+}
+
+
+@pytest.mark.parametrize(("label", "head"), [*HEADS.items(), *HEADS_TOO.items()])
+def test_bytes_tell_the_form(label, head):
+    form = form_of_bytes(head)
     assert form is not None
     assert form.label == label
 
