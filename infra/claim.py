@@ -30,8 +30,8 @@ class Owner(Process):
     @property
     def alive(self) -> bool:
         """Say whether the owner can still be at work."""
-        if self.is_of_this_machine:
-            return not self.is_gone
+        if self.is_at_work or self.is_gone:
+            return self.is_at_work
         return time.time() - self.seen < DEAD_AFTER_SECONDS
 
 

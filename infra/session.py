@@ -2,7 +2,19 @@
 
 import logging
 import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from infra.cloud_detection import no_cloud_detection
+from infra.ray_address import cluster_address, require_head
+from infra.ray_scratch import own_folder
+from schemas.errors import SessionFailed
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,10 +39,14 @@ def uploaded_working_dir() -> bool:
 
 
 def start(temp_dir: str | None = None) -> None:
-    """Join the cluster named by RAY_ADDRESS, or start a private one that ends with this process."""
+    """Join the cluster named by RAY_ADDRESS, or start a private one that ends with this process.
+
+    Raises UserError, in one sentence, where neither can be done.
+    """
     # What is set already came from the user, or from the job: Ray refuses to be told it twice.
     missing = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
     os.environ.update(missing)
+    address = cluster_address()
     import ray
 
     if ray.is_initialized():
@@ -45,20 +61,63 @@ def start(temp_dir: str | None = None) -> None:
         "logging_level": logging.ERROR,
         "log_to_driver": False,
     }
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(**common)
+    if address is not None:
+        require_head(address)
+        _init(address=address, **common)
     else:
-        ray.init(
-            **common,
-            num_cpus=max(LOGICAL_CPUS, os.cpu_count() or 1),
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            _temp_dir=temp_dir,
-        )
+        with no_cloud_detection():
+            _init(
+                address="local",  # whatever else runs on this machine
+                **common,
+                num_cpus=max(LOGICAL_CPUS, os.cpu_count() or 1),
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                _temp_dir=temp_dir or _scratch(),
+            )
+
+
+_own: list[str] = []  # folders that end with the private Ray
+
+
+def _scratch() -> str | None:
+    folder = own_folder()
+    if folder is not None:
+        _own.append(folder)
+    return folder
+
+
+def _init(**how: Any) -> None:
+    """Call ray.init, which says what it minds in many ways, and leave signals as they were."""
+    import ray
+
+    with _signals_kept():
+        try:
+            ray.init(**how)
+        except Exception as error:
+            said = " ".join(str(error).split())
+            wanted = "to start Ray" if how["address"] == "local" else f"to join {how['address']}"
+            raise SessionFailed(
+                f"wanted {wanted}, found {type(error).__name__}: {said[:400]}; mend that and run "
+                "the same command again"
+            ) from error
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Put back how SIGTERM ends this process: Ray would have it exit with code 15."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def stop() -> None:
-    """Leave the cluster; a private one ends."""
-    import ray
-
-    ray.shutdown()
+    """Leave the cluster; a private one ends. Where none was begun, this does nothing."""
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+    while _own:
+        shutil.rmtree(_own.pop(), ignore_errors=True)

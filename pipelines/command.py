@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from rich.markup import escape
 
+from pipelines.stopping import stoppable
 from pipelines.streams import OutputLost, prepare
 from schemas.errors import UserError
 
@@ -37,7 +38,7 @@ def program(main: Callable[[], int]) -> int:
 
 def _code(main: Callable[[], int]) -> int:
     try:
-        return main()
+        return stoppable(main)
     except SystemExit as left:  # how argparse ends, which has said why
         return left.code if isinstance(left.code, int) else 0
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from pipelines.command import complain, program
 from pipelines.drawing import interactive
 from pipelines.drawing.painter import Painter
+from pipelines.drawing.proxy import proxy_of
 from pipelines.drawing.wish import HOW, Wish
 from schemas.errors import ConfigError, UserError
 
@@ -43,6 +44,9 @@ def parser() -> argparse.ArgumentParser:
     many.add_argument("--server", action="store_true", help="serve a page with a prompt box")
     line.add_argument("--host", default="127.0.0.1", help="where the page is (127.0.0.1)")
     line.add_argument("--port", type=int, default=8000, help="of the page (8000)")
+    line.add_argument("--root-path", metavar="PATH", help="that a proxy leaves before the page's")
+    line.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN",
+                      help="where a proxy shows the page, as https://draw.example.org")  # fmt: skip
     return line
 
 
@@ -53,9 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.server:
             _refuse_beside("--server", args)
             _refuse_settings(args)
+            proxy = proxy_of(args.root_path, args.allow_origin)
             from pipelines.drawing.server import serve  # which brings Ray
 
-            serve(args.root, args.host, args.port, gpu=args.gpu)
+            serve(args.root, args.host, args.port, gpu=args.gpu, proxy=proxy)
+        elif args.root_path or args.allow_origin:
+            raise ConfigError("--root-path and --allow-origin are of the page: wanted --server too")
         elif args.interactive:
             _refuse_beside("--interactive", args)
             settings = _wish(args, "any").model_dump(exclude={"prompt"})

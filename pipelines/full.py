@@ -6,6 +6,8 @@ Run it as `pipelines/full.py`, `python -m pipelines.full`, or through `ray job s
 
 import argparse
 import logging
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,13 +15,19 @@ from pathlib import Path
 
 if __name__ == "__main__":  # run as a file, only pipelines/ is on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among imports: nothing has begun
 
 from infra import session
+from infra.addresses import is_remote, normal
+from infra.ray_address import cluster_address
+from infra.roots import require_root
 from infra.store import Store
 from pipelines import demo, runner, tables
 from pipelines.command import complain, log_to_errors, program
+from pipelines.missing import require_source
 from pipelines.options import resolve
-from pipelines.planner import Selection, Stage, plan
+from pipelines.planner import Selection, Stage, Step, plan
 from pipelines.presets import PRESETS
 from pipelines.streams import OutputLost
 from schemas import configs
@@ -116,17 +124,18 @@ def dalle(cfg: Settings) -> tuple[Stage, ...]:
 def absolute_root(root: str | None, preset: str) -> str:
     """Return the root as an address that means the same everywhere.
 
-    Raises ConfigError for a relative path inside an uploaded working directory.
+    Raises ConfigError for what is no place for a run, such as a relative path inside an uploaded
+    working directory.
     """
-    if root is not None and "://" in root:
-        return root
-    path = Path(root or f"runs/{preset}").expanduser()
-    if not path.is_absolute() and session.uploaded_working_dir():
+    place = normal(f"runs/{preset}" if root is None else root, name="--root")
+    if is_remote(place):
+        return place
+    if not os.path.isabs(place) and session.uploaded_working_dir():
         raise ConfigError(
-            f"--root wants an absolute path or an object-store address, found '{path}': this job "
+            f"--root wants an absolute path or an object-store address, found '{place}': this job "
             "runs in an uploaded copy of the working directory that Ray throws away afterwards"
         )
-    return str(path.absolute())
+    return os.path.abspath(place)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -147,7 +156,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Plan or run; return the exit code: 2 if it cannot go on, 3 if shards were quarantined."""
+    """Plan or run; return the exit code: 2 if it cannot go on, 3 if it had to leave rows out."""
     args = parser().parse_args(argv)
     log_to_errors()
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -157,20 +166,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         selection = Selection(
             first=args.first, last=args.last, only=args.only, force=tuple(args.force)
         )
+        require_root(store.root, writes=not args.plan)
         steps = plan(dalle(settings), store, selection)
         if args.plan:
             tables.show_plan(steps, settings, store)
             return 0
-        with demo.joined(settings, store.root, crawls=steps[0].runs) as joined:
-            ended = runner.run(dalle(joined), store, selection, session.start)
-        with suppress(OutputLost):  # what the run came to is said by the exit code as well
-            tables.show_run(ended, store)
-        if sentence := tables.quarantined(ended):
-            complain(sentence)
-            return 3
+        return _run(settings, store, selection, steps)
     except UserError as error:
         complain(getattr(error, "cause", error))
         return 2
+
+
+def _run(settings: Settings, store: Store, selection: Selection, steps: Sequence[Step]) -> int:
+    """Run what the plan says; return the exit code."""
+    require_source(settings, steps)
+    if any(step.runs for step in steps):
+        cluster_address()  # minds an address that nobody can join before anything is made
+    try:
+        with demo.joined(settings, store.root, crawls=steps[0].runs) as joined:
+            ended = runner.run(dalle(joined), store, selection, session.start)
+    finally:
+        session.stop()
+    with suppress(OutputLost):  # what the run came to is said by the exit code as well
+        tables.show_run(ended, store)
+    if sentence := tables.shortfalls(ended, store):
+        complain(sentence)
+        return 3
     return 0
 
 

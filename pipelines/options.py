@@ -1,67 +1,49 @@
 """From a preset, a file and `--set` assignments to one checked tree of settings."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+import reprlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
+from pipelines.config_file import parse, read_file
+from pipelines.places import leaves, make_absolute
 from pipelines.presets import PRESETS
 from schemas.configs import Settings
 from schemas.errors import ConfigError
+
+NOTHING = {"", "none", "null", "~"}  # what people write for a setting that is not there
 
 
 def resolve(preset: str, file: Path | None, assignments: Sequence[str]) -> Settings:
     """Return the preset with the file's values, then the assignments, over it.
 
-    Raises ConfigError, in one sentence, for a name that does not exist (with the nearest one that
-    does) and for a value that is out of range.
+    Every path among them means the folder that the command was called in. Raises ConfigError, in
+    one sentence, for a name that does not exist (with the nearest one that does) and for a value
+    that is out of range.
     """
     tree = PRESETS[preset]().model_dump()
     if file is not None:
-        for path, value in _leaves(_read(file)):
+        for path, value in read_file(file).items():
             _assign(tree, path, value, where=str(file))
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals:
             raise ConfigError(f"--set wants path=value, found '{assignment}'")
-        _assign(tree, path, _parse(text), where=f"--set {assignment}")
+        _assign(tree, path.strip(), _parse(text.strip() or text), where=f"--set {assignment}")
+    make_absolute(tree, Path.cwd())
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(_sentence(error)) from None
 
 
-def leaf_paths(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
+def leaf_paths() -> Iterator[str]:
     """Yield the dotted path of every setting."""
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from leaf_paths(field.annotation, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
-
-
-def _read(file: Path) -> Mapping[str, Any]:
-    """Parse a YAML file of nested settings."""
-    try:
-        tree = yaml.safe_load(file.read_text()) or {}
-    except OSError as error:
-        raise ConfigError(f"--config wants a readable YAML file: {error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{file} must map names to values, found a {type(tree).__name__}")
-    return tree
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+    yield from (path for path, _ in leaves())
 
 
 def _assign(tree: dict[str, Any], path: str, value: Any, *, where: str) -> None:
@@ -77,14 +59,28 @@ def _assign(tree: dict[str, Any], path: str, value: Any, *, where: str) -> None:
     node = tree
     for name in parents:
         node = node[name]
-    node[leaf] = value
+    node[leaf] = _shaped(value, dict(leaves())[path])
+
+
+def _shaped(value: Any, field: FieldInfo) -> Any:
+    """Give one text the shape that its field wants: nothing, or a list."""
+    if not isinstance(value, str):
+        return value
+    kinds = get_args(field.annotation)
+    if type(None) in kinds and value.lower() in NOTHING:
+        return None
+    if get_origin(field.annotation) is tuple:
+        return [part for part in (part.strip() for part in value.split(",")) if part]
+    return value
 
 
 def _parse(text: str) -> Any:
-    """Keep text as it is, for pydantic turns it into the field's type; lists and null are YAML."""
+    """Keep text as it is, without the quotes around it; lists and null are YAML."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
     try:
-        return yaml.safe_load(text) if text.startswith("[") or text == "null" else text
-    except yaml.YAMLError:
+        return parse(text, "--set") if text.startswith("[") or text == "null" else text
+    except ConfigError:
         raise ConfigError(f"--set wants a list such as [a, b], found '{text}'") from None
 
 
@@ -95,5 +91,5 @@ def _sentence(error: ValidationError) -> str:
     where = f"{path}: " if path else ""  # a rule about several parts names them itself
     message = first["msg"].removeprefix("Value error, ")
     found = first.get("input")
-    shown = "" if isinstance(found, dict | BaseModel) else f", found {found!r}"
+    shown = "" if isinstance(found, dict | BaseModel) else f", found {reprlib.repr(found)}"
     return f"{where}{message[:1].lower()}{message[1:]}{shown}"

@@ -1,5 +1,6 @@
 """What would run: each stage's artifact, its fingerprint, and whether it is finished already."""
 
+import difflib
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -94,8 +95,10 @@ class Selection:
         known = [stage.name for stage in stages]
         for wanted in (self.first, self.last, self.only, *self.force):
             if wanted is not None and wanted not in known:
+                close = difflib.get_close_matches(wanted.lower(), known, n=1, cutoff=0.5)
+                hint = f"did you mean '{close[0]}'? " if close else ""
                 raise ConfigError(
-                    f"there is no stage '{wanted}'; the stages are {', '.join(known)}"
+                    f"there is no stage '{wanted}'; {hint}the stages are {', '.join(known)}"
                 )
         start = known.index(self.first) if self.first else 0
         end = known.index(self.last) if self.last else len(known) - 1

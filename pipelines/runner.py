@@ -23,6 +23,7 @@ from infra.store import (
     publish,
 )
 from pipelines.planner import Selection, Stage, Step, kept_fingerprint, plan, state_of
+from pipelines.stopping import Stopped
 from schemas.artifacts import REPORT, REPORT_HTML
 from schemas.errors import ArtifactMissing, ShardsFailed
 from schemas.folder import Folder, Inputs
@@ -107,6 +108,8 @@ def _make(
             )
             _write_summary(store, summary)
             error.add_note(f"stage {stage.name} failed; run the same command again to go on")
+            if isinstance(error, Stopped):
+                error.during = stage.name
             raise
         manifest = _manifest(step, sources, folder, result, time.monotonic() - started)
         publish(folder, manifest)

@@ -12,6 +12,7 @@ from pipelines import training_plan
 from pipelines.command import shown
 from pipelines.costs import cost_of
 from pipelines.memory import require_room
+from pipelines.missing import unnamed_source
 from pipelines.planner import Stage, Step
 from schemas.artifacts import DVAE, PRIOR, REPORT, REPORT_JSON
 from schemas.configs import Settings
@@ -56,6 +57,8 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
     console = Console(width=WIDTH)
     console.print(f"root {shown(store.root)}", soft_wrap=True)
     console.print(table)
+    if sentence := unnamed_source(settings, steps):
+        console.print(f"\nto run: {sentence}", soft_wrap=True, markup=False)
     due = {step.stage.writes for step in steps if step.runs}
     if DVAE in due and not settings.dvae.pretrained:
         show_training("train_dvae", training_plan.dvae_lines(settings), console)
@@ -102,15 +105,29 @@ def show_run(steps: Sequence[Step], store: Store) -> None:
         console.print(f"report: {shown(store.root.rstrip('/'))}/report.html", soft_wrap=True)
 
 
-def quarantined(steps: Sequence[Step]) -> str:
-    """Name, in a sentence, the shards that no worker could make; empty if there are none."""
-    return "; ".join(
-        f"{step.stage.name} finished without {len(step.manifest.quarantined)} quarantined shards "
-        f"({', '.join(step.manifest.quarantined[:5])}): they killed or failed every worker, and "
-        f"their rows are in {step.address} with the reason 'quarantined'"
-        for step in steps
-        if step.chosen and step.manifest is not None and step.manifest.quarantined
-    )
+def shortfalls(steps: Sequence[Step], store: Store) -> str:
+    """Say in a sentence what finished stages had to leave out; empty if there is nothing."""
+    chosen = [step for step in steps if step.chosen and step.manifest is not None]
+    return "; ".join(filter(None, (_shortfall(step, store) for step in chosen)))
+
+
+def _shortfall(step: Step, store: Store) -> str:
+    manifest = step.manifest
+    assert manifest is not None, "the caller has looked"
+    said = []
+    if manifest.quarantined:
+        said.append(
+            f"{step.stage.name} finished without {len(manifest.quarantined)} quarantined shards "
+            f"({', '.join(manifest.quarantined[:5])}): they killed or failed every worker, and "
+            f"their rows are in {step.address} with the reason 'quarantined'"
+        )
+    if damaged := manifest.health.get("damaged"):
+        said.append(
+            f"{step.stage.name} finished, but its source is damaged and {damaged['rows']:,} rows "
+            f"could not be read (the first: {damaged['first']}): mend that file and set "
+            f"crawl.earlier={store.root.rstrip('/')}/{step.address}, so that what was fetched stays"
+        )
+    return "; ".join(said)
 
 
 def _headline(store: Store, step: Step, console: Console) -> None:

@@ -9,12 +9,14 @@ import codecs
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -25,12 +27,17 @@ from pydantic import (
 )
 
 How = "how"  # Annotated[type, How]: not part of the fingerprint
+# What is a path is made absolute by the command, so that it means the same wherever workers run.
+Place = "place"
+Places = "places"  # several, with commas between
+PlaceOrName = "place or name"  # a folder, or a name on a hub
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 EncodePrecision = Literal["float32", "bfloat16"]  # not by the device: codes depend on it
 
 
 def _known_encoding(name: str) -> str:
     try:
+        "".encode(name)  # raises for what turns no text into bytes, such as base64
         return codecs.lookup(name).name
     except LookupError:
         raise ValueError(
@@ -39,14 +46,30 @@ def _known_encoding(name: str) -> str:
         ) from None
 
 
+def _separator(said: Any) -> Any:
+    if isinstance(said, str) and said in ('"', "\n", "\r", "\0", " "):
+        raise ValueError("must be a character that is no space, quote or end of a line, or `tab`")
+    return "\t" if said in ("tab", "\\t") else said
+
+
+Separator = Annotated[str, Field(min_length=1, max_length=1)]
+
+
+def _host_and_port(entry: str) -> str:
+    if not re.fullmatch(r"[^=\s]+:\d+(=[^=\s]+:\d+)?", entry):
+        raise ValueError("must be host:port, or host:port=address:port to say where that host is")
+    return entry
+
+
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
+AllowedHost = Annotated[str, AfterValidator(_host_and_port)]
 Share = Annotated[float, Field(ge=0, le=1)]  # of a whole: of a run's updates, of the rows
 
 
 class Config(BaseModel):
     """Base of all settings: immutable, and a misspelt field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def what(self) -> dict[str, Any]:
         """Return the settings that decide what comes out, as plain JSON values."""
@@ -95,10 +118,10 @@ class TokenSpec(Config):
 class WorldSettings(Config):
     """The demo's world of captioned shapes, a pure function of these numbers."""
 
-    revision: PositiveInt = Field(5, description="of what the world shows: raised with its code")
+    revision: PositiveInt = Field(6, description="of what the world shows: raised with its code")
     pictures: PositiveInt = 14_000
     bad_share: Share = Field(0.1, description="share of url list entries that must fail")
-    prompts: PositiveInt = Field(200, description="of held-out kinds; half as many of other sets")
+    prompts: PositiveInt = Field(240, description="of held-out kinds; half as many of other sets")
     seed: int = 0
 
 
@@ -107,7 +130,7 @@ class SourceSettings(Config):
 
     kind: Literal["urls", "folder", "tars", "world"] = "urls"
     # The content of the path is in crawl's fingerprint, the path itself is not.
-    path: Annotated[str, How] = ""
+    path: Annotated[str, How, Places] = ""
     url_column: str = "url"
     caption_column: str = "caption"
     columns: tuple[str, ...] = Field(
@@ -119,11 +142,8 @@ class SourceSettings(Config):
     encoding: Encoding = Field(
         "utf-8", description="of captions, metadata and lists that have no byte order mark"
     )
-    separator: str | None = Field(
-        None,
-        min_length=1,
-        max_length=1,
-        description="of columns in CSV and TSV files; null: found out by looking",
+    separator: Annotated[Separator | None, BeforeValidator(_separator)] = Field(
+        None, description="of columns in CSV and TSV files, `tab` too; null: found out by looking"
     )
     caption: Literal["whole", "first_line", "each_line"] = Field(
         "whole", description="what of a .txt is the caption; each_line makes a row of each"
@@ -151,11 +171,12 @@ class CrawlSettings(Config):
     respect_opt_outs: bool = Field(True, description="of X-Robots-Tag and TDMRep headers")
     # The folder of an earlier crawl: what came of its rows stays, but for failures that may heal.
     # Its content is in crawl's fingerprint, the path itself is not.
-    earlier: Annotated[str, How] = ""
+    earlier: Annotated[str, How, Place] = ""
     contact: Annotated[str, How] = ""  # an address that is told to servers with our name
     host_connections: Annotated[PositiveInt, How] = 8  # to one host at a time, by one worker
     host_pause_seconds: Annotated[NonNegativeFloat, How] = 0.0  # between requests to one host
-    allow_hosts: Annotated[tuple[str, ...], How] = ()  # host:port pairs that need not be public
+    # host:port pairs that need not be public; host:port=address:port says where that host is.
+    allow_hosts: Annotated[tuple[AllowedHost, ...], How] = ()
     workers: Annotated[PositiveInt, How] = 1
     threads: Annotated[PositiveInt, How] = 32
 
@@ -179,7 +200,7 @@ class AgreementSettings(Config):
     """Whether picture and caption agree, by a pretrained CLIP."""
 
     # A folder or hub name; what it holds is in filter's fingerprint, the name itself is not.
-    path: Annotated[str, How] = ""
+    path: Annotated[str, How, PlaceOrName] = ""
     min_score: float = Field(0.28, ge=-1, le=1, description="LAION-400M and 5B took 0.3 and 0.28")
 
 
@@ -200,7 +221,7 @@ class FilterSettings(Config):
     writing: WritingSettings = WritingSettings()
     clip: AgreementSettings = AgreementSettings()
     # Evaluation sets, folders of pictures or Parquet files, whose pictures must not be learned.
-    decontaminate: Annotated[tuple[str, ...], How] = ()
+    decontaminate: Annotated[tuple[str, ...], How, Place] = ()
     near_bits: int | None = Field(
         3, ge=0, le=8, description="of 64, by which near duplicates may differ; null: no search"
     )
@@ -404,7 +425,7 @@ class DvaeSettings(DvaeShape):
 
     # A folder or file of weights, such as the released ones, that are taken over in place of a
     # training. Their content is in train_dvae's fingerprint, the path itself is not.
-    pretrained: Annotated[str, How] = ""
+    pretrained: Annotated[str, How, Place] = ""
     beta: NonNegativeFloat = Field(6.6, description="weight of the KL at the end of its ramp")
     beta_ramp_share: Share = 5_000 / 3_000_000
     temperature_start: PositiveFloat = 1.0
@@ -528,7 +549,8 @@ class ClipShape(Config):
 class ClipSettings(ClipShape):
     """The reranker: trained on the clean pairs, or a pretrained one by hub name or folder."""
 
-    pretrained: str = ""
+    # What it holds is in train_clip's fingerprint, the name itself is not.
+    pretrained: Annotated[str, How, PlaceOrName] = ""
     fit: UnscaledFit = FitSettings(
         steps=30_000,
         batch_size=1_024,
@@ -550,10 +572,19 @@ class PromptSettings(Config):
 
     kind: Literal["validation", "file", "world"] = "validation"
     # One prompt a line. Its content is in sample's fingerprint, the path itself is not.
-    path: Annotated[str, How] = ""
+    path: Annotated[str, How, Place] = ""
     count: PositiveInt = Field(
         64, description="validation captions that are drawn; of the world's, so many of each set"
     )
+
+    @model_validator(mode="after")
+    def _a_file_is_named(self) -> Self:
+        if self.kind == "file" and not self.path:
+            raise ValueError(
+                "prompts.kind=file wants prompts.path, found none; name a file of prompts, one a "
+                "line, such as --set sample.prompts.path=my.txt"
+            )
+        return self
 
 
 class SampleSettings(Config):

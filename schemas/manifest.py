@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 MANIFEST = "manifest.json"
+BEGUN = "begun.json"  # what the unfinished artifact is being made from
 
 
 class Record(BaseModel):

@@ -4,6 +4,7 @@ import errno
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import fsspec
 
@@ -17,6 +18,7 @@ OF_THE_FILE = {
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR,
     errno.ENOTDIR,
 }  # fmt: skip
+LOCAL = "file://"
 READ_BYTES = 2**20
 AT_ONCE = 1_000  # files given to the threads: the promise of a digest is larger than the digest
 
@@ -35,10 +37,11 @@ def digest_of(path: str) -> str:
     )
 
 
-def digest_of_files(files: Sequence[tuple[str, str]]) -> str:
+def digest_of_files(files: Sequence[tuple[str, str | None]]) -> str:
     """Return one digest of the names and the contents of files, given by (name, address).
 
-    Raises UserError for a file that cannot be read now, though it is there.
+    Of what has no address the name is all that counts. Raises UserError for a file that cannot be
+    read now, though it is there.
     """
     total = hashlib.sha256()
     with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
@@ -61,9 +64,11 @@ def file_digest(folder: Folder, name: str) -> FileDigest:
     return FileDigest(bytes=size, sha256=content.hexdigest())
 
 
-def _digest(address: str) -> str:
+def _digest(address: str | None) -> str:
+    if address is None:
+        return "not read"
     try:
-        with fsspec.open(address, "rb") as file:
+        with _opened(address) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         if error.errno in OF_THE_FILE:
@@ -71,3 +76,10 @@ def _digest(address: str) -> str:
         raise UserError(
             f"wanted to read {address}, found {error}; nothing was changed, run again later"
         ) from error
+
+
+def _opened(address: str) -> Any:
+    """Open a file; fsspec would take `::` in the name of one on this machine for two addresses."""
+    if address.startswith(LOCAL):
+        return open(address.removeprefix(LOCAL), "rb")
+    return fsspec.open(address, "rb")

@@ -10,9 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.errors import UserError
+from schemas.errors import UserError, worded
 from schemas.folder import Folder
-from schemas.manifest import FileDigest
 from schemas.process import Process
 from stages.shards.records import ATTEMPTS, MAX_ATTEMPTS, Made, Shard, ShardStats, stats_file
 
@@ -124,11 +123,11 @@ class _Actor:
 
         An orphan commits nothing: what its driver served (the demo's web) died with the driver.
         """
-        self.commit(marker, b"")
+        self.out.commit(marker, b"")
         made = self.work(shard.payload)
         if self.driver.is_gone:
             raise UserError("the run that asked for this shard was killed")
-        files = {name: self.commit(name, data) for name, data in made.files.items()}
+        files = {name: self.out.commit(name, data) for name, data in made.files.items()}
         stats = ShardStats(
             name=shard.name,
             rows_in=made.rows_in,
@@ -139,18 +138,8 @@ class _Actor:
             quarantined=self.quarantines,
         )
         data = stats.model_dump_json().encode()
-        self.commit(stats_file(shard.name), data)
+        self.out.commit(stats_file(shard.name), data)
         return data
-
-    def commit(self, name: str, data: bytes) -> FileDigest:
-        """Commit a file; what keeps us from writing (a full disk) is the fault of no shard."""
-        try:
-            return self.out.commit(name, data)
-        except OSError as error:
-            raise UserError(
-                f"wanted to write {name} into {self.out.url}, but that failed ({error}); mend that "
-                "and run the same command again: what is finished is kept"
-            ) from error
 
 
 class _Failed(Exception):
@@ -165,7 +154,7 @@ def _guarded(work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         raise
     except Exception as error:
         LOG.error("%s", traceback.format_exc())
-        raise _Failed(f"{type(error).__name__}: {error}"[:300]) from error
+        raise _Failed(worded(error)[:300]) from error
 
 
 def clear(out: Folder, prefix: str) -> None:

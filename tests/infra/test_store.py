@@ -102,7 +102,7 @@ def test_without_its_manifest_an_artifact_does_not_exist(root):
     folder = store.folder("prior", "f")
     folder.commit("model.safetensors", b"weights")
     assert store.manifest("prior", "f") is None
-    with pytest.raises(ArtifactMissing, match="--plan"):
+    with pytest.raises(ArtifactMissing, match=r"no summary.json there"):
         store.newest(PRIOR)
     publish(folder, manifest())
     assert store.manifest("prior", "f") == manifest()
@@ -157,7 +157,7 @@ def test_a_claim_from_another_machine_dies_of_age(tmp_path):
     with claimed(folder):
         text = (tmp_path / OWNER).read_text()
         mine = owner_of(folder)
-    elsewhere = mine.model_copy(update={"host": "elsewhere", "seen": time.time()})
+    elsewhere = mine.model_copy(update={"machine": "elsewhere", "seen": time.time()})
     folder.commit(OWNER, elsewhere.model_dump_json().encode())
     assert owner_of(folder) is not None
     stale = elsewhere.model_copy(update={"seen": time.time() - 60})

@@ -146,7 +146,16 @@ COMMANDING = {
     "\u202ereversed": r"\u202ereversed", "\u2066": r"\u2066", "\u200b": r"\u200b",
     "\ufeff": r"\ufeff", "\u2028": r"\u2028", "\ud800": r"\ud800", "a\nb": r"a\nb",
 }  # fmt: skip
-HARMLESS = ("café", "क\u094d\u200dष", "שלום", "👨\u200d👩\u200d👧", "猫 と 犬", "e\u0301", "[red]", "")
+HARMLESS = (
+    "café",
+    "क\u094d\u200dष",
+    "שלום",
+    "👨\u200d👩\u200d👧",
+    "猫 と 犬",
+    "e\u0301",
+    "[red]",
+    "",
+)
 
 
 @pytest.mark.parametrize(("text", "escaped"), COMMANDING.items())

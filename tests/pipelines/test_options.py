@@ -8,13 +8,49 @@ from schemas.errors import ConfigError
 def test_an_assignment_is_turned_into_the_fields_own_type():
     settings = resolve(
         "tiny", None, ["prior.layers=12", "prior.fit.lr=1e-3", "encode.force=true",
-                       "crawl.allow_hosts=[127.0.0.1:80, 10.0.0.1:8080]", "dvae.fit.clip_norm=null"]
+                       "crawl.allow_hosts=[127.0.0.1:80, a.test:80=10.0.0.1:8080]",
+                       "dvae.fit.clip_norm=null"]
     )  # fmt: skip
     assert settings.prior.layers == 12
     assert settings.prior.fit.lr == 1e-3
     assert settings.encode.force is True
-    assert settings.crawl.allow_hosts == ("127.0.0.1:80", "10.0.0.1:8080")
+    assert settings.crawl.allow_hosts == ("127.0.0.1:80", "a.test:80=10.0.0.1:8080")
     assert settings.dvae.fit.clip_norm is None
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("prior.layers = 12", 12),
+        (" prior.layers=12 ", 12),
+        ("prior.layers=1_2", 12),
+        ("prior.layers=+12", 12),
+        ("prior.layers='12'", 12),
+        ("prior.layers=012", 12),
+        ("prior.layers=12.0", 12),
+        ("encode.force=on", True),
+        ("encode.force=Yes", True),
+        ("encode.force=0", False),
+        ("dvae.fit.clip_norm=None", None),
+        ("dvae.fit.clip_norm=none", None),
+        ("dvae.fit.clip_norm=", None),
+        ("crawl.source.separator=\t", "\t"),
+        ("crawl.source.separator=';'", ";"),
+        ("crawl.source.separator=,", ","),
+        ("evaluate.judge=none", "none"),
+        ("crawl.contact=https://example.org/?a=b", "https://example.org/?a=b"),
+        ("crawl.source.columns=caption, url", ("caption", "url")),
+        ("crawl.source.columns=[caption, url]", ("caption", "url")),
+        ("crawl.source.columns=[010, no]", ("010", "no")),
+        ("crawl.source.columns=[]", ()),
+        ("crawl.allow_hosts=127.0.0.1:80", ("127.0.0.1:80",)),
+    ],
+)
+def test_a_value_as_people_write_it(assignment, value):
+    found = resolve("tiny", None, [assignment])
+    for name in assignment.partition("=")[0].strip().split("."):
+        found = getattr(found, name)
+    assert (found, type(found)) == (value, type(value))
 
 
 def test_a_file_goes_over_the_preset_and_assignments_over_the_file(tmp_path):
@@ -34,8 +70,29 @@ def test_a_file_goes_over_the_preset_and_assignments_over_the_file(tmp_path):
         ("prior.layers", "--set wants path=value, found 'prior.layers'"),
         ("prior.conv_kernel=4", "prior: conv_kernel must be odd to have a centre, found 4"),
         ("crawl.source.kind=ftp", "crawl.source.kind: input should be 'urls', 'folder'"),
+        ("crawl.allow_hosts=[localhost]", "must be host:port, or host:port=address:port"),
         ("crawl.allow_hosts=[a", "--set wants a list such as [a, b], found '[a'"),
         ("prior.caption_dropout=0", "sample.guidance=1.5 wants a prior that is trained with some"),
+        ("prior.fit.lr=0,001", "prior.fit.lr: input should be a valid number"),
+        ("prior.fit.lr=1e\u20133", "prior.fit.lr: input should be a valid number"),
+        ("prior.fit.lr=nan", "prior.fit.lr: input should be a finite number"),
+        ("prior.fit.lr=-inf", "prior.fit.lr: input should be a finite number"),
+        ("prior.layers=“12”", "prior.layers: input should be a valid integer"),
+        ("prior.layers=true", "prior.layers: input should be a valid integer"),
+        ("prior.layers=", "prior.layers: input should be a valid integer"),
+        ("prior.layers=null", "prior.layers: input should be a valid integer"),
+        ("prior.layers==3", "prior.layers: input should be a valid integer"),
+        ("=3", "there is no setting ''"),
+        ("", "--set wants path=value, found ''"),
+        ("Prior.Layers=3", "did you mean 'prior.layers'?"),
+        ("prior.layers.deep=3", "did you mean 'prior.layers'?"),
+        ("encode.force=wahr", "encode.force: input should be a valid boolean"),
+        ("crawl.allow_hosts=[a: b]", "crawl.allow_hosts.0: input should be a valid string"),
+        ("crawl.allow_hosts=[!!python/name:os.system x]", "--set wants a list such as [a, b]"),
+        (f"prior.layers={'9' * 5_000}", "prior.layers: unable to parse input string"),
+        ("crawl.source.path=s3:/bucket/x", "crawl.source.path wants a path or an address"),
+        ("crawl.source.path=C:\\pics", "crawl.source.path wants a path of this machine"),
+        ("crawl.source.path=~nobody-of-that-name/x", "crawl.source.path wants a path, found"),
         ("crawl.source.kind=folder", "sample.prompts.kind=world wants crawl.source.kind=world"),
     ],
 )

@@ -1,0 +1,210 @@
+"""Folders of whole files, on a local disk or an object store.
+
+A commit is all or nothing: on a disk, write beside, fsync, rename; on an object store, one put.
+What a disk or a store minds is one sentence, from whichever process asks.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import fsspec
+
+from infra.addresses import is_remote, normal
+from schemas.artifacts import STATS
+from schemas.errors import StorageFailed
+from schemas.folder import Folder
+from schemas.manifest import BEGUN, MANIFEST, FileDigest
+
+READ_AHEAD_BYTES = 2**20  # s3fs's own 50 MiB would fetch whole shards for a few of their rows
+
+
+def digest(data: bytes) -> FileDigest:
+    """Return the size and content hash of a file's bytes."""
+    return FileDigest(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+@contextmanager
+def _said(wanted: str, *, finds: bool = True) -> Iterator[None]:
+    """Turn what a storage minds into one sentence; where it `finds` nothing, let that be heard."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, StorageFailed) or (finds and isinstance(error, FileNotFoundError)):
+            raise
+        said = " ".join(str(error).split())[:300]
+        found = said if isinstance(error, OSError) else f"{type(error).__name__}: {said}"
+        raise StorageFailed(
+            f"wanted to {wanted}, but that failed ({found}); mend that and run the same command "
+            "again: what is finished is kept"
+        ) from error
+
+
+@dataclass(frozen=True)
+class LocalFolder:
+    """A folder on a disk of this machine, or one that all machines mount."""
+
+    path: Path
+
+    @property
+    def url(self) -> str:
+        """Return the absolute path."""
+        return str(self.path)
+
+    def open(self, name: str) -> BinaryIO:
+        return (self.path / name).open("rb")
+
+    def list(self, prefix: str = "") -> list[str]:
+        top = self.path / prefix.rpartition("/")[0]
+        found = (p.relative_to(self.path).as_posix() for p in _files(top))
+        return sorted(name for name in found if name.startswith(prefix))
+
+    def exists(self, name: str) -> bool:
+        return (self.path / name).is_file()
+
+    def commit(self, name: str, data: bytes) -> FileDigest:
+        with _said(f"write {name} into {self.url}", finds=False):
+            self._write(name, data)
+        return digest(data)
+
+    def _write(self, name: str, data: bytes) -> None:
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, scratch = tempfile.mkstemp(prefix=".uncommitted-", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(scratch, 0o644)  # mkstemp makes it readable by its owner alone
+            os.replace(scratch, target)
+        except BaseException:
+            Path(scratch).unlink(missing_ok=True)
+            raise
+        _sync_directory(target.parent)
+
+    def remove(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the bytes of each committed file whose name starts with `prefix`."""
+        return {name: (self.path / name).stat().st_size for name in self.list(prefix)}
+
+    def clear(self, *, keep: str = "") -> None:
+        """Delete all files but `keep`, half-written ones of a killed run as well.
+
+        What says that something is finished goes first: killed in between, nobody believes it.
+        """
+        _remove_claims(self)
+        for parent, _, names in os.walk(self.path, topdown=False):
+            for name in names:
+                if (path := Path(parent) / name) != self.path / keep:
+                    path.unlink(missing_ok=True)
+            if not os.listdir(parent):
+                os.rmdir(parent)
+
+
+def _files(top: Path) -> Iterator[Path]:
+    """Yield the committed files below `top`; a file that vanishes meanwhile is no error."""
+    for parent, _, names in os.walk(top):
+        for name in names:
+            if not name.startswith(".uncommitted-"):
+                yield Path(parent) / name
+
+
+def _sync_directory(path: Path) -> None:
+    """Make a rename inside the directory survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@dataclass(frozen=True)
+class ObjectFolder:
+    """A prefix on an object store that fsspec can reach, such as s3://bucket/run."""
+
+    address: str
+
+    @property
+    def url(self) -> str:
+        """Return the address, scheme first."""
+        return self.address
+
+    @cached_property
+    def system(self) -> Any:
+        """The storage itself; its packages and keys are wanted here first."""
+        with _said(f"reach {self.address}", finds=False):
+            # Listings of a store that others write to must not come from a cache.
+            return fsspec.core.url_to_fs(self.address, use_listings_cache=False)[0]
+
+    @cached_property
+    def base(self) -> str:
+        """The address as the storage itself writes it: bucket/path."""
+        return str(self.system._strip_protocol(self.address)).rstrip("/")
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"address": self.address}  # a connection does not travel to a worker
+
+    def open(self, name: str) -> BinaryIO:
+        path = f"{self.base}/{name}"
+        with _said(f"read {name} in {self.url}"):
+            return cast(BinaryIO, self.system.open(path, "rb", block_size=READ_AHEAD_BYTES))
+
+    def list(self, prefix: str = "") -> list[str]:
+        top = f"{self.base}/{prefix.rpartition('/')[0]}".rstrip("/")
+        try:
+            with _said(f"list {self.url}"):
+                found = self.system.find(top)
+        except FileNotFoundError:
+            return []
+        names = (str(path).removeprefix(self.base + "/") for path in found)
+        return sorted(name for name in names if name.startswith(prefix))
+
+    def exists(self, name: str) -> bool:
+        try:  # its own isfile() takes every failure for a no
+            with _said(f"look for {name} in {self.url}"):
+                return bool(self.system.info(f"{self.base}/{name}")["type"] == "file")
+        except FileNotFoundError:
+            return False
+
+    def commit(self, name: str, data: bytes) -> FileDigest:
+        with _said(f"write {name} into {self.url}", finds=False):
+            self.system.pipe_file(f"{self.base}/{name}", data)
+        return digest(data)
+
+    def remove(self, name: str) -> None:
+        if self.exists(name):
+            self.system.rm_file(f"{self.base}/{name}")
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the bytes of each object whose name starts with `prefix`."""
+        found = self.system.find(f"{self.base}/{prefix}".rstrip("/"), detail=True)
+        return {p.removeprefix(self.base + "/"): entry["size"] for p, entry in found.items()}
+
+    def clear(self, *, keep: str = "") -> None:
+        """Delete every object under the prefix but `keep`; what says "finished" goes first."""
+        _remove_claims(self)
+        for name in self.list():
+            if name != keep:
+                self.remove(name)
+
+
+def _remove_claims(folder: Folder) -> None:
+    for name in (MANIFEST, BEGUN):
+        folder.remove(name)
+    for name in folder.list(STATS):
+        folder.remove(name)
+
+
+def open_folder(url: str | Path) -> LocalFolder | ObjectFolder:
+    """Return the folder at a path, a file:// address or an object-store address."""
+    text = normal(str(url))
+    return ObjectFolder(text) if is_remote(text) else LocalFolder(Path(os.path.realpath(text)))

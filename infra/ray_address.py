@@ -1,0 +1,110 @@
+"""Which Ray is meant by RAY_ADDRESS: a cluster to join, or one of our own; else one sentence.
+
+Ray itself waits 40 seconds for a head that is not there, and then says so in a traceback.
+"""
+
+import os
+import re
+from typing import Any
+
+from schemas.errors import ConfigError
+
+NAME = "RAY_ADDRESS"
+SECONDS = 5.0  # in which a head must answer
+HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
+GET_CLUSTER_ID = "/ray.rpc.NodeInfoGcsService/GetClusterId"  # what a driver asks first
+OURS = f"unset {NAME} to start a Ray of this run's own"
+
+
+def cluster_address() -> str | None:
+    """Return the host:port of the cluster to join, or None to start a private Ray.
+
+    Raises ConfigError for an address that no driver can join. Nobody is asked yet.
+    """
+    said = os.environ.get(NAME, "").strip()
+    if said.lower() in ("", "local"):
+        return None
+    if said.lower() == "auto":
+        return _newest_here()
+    if "://" in said:
+        raise ConfigError(_not_a_head(said))
+    found = HOST_AND_PORT.fullmatch(said)
+    if found is None or not 0 < int(found[2]) < 2**16:
+        raise ConfigError(
+            f"{NAME} wants the host:port of a cluster's head, such as 10.0.0.1:6379, found "
+            f"'{said}'; write it so, or {OURS}"
+        )
+    return said
+
+
+def _not_a_head(said: str) -> str:
+    scheme = said.partition("://")[0].lower()
+    kinds = {
+        "http": "the dashboard, which takes jobs",
+        "https": "the dashboard, which takes jobs",
+        "ray": "Ray Client, which cannot train",
+    }
+    submit = "" if scheme == "ray" else f" --address {said}"
+    return (
+        f"{NAME} wants the host:port of a cluster's head, such as 10.0.0.1:6379, found '{said}', "
+        f"the address of {kinds.get(scheme, 'something else')}; run this command there by "
+        f"`ray job submit{submit}`, or {OURS}"
+    )
+
+
+def _newest_here() -> str:
+    """Return the address of the cluster that was started last on this machine."""
+    from ray._private.services import canonicalize_bootstrap_address
+
+    try:
+        found = canonicalize_bootstrap_address("auto")
+    except ConnectionError:
+        found = None
+    if found is None:
+        raise ConfigError(
+            f"{NAME}=auto wants a cluster on this machine, found none; begin one with "
+            f"`ray start --head`, or {OURS}"
+        )
+    return found
+
+
+def require_head(address: str) -> None:
+    """Raise ConfigError unless the head of a cluster answers there, to whom we are.
+
+    Without a token where one is wanted, Ray's own client aborts the process.
+    """
+    import grpc
+    from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
+    from ray._private.grpc_utils import init_grpc_channel
+    from ray.exceptions import AuthenticationError
+
+    try:
+        ensure_token_if_auth_enabled(create_token_if_missing=False)
+        channel = init_grpc_channel(address, [("grpc.enable_http_proxy", 0)])
+    except AuthenticationError:
+        raise ConfigError(
+            "RAY_AUTH_MODE=token wants the cluster's token in RAY_AUTH_TOKEN or ~/.ray/auth_token, "
+            "found none; copy it from where the cluster was started"
+        ) from None
+    with channel:
+        try:
+            channel.unary_unary(GET_CLUSTER_ID)(b"", timeout=SECONDS)
+        except grpc.RpcError as error:
+            raise ConfigError(f"{NAME}={address}: {_answer(error)}, or {OURS}") from None
+
+
+def _answer(error: Any) -> str:
+    """Say what came instead of an answer, and what to do."""
+    code = error.code().name
+    if code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+        return (
+            "wanted to join this cluster, found that it asks for a token; set RAY_AUTH_MODE=token "
+            "and RAY_AUTH_TOKEN as where it was started"
+        )
+    if code == "UNIMPLEMENTED":
+        found = "something else at this port"
+    elif code == "DEADLINE_EXCEEDED":
+        found = f"no answer in {SECONDS:.0f} seconds"
+    else:
+        found = f"none ({' '.join(error.details().split())[:120]})"
+    return f"wanted the head of a Ray cluster, found {found}; see `ray status` where it was started"

@@ -1,0 +1,32 @@
+"""What a run will want and nobody has named yet; a plan can be made without."""
+
+from collections.abc import Sequence
+
+from pipelines.planner import Step
+from schemas.artifacts import PAIRS
+from schemas.configs import Settings
+from schemas.errors import ConfigError
+
+SOURCES = {
+    "folder": "a folder of pictures, such as --set crawl.source.path=pictures/",
+    "tars": "tars, such as --set 'crawl.source.path=tars/*.tar'",
+    "urls": "url lists, such as --set crawl.source.path=list.parquet",
+}
+
+
+def unnamed_source(settings: Settings, steps: Sequence[Step]) -> str:
+    """Say, in a sentence, what the crawl is to read and is not told; empty if all is there."""
+    source = settings.crawl.source
+    crawls = any(step.stage.writes == PAIRS and step.runs for step in steps)
+    if not crawls or source.path or source.kind not in SOURCES:
+        return ""
+    return (
+        f"crawl.source.kind={source.kind} wants crawl.source.path, found none; name "
+        f"{SOURCES[source.kind]}"
+    )
+
+
+def require_source(settings: Settings, steps: Sequence[Step]) -> None:
+    """Raise ConfigError if the crawl runs and has nothing to read."""
+    if sentence := unnamed_source(settings, steps):
+        raise ConfigError(sentence)

@@ -1,0 +1,71 @@
+"""Settings that are paths mean the folder of the command, wherever the workers run."""
+
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from infra.addresses import is_remote, normal
+from schemas.configs import Place, PlaceOrName, Places, Settings
+
+MARKS = {Place, Places, PlaceOrName}
+
+
+def leaves(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield the dotted path of every setting, and what is said of it."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from leaves(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def make_absolute(tree: dict[str, Any], folder: Path) -> None:
+    """Make every path among the settings absolute, once: below `folder`, or one's home for `~`."""
+    for path, field in leaves():
+        for mark in MARKS.intersection(m for m in field.metadata if isinstance(m, str)):
+            *parents, leaf = path.split(".")
+            node = tree
+            for name in parents:
+                node = node[name]
+            node[leaf] = _told(node[leaf], mark, folder, path)
+
+
+def _told(value: Any, mark: str, folder: Path, name: str) -> Any:
+    """Return the value, a text or a list of them, with absolute paths in it."""
+    if isinstance(value, list | tuple):
+        return [_told(part, mark, folder, name) for part in value]
+    if not isinstance(value, str) or not value.strip():
+        return value
+    if mark == PlaceOrName and not _is_path(value, folder):
+        return value
+    return _several(value, folder, name) if mark == Places else absolute(value, folder, name)
+
+
+def _several(value: str, folder: Path, name: str) -> str:
+    """Take a path, or several with commas between, as the crawl does."""
+    if "," not in value or (folder / value).exists():
+        return absolute(value, folder, name)
+    if "," in str(folder):
+        return value  # its own commas would part it
+    return ",".join(absolute(part.strip(), folder, name) for part in value.split(","))
+
+
+def absolute(value: str, folder: Path, name: str) -> str:
+    """Make one path absolute; an address of a store stays. Raises ConfigError for a slip."""
+    if is_remote(value) and not value.lower().startswith("file:"):
+        return value
+    place = normal(value, name=name)
+    if os.path.isabs(place):
+        return place
+    above = glob.escape(str(folder)) if glob.has_magic(place) else folder
+    return str(Path(above) / place)
+
+
+def _is_path(value: str, folder: Path) -> bool:
+    """Say whether a value that may be a hub's name is a folder here."""
+    return value.startswith((".", "/", "~", "file:")) or (folder / value).exists()
