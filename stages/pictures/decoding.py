@@ -1,6 +1,7 @@
 """Picture files to pixels: RGB, upright, in sRGB, on white, of bounded size."""
 
 import io
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -47,6 +48,9 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
         return _plainly(_with_its_end(data, max_pixels), max_pixels)
     except PictureError:
         raise
+    except Image.DecompressionBombError as error:  # so large that Pillow looks no further
+        claimed = re.search(r"\d+", str(error))
+        raise PictureError("too_many_pixels", claimed[0] if claimed else "too many") from error
     except BROKEN as error:
         if other := unread(data):
             raise PictureError("undecodable", other) from error

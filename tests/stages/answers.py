@@ -19,7 +19,7 @@ class _Handler(socketserver.StreamRequestHandler):
             while self.rfile.readline().strip():
                 pass
             self.server.seen.append(path)
-            for part in self.server.written[path]:
+            for part in self.server.written.get(path, ()):
                 self.wfile.write(part)
 
 

@@ -74,7 +74,8 @@ REFUSED = {
     ),
     "a page that leads on": (
         answer(b"<p>", kind="text/html", Refresh="0; url=/x.jpg"),
-        "not_an_image: 200 OK, text/html, Refresh: 0; url=/x.jpg",
+        "not_an_image: 200 OK, text/html, Refresh: 0; url=/x.jpg: "
+        "a web page (HTML), which is not read",
     ),
     "a login": (
         answer(b"\n<html><body><h1>Log in</h1><p>to see this", kind="text/html"),
@@ -86,11 +87,15 @@ REFUSED = {
     ),
     "SVG": (
         answer(b"<svg xmlns='http://www.w3.org/2000/svg'/>", kind="image/svg+xml"),
-        "not_an_image: 200 OK, image/svg+xml",
+        "not_an_image: 200 OK, image/svg+xml: an SVG drawing, which is not read",
     ),
     "a film": (
         answer(b"\0\0\0\x18ftypisom" + bytes(99), kind="video/mp4"),
-        "not_an_image: 200 OK, video/mp4: bytes 00 00 00 18 66 74 79 70 69 73 6f 6d",
+        "not_an_image: 200 OK, video/mp4: a video (MP4 or MOV), which is not read",
+    ),
+    "HEIC as text": (
+        answer(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", kind="text/plain"),
+        "not_an_image: 200 OK, text/plain: a HEIC picture, which is not read",
     ),
     "a film of JPEGs": (
         answer(b"--\r\n\r\n" + PICTURE, kind="multipart/x-mixed-replace; boundary="),
@@ -200,6 +205,18 @@ REFUSED = {
     "closed at once": (
         answer(b"", length=False, Content_Length="770"),
         "connection_failed: closed after 0 of 770 bytes",
+    ),
+    "closed in the head": (
+        answer(PICTURE)[:30],
+        "connection_failed: closed before a length or a body came",
+    ),
+    "closed behind the head": (
+        answer(b"", length=False),
+        "connection_failed: closed before a length or a body came",
+    ),
+    "chunks of nothing": (
+        answer(chunks(), **CHUNKED),
+        "not_an_image: 200 OK, image/jpeg: an empty answer",
     ),
     "closed after letters": (
         answer(b"GIF", length=False, Content_Length="770"),

@@ -1,6 +1,5 @@
 """Tars, good ones and hostile ones: a row for every sample, and one for what cannot be read."""
 
-import gzip
 import io
 import json
 import tarfile
@@ -120,10 +119,8 @@ def test_of_a_damaged_tar_the_readable_part_is_kept_and_the_rest_is_one_row(tmp_
         damage = [row for row in rows if row["problem"]]
         assert len(rows) - len(damage) == kept
         assert len(damage) == (kept == 3)
-        assert all(
-            "unreadable_row: damaged: the rest of a.tar, at byte" in row["problem"]
-            for row in damage
-        )
+        begins = "unreadable_row: damaged: the rest of a.tar, at byte"
+        assert all(row["problem"].startswith(begins) for row in damage)
     broken = bytearray(whole)
     broken[each * 5 + 130] ^= 1  # a size that no longer fits the checksum
     rows = rows_of(tmp_path, bytes(broken))

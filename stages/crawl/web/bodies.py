@@ -42,7 +42,7 @@ class Bodies:
                 if len(body) > taken:
                     taken = self._exchange(taken, self.max_bytes, deadline)
             if not body:
-                _refuse_page(reply, b"")
+                _refuse_empty(reply)
             if names:
                 taken = self._exchange(taken, len(body) + self.max_bytes, deadline)
             found = undone(bytes(body), names, self.max_bytes)
@@ -96,6 +96,13 @@ def _refuse_part(reply: http.client.HTTPResponse) -> None:
         first, last, whole = map(int, found.groups())
         if (first, last + 1) != (0, whole):
             raise Refused("http_206", f"a part of it only, {found[0]}")
+
+
+def _refuse_empty(reply: http.client.HTTPResponse) -> None:
+    """Refuse an answer without a body, which may have been cut before or within its head's end."""
+    if reply.length is None and not reply.chunked:
+        raise Refused("connection_failed", "closed before a length or a body came")
+    _refuse_page(reply, b"")
 
 
 def _refuse_page(reply: http.client.HTTPResponse, start: bytes) -> None:

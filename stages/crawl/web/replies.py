@@ -9,7 +9,8 @@ import re
 from http import HTTPStatus
 
 from stages.crawl.reasons import printable
-from stages.crawl.web.first_bytes import is_text, words
+from stages.crawl.web.first_bytes import words
+from stages.pictures.kinds import unread
 
 MAX_INTERIM = 16  # answers before the one that counts
 CONTENT_TYPE = re.compile(r"[^/\s]+/[^/\s]+")
@@ -63,6 +64,12 @@ def told(reply: http.client.HTTPResponse, start: bytes) -> str:
     for name in ("Content-Encoding", "Refresh"):
         parts += [f"{name}: {value}" for value in reply.headers.get_all(name, [])]
     head = ", ".join(printable(part, 100) for part in parts)
-    if is_text(start):
-        return f"{head}: '{words(start)}'" if words(start) else head
-    return f"{head}: bytes {start[:12].hex(' ')}" if start else f"{head}: an empty answer"
+    if not start:
+        return f"{head}: an empty answer"
+    if said := words(start):
+        return f"{head}: '{said}'"
+    return f"{head}: {unread(start) or _bytes(start)}"
+
+
+def _bytes(start: bytes) -> str:
+    return f"bytes {start[:12].hex(' ')}"
