@@ -10,6 +10,8 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":  # run as a file, only pipelines/ is on the path
@@ -23,11 +25,13 @@ from infra.ray_address import cluster_address
 from infra.roots import require_root
 from infra.store import Store
 from pipelines import demo, runner, tables
+from pipelines.command import complain, log_to_errors, program
 from pipelines.missing import require_source
 from pipelines.options import resolve
+from pipelines.places import of_workers
 from pipelines.planner import Selection, Stage, Step, plan
 from pipelines.presets import PRESETS
-from pipelines.stopping import stoppable
+from pipelines.streams import OutputLost
 from schemas import configs
 from schemas.artifacts import (
     BPE,
@@ -156,7 +160,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Plan or run; return the exit code: 2 if it cannot go on, 3 if it had to leave rows out."""
     args = parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    log_to_errors()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = resolve(args.preset, args.config, args.assignments)
@@ -171,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         return _run(settings, store, selection, steps)
     except UserError as error:
-        print(f"error: {getattr(error, 'cause', error)}", file=sys.stderr)
+        complain(getattr(error, "cause", error))
         return 2
 
 
@@ -180,17 +184,19 @@ def _run(settings: Settings, store: Store, selection: Selection, steps: Sequence
     require_source(settings, steps)
     if any(step.runs for step in steps):
         cluster_address()  # minds an address that nobody can join before anything is made
+    start = partial(session.start, sees=of_workers(settings), root=store.root)
     try:
         with demo.joined(settings, store.root, crawls=steps[0].runs) as joined:
-            ended = runner.run(dalle(joined), store, selection, session.start)
+            ended = runner.run(dalle(joined), store, selection, start)
     finally:
         session.stop()
-    tables.show_run(ended, store)
+    with suppress(OutputLost):  # what the run came to is said by the exit code as well
+        tables.show_run(ended, store)
     if sentence := tables.shortfalls(ended, store):
-        print(f"error: {sentence}", file=sys.stderr)
+        complain(sentence)
         return 3
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(stoppable(main))
+    sys.exit(program(main))

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from infra.store import Store
 from pipelines import training_plan
+from pipelines.command import shown
 from pipelines.costs import cost_of
 from pipelines.memory import require_room
 from pipelines.missing import unnamed_source
@@ -54,7 +55,7 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
         took = f"took {step.manifest.seconds:,.0f} s" if step.manifest is not None else ""
         table.add_row(step.stage.name, step.address, state, took or cost_of(step, settings))
     console = Console(width=WIDTH)
-    console.print(f"root {store.root}", soft_wrap=True)
+    console.print(f"root {shown(store.root)}", soft_wrap=True)
     console.print(table)
     if sentence := unnamed_source(settings, steps):
         console.print(f"\nto run: {sentence}", soft_wrap=True, markup=False)
@@ -101,7 +102,7 @@ def show_run(steps: Sequence[Step], store: Store) -> None:
     report = next((s for s in steps if s.stage.writes == REPORT and s.manifest is not None), None)
     if report is not None:
         _headline(store, report, console)
-        console.print(f"report: {store.root.rstrip('/')}/report.html", soft_wrap=True)
+        console.print(f"report: {shown(store.root.rstrip('/'))}/report.html", soft_wrap=True)
 
 
 def shortfalls(steps: Sequence[Step], store: Store) -> str:

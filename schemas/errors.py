@@ -64,6 +64,12 @@ def said(error: BaseException) -> str:
     return FOLDERS.sub("", steady(str(error)))
 
 
-def steady(text: str) -> str:
-    """Return a text without the addresses in memory that Python's own words hold."""
-    return IN_MEMORY.sub("", text)
+def steady(text: str, folder: str = "") -> str:
+    """Return a text without the addresses in memory that Python's own words hold.
+
+    Nor does it say where `folder` is: files are named as they are below it.
+    """
+    text = IN_MEMORY.sub("", text)
+    if not folder:
+        return text
+    return re.sub(rf"(?<![\w/.]){re.escape(folder.rstrip('/'))}(?:/|\b)", "", text)

@@ -19,6 +19,7 @@ from img2dataset.downloader import Downloader
 
 from schemas import rows
 from schemas.configs import CrawlJob
+from schemas.errors import steady
 from schemas.folder import Folder
 from stages.crawl.earlier import Earlier
 from stages.crawl.outcome import DAMAGED
@@ -98,7 +99,7 @@ class FetchPiece:
         def groups() -> Iterator[pa.Table]:
             for start in range(0, len(listed), PICTURE_FILE["row_group_size"]):
                 some = slice(start, start + PICTURE_FILE["row_group_size"])
-                table = pairs(listed[some], results[some])
+                table = pairs(listed[some], results[some], self.cfg.source.path)
                 results[some] = [{}] * len(table)
                 reasons.update(table["reason"].drop_null().to_pylist())
                 yield table
@@ -108,7 +109,7 @@ class FetchPiece:
             rows_in=len(listed),
             rows_out=len(listed) - reasons.total(),
             rejects=dict(sorted(reasons.items())),
-            health=_damage(listed),
+            health=_damage(listed, self.cfg.source.path),
         )
 
     def results(self, piece: Piece, listed: list[dict[str, Any]]) -> list[Fetched]:
@@ -132,12 +133,13 @@ class FetchPiece:
         return as_url(row["url"] if row["picture"] is None else row["picture"])
 
 
-def _damage(listed: list[dict[str, Any]]) -> dict[str, Any]:
+def _damage(listed: list[dict[str, Any]], source: str) -> dict[str, Any]:
     """Return how many rows stand for damage of their file, and what is said of the first."""
     said = [row["problem"] for row in listed if is_damage(row)]
     if not said:
         return {}
-    return {DAMAGED: {"rows": len(said), "first": said[0].partition(DAMAGE_BEGINS)[2]}}
+    first = steady(said[0].partition(DAMAGE_BEGINS)[2], source)
+    return {DAMAGED: {"rows": len(said), "first": first}}
 
 
 def file_reader(cfg: CrawlJob) -> Reader | None:
@@ -204,8 +206,8 @@ def fetch(urls: list[str], shrink: Resize, cfg: CrawlJob) -> list[Fetched]:
     return [results[row] for row in range(len(urls))]
 
 
-def pairs(listed: list[dict[str, Any]], results: list[Fetched]) -> pa.Table:
-    """Join the list's rows with what came of each of them."""
+def pairs(listed: list[dict[str, Any]], results: list[Fetched], source: str) -> pa.Table:
+    """Join the list's rows with what came of each of them, wherever the source is."""
     made = []
     for row, result in zip(listed, results, strict=True):
         failed = result["status"] != "success"
@@ -218,7 +220,7 @@ def pairs(listed: list[dict[str, Any]], results: list[Fetched]) -> pa.Table:
                 **{name: result[name] for name in (*SIZES, "sha256")},
                 "status": "failed" if failed else "ok",
                 "reason": reason_of(result["error_message"]) if failed else None,
-                "detail": result["error_message"],
+                "detail": steady(result["error_message"], source) if failed else None,
                 "source": row["source"],
             }
         )

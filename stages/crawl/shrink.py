@@ -19,7 +19,7 @@ from schemas.errors import said, worded
 from stages import pictures
 from stages.crawl.reasons import Refused
 from stages.pictures import jpeg
-from stages.pictures.colour import Convert, converter
+from stages.pictures.colour import Convert, conversion
 from stages.pictures.decoding import orientation_of
 from stages.pictures.refusal import BROKEN
 
@@ -90,7 +90,7 @@ class Shrink:
                 raise Refused("too_large", f"{width} x {height} pixels")
             if image.format != "JPEG" or not jpeg.has_end(data) or orientation_of(image) != 1:
                 return None
-            in_srgb = converter(image.info.get("icc_profile"), image.mode)
+            in_srgb = conversion(image.mode, image.info.get("icc_profile"))
             if in_srgb is not None and image.mode == "CMYK":  # OpenCV makes BGR of it
                 return None
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

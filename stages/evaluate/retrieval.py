@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from jaxtyping import Float
 
 from stages.evaluate.measures import exact
 from stages.evaluate.reconstructions import TILE, Captioned
@@ -19,7 +21,13 @@ def retrieval(clip: Reranker, pictures: Sequence[Captioned]) -> dict[str, float 
     tiles = [pictures[i : i + TILE] for i in range(0, len(pictures), TILE)]
     image = torch.cat([clip.image_features(to_tensor([p.pixels for p in tile])) for tile in tiles])
     text = torch.cat([clip.text_features([p.caption for p in tile]) for tile in tiles])
-    scores, captions = (image @ text.T).numpy(), [p.caption for p in pictures]
+    return figures((image @ text.T).numpy(), [p.caption for p in pictures])
+
+
+def figures(
+    scores: Float[np.ndarray, "p p"], captions: Sequence[str]
+) -> dict[str, float | list[float]]:
+    """Return the numbers of the report's `clip` part; `scores[i, j]` is picture i, caption j."""
     hits, chance = r_precision(scores, captions)
     return {
         "r_precision": float(hits.mean()),

@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from stages.pictures import PictureError, Pixels, decode
 
 JPEG = b"\xff\xd8"
-# Decoders halve, quarter or take an eighth of a JPEG at a fraction of the cost of the whole picture.
+# A JPEG's decoder halves, quarters or takes an eighth at a fraction of the cost of the whole.
 SHRINKING = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
     4: cv2.IMREAD_REDUCED_COLOR_4,

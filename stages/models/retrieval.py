@@ -4,6 +4,7 @@ Dimensions: p pairs of a picture and its caption.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ def r_precision(scores: Float[np.ndarray, "p p"], captions: Sequence[str]) -> Re
     few read differently there are fewer to choose from, and chance is higher: a blind choice finds
     one of n, and n is not the same for all.
     """
-    rivals = _rivals(captions)
+    rivals = _rivals(tuple(captions))
     found = [
         bool((scores[own, others] < scores[own, own]).all()) for own, others in enumerate(rivals)
     ]
@@ -41,7 +42,7 @@ def found_by_luck(scores: Float[np.ndarray, "p p"], captions: Sequence[str]) -> 
     prefer some captions whatever they are shown: where these are common, that finds many.
     """
     wins = np.zeros(scores.shape, bool)  # picture i finds caption j among j's rivals
-    for own, others in enumerate(_rivals(captions)):
+    for own, others in enumerate(_rivals(tuple(captions))):
         wins[:, own] = (scores[:, others] < scores[:, [own]]).all(axis=1)
     places = np.tile(np.arange(len(wins)), (SHUFFLES, 1))
     swapped = np.random.default_rng(0).permuted(places, axis=1)
@@ -49,7 +50,8 @@ def found_by_luck(scores: Float[np.ndarray, "p p"], captions: Sequence[str]) -> 
     return float(np.sort(shares)[-round(BY_LUCK * (SHUFFLES + 1))])
 
 
-def _rivals(captions: Sequence[str]) -> list[Int[np.ndarray, " r"]]:
+@lru_cache(maxsize=1)
+def _rivals(captions: tuple[str, ...]) -> list[Int[np.ndarray, " r"]]:
     """Draw for each picture the places of captions that read otherwise than its own."""
     words = np.array([" ".join(caption.casefold().split()) for caption in captions], dtype=object)
     return [

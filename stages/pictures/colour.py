@@ -8,7 +8,7 @@ mostly means sRGB, and decoders hide the latter from us.
 
 import io
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -16,6 +16,7 @@ from PIL import Image, ImageCms
 from stages.pictures.refusal import BROKEN
 
 LARGEST_PROFILE = 4 * 2**20  # bytes; a printing press's has about two million
+GREY = ("1", "L", "LA", "La")
 SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 # What sRGB itself looks like through an equal profile: rounding, nothing else.
 SAME = 1  # level
@@ -24,15 +25,22 @@ PROBES = {"RGB": 9, "L": 256, "CMYK": 2}  # levels of each channel that are trie
 Convert = Callable[[Image.Image], Image.Image]
 
 
-def converter(profile: bytes | None, mode: str) -> Convert | None:
-    """Return what makes RGB of pictures of this mode, or None where their colours are right.
+def conversion(mode: str, profile: bytes | None) -> Convert | None:
+    """Return what makes RGB in sRGB of opaque pictures of a mode; None if their colours are right.
 
-    None also if the profile cannot be used. The mode is RGB, L or CMYK; grey under a profile of
-    colours must be made RGB before.
+    None also if the profile cannot be used. Grey may have a profile of colours.
     """
     if not profile or len(profile) > LARGEST_PROFILE:
         return None
-    return _converter(profile, mode)
+    grey = mode in GREY or mode.startswith("I")
+    for space in ("L", "RGB") if grey else ("CMYK",) if mode == "CMYK" else ("RGB",):
+        if convert := _converter(profile, space):
+            return partial(_by_way_of, space, convert)
+    return None
+
+
+def _by_way_of(mode: str, convert: Convert, image: Image.Image) -> Image.Image:
+    return convert(image.convert(mode))
 
 
 @lru_cache(maxsize=16)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from schemas.errors import worded
 from stages.pictures import jpeg, png
-from stages.pictures.colour import LARGEST_PROFILE, Convert, converter
+from stages.pictures.colour import LARGEST_PROFILE, Convert, conversion
 from stages.pictures.cut import is_cut
 from stages.pictures.kinds import unread
 from stages.pictures.refusal import BROKEN, PictureError
@@ -20,7 +20,6 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", "
 MAX_PIXELS = 67_108_864  # a small file may claim any size: look before decoding
 
 STRIP_PIXELS = 2**21
-GREY = ("1", "L", "LA", "La")
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 
@@ -46,7 +45,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     `undecodable`, `truncated` or `too_many_pixels`.
     """
     try:
-        return _upright(_with_its_end(data), max_pixels)
+        return _plainly(_with_its_end(data), max_pixels)
     except PictureError:
         raise
     except Image.DecompressionBombError as error:  # so large that Pillow looks no further
@@ -69,6 +68,18 @@ def _with_its_end(data: bytes) -> bytes:
     return whole
 
 
+def _plainly(data: bytes, max_pixels: int) -> Pixels:
+    """Decode; a JPEG whose texts or tags the decoder stumbles over, without them."""
+    try:
+        return _upright(data, max_pixels)
+    except PictureError:
+        raise
+    except BROKEN:
+        if not data.startswith(jpeg.START) or (plain := jpeg.plain(data)) == data:
+            raise
+        return _upright(plain, max_pixels)
+
+
 def _upright(data: bytes, max_pixels: int) -> Pixels:
     pixels, orientation = _as_stored(data, max_pixels)
     return np.ascontiguousarray(UPRIGHT[orientation](pixels)) if orientation in UPRIGHT else pixels
@@ -87,13 +98,13 @@ def _as_stored(data: bytes, max_pixels: int) -> tuple[Pixels, int]:
             raise PictureError("too_many_pixels", f"{image.width} x {image.height}")
         _refuse_raw(image)
         image.load()
-        rgb = _to_rgb(image, profile or image.info.get("icc_profile"))
+        in_srgb = conversion(image.mode, profile or image.info.get("icc_profile")) or _as_it_is
         pixels = np.empty((image.height, image.width, 3), np.uint8)
         rows = max(1, STRIP_PIXELS // image.width)
         for top in range(0, image.height, rows):
             bottom = min(top + rows, image.height)
             strip = image if rows >= image.height else image.crop((0, top, image.width, bottom))
-            pixels[top:bottom] = np.asarray(rgb(strip))
+            pixels[top:bottom] = np.asarray(_on_white(_eight_bits(strip), in_srgb))
         return pixels, orientation_of(image)
 
 
@@ -111,18 +122,6 @@ def _refuse_raw(image: Image.Image) -> None:
         raise PictureError("undecodable", "a camera's raw picture, which is not read")
 
 
-def _to_rgb(image: Image.Image, profile: bytes | None) -> Convert:
-    """Return what makes RGB of strips of this picture."""
-    grey = image.mode in GREY or image.mode.startswith("I")
-    mode = "CMYK" if image.mode == "CMYK" else "L" if grey else "RGB"
-    in_srgb = converter(profile, mode)
-    if in_srgb is None and grey:  # an L with the profile of an RGB picture
-        mode, in_srgb = "RGB", converter(profile, "RGB")
-    if in_srgb is None:
-        return lambda strip: _on_white(_eight_bits(strip), None)
-    return lambda strip: _on_white(_eight_bits(strip), in_srgb, mode)
-
-
 def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits of grey; Pillow's own conversion clips them to white
         wide = np.clip(np.asarray(image).astype(np.int64), 0, 65_535)
@@ -132,14 +131,16 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image
 
 
-def _on_white(image: Image.Image, in_srgb: Convert | None, mode: str = "RGB") -> Image.Image:
-    """Make RGB, by way of `mode` where the colours must be converted."""
+def _on_white(image: Image.Image, in_srgb: Convert) -> Image.Image:
     if image.mode == "CMYK" or not image.has_transparency_data:
-        return image.convert("RGB") if in_srgb is None else in_srgb(image.convert(mode))
+        return in_srgb(image)
     alpha = image.convert("RGBA")
-    if in_srgb is not None:
-        opacity = alpha.getchannel("A")
-        alpha = in_srgb(alpha.convert("RGB").convert(mode)).convert("RGBA")
-        alpha.putalpha(opacity)
+    opacity = alpha.getchannel("A")
+    alpha = in_srgb(alpha.convert("RGB")).convert("RGBA")
+    alpha.putalpha(opacity)
     white = Image.new("RGBA", alpha.size, "white")
     return Image.alpha_composite(white, alpha).convert("RGB")
+
+
+def _as_it_is(image: Image.Image) -> Image.Image:
+    return image.convert("RGB")

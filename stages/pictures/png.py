@@ -83,9 +83,8 @@ def _may_say_how_it_is_turned(chunk: Chunk) -> bool:
         return False
     if chunk.kind == b"zTXt":
         return _inflated(chunk.body, LARGEST_TEXT) is not None
-    if chunk.kind == b"iTXt" and rest[:1] == b"\1":  # compressed, which hardly anybody does
-        return False
-    return True
+    # Hardly anybody compresses the other kind.
+    return chunk.kind != b"iTXt" or rest[:1] != b"\1"
 
 
 def _inflated(body: memoryview, most: int) -> bytes | None:

@@ -8,7 +8,8 @@ from schemas.errors import ConfigError
 def test_an_assignment_is_turned_into_the_fields_own_type():
     settings = resolve(
         "tiny", None, ["prior.layers=12", "prior.fit.lr=1e-3", "encode.force=true",
-                       "crawl.allow_hosts=[127.0.0.1:80, a.test:80=10.0.0.1:8080]", "dvae.fit.clip_norm=null"]
+                       "crawl.allow_hosts=[127.0.0.1:80, a.test:80=10.0.0.1:8080]",
+                       "dvae.fit.clip_norm=null"]
     )  # fmt: skip
     assert settings.prior.layers == 12
     assert settings.prior.fit.lr == 1e-3

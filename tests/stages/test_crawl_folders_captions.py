@@ -143,7 +143,7 @@ def test_captions_whose_picture_is_gone_are_rows(tmp_path):
         "gone/5.txt": "missing_file: gone/5.txt: no picture beside 5.txt",
     }  # fmt: skip
     assert passed_over(tmp_path / "out") == {
-        "texts about the folder": 4,
+        "texts about the whole folder": 4,
         "JSON files beside no picture": 1,
         "texts in another folder than the picture of their name": 1,
     }
@@ -167,7 +167,7 @@ def test_other_files_of_a_pictures_name_are_said(tmp_path, ending):
     source = folder(tmp_path, {"a.jpg": b"x", f"a.{ending}": "a red square"})
     assert captions(source, tmp_path / "out") == {"a.jpg": None}
     assert passed_over(tmp_path / "out") == {
-        "files named like a picture, with no ending of captions (.txt is one)": 1
+        "files named like a picture, with no ending of captions (.txt is read)": 1
     }
 
 

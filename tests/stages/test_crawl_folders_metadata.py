@@ -127,7 +127,8 @@ def test_the_settings_name_the_columns_of_a_file_without_a_line_of_names(tmp_pat
     "written",
     [
         "sub/a.jpg", "./sub/a.jpg", "sub\\a.jpg", ".\\sub\\a.jpg", " sub/a.jpg ", "sub//a.jpg",
-        "sub/../sub/a.jpg", "SUB/A.JPG", "sub/a", "{top}/sub/a.jpg", "file://{top}/sub/a.jpg",
+        "sub/../sub/a.jpg", "SUB/A.JPG", "%73ub/a.jpg", "pics/sub/a.jpg", "sub/a",
+        "{top}/sub/a.jpg", "file://{top}/sub/a.jpg",
     ],
 )  # fmt: skip
 def test_names_are_understood_as_people_write_them(tmp_path, written):

@@ -62,7 +62,7 @@ def test_bytes_that_are_no_picture_are_passed_over_where_the_name_says_nothing(t
     assert captions(source, tmp_path / "out") == {"a.jpg": None}
     assert passed_over(tmp_path / "out") == {
         "empty files": 1,
-        "files named like a picture, with no ending of captions (.txt is one)": 1,
+        "files named like a picture, with no ending of captions (.txt is read)": 1,
         "files of other kinds": 2,
     }
 
@@ -91,12 +91,14 @@ def test_bytes_that_are_no_picture_are_passed_over_where_the_name_says_nothing(t
         ("b.tar.gz", "tars (crawl.source.kind=tars reads them)"),
         ("b.pdf", "documents and code"),
         ("README.md", "documents and code"),
-        ("train.csv", "tables that are not named metadata"),
-        ("captions.csv.gz", "tables that are not named metadata"),
+        ("train.csv", "tables that are not named metadata (metadata.csv is read)"),
+        ("captions.txt", "tables that are not named metadata (metadata.csv is read)"),
+        ("metadata.txt", "tables that are not named metadata (metadata.csv is read)"),
+        ("captions.csv.gz", "tables that are not named metadata (metadata.csv is read)"),
         ("a.npz", "arrays and weights"),
         ("a.xmp", "files beside pictures of cameras and editors"),
-        ("LICENSE.txt", "texts about the folder"),
-        ("requirements-dev.txt", "texts about the folder"),
+        ("LICENSE.txt", "texts about the whole folder"),
+        ("requirements-dev.txt", "texts about the whole folder"),
         ("dataset_infos.json", "JSON files beside no picture"),
     ],
 )
@@ -143,9 +145,15 @@ HEADS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("label", HEADS)
-def test_bytes_tell_the_form(label):
-    form = form_of_bytes(HEADS[label])
+HEADS_TOO = {
+    "AVIF": b"\0\0\0\x20ftypmif1\0\0\0\0mif1avif",
+    "HEIC": b"\0\0\0\x18ftypmif1\0\0\0\0heic",
+}
+
+
+@pytest.mark.parametrize(("label", "head"), [*HEADS.items(), *HEADS_TOO.items()])
+def test_bytes_tell_the_form(label, head):
+    form = form_of_bytes(head)
     assert form is not None
     assert form.label == label
 
@@ -235,7 +243,7 @@ def test_a_long_name_and_double_colons_are_read(tmp_path):
     ("files", "says"),
     [
         ({}, "wanted pictures, found 0 pictures in '.*pics'; set crawl.source.path"),
-        ({"README.txt": "x"}, r"passed over 1: 1 texts about the folder \(README.txt\)"),
+        ({"README.txt": "x"}, r"passed over 1: 1 texts about the whole folder \(README.txt\)"),
         ({"a.txt": "x"}, "a.txt: missing_file: no picture beside a.txt"),
         ({"a.tar": b"x"}, "crawl.source.kind=tars reads them"),
     ],

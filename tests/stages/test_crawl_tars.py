@@ -1,6 +1,5 @@
 """Tars, good ones and hostile ones: a row for every sample, and one for what cannot be read."""
 
-import gzip
 import io
 import json
 import tarfile
@@ -120,10 +119,8 @@ def test_of_a_damaged_tar_the_readable_part_is_kept_and_the_rest_is_one_row(tmp_
         damage = [row for row in rows if row["problem"]]
         assert len(rows) - len(damage) == kept
         assert len(damage) == (kept == 3)
-        assert all(
-            "unreadable_row: damaged: the rest of a.tar, at byte" in row["problem"]
-            for row in damage
-        )
+        begins = "unreadable_row: damaged: the rest of a.tar, at byte"
+        assert all(row["problem"].startswith(begins) for row in damage)
     broken = bytearray(whole)
     broken[each * 5 + 130] ^= 1  # a size that no longer fits the checksum
     rows = rows_of(tmp_path, bytes(broken))
@@ -243,7 +240,7 @@ def test_a_crawl_of_tars(ray_cluster, tmp_path):
         ("00000-000000.1", "0.tar/0.png", "and another", None),
         ("00000-000001", "0.tar/1.jpg", "one", None),
         ("00000-000001.1", "0.tar/1.jpg", "uno", None),
-        ("00000-000002", "0.tar/2.jpg", "half a picture", "not_an_image"),
+        ("00000-000002", "0.tar/2.jpg", "half a picture", "truncated"),
         ("00000-000003", "0.tar/3.txt", None, "missing_file"),
         ("00001-000000", "0.tar/4.jpg", None, "unreadable_row"),
         ("00001-000001", "0.tar/5.jpg", None, "too_large"),

@@ -69,6 +69,24 @@ def _starts(head: bytes, magic: bytes) -> bool:
     )
 
 
+class Unavailable(UserError):
+    """A store does not give what is there; it may later."""
+
+
+@contextmanager
+def stored(file: str) -> Iterator[Any]:
+    """Open a file on any store; raise ConfigError if it is not there for us."""
+    try:
+        opened = fsspec.open(file, "rb").open()
+    except OSError as error:
+        raise ConfigError(
+            f"wanted to read {file}, found {error.strerror or type(error).__name__}; let this user "
+            "read it, or take it out"
+        ) from error
+    with opened:
+        yield Stored(opened, file)
+
+
 @contextmanager
 def plain_bytes(file: str, wanted: str, but: str = "") -> Iterator[Any]:
     """Open a file on any store, and what is inside it if gzip, bzip2 or xz has packed it.
@@ -77,8 +95,8 @@ def plain_bytes(file: str, wanted: str, but: str = "") -> Iterator[Any]:
     Reading raises one of DAMAGE where the packing is damaged. Raises ConfigError if the first
     bytes are those of some kind of file `but` this one.
     """
-    with fsspec.open(file, "rb") as stored:
-        plain: Any = io.BufferedReader(Stored(stored, file))
+    with stored(file) as raw:
+        plain: Any = io.BufferedReader(raw)
         head = plain.peek(HEAD_BYTES)
         if (packing := by_content(head)) in UNPACKED:
             plain = UNPACKED[packing](plain)
@@ -106,7 +124,7 @@ class Stored(io.RawIOBase):
         try:
             data = self.file.read(len(buffer))
         except OSError as error:
-            raise UserError(
+            raise Unavailable(
                 f"wanted to read {self.address}, found {error}; nothing was changed, run again "
                 "later"
             ) from error

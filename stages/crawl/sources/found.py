@@ -1,7 +1,7 @@
 """Files of a source by path: one, all in a folder, those of a glob, or several of these."""
 
 import glob
-from collections import Counter
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -14,6 +14,7 @@ from stages.crawl.sources.survey import Survey
 
 HIDDEN = "hidden files"
 EXAMPLES = 5
+BRACES = re.compile(r"\{(?:(?P<first>\d+)\.\.(?P<last>\d+)|(?P<some>[^{},]*(?:,[^{},]*)+))\}")
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ class _File:
 def found_files(path: str, kind: Kind) -> tuple[list[str], Survey]:
     """Return the addresses of the files at `path` with one of the endings, and what else is there.
 
-    A path is a file, a folder, a glob, or several of them with commas between, on any store that
-    fsspec knows. Raises ConfigError if there is nothing, or nothing with such an ending.
+    A path is a file, a folder, a glob (also with `{000..127}` and `{a,b}`), or several of them with
+    commas between, on any store that fsspec knows. Raises ConfigError if there is nothing, or
+    nothing with such an ending.
     """
     every = {file.address: file for part in _parts(path) for file in _at(part, kind)}
     survey = Survey(kind.many)
@@ -93,14 +95,16 @@ def _nothing(path: str, kind: Kind, others: list[str], survey: Survey) -> Config
 
 
 def _parts(path: str) -> Iterator[str]:
-    """Cut at commas, but not in a name that is there, nor between the braces of a glob."""
+    """Cut at commas, but not in a name that is there, nor between braces, which are written out."""
     pieces = path.split(",")
     while pieces:
         ends = range(len(pieces), 0, -1)
         whole = (n for n in ends if _exists(",".join(pieces[:n]).strip()))
-        braced = (n for n in reversed(ends) if _is_balanced(",".join(pieces[:n])))
-        taken = next(whole, None) or next(braced, 1)
-        yield ",".join(pieces[:taken]).strip()
+        if taken := next(whole, 0):
+            yield ",".join(pieces[:taken]).strip()
+        else:
+            taken = next((n for n in reversed(ends) if _balanced(",".join(pieces[:n]))), 1)
+            yield from _written_out(",".join(pieces[:taken]).strip())
         pieces = pieces[taken:]
 
 
@@ -109,9 +113,23 @@ def _exists(path: str) -> bool:
     return bool(path) and bool(system.exists(inner))
 
 
-def _is_balanced(path: str) -> bool:
-    count = Counter(path)
-    return count["{"] == count["}"]
+def _balanced(path: str) -> bool:
+    return path.count("{") == path.count("}")
+
+
+def _written_out(path: str) -> Iterator[str]:
+    """Yield the paths that `{a,b}` and `{000..127}` stand for, as a shell or WebDataset has it."""
+    match = BRACES.search(path)
+    if match is None:
+        yield path
+        return
+    if match["first"] is None:
+        middle: Iterator[str] = iter(match["some"].split(","))
+    else:
+        numbers = range(int(match["first"]), int(match["last"]) + 1)
+        middle = (f"{number:0{len(match['first'])}d}" for number in numbers)
+    for one in middle:
+        yield from _written_out(path[: match.start()] + one + path[match.end() :])
 
 
 def _at(path: str, kind: Kind) -> list[_File]:
@@ -122,7 +140,7 @@ def _at(path: str, kind: Kind) -> list[_File]:
     elif path and system.exists(inner):
         found = [(inner, PurePosixPath(inner).name, True)]
     else:
-        matches = system.glob(inner) if glob.has_magic(inner) or "{" in inner else []
+        matches = system.glob(inner) if glob.has_magic(inner) else []
         found = [(name, PurePosixPath(name).name, False) for name in _files(system, matches)]
     if not path or not found:
         raise ConfigError(

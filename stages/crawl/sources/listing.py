@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
-from stages.crawl.sources.file_names import UNKNOWN, folded, is_document, named
+from stages.crawl.sources.file_names import TABLES, UNKNOWN, folded, is_document, is_table, named
 from stages.crawl.sources.links import MISSING
 from stages.crawl.sources.partners import Partners, is_json, partners
 from stages.crawl.sources.picture_forms import HEAD_BYTES, form_of_bytes, split_ending
@@ -17,10 +17,10 @@ from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tree import Tree, heads, read_tree
 
 SECOND = "captions of pictures that have a better one"
-DOCUMENT_TEXTS = "texts about the folder"
+DOCUMENT_TEXTS = "texts about the whole folder"
 LONELY_JSON = "JSON files beside no picture"
 ELSEWHERE = "texts in another folder than the picture of their name"
-LIKE_CAPTIONS = "files named like a picture, with no ending of captions (.txt is one)"
+LIKE_CAPTIONS = "files named like a picture, with no ending of captions (.txt is read)"
 EMPTY = "empty files"
 
 
@@ -114,7 +114,9 @@ def _judge_the_lonely(listing: Listing) -> None:
         for name in filter(is_json, found)
     }
     for stem, names in listing.partners.alone.items():
-        if is_document(stem.rpartition("/")[2]):
+        if is_table(stem.rpartition("/")[2]):
+            why = TABLES
+        elif is_document(stem.rpartition("/")[2]):
             why = DOCUMENT_TEXTS
         elif all(map(is_json, names)) and stem.rpartition("/")[0] not in with_json:
             why = LONELY_JSON

@@ -9,13 +9,19 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
-from stages.crawl.sources.content import HEAD_BYTES, Stored, by_content, plain_bytes, refusal
+from stages.crawl.sources.content import (
+    HEAD_BYTES,
+    Unavailable,
+    by_content,
+    plain_bytes,
+    refusal,
+    stored,
+)
 from stages.crawl.sources.listed import LISTED, Row, damage_row
 from stages.crawl.sources.names import renamed, tell
 from stages.crawl.sources.tables import normal
@@ -29,8 +35,8 @@ BROKEN = (OSError, pa.ArrowException, ValueError)  # what Arrow raises of damage
 
 def rows_in(file: str, source: SourceSettings) -> int:
     """Return the number of rows; raise ConfigError if it is no Parquet, or columns are missing."""
-    with fsspec.open(file, "rb") as stored:
-        parquet = _parquet(Stored(stored, file), file)
+    with stored(file) as raw:
+        parquet = _parquet(raw, file)
         tell(renamed(parquet.schema_arrow.names, source, file), file)
         rows: int = parquet.metadata.num_rows
         return rows
@@ -48,9 +54,12 @@ def packed_rows(file: str, source: SourceSettings) -> Iterator[Row]:
 
 
 def read_rows(file: str, start: int, rows: int, source: SourceSettings) -> pa.Table:
-    """Return some rows of a list, in the LISTED form."""
-    with fsspec.open(file, "rb") as stored:
-        return _some(_parquet(Stored(stored, file), file), file, start, rows, source)
+    """Return some rows of a list, in the LISTED form; raise OSError if the store fails for now."""
+    try:
+        with stored(file) as raw:
+            return _some(_parquet(raw, file), file, start, rows, source)
+    except Unavailable as error:  # this piece is tried again, and no other is in its way
+        raise OSError(str(error)) from error
 
 
 def read_ours(handle: Any, start: int, rows: int) -> pa.Table:

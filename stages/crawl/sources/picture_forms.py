@@ -36,7 +36,7 @@ FORMS = (
          ".iiq", ".erf", ".mef", ".mos", ".mrw", ".kdc", ".dcr"),
          "II\\*\0.{4}CR|.{4}ftypcrx |FUJIFILMCCD-RAW|II(RO|RS|U\0)|MMOR|FOVb"),
     Form("TIFF", "TIFF", (".tif", ".tiff"), "II[*+]\0|MM\0[*+]"),
-    Form("AVIF", "AVIF", (".avif", ".avifs"), ".{4}ftypavi[fs]"),
+    Form("AVIF", "AVIF", (".avif", ".avifs"), ".{4}ftyp(avi[fs]|(mif|msf)1.*avif)"),
     Form("HEIC", "HEIF", (".heic", ".heif", ".hif", ".heics", ".heifs"),
          ".{4}ftyp(he|mif|msf)"),
     Form("JPEG XL", "JXL", (".jxl",), "\xff\x0a|\0\0\0\x0cJXL "),

@@ -6,6 +6,7 @@ is unpacked and a member's name is only ever a label.
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import SEEK_END
 from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -15,7 +16,7 @@ import fsspec
 from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
 from stages.crawl.reasons import Refused
-from stages.crawl.sources.content import HEAD_BYTES, by_content
+from stages.crawl.sources.content import HEAD_BYTES, by_content, stored
 from stages.crawl.sources.file_names import UNKNOWN, folder_to_pass_over, named
 from stages.crawl.sources.found import EXAMPLES, Kind, found_files
 from stages.crawl.sources.listed import Row, damage_row
@@ -67,8 +68,8 @@ def tar_files(source: SourceSettings) -> tuple[list[tuple[str, str]], Survey]:
 
 
 def _packed_by_content(file: str) -> str:
-    system, path = fsspec.core.url_to_fs(file)
-    found = by_content(system.cat_file(path, start=0, end=HEAD_BYTES))
+    with stored(file) as raw:
+        found = by_content(raw.read(HEAD_BYTES))
     return next((packer for packer in PACKED if found.startswith(packer)), "")
 
 
@@ -99,13 +100,14 @@ def tar_rows(source: SourceSettings, survey: Survey) -> Iterator[Row]:
         packers = threads.map(_packed_by_content, [address for _, address in files])
         _refuse([(file, packer) for (file, _), packer in zip(files, packers, strict=True)], source)
     for label, address in files:
-        system, path = fsspec.core.url_to_fs(address)
-        with system.open(path, "rb") as file:
+        with stored(address) as file:
             number = 0
-            for row in _rows_of(file, system.size(path), label, address, survey):
+            length = file.seek(0, SEEK_END)
+            for row in _rows_of(file, length, label, address, survey):
                 number += 1
                 yield row
             if not number:
+                survey.found -= 1
                 survey.pass_over(NOTHING, label)
 
 

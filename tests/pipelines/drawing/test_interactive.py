@@ -44,10 +44,13 @@ def test_each_line_is_drawn_as_the_command_draws_it(answers, root, tmp_path):
     assert other.read_bytes() == (tmp_path / first).read_bytes()
 
 
-def test_a_sheet_is_never_overwritten(answers, tmp_path):
-    answers("a red ring", ":temperature 0.1", "a red ring", "a red ring")
+def test_a_sheet_is_never_overwritten_by_another(answers, tmp_path):
+    *_, again = answers("a red ring", ":top 1", "a red ring", "A red: ring?", "a red ring")
+    assert again == "a-red-ring-0-2.png"  # the very same as before
     names = sorted(path.name for path in tmp_path.glob("*.png"))
     assert names == ["a-red-ring-0-2.png", "a-red-ring-0-3.png", "a-red-ring-0.png"]
+    texts = [Image.open(tmp_path / name).text["prompt"] for name in names]
+    assert texts == ["a red ring", "A red: ring?", "a red ring"]
 
 
 def test_settings_change_what_follows(answers, tmp_path):
