@@ -230,8 +230,8 @@ class FitSettings(Config):
     )
     decay_share: Share = Field(1.0, description="step size falls until here, then stays")
     patience_share: Share = Field(0.04, description="without a better loss: a plateau")
-    beta1: Share = 0.9
-    beta2: Share = 0.999
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
     weight_decay: NonNegativeFloat = 0.0
     variance_clip: PositiveFloat | None = None
     clip_norm: PositiveFloat | None = None

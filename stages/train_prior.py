@@ -33,7 +33,7 @@ from stages.training.rows import prepared_batches
 from stages.training.table import Columns, Table, first, open_table, require_rows
 from stages.training.task import Batch, Place, Validation, Work
 
-REVISION = 3
+REVISION = 4
 
 COLUMNS = ("key", "caption", "text", "image")
 AHEAD = 8  # batches prepared before they are needed
