@@ -95,7 +95,7 @@ class ClipTask:
             draw = augment.row_generator(self.cfg.fit.seed, epoch, key)
             return pictures.crop_for_prior(pixels, self.cfg.side, draw)[0]
 
-        pixels, places = augment.readable(columns["image"], crop)
+        pixels, places = augment.readable(columns["image"], crop, self.cfg.side)
         return {"pixels": pixels, "ids": self.tokenize(columns["caption"][places].tolist())}
 
     @property
@@ -177,9 +177,7 @@ def shape_of(cfg: ClipJob) -> ClipShape:
 def measure(model: Reranker, held_out: Table, cfg: ClipJob) -> Scalars:
     """Return R-precision: how often a picture's own caption beats 99 other ones."""
     columns = first(held_out, COLUMNS, VALIDATION_PAIRS)
-    pixels, places = augment.readable(
-        columns["image"], lambda _, picture: pictures.crop_centre(picture, cfg.side)
-    )
+    pixels, places = augment.held_out(columns["image"].tolist(), cfg.side)
     captions = columns["caption"][places].tolist()
     device = next(model.parameters()).device
     image, text = [], []

@@ -37,7 +37,7 @@ class Word:
 
     def round(self, dropout: float, draw: Callable[[], float]) -> bool:
         """Make the first merge that is not passed over; say whether there was one."""
-        passed_over = []
+        passed_over: list[Waiting] = []
         while self.waiting:
             first = heapq.heappop(self.waiting)
             if self._pair(first.place) != first.pair:
