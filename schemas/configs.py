@@ -241,9 +241,10 @@ class FitSettings(Config):
     compress_rank: PositiveInt | None = Field(
         None, description="of gradients between copies of the weights (PowerSGD); null: all is sent"
     )
-    save_every: PositiveInt = 1_000
-    validate_every: PositiveInt = 1_000
     seed: int = 0
+    # Of weights: what is saved or measured on the way changes none of them.
+    save_every: Annotated[PositiveInt, How] = 1_000
+    validate_every: Annotated[PositiveInt, How] = 1_000
     # Rows of a worker per forward pass, so that a large batch fits; null takes all at once.
     micro_batch: Annotated[PositiveInt | None, How] = None
     recompute: Annotated[bool, How] = False  # blocks in the backward pass: slower, less memory

@@ -67,7 +67,7 @@ def require_progress(task: Task, state: State, cfg: FitSettings) -> None:
     for skipped, of, which in ((state.skipped, cfg.steps, ""), (state.skipped_late, last, "last ")):
         if skipped > MOST_SKIPPED * of:
             raise Diverged(
-                f"wanted updates to learn from, found that {skipped} of the {which}{of} of "
+                f"wanted updates to learn from, found that {skipped} of the {which}{of} updates of "
                 f"{task.name} were skipped; {remedy(task, state, cfg)}"
             )
     first, now = state.first_loss, state.last_loss

@@ -220,7 +220,7 @@ def test_many_skipped_updates_in_a_row_end_the_run_with_a_sentence(folder):
     cfg = settings(steps=200)
     with pytest.raises(
         Diverged,
-        match="50 in a row up to update 60 of 200 of toy were .*lower toy.fit.lr, now 0.05",
+        match=r"50 in a row up to update 60 of 200 of toy were .*lower toy.fit.lr, now 0.05",
     ):
         run(Line(cfg, poisoned=frozenset(range(10, 99))), folder)
 
