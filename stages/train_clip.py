@@ -37,6 +37,7 @@ from stages.models.retrieval import r_precision
 from stages.training import augment, on_ray, weights
 from stages.training.record import Scalars
 from stages.training.rows import prepared_batches
+from stages.training.spread import with_a_row
 from stages.training.table import Columns, Table, first, open_table, require_rows
 from stages.training.task import Batch, Place, Validation, Work
 
@@ -117,7 +118,8 @@ class ClipTask:
 
     def sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Sum the nats of this worker's pairs among the pairs of all workers."""
-        image, text, scale = model(augment.unit(batch["pixels"]), batch["ids"].long())
+        pixels, ids = augment.unit(batch["pixels"]), batch["ids"].long()
+        image, text, scale = with_a_row(model)(pixels, ids)
         everyone = slice(0, len(image))
         if dist.is_initialized() and dist.get_world_size() > 1:
             image, everyone = gather(image)
