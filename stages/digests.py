@@ -18,7 +18,6 @@ OF_THE_FILE = {
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR,
     errno.ENOTDIR,
 }  # fmt: skip
-LOCAL = "file://"
 READ_BYTES = 2**20
 AT_ONCE = 1_000  # files given to the threads: the promise of a digest is larger than the digest
 
@@ -79,7 +78,8 @@ def _digest(address: str | None) -> str:
 
 
 def _opened(address: str) -> Any:
-    """Open a file; fsspec would take `::` in the name of one on this machine for two addresses."""
-    if address.startswith(LOCAL):
-        return open(address.removeprefix(LOCAL), "rb")
+    """Open a file; fsspec would take `::` in its name for the end of an address inside another."""
+    protocol, _, path = address.partition("://")
+    if "::" in path and "::" not in protocol:
+        return fsspec.filesystem(protocol).open(path, "rb")
     return fsspec.open(address, "rb")

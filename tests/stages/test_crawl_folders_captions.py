@@ -174,8 +174,13 @@ def test_other_files_of_a_pictures_name_are_said(tmp_path, ending):
 def test_rows_do_not_depend_on_threads_or_locale(tmp_path, monkeypatch):
     files = {f"{n}{letter}.jpg": b"x" for n in range(9) for letter in "aZäé"}
     files |= {name.replace("jpg", "txt"): name for name in files}
-    source = folder(tmp_path, files)
+    described = [f"{n}/x.jpg" for n in range(20)]
+    files |= {name.replace("x.jpg", "metadata.csv"): "file_name,text\nx,y" for name in described}
+    source = folder(tmp_path, files | dict.fromkeys(described, b"x"))
     first = listed(source, tmp_path / "one", threads=1)
     monkeypatch.setenv("LC_ALL", "C")
     assert listed(source, tmp_path / "many", threads=16) == first
-    assert [row["url"] for row in first] == sorted(name for name in files if "jpg" in name)
+    assert [row["url"] for row in first] == [
+        *sorted(described),
+        *sorted(name for name in files if "jpg" in name),
+    ]
