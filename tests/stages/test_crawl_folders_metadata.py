@@ -181,6 +181,26 @@ def test_metadata_without_captions_leave_them_to_the_files_beside(tmp_path):
     assert json.loads(rows[0]["source"]) == {"licence": "free"}
 
 
+def test_an_empty_cell_leaves_the_caption_to_the_file_beside(tmp_path):
+    rows = b"file_name,caption\n0.jpg,\n1.jpg, \n"
+    source = folder(tmp_path, PICTURES | {"0.txt": "beside", "metadata.csv": rows})
+    assert captions(source, tmp_path / "out") == {"0.jpg": "beside", "1.jpg": ""}
+
+
+def test_a_caption_that_is_no_text_costs_its_own_row(tmp_path):
+    records = [{"file_name": "0.jpg", "caption": {"en": "x"}}, {"file_name": "1.jpg", "text": "y"}]
+    found = listed(folder(tmp_path, PICTURES | {"metadata.jsonl": lines(*records)}), tmp_path / "o")
+    assert [(row["url"], row["caption"]) for row in found] == [("0.jpg", None), ("1.jpg", "y")]
+    assert found[0]["problem"] == "unreadable_row: 0.jpg: a caption that is no text"
+
+
+@pytest.mark.parametrize("data", [b"", b"file_name,caption\n"])
+def test_metadata_without_rows_are_said(tmp_path, data):
+    source = folder(tmp_path, PICTURES | {"metadata.csv": data})
+    assert captions(source, tmp_path / "out") == {"0.jpg": None, "1.jpg": None}
+    assert passed_over(tmp_path / "out") == {"metadata without rows": 1}
+
+
 def test_captions_beside_pictures_that_metadata_describe_are_counted(tmp_path):
     source = folder(tmp_path, PICTURES | {"0.txt": "beside", "metadata.csv": table(",")})
     assert captions(source, tmp_path / "out") == BOTH
