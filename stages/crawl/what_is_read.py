@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stages.crawl import what_is_listed
 from stages.crawl.markdown import code, table
-from stages.crawl.sources import file_names, listing, tree
+from stages.crawl.sources import described, file_names, folder, listing, tree
 from stages.crawl.sources.beside import CAPTION_OF_PICTURE
 from stages.crawl.sources.links import BLOBS, MISSING, OUTSIDE, SNAPSHOTS
 from stages.crawl.sources.listed import MAX_CAPTIONS, UNREADABLE
@@ -65,10 +65,14 @@ def passed_over() -> str:
             (why, code(f".{end}" for end in endings.split()))
             for why, endings in file_names.PASSED_OVER.items()
         ),
+        (file_names.TABLES, code(f"{stem}.txt" for stem in file_names.TABLE_STEMS)),
         (listing.DOCUMENT_TEXTS, code(sorted(file_names.DOCUMENT_NAMES)) + " beside no picture"),
         (listing.LONELY_JSON, "in a folder whose pictures have no captions in JSON"),
         (listing.ELSEWHERE, "as in `images/` and `labels/`: put captions beside their pictures"),
         (listing.SECOND, "the order is that of the captions above"),
+        (described.NO_ROWS, "empty, or a line of names alone"),
+        (described.TWICE, "read once"),
+        (folder.BESIDE_METADATA, "unless the metadata give none"),
         (listing.LIKE_CAPTIONS, "such as `photo.desc`: rename them"),
         (tree.BLOBS, "of the Hugging Face hub"),
         (tree.FOLDER_LINKS, "no picture is there twice"),

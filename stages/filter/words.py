@@ -1,5 +1,6 @@
-"""Words that say which language a short caption is in; our own lists, of what captions name.
+"""Words that say which language a short caption is in: what words.toml lists, ready to look up."""
 
+<<<<<<< HEAD
 A word of ENGLISH is read by English alone, unless SHARED says which languages write it too. FOREIGN
 holds what others say oftenest: articles, pronouns, prepositions, a few adjectives.
 """
@@ -100,14 +101,23 @@ ve ile siyah beyaz kirmizi kucuk buyuk yang dan dengan itu ini sebuah seekor mer
 besar saya anak din cu niste pe mea alb negru rosu minun pieni iso vanha musta punainen ang mga sa
 ng isang yn gan agus air aon
 """)
+=======
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+>>>>>>> main
 
 
-def _others() -> dict[str, frozenset[str]]:
+def _others(shared: Mapping[str, str]) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
-    for languages, words in SHARED.items():
+    for languages, words in shared.items():
         for word in words.split():
             found[word] = found.get(word, frozenset()) | _words(languages)
     return found
 
 
-OTHERS = _others()  # word -> the other languages that write it
+_LISTS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+
+ENGLISH = frozenset(_LISTS["english"].split())
+FOREIGN = frozenset(_LISTS["foreign"].split())
+OTHERS = _others(_LISTS["shared"])  # word -> the other languages that write it

@@ -98,7 +98,7 @@ def test_no_such_row_and_no_crawl_are_one_sentence(root, tmp_path, capsys):
     error = ask(root, "http://127.0.0.1:1/else.png", capsys, code=2)
     assert error.startswith("error: wanted a row with the url, key or sha256")
     assert error.count("\n") == 1
-    assert "wanted a finished 'pairs'" in ask(tmp_path, "x", capsys, code=2)
+    assert "error: wanted a run under" in ask(tmp_path, "x", capsys, code=2)
 
 
 def test_what_was_made_of_another_crawl_is_not_asked(root, tmp_path, capsys):

@@ -127,7 +127,8 @@ def test_the_settings_name_the_columns_of_a_file_without_a_line_of_names(tmp_pat
     "written",
     [
         "sub/a.jpg", "./sub/a.jpg", "sub\\a.jpg", ".\\sub\\a.jpg", " sub/a.jpg ", "sub//a.jpg",
-        "sub/../sub/a.jpg", "SUB/A.JPG", "sub/a", "{top}/sub/a.jpg", "file://{top}/sub/a.jpg",
+        "sub/../sub/a.jpg", "SUB/A.JPG", "%73ub/a.jpg", "pics/sub/a.jpg", "sub/a",
+        "{top}/sub/a.jpg", "file://{top}/sub/a.jpg",
     ],
 )  # fmt: skip
 def test_names_are_understood_as_people_write_them(tmp_path, written):
@@ -178,6 +179,26 @@ def test_metadata_without_captions_leave_them_to_the_files_beside(tmp_path):
     rows = listed(source, tmp_path / "out")
     assert [row["caption"] for row in rows] == ["beside", None]
     assert json.loads(rows[0]["source"]) == {"licence": "free"}
+
+
+def test_an_empty_cell_leaves_the_caption_to_the_file_beside(tmp_path):
+    rows = b"file_name,caption\n0.jpg,\n1.jpg, \n"
+    source = folder(tmp_path, PICTURES | {"0.txt": "beside", "metadata.csv": rows})
+    assert captions(source, tmp_path / "out") == {"0.jpg": "beside", "1.jpg": ""}
+
+
+def test_a_caption_that_is_no_text_costs_its_own_row(tmp_path):
+    records = [{"file_name": "0.jpg", "caption": {"en": "x"}}, {"file_name": "1.jpg", "text": "y"}]
+    found = listed(folder(tmp_path, PICTURES | {"metadata.jsonl": lines(*records)}), tmp_path / "o")
+    assert [(row["url"], row["caption"]) for row in found] == [("0.jpg", None), ("1.jpg", "y")]
+    assert found[0]["problem"] == "unreadable_row: 0.jpg: a caption that is no text"
+
+
+@pytest.mark.parametrize("data", [b"", b"file_name,caption\n"])
+def test_metadata_without_rows_are_said(tmp_path, data):
+    source = folder(tmp_path, PICTURES | {"metadata.csv": data})
+    assert captions(source, tmp_path / "out") == {"0.jpg": None, "1.jpg": None}
+    assert passed_over(tmp_path / "out") == {"metadata without rows": 1}
 
 
 def test_captions_beside_pictures_that_metadata_describe_are_counted(tmp_path):

@@ -92,6 +92,8 @@ def test_bytes_that_are_no_picture_are_passed_over_where_the_name_says_nothing(t
         ("b.pdf", "documents and code"),
         ("README.md", "documents and code"),
         ("train.csv", "tables that are not named metadata (metadata.csv is read)"),
+        ("captions.txt", "tables that are not named metadata (metadata.csv is read)"),
+        ("metadata.txt", "tables that are not named metadata (metadata.csv is read)"),
         ("captions.csv.gz", "tables that are not named metadata (metadata.csv is read)"),
         ("a.npz", "arrays and weights"),
         ("a.xmp", "files beside pictures of cameras and editors"),

@@ -19,6 +19,7 @@ from stages.crawl.sources.text_lines import Unreadable
 
 LOOKED_AT = 100  # records in which the columns must show up: JSON may leave a column out
 TWICE = "captions that another metadata file of the folder has too"
+NO_ROWS = "metadata without rows"
 OF_KOHYA = "meta_"  # begins the names of files that its scripts write, with paths of elsewhere
 
 ON_THE_WEB = ("http://", "https://")
@@ -37,7 +38,7 @@ def described_rows(listing: Listing, source: SourceSettings, survey: Survey) -> 
     said: dict[str, set[int]] = {f: set() for f in folders if folders.count(f) > 1}
     for name, folder in zip(listing.metadata, folders, strict=True):
         before = frozenset(said.get(folder, ()))
-        for row in _rows(name, listing, source, pointer):
+        for row in _rows(name, listing, source, pointer, survey):
             one = hash((row["picture"], row["caption"]))
             if one in before and row["picture"] is not None:
                 survey.pass_over(TWICE, f"{name}: {row['url']}")
@@ -47,9 +48,13 @@ def described_rows(listing: Listing, source: SourceSettings, survey: Survey) -> 
             yield row
 
 
-def _rows(name: str, listing: Listing, source: SourceSettings, pointer: Pointer) -> Iterator[Row]:
+def _rows(
+    name: str, listing: Listing, source: SourceSettings, pointer: Pointer, survey: Survey
+) -> Iterator[Row]:
     records = metadata_records(listing.tree.address(name), source)
     first = list(islice(records, LOOKED_AT))
+    if not first:
+        survey.pass_over(NO_ROWS, name)
     _check(name, [record for record in first if isinstance(record, dict)], listing, source)
     folder, _, base = name.rpartition("/")
     moved = base.lower().startswith(OF_KOHYA)
@@ -62,7 +67,8 @@ def _rows(name: str, listing: Listing, source: SourceSettings, pointer: Pointer)
         try:
             captions = pop_captions(record, source)
         except ValueError as error:
-            yield problem_row(UNREADABLE, f"{meant.label}: {error}", meant.label)
+            problem = problem_row(UNREADABLE, f"{meant.label}: {error}", meant.label)
+            yield problem | {FAMILY: meant.label or None}
             continue
         yield from _of_picture(meant, captions, as_json(record), listing)
 
@@ -71,6 +77,8 @@ def _of_picture(
     meant: Pointed, captions: list[str], source: str | None, listing: Listing
 ) -> Iterator[Row]:
     """Yield a row for each caption, or one that has those in files beside the picture."""
+    if not any(captions) and meant.picture in listing.partners.of_picture:
+        captions = []  # an empty cell
     for one_or_none in [[caption] for caption in captions] or [[]]:
         if meant.picture is None:
             row = row_without(meant.problem, meant.label, one_or_none, source)

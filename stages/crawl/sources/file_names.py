@@ -44,14 +44,15 @@ PASSED_OVER = {
 OF_ENDING = {f".{end}": why for why, endings in PASSED_OVER.items() for end in endings.split()}
 # Texts of these names are no captions where no picture has such a name; also README_en.txt.
 _DOCUMENTS = """
-about all annotations authors captions categories changelog changes checksums citation class_names
+about all authors categories changelog changes checksums citation class_names
 classes cmakelists config contributing copying copyright credits dataset dataset_info description
 disclaimer errors file_list filelist filenames files history image images index info install
-instructions labels licence license links list log manifest md5sums meta metadata names notes
-notice obj output prompts readme requirements robots sample_prompts sha256sums tags terms test todo
+instructions licence license links list log manifest md5sums meta names notes
+notice obj output readme requirements robots sample_prompts sha256sums tags terms test todo
 train trainval urls val valid validation version vocab words
 """
 DOCUMENT_NAMES = frozenset(_DOCUMENTS.split())
+TABLE_STEMS = ("captions", "prompts", "descriptions", "annotations", "labels", "results")
 DOCUMENT_BEGINS = re.compile(r"(readme|licen[cs]e|requirements|copying|changelog)[^a-z]")
 
 Kind = Literal["picture", "caption", "metadata", "passed_over", "unknown"]
@@ -117,6 +118,11 @@ def is_document(stem: str) -> bool:
     """Say whether a text of this name tells of the whole folder, like README.txt."""
     folded = stem.lower().replace("-", "_").replace(" ", "_")
     return folded in DOCUMENT_NAMES or DOCUMENT_BEGINS.match(folded) is not None
+
+
+def is_table(stem: str) -> bool:
+    """Say whether a text of this name seems to hold the captions of many pictures."""
+    return stem.lower() in (*METADATA_STEMS, *TABLE_STEMS)
 
 
 def folded(name: str) -> str:

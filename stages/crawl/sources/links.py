@@ -23,9 +23,8 @@ def roots(top: Path) -> list[Path]:
     """Return the folders in which what is read must lie, without links in their names."""
     real = top.resolve()
     for folder in real.parents:
-        blobs = folder / BLOBS
         if real.is_relative_to(folder / SNAPSHOTS):
-            return [real, blobs] if blobs.is_dir() and blobs.resolve() == blobs else [real]
+            return [real, folder / BLOBS]
     return [real]
 
 

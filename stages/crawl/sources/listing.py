@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
-from stages.crawl.sources.file_names import UNKNOWN, folded, is_document, named
+from stages.crawl.sources.file_names import TABLES, UNKNOWN, folded, is_document, is_table, named
 from stages.crawl.sources.links import MISSING
 from stages.crawl.sources.partners import Partners, is_json, partners
 from stages.crawl.sources.picture_forms import HEAD_BYTES, form_of_bytes, split_ending
@@ -114,7 +114,9 @@ def _judge_the_lonely(listing: Listing) -> None:
         for name in filter(is_json, found)
     }
     for stem, names in listing.partners.alone.items():
-        if is_document(stem.rpartition("/")[2]):
+        if is_table(stem.rpartition("/")[2]):
+            why = TABLES
+        elif is_document(stem.rpartition("/")[2]):
             why = DOCUMENT_TEXTS
         elif all(map(is_json, names)) and stem.rpartition("/")[0] not in with_json:
             why = LONELY_JSON

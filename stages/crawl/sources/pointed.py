@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+import urllib.parse
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -52,7 +53,8 @@ class Pointer:
         if WEB.match(name):
             why = "an address of the web, not a file (crawl.source.kind=urls reads lists of these)"
             return Pointed(name, problem=f"bad_url: {why}")
-        inside = _inside(name, folder, moved)
+        above = posixpath.basename(folder or self.tops[0].rstrip("/"))
+        inside = _inside(name, folder, above, moved)
         for way in inside:
             if (found := self._meant(way)) is not None:
                 return Pointed(found, found)
@@ -87,11 +89,17 @@ class Pointer:
         return Pointed(label, problem=f"{MISSING}: no such picture in the folder")
 
 
-def _inside(name: str, folder: str, moved: bool) -> list[str]:
-    """Return the names that can be meant, but for those that lead out of the folder."""
+def _inside(name: str, folder: str, above: str, moved: bool) -> list[str]:
+    """Return the names that can be meant, but for those that lead out of the folder.
+
+    `above` is what the folder of the metadata is called.
+    """
     ways = []
     if not name.startswith("/") and not DRIVE.match(name):
         ways += [posixpath.join(folder, name), name]
+        if name.startswith(f"{above}/"):  # written beside the folder, and moved into it
+            ways.append(posixpath.join(folder, name.removeprefix(f"{above}/")))
+        ways += [urllib.parse.unquote(way) for way in ways if "%" in way]
     if moved:
         parts = [part for part in name.split("/") if part]
         ways += [posixpath.join(folder, *parts[at:]) for at in range(len(parts))]

@@ -9,7 +9,7 @@ import re
 
 PICTURE = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|II[*+]\0|MM\0[*+]|.{4}ftypavi[fs]"
-    rb"|.{4}ftypmif1.{4}(?:.{4}){0,8}avif|BM.{4}\0{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}",
+    rb"|.{4}ftypm(?:if|sf)1.{4}(?:.{4}){0,8}avif|BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0{3}",
     re.DOTALL,
 )
 LOOKED_AT = 8_192  # bytes of a page, for its title stands behind much else

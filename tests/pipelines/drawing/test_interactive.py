@@ -61,6 +61,15 @@ def test_settings_change_what_follows(answers, tmp_path):
     assert Image.open(tmp_path / said[-1]).text["seed"] == "7"
 
 
+def test_settings_are_said_and_kept_to_the_last_digit(answers, tmp_path):
+    value = 0.1 + 0.2
+    said = answers(f":temperature {value!r}", f":top-p {1 / 3!r}", ":settings", "a red ring")
+    shown = dict(line.split() for line in said[:-2])
+    text = Image.open(tmp_path / said[-1]).text
+    for found in (shown, text):
+        assert (float(found["temperature"]), float(found["top_p"])) == (value, 1 / 3)
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
@@ -69,6 +78,7 @@ def test_settings_change_what_follows(answers, tmp_path):
         (":n 0", "candidates: wanted at least 1, found '0'"),
         (":temperature cold", "temperature: wanted a valid number"),
         (":guidance 3", "guidance: wanted 1, found 3"),
+        (":guidance 1.0000001", "guidance: wanted 1, found 1.0000001"),
         ("a\0b", "prompt: wanted words, found the control character U+0000"),
         ("\N{ZERO WIDTH SPACE}", "say what to draw"),
     ],
