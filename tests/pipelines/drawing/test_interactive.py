@@ -26,9 +26,9 @@ def answers(root, tmp_path, monkeypatch, capsys):
     """Type lines to a painter of four candidates; return what it says, line by line."""
     monkeypatch.chdir(tmp_path)
 
-    def answers(*lines):
+    def answers(*lines, code=0):
         monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
-        assert draw.main(["--interactive", "--root", root, "-n", "4", "--top", "2"]) == 0
+        assert draw.main(["--interactive", "--root", root, "-n", "4", "--top", "2"]) == code
         said = capsys.readouterr().out.splitlines()
         assert all(len(line) <= 80 for line in said)
         return said[1:]
@@ -84,7 +84,7 @@ def test_settings_are_said_and_kept_to_the_last_digit(answers, tmp_path):
     ],
 )
 def test_a_bad_line_is_a_sentence_and_changes_nothing(answers, line, sentence):
-    said = " ".join(" ".join(answers(line, "a red ring")).split())
+    said = " ".join(" ".join(answers(line, "a red ring", code=2)).split())
     assert said.startswith("error: ")
     assert sentence in said
     assert said.endswith("a-red-ring-0.png")
@@ -102,6 +102,20 @@ def test_what_is_no_text_is_a_bad_line_too(root, tmp_path):
     said = found.stdout.decode()
     assert "U+DCFF at place 2" in said, found.stderr.decode()
     assert said.endswith("a-red-ring-0.png\n")
+
+
+def test_files_of_prompts_from_other_systems_are_read(answers, tmp_path):
+    said = answers("\ufeffa red ring\r", "\r", "a green star\r", "")
+    assert [line for line in said if line.endswith(".png")] == [
+        "a-red-ring-0.png", "a-green-star-0.png"
+    ]  # fmt: skip
+    assert Image.open(tmp_path / "a-red-ring-0.png").text["prompt"] == "a red ring"
+
+
+@pytest.mark.parametrize("prompt", ["../../x", "a/b", "con", "кот", "😀", "a" * 300, "a\tb"])
+def test_prompts_of_any_letters_name_files_of_this_folder(answers, tmp_path, prompt):
+    name = answers(prompt)[-1]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_long_prompt_is_drawn_and_said(answers):
