@@ -8,6 +8,7 @@ from schemas.errors import ConfigError
 FILE = re.compile(r"file:(//(localhost)?(?=/))?(?!//)", re.IGNORECASE)
 SLIPPED = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)(.*)", re.DOTALL)  # as Path() leaves it
 DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and bytes that are no text
 STORES = "such as s3://bucket/run"
 
 
@@ -23,8 +24,8 @@ def normal(text: str, *, name: str = "the address") -> str:
     """
     if not text.strip():
         raise ConfigError(f"{name} wants a path or an address {STORES}, found nothing; give one")
-    if "\0" in text:
-        raise ConfigError(f"{name} wants a path, found {text!r} with a NUL in it; take it out")
+    if (odd := ODD.search(text)) is not None:
+        raise ConfigError(f"{name} wants a path, found {text!r} with {odd[0]!r} in it; take it out")
     if (file := FILE.match(text)) is not None:
         return _path(text[file.end() :], name)
     if "://" in text:

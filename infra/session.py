@@ -6,12 +6,13 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from infra.cloud_detection import no_cloud_detection
+from infra.machines import require_seen
 from infra.ray_address import cluster_address, require_head
 from infra.ray_scratch import own_folder
 from schemas.errors import SessionFailed
@@ -27,6 +28,10 @@ ENVIRONMENT = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # it warns of every actor pool, which is harmless
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Where other programs want the processors, threads that wait for each other by spinning keep
+    # out the very one they wait for, and a worker at Ray's low priority hardly runs at all.
+    "OMP_WAIT_POLICY": "passive",
+    "RAY_worker_niceness": "0",
     "NO_ALBUMENTATIONS_UPDATE": "1",  # img2dataset's dependency asks PyPI at import otherwise
 }
 OBJECT_STORE_BYTES = 512 * 2**20  # only small rows travel; pictures stay inside the actors
@@ -38,10 +43,13 @@ def uploaded_working_dir() -> bool:
     return any(part.startswith("_ray_pkg_") for part in Path.cwd().parts)
 
 
-def start(temp_dir: str | None = None) -> None:
+def start(
+    temp_dir: str | None = None, *, sees: Sequence[str] = (), root: str | None = None
+) -> None:
     """Join the cluster named by RAY_ADDRESS, or start a private one that ends with this process.
 
-    Raises UserError, in one sentence, where neither can be done.
+    Raises UserError, in one sentence, where neither can be done, or where a cluster's machines do
+    not see the paths or the root that are named.
     """
     # What is set already came from the user, or from the job: Ray refuses to be told it twice.
     missing = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
@@ -64,6 +72,8 @@ def start(temp_dir: str | None = None) -> None:
     if address is not None:
         require_head(address)
         _init(address=address, **common)
+        if root is not None:
+            require_seen(sees, root)
     else:
         with no_cloud_detection():
             _init(

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":  # run as a file, only pipelines/ is on the path
@@ -27,6 +28,7 @@ from pipelines import demo, runner, tables
 from pipelines.command import complain, log_to_errors, program
 from pipelines.missing import require_source
 from pipelines.options import resolve
+from pipelines.places import of_workers
 from pipelines.planner import Selection, Stage, Step, plan
 from pipelines.presets import PRESETS
 from pipelines.streams import OutputLost
@@ -182,9 +184,10 @@ def _run(settings: Settings, store: Store, selection: Selection, steps: Sequence
     require_source(settings, steps)
     if any(step.runs for step in steps):
         cluster_address()  # minds an address that nobody can join before anything is made
+    start = partial(session.start, sees=of_workers(settings), root=store.root)
     try:
         with demo.joined(settings, store.root, crawls=steps[0].runs) as joined:
-            ended = runner.run(dalle(joined), store, selection, session.start)
+            ended = runner.run(dalle(joined), store, selection, start)
     finally:
         session.stop()
     with suppress(OutputLost):  # what the run came to is said by the exit code as well

@@ -69,3 +69,18 @@ def absolute(value: str, folder: Path, name: str) -> str:
 def _is_path(value: str, folder: Path) -> bool:
     """Say whether a value that may be a hub's name is a folder here."""
     return value.startswith((".", "/", "~", "file:")) or (folder / value).exists()
+
+
+def of_workers(settings: Settings) -> list[str]:
+    """Return the paths on disks that workers read themselves, wherever they run."""
+    source = settings.crawl.source
+    lists = [part.strip() for part in source.path.split(",")]
+    # Lists in text are read by the driver, and so is what is not there.
+    itself = source.kind in ("folder", "tars") or all(p.endswith(".parquet") for p in lists)
+    named = [
+        *(lists if itself and source.kind != "world" else ()),
+        settings.crawl.earlier,
+        settings.filter.clip.path,
+        *settings.filter.decontaminate,
+    ]
+    return [place for place in named if os.path.isabs(place) and os.path.exists(place)]

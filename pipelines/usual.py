@@ -76,7 +76,7 @@ def read(folder: str) -> tuple[PriorJob, np.ndarray]:
     with found.open(MANIFEST) as file:
         job = PriorJob.model_validate(Manifest.model_validate_json(file.read()).settings)
     with found.open(METRICS) as file:
-        lines = [line for line in map(json.loads, file) if "loss" in line]
+        lines = [line for line in map(json.loads, file) if line.get("loss") is not None]
     steps = np.array([0, *(line["step"] for line in lines)])
     middles = (steps[1:] + steps[:-1]) / 2 / job.fit.steps
     return job, np.stack([middles, *([line[name] for line in lines] for name in TERMS)])

@@ -251,8 +251,8 @@ class FitSettings(Config):
     )
     decay_share: Share = Field(1.0, description="step size falls until here, then stays")
     patience_share: Share = Field(0.04, description="without a better loss: a plateau")
-    beta1: Share = 0.9
-    beta2: Share = 0.999
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
     weight_decay: NonNegativeFloat = 0.0
     variance_clip: PositiveFloat | None = None
     clip_norm: PositiveFloat | None = None
@@ -262,9 +262,10 @@ class FitSettings(Config):
     compress_rank: PositiveInt | None = Field(
         None, description="of gradients between copies of the weights (PowerSGD); null: all is sent"
     )
-    save_every: PositiveInt = 1_000
-    validate_every: PositiveInt = 1_000
     seed: int = 0
+    # Of weights: what is saved or measured on the way changes none of them.
+    save_every: Annotated[PositiveInt, How] = 1_000
+    validate_every: Annotated[PositiveInt, How] = 1_000
     # Rows of a worker per forward pass, so that a large batch fits; null takes all at once.
     micro_batch: Annotated[PositiveInt | None, How] = None
     recompute: Annotated[bool, How] = False  # blocks in the backward pass: slower, less memory

@@ -14,6 +14,7 @@ from pipelines.drawing.given import Given
 from pipelines.drawing.painter import Painter, Picture, file_name, ranked
 from pipelines.drawing.sheet import sheet_png
 from pipelines.drawing.wish import Wish
+from pipelines.stopping import stopped_that_alone
 from schemas.errors import ConfigError, UserError
 from stages.progress import Progress
 
@@ -74,10 +75,11 @@ def ask(painter: Painter, settings: dict[str, object]) -> bool:
     while True:
         try:
             line = input("draw> " if sys.stdin.isatty() else "").strip().removeprefix(BOM)
-        except (EOFError, KeyboardInterrupt):
-            if sys.stdin.isatty():
-                print()
-            return well
+        except EOFError:
+            return _left(well)
+        except KeyboardInterrupt as error:
+            stopped_that_alone(error)
+            return _left(well)
         except OSError as error:
             raise ConfigError(f"wanted prompts from standard input, found {error}") from error
         if line in (":quit", ":q"):
@@ -87,8 +89,15 @@ def ask(painter: Painter, settings: dict[str, object]) -> bool:
         except UserError as error:
             console.print(f"[red]error:[/] {shown(str(error))}")
             well = False
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
+            stopped_that_alone(error)
             console.print("stopped")
+
+
+def _left(well: bool) -> bool:
+    if sys.stdin.isatty():
+        print()
+    return well
 
 
 def _answer(

@@ -181,7 +181,7 @@ def _told(picture: Picture, png: bytes, wish: Wish) -> Mapping[str, Any]:
     return {
         "event": "picture",
         "candidate": drawn.candidate,
-        "score": round(drawn.clip_score, 6),
+        "score": drawn.clip_score,
         "seed": str(drawn.seed),  # 63 bits, more than a page's numbers have
         "file": file_name(wish, drawn.candidate),
         "png": b64encode(png).decode(),

@@ -102,8 +102,8 @@ def render(report: Mapping[str, Any], gallery: Gallery) -> str:
         judged=judged,
         counts=list(judged[0][1]["by_candidates"]) if judged else [],
         combinations=[
-            f"{SETS.get(name, name)}: {row['prompts']} prompts of {row['combinations']} "
-            f"combinations; {worst(row)}"
+            f"{SETS.get(name, name)}: {_of(row['prompts'], 'prompt')} of "
+            f"{_of(row['combinations'], 'combination')}; {worst(row)}"
             for name, row in judged
         ],
         grid=grid(judged),
@@ -144,6 +144,10 @@ def change(gain: Mapping[str, float | None]) -> str:
     """Write by how much a share changed and its standard error, for a table."""
     sign = "-" if (gain["share"] or 0) < 0 else "+"
     return sign + points(gain)
+
+
+def _of(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def duration(seconds: Mapping[str, float]) -> str:

@@ -86,7 +86,8 @@ def _of_pairs(hits: Float[np.ndarray, " n"], names: Sequence[Names]) -> tuple[fl
 
     Groups are few, so Student's t takes the place of the normal distribution.
     """
-    error, share, prompts = standard_error(hits.tolist(), names), hits.mean(), len(hits)
+    error, prompts = standard_error(hits.tolist(), names), len(hits)
+    share = float(hits.mean())
     if error is None:
         return 0.0, 1.0
     alone = share * (1 - share)

@@ -1,6 +1,7 @@
 """Picture files to pixels: RGB, upright, in sRGB, on white, of bounded size."""
 
 import io
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -44,9 +45,12 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     `undecodable`, `truncated` or `too_many_pixels`.
     """
     try:
-        return _plainly(_with_its_end(data), max_pixels)
+        return _plainly(_with_its_end(data, max_pixels), max_pixels)
     except PictureError:
         raise
+    except Image.DecompressionBombError as error:  # so large that Pillow looks no further
+        claimed = re.search(r"\d+", str(error))
+        raise PictureError("too_many_pixels", claimed[0] if claimed else "too many") from error
     except BROKEN as error:
         if other := unread(data):
             raise PictureError("undecodable", other) from error
@@ -54,10 +58,12 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
         raise PictureError(reason, worded(error)) from error
 
 
-def _with_its_end(data: bytes) -> bytes:
+def _with_its_end(data: bytes, max_pixels: int) -> bytes:
     """Return a JPEG that lacks its end with one; raise PictureError if pixels are missing too."""
     if not data.startswith(jpeg.START) or jpeg.has_end(data):
         return data
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        _refuse_large(image, max_pixels)
     whole = jpeg.mended(data)
     if whole is None:
         raise PictureError("truncated", "a JPEG that is cut off before its last pixels")
@@ -90,8 +96,7 @@ def _as_stored(data: bytes, max_pixels: int) -> tuple[Pixels, int]:
     if data.startswith(png.SIGNATURE):
         data, profile = png.plain(data, LARGEST_PROFILE)
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        if image.width * image.height > max_pixels:
-            raise PictureError("too_many_pixels", f"{image.width} x {image.height}")
+        _refuse_large(image, max_pixels)
         _refuse_raw(image)
         image.load()
         in_srgb = conversion(image.mode, profile or image.info.get("icc_profile")) or _as_it_is
@@ -110,6 +115,11 @@ def orientation_of(image: Image.Image) -> int:
         return int(image.getexif().get(EXIF_ORIENTATION, 1))
     except BROKEN:
         return 1
+
+
+def _refuse_large(image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise PictureError("too_many_pixels", f"{image.width} x {image.height}")
 
 
 def _refuse_raw(image: Image.Image) -> None:

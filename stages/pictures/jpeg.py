@@ -22,6 +22,7 @@ FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 ALONE = {0x01, *range(0xD0, 0xDA)}  # markers without a length after them
 COEFFICIENTS = 64
+MOST_SEGMENTS = 10_000  # that are looked at; a picture has a few dozen, the largest a few hundred
 EXTRAS = {*range(0xE0, 0xF0), 0xFE}  # segments that decoders may pass over, but for these
 NEEDED = {0xE1: b"Exif\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}
 MARKER = re.compile(rb"\xff+([^\x00\xff])")
@@ -75,7 +76,9 @@ def mended(data: bytes) -> bytes | None:
 def plain(data: bytes) -> bytes:
     """Return the file without the segments before its pixels that do not change them."""
     kept, place = [START], len(START)
-    while found := MARKER.match(data, place):
+    for _ in range(MOST_SEGMENTS):
+        if not (found := MARKER.match(data, place)):
+            break
         marker, start = found[1][0], found.end()
         (length,) = struct.unpack_from(">H", data.ljust(start + 2, b"\0"), start)
         if marker == SOS or marker in ALONE:
@@ -114,7 +117,9 @@ def _hash(data: bytes) -> bytes:
 def _read(data: bytes) -> _Read:
     """Go from marker to marker, as far as there are whole ones."""
     read, place = _Read(), len(START)
-    while not read.ended and (found := MARKER.search(data, place)):
+    for _ in range(MOST_SEGMENTS):
+        if read.ended or not (found := MARKER.search(data, place)):
+            break
         marker, place = found[1][0], found.end()
         read.ended = marker == END[1]
         if marker in ALONE:

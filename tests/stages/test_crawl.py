@@ -102,7 +102,7 @@ def test_a_folder_of_pictures_with_captions_beside_them(ray_cluster, tmp_path):
     assert (found["a/one.png"]["width"], found["a/one.png"]["height"]) == (70, 300)
     assert found["alone.jpg"]["caption"] is None
     assert found["alone.jpg"]["status"] == "ok"
-    assert found["broken.jpg"]["reason"] == "not_an_image"
+    assert found["broken.jpg"]["reason"] == "truncated"
     turned = found["b/turned.jpg"]
     assert (turned["width"], turned["height"], turned["caption"]) == (70, 90, "a phone photo")
     assert json.loads(turned["source"]) == {"licence": "free"}

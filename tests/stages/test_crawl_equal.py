@@ -1,4 +1,4 @@
-"""Two crawls of one source are equal byte for byte, wherever, whenever and by whom they are made."""
+"""Two crawls of one source are equal byte for byte, wherever and by whom they are made."""
 
 import gzip
 import io

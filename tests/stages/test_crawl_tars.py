@@ -240,7 +240,7 @@ def test_a_crawl_of_tars(ray_cluster, tmp_path):
         ("00000-000000.1", "0.tar/0.png", "and another", None),
         ("00000-000001", "0.tar/1.jpg", "one", None),
         ("00000-000001.1", "0.tar/1.jpg", "uno", None),
-        ("00000-000002", "0.tar/2.jpg", "half a picture", "not_an_image"),
+        ("00000-000002", "0.tar/2.jpg", "half a picture", "truncated"),
         ("00000-000003", "0.tar/3.txt", None, "missing_file"),
         ("00001-000000", "0.tar/4.jpg", None, "unreadable_row"),
         ("00001-000001", "0.tar/5.jpg", None, "too_large"),

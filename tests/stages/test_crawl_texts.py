@@ -46,6 +46,7 @@ PREAMBLES = {
     "empty cells": ",,\n,,\n",
     "comment": "# exported in 2024\n",
     "comment with a separator": "# exported, in 2024; by us\n",
+    "comment that names the columns": "# url,caption\n",
     "title": "My list of pictures\n\n",
     "title with commas": "Export, of our shop, 2024,,\n",
     "other comments": "// made by hand\n-- and again\n% so\n",

@@ -61,6 +61,12 @@ def test_one_combination_says_little_of_others_and_nothing_says_nothing(right):
     assert interval([], []) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("names", [groups(5, 5), [frozenset([n, n + 1]) for n in range(10)]])
+def test_an_interval_is_of_plain_numbers(names):
+    assert {type(bound) for bound in interval(hits((7, 10)), names)} == {float}
+    assert type(standard_error(np.array([1.0, 0] * 5), names)) is float
+
+
 def test_an_interval_holds_what_was_found():
     rng = np.random.default_rng(0)
     for _ in range(50):

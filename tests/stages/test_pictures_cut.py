@@ -101,6 +101,18 @@ def test_what_follows_the_end_is_nothing(form):
         assert np.array_equal(pictures.decode(data + tail), pictures.decode(data))
 
 
+def test_a_large_jpeg_without_its_end_is_refused_before_it_is_decoded():
+    with pytest.raises(PictureError, match="too_many_pixels: 67 x 45"):
+        pictures.decode(JPEGS["4:2:0"][:-END], max_pixels=3_000)
+
+
+def test_a_jpeg_of_nothing_but_segments_is_left_alone_soon():
+    data = jpeg.START + b"\xff\xe5\0\2" * 2_000_000
+    assert not jpeg.has_end(data)
+    assert jpeg.mended(data) is None
+    assert outcome(data) == "truncated"
+
+
 def test_a_shortened_jpeg_is_crawled_as_the_whole_one():
     data = file_of(Image.fromarray(photograph(2, 300, 200)), quality=90)
     shrink = Shrink(CrawlJob(side=64))

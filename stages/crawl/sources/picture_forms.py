@@ -30,7 +30,7 @@ FORMS = (
     Form("PNG", "PNG", (".png", ".apng"), "\x89PNG\r\n\x1a\n"),
     Form("WebP", "WEBP", (".webp",), "RIFF....WEBP"),
     Form("GIF", "GIF", (".gif",), "GIF8[79]a"),
-    Form("BMP", "BMP", (".bmp", ".dib"), "BM.{4}\0{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}"),
+    Form("BMP", "BMP", (".bmp", ".dib"), "BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0{3}"),
     Form("camera raw", "RAW", (".raw", ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw",
          ".sr2", ".srf", ".srw", ".raf", ".orf", ".rw2", ".rwl", ".pef", ".x3f", ".3fr", ".fff",
          ".iiq", ".erf", ".mef", ".mos", ".mrw", ".kdc", ".dcr"),

@@ -9,7 +9,7 @@ from stages.crawl.web.budget import Budget
 from stages.crawl.web.connections import Deadline
 from stages.crawl.web.encodings import beginning, encodings, undone
 from stages.crawl.web.first_bytes import LOOKED_AT, is_picture, is_text
-from stages.crawl.web.replies import may_be_picture, phrase, told
+from stages.crawl.web.replies import phrase, told
 
 CHUNK = 2**16
 UNANNOUNCED = 2**20  # bytes that a body of unknown length is expected to have
@@ -35,7 +35,9 @@ class Bodies:
             for chunk in _chunks(reply):
                 if not body:
                     names = encodings(reply.headers, chunk)
-                    _refuse_page(reply, beginning(chunk, names, LOOKED_AT))
+                    start = beginning(chunk, names, LOOKED_AT)
+                    if not names or is_text(start):  # else it may be the encoding that is wrong
+                        _refuse_page(reply, start)
                 body += chunk
                 if len(body) > self.max_bytes:
                     raise Refused("too_large", f"more than {self.max_bytes} bytes")
@@ -46,6 +48,7 @@ class Bodies:
             if names:
                 taken = self._exchange(taken, len(body) + self.max_bytes, deadline)
             found = undone(bytes(body), names, self.max_bytes)
+            _refuse_page(reply, found[:LOOKED_AT])
         except BaseException:
             self.budget.give_back(taken)
             raise
@@ -106,11 +109,9 @@ def _refuse_empty(reply: http.client.HTTPResponse) -> None:
 
 
 def _refuse_page(reply: http.client.HTTPResponse, start: bytes) -> None:
-    """Refuse by its first bytes what is no picture, and say what it is instead.
+    """Refuse by its first bytes what is no picture that we read, and say what it is instead.
 
-    A picture is one whatever its content type, as to browsers. Of what may be one by its content
-    type, and is no text, the decoders know better what is wrong with it.
+    A picture is one whatever its content type, as to browsers.
     """
-    if is_picture(start) or (start and may_be_picture(reply) and not is_text(start)):
-        return
-    raise Refused("not_an_image", f"{reply.status} {phrase(reply)}, {told(reply, start)}")
+    if not is_picture(start):
+        raise Refused("not_an_image", f"{reply.status} {phrase(reply)}, {told(reply, start)}")

@@ -7,11 +7,8 @@ is too long for a word, may be a time, an address or the number of a request, an
 import html
 import re
 
-PICTURE = re.compile(
-    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|II[*+]\0|MM\0[*+]|.{4}ftypavi[fs]"
-    rb"|.{4}ftypmif1.{4}(?:.{4}){0,8}avif|BM.{4}\0{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}",
-    re.DOTALL,
-)
+from stages.crawl.sources.picture_forms import HEAD_BYTES, form_of_bytes
+
 LOOKED_AT = 8_192  # bytes of a page, for its title stands behind much else
 MOST = 100  # characters of its words
 LONGEST = 24  # of one word
@@ -26,7 +23,8 @@ CHANGING = re.compile(rf"\S*\d\S*|\S{{{LONGEST + 1},}}")
 
 def is_picture(start: bytes) -> bool:
     """Say whether a file that begins like this is a picture of a kind that we read."""
-    return PICTURE.match(start) is not None
+    form = form_of_bytes(start[:HEAD_BYTES])
+    return form is not None and form.is_read
 
 
 def is_text(start: bytes) -> bool:

@@ -13,8 +13,6 @@ from stages.crawl.web.first_bytes import words
 from stages.pictures.kinds import unread
 
 MAX_INTERIM = 16  # answers before the one that counts
-CONTENT_TYPE = re.compile(r"[^/\s]+/[^/\s]+")
-PICTURE_TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
 
 
 class Reply(http.client.HTTPResponse):
@@ -42,17 +40,6 @@ class Reply(http.client.HTTPResponse):
         return size
 
 
-def content_type(reply: http.client.HTTPResponse) -> str:
-    """Return the content type without its parameters, whatever it is, in small letters."""
-    return reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-
-def may_be_picture(reply: http.client.HTTPResponse) -> bool:
-    """Say whether the head of an answer leaves it open that a picture follows."""
-    kind = content_type(reply)
-    return kind.startswith(PICTURE_TYPES) or not CONTENT_TYPE.fullmatch(kind)
-
-
 def phrase(reply: http.client.HTTPResponse) -> str:
     """Return what the status line says in words."""
     return reply.reason or http.client.responses.get(reply.status, "a status without a name")
@@ -60,7 +47,8 @@ def phrase(reply: http.client.HTTPResponse) -> str:
 
 def told(reply: http.client.HTTPResponse, start: bytes) -> str:
     """Say what kind of body an answer has, and how it begins."""
-    parts = [content_type(reply) or "no content type"]
+    kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    parts = [kind or "no content type"]
     for name in ("Content-Encoding", "Refresh"):
         parts += [f"{name}: {value}" for value in reply.headers.get_all(name, [])]
     head = ", ".join(printable(part, 100) for part in parts)

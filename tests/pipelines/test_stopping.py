@@ -1,0 +1,117 @@
+"""Ctrl-C and its like: one line, the shell's exit code, nothing left; a second one at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from infra.store import Store
+from tests.pipelines.runs import ROOT, command, full, statuses
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+PROGRAM = """
+import sys, time
+from pipelines.stopping import Stopped, stoppable
+def main():
+    print("up", flush=True)
+    try:
+        time.sleep(60)
+    except Stopped as stopped:
+        stopped.during = "crawl"
+        raise
+    finally:
+        print("cleaning", flush=True)
+        time.sleep(float(sys.argv[1]))
+        print("clean", flush=True)
+    return 0
+sys.exit(stoppable(main))
+"""
+
+
+def begun(cleaning, ignored=()):
+    """Start a program that has something to clean up, in a process group of its own."""
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(cleaning), "a b"],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.default_int_handler if number == 2 else signal.SIG_DFL)
+    assert process.stdout.readline() == "up\n"
+    return process
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_a_command_in_one_line_after_it_has_cleaned_up(number):
+    process = begun(0)
+    os.killpg(process.pid, number)
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, out) == (128 + number, "cleaning\nclean\n")
+    assert said.count("\n") == 1
+    assert "in crawl; what is finished is kept, and the same command goes on: -c 0 'a b'" in said
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_second_signal_leaves_at_once(number):
+    process = begun(600)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stdout.readline() == "cleaning\n"
+    os.killpg(process.pid, number)
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, out, said) == (128 + number, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_what_a_shell_or_nohup_ignores_stays_ignored(number):
+    process = begun(0, ignored=[number])
+    os.killpg(process.pid, number)
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_signals_are_as_they_were_afterwards():
+    from pipelines.stopping import stoppable
+
+    before = [signal.getsignal(number) for number in SIGNALS]
+    assert stoppable(lambda: 7) == 7
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_leaves_nothing_and_goes_on(tiny_run, tmp_path):
+    """A terminal's Ctrl-C reaches the whole group: Ray's processes and workers too."""
+    root = tmp_path / "run"
+    for name in ("crawl", "filter", "train_bpe"):
+        address = Store(str(tiny_run)).summary().stages[name].artifact
+        (root / address).parent.mkdir(parents=True)
+        os.symlink(tiny_run / address, root / address)
+    (tmp_path / "tmp").mkdir()
+    environment = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "OMP_NUM_THREADS": "1"}
+    with (tmp_path / "log.txt").open("w") as log:
+        run = subprocess.Popen(
+            command("--from", "train_dvae", "--until", "train_dvae", root=root),
+            stdout=log, stderr=log, cwd=tmp_path, env=environment, start_new_session=True,
+        )  # fmt: skip
+        while statuses(root).get("train_dvae") != "running":
+            assert run.poll() is None, (tmp_path / "log.txt").read_text()[-3000:]
+            time.sleep(0.1)
+        time.sleep(3)
+        os.killpg(run.pid, signal.SIGINT)
+        assert run.wait(60) == 130
+    said = (tmp_path / "log.txt").read_text()
+    assert "Traceback" not in said
+    assert said.splitlines()[-1].startswith("stopped by Ctrl-C in train_dvae; what is finished")
+    assert not list(root.rglob("owner.json"))
+    assert not [name for name in os.listdir(tmp_path / "tmp") if name != "ray"]
+    full("--from", "train_dvae", "--until", "train_dvae", root=root)
