@@ -1,6 +1,5 @@
 """However the rows of a batch are dealt out, with none for some workers: one gradient."""
 
-import itertools
 from dataclasses import replace
 
 import pyarrow.parquet as pq
