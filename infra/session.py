@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from infra.cloud_detection import no_cloud_detection
 from infra.machines import require_seen
 from infra.ray_address import cluster_address, require_head
 from infra.ray_scratch import own_folder
@@ -27,6 +28,10 @@ ENVIRONMENT = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # it warns of every actor pool, which is harmless
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Where other programs want the processors, threads that wait for each other by spinning keep
+    # out the very one they wait for, and a worker at Ray's low priority hardly runs at all.
+    "OMP_WAIT_POLICY": "passive",
+    "RAY_worker_niceness": "0",
     "NO_ALBUMENTATIONS_UPDATE": "1",  # img2dataset's dependency asks PyPI at import otherwise
 }
 OBJECT_STORE_BYTES = 512 * 2**20  # only small rows travel; pictures stay inside the actors
@@ -70,14 +75,15 @@ def start(
         if root is not None:
             require_seen(sees, root)
     else:
-        _init(
-            address="local",  # whatever else runs on this machine
-            **common,
-            num_cpus=max(LOGICAL_CPUS, os.cpu_count() or 1),
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            _temp_dir=temp_dir or _scratch(),
-        )
+        with no_cloud_detection():
+            _init(
+                address="local",  # whatever else runs on this machine
+                **common,
+                num_cpus=max(LOGICAL_CPUS, os.cpu_count() or 1),
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                _temp_dir=temp_dir or _scratch(),
+            )
 
 
 _own: list[str] = []  # folders that end with the private Ray

@@ -10,13 +10,15 @@ import sys
 from collections.abc import Sequence
 
 from infra.store import open_folder
-from pipelines.command import outcome
+from pipelines.command import outcome, program
 from pipelines.costs import parameters
 from schemas.artifacts import MODEL_CONFIG, WEIGHTS
 from schemas.errors import ConfigError
-from stages.training.published import open_published, save_published
+from schemas.folder import Folder
+from stages.training.published import DECODER, ENCODER, open_published, save_published
 from stages.training.weights import DvaeConfig, save_model
 
+PUBLISHED = (f"{ENCODER}.pt", f"{DECODER}.pt")
 SIDE = 256  # pixels: what the release learned from
 
 
@@ -27,6 +29,7 @@ def convert(source: str, target: str, *, published: bool, side: int | None) -> s
     if side < 8 or side % 8:
         raise ConfigError(f"--side wants a multiple of 8 pixels, found {side}")
     out = open_folder(target)
+    _require_free(out, PUBLISHED if published else (WEIGHTS, MODEL_CONFIG))
     if published:
         save_published(out, found.dvae)
         written = "encoder.pt and decoder.pt"
@@ -39,6 +42,15 @@ def convert(source: str, target: str, *, published: bool, side: int | None) -> s
         f"width {found.shape.width}, {found.shape.blocks} blocks a group, codebook width "
         f"{found.shape.codebook_width}, {found.image_vocab:,} codes"
     )
+
+
+def _require_free(out: Folder, names: Sequence[str]) -> None:
+    taken = [name for name in names if out.exists(name)]
+    if taken:
+        raise ConfigError(
+            f"wanted to write {' and '.join(names)}, found {' and '.join(taken)} in {out.url} "
+            "already; name another folder, or delete them"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,4 +69,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(main))

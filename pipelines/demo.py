@@ -1,6 +1,7 @@
 """Join the demo's world, its web server and the list of stages.
 
-Only *how* settings change, so fingerprints do not depend on the port or on where the files are.
+Only *how* settings change, so fingerprints do not depend on where the files are or the server is;
+nor does what is crawled, for the urls name a host that is nowhere else.
 """
 
 import tempfile
@@ -8,10 +9,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from infra.web_server import HOST
 from pipelines import world_site
 from schemas.configs import Settings
-from schemas.errors import UserError
 
 
 @contextmanager
@@ -24,30 +23,19 @@ def joined(settings: Settings, root: str, *, crawls: bool) -> Iterator[Settings]
     if "world" not in (source.kind, prompts.kind):
         yield settings
         return
-    folder = _folder(root, source.world.digest)
+    files = world_site.build(_folder(root, source.world.digest), source.world)
     with ExitStack() as stack:
-        port = world_site.port_of(folder)
-        if crawls:
-            port = _serve(stack, folder, port)
-        files = world_site.build(folder, source.world, port)
-        yield _told(settings, files, f"{HOST}:{port}")
-
-
-def _serve(stack: ExitStack, folder: Path, port: int) -> int:
-    """Serve on the port that an earlier run's urls name, or on a free one if that is taken."""
-    files = world_site.WorldFiles.in_folder(folder)
-    try:
-        return stack.enter_context(world_site.serve(files, port)).port
-    except UserError:
-        return stack.enter_context(world_site.serve(files, 0)).port
+        address = stack.enter_context(world_site.serve(files)).address if crawls else ""
+        yield _told(settings, files, address)
 
 
 def _told(settings: Settings, files: world_site.WorldFiles, address: str) -> Settings:
-    """Say where the url list and the prompts are, and which private address may be asked."""
+    """Say where the url list and the prompts are, and at which address the world is."""
     crawl, sample = settings.crawl, settings.sample
     if crawl.source.kind == "world":
         source = crawl.source.model_copy(update={"path": str(files.urls)})
-        crawl = crawl.model_copy(update={"source": source, "allow_hosts": (address,)})
+        hosts = (f"{world_site.HOST}:80={address}",) if address else ()
+        crawl = crawl.model_copy(update={"source": source, "allow_hosts": hosts})
     if sample.prompts.kind == "world":
         prompts = sample.prompts.model_copy(update={"path": str(files.prompts)})
         sample = sample.model_copy(update={"prompts": prompts})

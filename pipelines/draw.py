@@ -12,8 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.command import complain, program
 from pipelines.drawing import interactive
-from pipelines.drawing.painter import Painter, file_name
+from pipelines.drawing.painter import Painter
+from pipelines.drawing.proxy import proxy_of
 from pipelines.drawing.wish import HOW, Wish
 from schemas.errors import ConfigError, UserError
 
@@ -42,6 +44,9 @@ def parser() -> argparse.ArgumentParser:
     many.add_argument("--server", action="store_true", help="serve a page with a prompt box")
     line.add_argument("--host", default="127.0.0.1", help="where the page is (127.0.0.1)")
     line.add_argument("--port", type=int, default=8000, help="of the page (8000)")
+    line.add_argument("--root-path", metavar="PATH", help="that a proxy leaves before the page's")
+    line.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN",
+                      help="where a proxy shows the page, as https://draw.example.org")  # fmt: skip
     return line
 
 
@@ -52,13 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.server:
             _refuse_beside("--server", args)
             _refuse_settings(args)
+            proxy = proxy_of(args.root_path, args.allow_origin)
             from pipelines.drawing.server import serve  # which brings Ray
 
-            serve(args.root, args.host, args.port, gpu=args.gpu)
+            serve(args.root, args.host, args.port, gpu=args.gpu, proxy=proxy)
+        elif args.root_path or args.allow_origin:
+            raise ConfigError("--root-path and --allow-origin are of the page: wanted --server too")
         elif args.interactive:
             _refuse_beside("--interactive", args)
             settings = _wish(args, "any").model_dump(exclude={"prompt"})
-            interactive.ask(Painter(args.root, gpu=args.gpu), settings)
+            well = interactive.ask(Painter(args.root, gpu=args.gpu), settings)
+            return 0 if well or sys.stdin.isatty() else 2  # a list of prompts went wrong in parts
         elif args.prompt is None:
             raise ConfigError("wanted a prompt, found none; give one, or --interactive or --server")
         elif args.rows is not None and args.complete is None:
@@ -68,14 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             painter = Painter(args.root, gpu=args.gpu)
             wish = painter.settled(wish)
             given = painter.given(args.complete, args.rows) if args.complete else None
-            name = Path(file_name(wish))
-            out = args.out or (name.with_stem(f"{name.stem}-completed") if given else name)
             for sentence in painter.cut(wish):
                 print(sentence, file=sys.stderr)
-            interactive.draw(painter, wish, out, given)
+            _, out = interactive.draw(painter, wish, given, args.out)
             print(out)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -116,4 +123,4 @@ def _refuse_beside(flag: str, args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(main))

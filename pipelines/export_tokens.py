@@ -7,11 +7,10 @@ pipelines/exporting/; meta.json, written last, says what the tokens were made wi
 
 import argparse
 import json
-import logging
 import sys
 from collections.abc import Sequence
 
-from pipelines.command import outcome
+from pipelines.command import log_to_errors, outcome, program
 from pipelines.exporting.arrays import write_arrays
 from pipelines.exporting.files import new_files
 from pipelines.exporting.source import find
@@ -52,9 +51,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Export; return the exit code."""
     args = parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    log_to_errors()
     return outcome(lambda: export(args.address, args.to, args.out), args.out)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(main))

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -24,12 +25,13 @@ from infra.ray_address import cluster_address
 from infra.roots import require_root
 from infra.store import Store
 from pipelines import demo, runner, tables
+from pipelines.command import complain, log_to_errors, program
 from pipelines.missing import require_source
 from pipelines.options import resolve
 from pipelines.places import of_workers
 from pipelines.planner import Selection, Stage, Step, plan
 from pipelines.presets import PRESETS
-from pipelines.stopping import stoppable
+from pipelines.streams import OutputLost
 from schemas import configs
 from schemas.artifacts import (
     BPE,
@@ -156,9 +158,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Plan or run; return the exit code: 2 if it cannot go on, 3 if shards were quarantined."""
+    """Plan or run; return the exit code: 2 if it cannot go on, 3 if it had to leave rows out."""
     args = parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    log_to_errors()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = resolve(args.preset, args.config, args.assignments)
@@ -173,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         return _run(settings, store, selection, steps)
     except UserError as error:
-        print(f"error: {getattr(error, 'cause', error)}", file=sys.stderr)
+        complain(getattr(error, "cause", error))
         return 2
 
 
@@ -188,12 +190,13 @@ def _run(settings: Settings, store: Store, selection: Selection, steps: Sequence
             ended = runner.run(dalle(joined), store, selection, start)
     finally:
         session.stop()
-    tables.show_run(ended, store)
-    if sentence := tables.quarantined(ended):
-        print(f"error: {sentence}", file=sys.stderr)
+    with suppress(OutputLost):  # what the run came to is said by the exit code as well
+        tables.show_run(ended, store)
+    if sentence := tables.shortfalls(ended, store):
+        complain(sentence)
         return 3
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(stoppable(main))
+    sys.exit(program(main))

@@ -4,14 +4,13 @@
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
+from pipelines.command import complain, log_to_errors, program, shown
 from pipelines.inspection.counts import read
 from pipelines.inspection.diff import compare
 from pipelines.inspection.findings import print_broken, print_difference, print_verdict
@@ -19,7 +18,7 @@ from pipelines.inspection.gallery import gallery
 from pipelines.inspection.shards import Target, target
 from pipelines.inspection.terminal import describe
 from pipelines.inspection.verify import verify
-from schemas.errors import UserError
+from schemas.errors import ConfigError, UserError
 
 WIDTH = 80
 
@@ -43,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns 0 if all is well, 1 if shards are broken or encodings differ, 2 if there are none.
     """
     args = parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to_errors("%(message)s")
     console = Console(width=WIDTH, highlight=False)
     try:
         found = target(args.address)
@@ -51,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _compare(console, found, target(args.diff))
         return _inspect(console, found, args)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
 
 
@@ -64,10 +63,17 @@ def _inspect(console: Console, found: Target, args: argparse.Namespace) -> int:
         print_verdict(console, verdict)
         broken = verdict.broken
     if args.html and tokens.shards.good:
-        args.html.write_text(gallery(found, tokens), encoding="utf-8")
-        console.print(f"\ngallery: {escape(str(args.html))}", soft_wrap=True)
+        _write(args.html, gallery(found, tokens))
+        console.print(f"\ngallery: {shown(str(args.html))}", soft_wrap=True)
     print_broken(console, found, broken)
     return 1 if broken else 0
+
+
+def _write(file: Path, page: str) -> None:
+    try:
+        file.write_text(page, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise ConfigError(f"--html: wanted to write {file}, found {error}; give another") from error
 
 
 def _compare(console: Console, one: Target, other: Target) -> int:
@@ -77,4 +83,4 @@ def _compare(console: Console, one: Target, other: Target) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(main))

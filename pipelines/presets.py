@@ -180,8 +180,9 @@ def demo() -> Settings:
             ),
         ),
         sample=SampleSettings(
-            # Of the 400 that the world has: all would make the demo a quarter longer.
-            prompts=PromptSettings(kind="world", count=90),
+            # Of the 480 that the world has: all would make the demo a quarter longer. 8 for each of
+            # the 12 combinations that are held out, 4 for each of the 24 that are seen.
+            prompts=PromptSettings(kind="world", count=96),
             candidates=64,
             keep=4,
             temperature=0.7,

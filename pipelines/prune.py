@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from infra.claim import owner_of
 from infra.store import Store
+from pipelines.command import complain, program
 from schemas import artifacts
 from schemas.artifacts import Artifact
 from schemas.errors import ArtifactMissing, UserError
@@ -36,6 +37,15 @@ def unused(store: Store) -> Iterator[tuple[str, int, int]]:
                 yield address, len(each), sum(each)
 
 
+def _agreed(question: str) -> bool:
+    """Ask; nobody to ask is a no."""
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except (EOFError, OSError, UnicodeDecodeError):
+        print("\nnobody answers here: --yes deletes without asking")
+        return False
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """List what is unused, ask, delete; return the exit code."""
     line = argparse.ArgumentParser(prog="python -m pipelines.prune", description=__doc__)
@@ -46,14 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         found = list(unused(store))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     for address, files, size in found:
         print(f"{address:40} {files:8,} files {size / 1e6:12,.1f} MB")
     if not found:
         print("nothing to prune: the newest run uses every artifact")
         return 0
-    if not args.yes and input(f"delete these {len(found)} artifacts? [y/N] ").lower() != "y":
+    if not args.yes and not _agreed(f"delete these {len(found)} artifacts? [y/N] "):
         print("nothing was deleted")
         return 0
     for address, _, _ in found:
@@ -63,4 +73,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(main))

@@ -16,6 +16,7 @@ import torch
 
 from pipelines.checking import dvae, files, pictures, prior
 from pipelines.checking.run import Found, Run
+from pipelines.command import complain, program
 from schemas.artifacts import BPE, CLEAN_PAIRS, CLIP, DVAE, PRIOR, TOKEN_PAIRS, Artifact
 from schemas.errors import ConfigError, UserError
 
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigError("--gpu wants a CUDA device, found none; leave it out")
         run = Run(args.root, gpu=args.gpu)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     print(f"{args.root}, torch {torch.__version__} on {run.device.type}")
     found = [shown(check, look(check, run)) for check in CHECKS]
@@ -96,4 +97,4 @@ def shown(check: Check, found: Found) -> bool | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(main))

@@ -49,6 +49,15 @@ def _handled() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def stopped_that_alone(error: KeyboardInterrupt) -> None:
+    """Let the next Ctrl-C be a first one again, for the command goes on; raise other signals."""
+    if isinstance(error, Stopped) and error.number != signal.SIGINT:
+        raise error
+    for number in NAMES:
+        if signal.getsignal(number) is _leave:
+            signal.signal(number, _stop)
+
+
 def _stop(number: int, _: FrameType | None) -> Never:
     for each in NAMES:
         if signal.getsignal(each) is _stop:

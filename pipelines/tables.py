@@ -9,6 +9,7 @@ from rich.table import Table
 
 from infra.store import Store
 from pipelines import training_plan
+from pipelines.command import shown
 from pipelines.costs import cost_of
 from pipelines.memory import require_room
 from pipelines.missing import unnamed_source
@@ -54,7 +55,7 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
         took = f"took {step.manifest.seconds:,.0f} s" if step.manifest is not None else ""
         table.add_row(step.stage.name, step.address, state, took or cost_of(step, settings))
     console = Console(width=WIDTH)
-    console.print(f"root {store.root}", soft_wrap=True)
+    console.print(f"root {shown(store.root)}", soft_wrap=True)
     console.print(table)
     if sentence := unnamed_source(settings, steps):
         console.print(f"\nto run: {sentence}", soft_wrap=True, markup=False)
@@ -101,18 +102,32 @@ def show_run(steps: Sequence[Step], store: Store) -> None:
     report = next((s for s in steps if s.stage.writes == REPORT and s.manifest is not None), None)
     if report is not None:
         _headline(store, report, console)
-        console.print(f"report: {store.root.rstrip('/')}/report.html", soft_wrap=True)
+        console.print(f"report: {shown(store.root.rstrip('/'))}/report.html", soft_wrap=True)
 
 
-def quarantined(steps: Sequence[Step]) -> str:
-    """Name, in a sentence, the shards that no worker could make; empty if there are none."""
-    return "; ".join(
-        f"{step.stage.name} finished without {len(step.manifest.quarantined)} quarantined shards "
-        f"({', '.join(step.manifest.quarantined[:5])}): they killed or failed every worker, and "
-        f"their rows are in {step.address} with the reason 'quarantined'"
-        for step in steps
-        if step.chosen and step.manifest is not None and step.manifest.quarantined
-    )
+def shortfalls(steps: Sequence[Step], store: Store) -> str:
+    """Say in a sentence what finished stages had to leave out; empty if there is nothing."""
+    chosen = [step for step in steps if step.chosen and step.manifest is not None]
+    return "; ".join(filter(None, (_shortfall(step, store) for step in chosen)))
+
+
+def _shortfall(step: Step, store: Store) -> str:
+    manifest = step.manifest
+    assert manifest is not None, "the caller has looked"
+    said = []
+    if manifest.quarantined:
+        said.append(
+            f"{step.stage.name} finished without {len(manifest.quarantined)} quarantined shards "
+            f"({', '.join(manifest.quarantined[:5])}): they killed or failed every worker, and "
+            f"their rows are in {step.address} with the reason 'quarantined'"
+        )
+    if damaged := manifest.health.get("damaged"):
+        said.append(
+            f"{step.stage.name} finished, but its source is damaged and {damaged['rows']:,} rows "
+            f"could not be read (the first: {damaged['first']}): mend that file and set "
+            f"crawl.earlier={store.root.rstrip('/')}/{step.address}, so that what was fetched stays"
+        )
+    return "; ".join(said)
 
 
 def _headline(store: Store, step: Step, console: Console) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from infra.store import open_folder
+from pipelines.command import complain, program
 from schemas.artifacts import METRICS
 from schemas.configs import PriorJob
 from schemas.errors import ArtifactMissing, ConfigError, UserError
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         band = band_from(args.folders, args.margin)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{args.name}.json"
@@ -75,7 +76,7 @@ def read(folder: str) -> tuple[PriorJob, np.ndarray]:
     with found.open(MANIFEST) as file:
         job = PriorJob.model_validate(Manifest.model_validate_json(file.read()).settings)
     with found.open(METRICS) as file:
-        lines = [line for line in map(json.loads, file) if "loss" in line]
+        lines = [line for line in map(json.loads, file) if line.get("loss") is not None]
     steps = np.array([0, *(line["step"] for line in lines)])
     middles = (steps[1:] + steps[:-1]) / 2 / job.fit.steps
     return job, np.stack([middles, *([line[name] for line in lines] for name in TERMS)])
@@ -96,4 +97,4 @@ def edges(losses: np.ndarray, margin: float) -> tuple[tuple[float, ...], tuple[f
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(main))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.store import Store, read_manifest
+from pipelines.command import complain, program
 from pipelines.row_search import rows_where
 from pipelines.why_words import describe
 from schemas.artifacts import CLEAN_PAIRS, DROPPED_ROWS, PAIRS, TOKEN_PAIRS, TRAIN, VAL, Artifact
@@ -114,10 +115,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         for text in answer(Store(args.root), args.wanted):
             print(text)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(main))

@@ -1,13 +1,19 @@
 """The words in which `pipelines.why` tells what became of a row, in lines of 80 columns."""
 
-import textwrap
+import io
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any, Literal
 
+from rich.console import Console
+from rich.text import Text
+
+from pipelines.command import printable
 from schemas import rows
 from schemas.artifacts import DROPPED_ROWS
 
 WIDTH, INDENT = 80, 10
+PAPER = Console(width=WIDTH, file=io.StringIO())
 MOST_KEPT = 5  # rows of a duplicate's group that are named
 
 Row = Mapping[str, Any]
@@ -49,14 +55,11 @@ def describe(
 
 def lines(label: str, text: str) -> list[str]:
     """Return the text under its label, wrapped; what a terminal might obey is shown escaped."""
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return textwrap.wrap(
-        safe,
-        WIDTH,
-        initial_indent=label.ljust(INDENT),
-        subsequent_indent=" " * INDENT,
-        break_on_hyphens=False,
-    ) or [label]
+    words = " ".join(printable(text).split())
+    wrapped = Text(words).wrap(PAPER, WIDTH - INDENT)  # some letters take two places: it knows
+    starts = [label.ljust(INDENT), *repeat(" " * INDENT, len(wrapped) - 1)]
+    found = zip(starts, wrapped, strict=True)
+    return [f"{start}{line.plain}".rstrip() for start, line in found]
 
 
 def crawled(row: Row) -> str:

@@ -1,7 +1,7 @@
 """The demo's world as a web site: pictures in mixed formats, a url list, and the truth about it.
 
 A known share of the list is bad, in every way the crawl and the filter know a word for. Everything
-is a pure function of WorldSettings; only the urls hold the port as well.
+is a pure function of WorldSettings.
 """
 
 import calendar
@@ -22,13 +22,14 @@ import pyarrow.parquet as pq
 from jaxtyping import UInt8
 from PIL import Image
 
-from infra.web_server import HOST, Trouble, WebServer
+from infra.web_server import Trouble, WebServer
 from infra.web_server import serve as serve_folder
 from schemas.configs import WorldSettings
 from schemas.errors import ConfigError
 from stages import shapes
 from stages.shapes.world import PromptSet
 
+HOST = "world.test"  # reserved, so nobody's: the crawl is told where it is
 SITE, URLS, TRUTH, PROMPTS, DONE = "site", "urls.parquet", "truth.parquet", "prompts.jsonl", "done"
 FORMATS = {"jpg": 0.5, "png": 0.25, "webp": 0.15, "bmp": 0.05, "gif": 0.05}  # and their shares
 SIDE = 96  # pixels; the scene is a square of this side
@@ -88,10 +89,10 @@ class Entry:
 Spoil = Callable[[Entry, np.random.Generator], Entry]
 
 
-def build(folder: Path, world: WorldSettings, port: int) -> WorldFiles:
+def build(folder: Path, world: WorldSettings) -> WorldFiles:
     """Write the site, its url list and the prompts; keep what is there and complete."""
     files = WorldFiles.in_folder(folder)
-    stamp = json.dumps({"world": world.digest, "port": port})
+    stamp = f"{world.digest} {HOST}"
     done = folder / DONE
     if done.exists() and done.read_text() == stamp:
         return files
@@ -103,7 +104,7 @@ def build(folder: Path, world: WorldSettings, port: int) -> WorldFiles:
             target = files.site / entry.path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(entry.data)
-        url = entry.path if "://" in entry.path else f"http://{HOST}:{port}/{entry.path}"
+        url = entry.path if "://" in entry.path else f"http://{HOST}/{entry.path}"
         rows.append((entry.order, url, entry.caption, entry.expected))
     rows.sort()
     _, urls, captions, expected = zip(*rows, strict=True)
@@ -114,16 +115,10 @@ def build(folder: Path, world: WorldSettings, port: int) -> WorldFiles:
     return files
 
 
-def port_of(folder: Path) -> int:
-    """Return the port that the urls of an earlier build name, or 0 if there was none."""
-    done = folder / DONE
-    return int(json.loads(done.read_text())["port"]) if done.exists() else 0
-
-
 @contextmanager
-def serve(files: WorldFiles, port: int) -> Iterator[WebServer]:
+def serve(files: WorldFiles) -> Iterator[WebServer]:
     """Serve the site, with its planned trouble, while the block runs."""
-    with serve_folder(files.site, port=port, trouble=TROUBLE) as server:
+    with serve_folder(files.site, trouble=TROUBLE) as server:
         yield server
 
 
@@ -158,7 +153,7 @@ def entries(world: WorldSettings) -> Iterator[Entry]:
             entry = _copy(_good(world.seed, index % good), index, rng)
         else:
             entry = _SPOIL[kind](_good(world.seed, index), rng)
-        yield replace(entry, expected=kind)
+        yield entry if entry.expected != "ok" else replace(entry, expected=kind)
 
 
 def _kinds_of(bad: int) -> list[str]:
@@ -218,7 +213,8 @@ def _no_image(good: Entry, rng: np.random.Generator) -> Entry:
     if kind < 2:
         return _moved(("garbage", "moved")[kind])(good, rng)
     half = _encode(np.zeros((100, 100, 3), np.uint8), "png")[:60]
-    return replace(good, path=f"pictures/{Path(good.path).stem}.png", data=half)
+    name = f"pictures/{Path(good.path).stem}.png"
+    return replace(good, path=name, data=half, expected="truncated")
 
 
 def _private(good: Entry, rng: np.random.Generator) -> Entry:

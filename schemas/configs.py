@@ -9,12 +9,14 @@ import codecs
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -35,6 +37,7 @@ EncodePrecision = Literal["float32", "bfloat16"]  # not by the device: codes dep
 
 def _known_encoding(name: str) -> str:
     try:
+        "".encode(name)  # raises for what turns no text into bytes, such as base64
         return codecs.lookup(name).name
     except LookupError:
         raise ValueError(
@@ -43,7 +46,23 @@ def _known_encoding(name: str) -> str:
         ) from None
 
 
+def _separator(said: Any) -> Any:
+    if isinstance(said, str) and said in ('"', "\n", "\r", "\0", " "):
+        raise ValueError("must be a character that is no space, quote or end of a line, or `tab`")
+    return "\t" if said in ("tab", "\\t") else said
+
+
+Separator = Annotated[str, Field(min_length=1, max_length=1)]
+
+
+def _host_and_port(entry: str) -> str:
+    if not re.fullmatch(r"[^=\s]+:\d+(=[^=\s]+:\d+)?", entry):
+        raise ValueError("must be host:port, or host:port=address:port to say where that host is")
+    return entry
+
+
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
+AllowedHost = Annotated[str, AfterValidator(_host_and_port)]
 Share = Annotated[float, Field(ge=0, le=1)]  # of a whole: of a run's updates, of the rows
 
 
@@ -99,10 +118,10 @@ class TokenSpec(Config):
 class WorldSettings(Config):
     """The demo's world of captioned shapes, a pure function of these numbers."""
 
-    revision: PositiveInt = Field(5, description="of what the world shows: raised with its code")
+    revision: PositiveInt = Field(6, description="of what the world shows: raised with its code")
     pictures: PositiveInt = 14_000
     bad_share: Share = Field(0.1, description="share of url list entries that must fail")
-    prompts: PositiveInt = Field(200, description="of held-out kinds; half as many of other sets")
+    prompts: PositiveInt = Field(240, description="of held-out kinds; half as many of other sets")
     seed: int = 0
 
 
@@ -123,11 +142,8 @@ class SourceSettings(Config):
     encoding: Encoding = Field(
         "utf-8", description="of captions, metadata and lists that have no byte order mark"
     )
-    separator: str | None = Field(
-        None,
-        min_length=1,
-        max_length=1,
-        description="of columns in CSV and TSV files; null: found out by looking",
+    separator: Annotated[Separator | None, BeforeValidator(_separator)] = Field(
+        None, description="of columns in CSV and TSV files, `tab` too; null: found out by looking"
     )
     caption: Literal["whole", "first_line", "each_line"] = Field(
         "whole", description="what of a .txt is the caption; each_line makes a row of each"
@@ -159,7 +175,8 @@ class CrawlSettings(Config):
     contact: Annotated[str, How] = ""  # an address that is told to servers with our name
     host_connections: Annotated[PositiveInt, How] = 8  # to one host at a time, by one worker
     host_pause_seconds: Annotated[NonNegativeFloat, How] = 0.0  # between requests to one host
-    allow_hosts: Annotated[tuple[str, ...], How] = ()  # host:port pairs that need not be public
+    # host:port pairs that need not be public; host:port=address:port says where that host is.
+    allow_hosts: Annotated[tuple[AllowedHost, ...], How] = ()
     workers: Annotated[PositiveInt, How] = 1
     threads: Annotated[PositiveInt, How] = 32
 
@@ -234,8 +251,8 @@ class FitSettings(Config):
     )
     decay_share: Share = Field(1.0, description="step size falls until here, then stays")
     patience_share: Share = Field(0.04, description="without a better loss: a plateau")
-    beta1: Share = 0.9
-    beta2: Share = 0.999
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
     weight_decay: NonNegativeFloat = 0.0
     variance_clip: PositiveFloat | None = None
     clip_norm: PositiveFloat | None = None
@@ -245,9 +262,10 @@ class FitSettings(Config):
     compress_rank: PositiveInt | None = Field(
         None, description="of gradients between copies of the weights (PowerSGD); null: all is sent"
     )
-    save_every: PositiveInt = 1_000
-    validate_every: PositiveInt = 1_000
     seed: int = 0
+    # Of weights: what is saved or measured on the way changes none of them.
+    save_every: Annotated[PositiveInt, How] = 1_000
+    validate_every: Annotated[PositiveInt, How] = 1_000
     # Rows of a worker per forward pass, so that a large batch fits; null takes all at once.
     micro_batch: Annotated[PositiveInt | None, How] = None
     recompute: Annotated[bool, How] = False  # blocks in the backward pass: slower, less memory

@@ -4,6 +4,7 @@ import errno
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import fsspec
 
@@ -35,10 +36,11 @@ def digest_of(path: str) -> str:
     )
 
 
-def digest_of_files(files: Sequence[tuple[str, str]]) -> str:
+def digest_of_files(files: Sequence[tuple[str, str | None]]) -> str:
     """Return one digest of the names and the contents of files, given by (name, address).
 
-    Raises UserError for a file that cannot be read now, though it is there.
+    Of what has no address the name is all that counts. Raises UserError for a file that cannot be
+    read now, though it is there.
     """
     total = hashlib.sha256()
     with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
@@ -61,9 +63,11 @@ def file_digest(folder: Folder, name: str) -> FileDigest:
     return FileDigest(bytes=size, sha256=content.hexdigest())
 
 
-def _digest(address: str) -> str:
+def _digest(address: str | None) -> str:
+    if address is None:
+        return "not read"
     try:
-        with fsspec.open(address, "rb") as file:
+        with _opened(address) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         if error.errno in OF_THE_FILE:
@@ -71,3 +75,11 @@ def _digest(address: str) -> str:
         raise UserError(
             f"wanted to read {address}, found {error}; nothing was changed, run again later"
         ) from error
+
+
+def _opened(address: str) -> Any:
+    """Open a file; fsspec would take `::` in its name for the end of an address inside another."""
+    protocol, _, path = address.partition("://")
+    if "::" in path and "::" not in protocol:
+        return fsspec.filesystem(protocol).open(path, "rb")
+    return fsspec.open(address, "rb")

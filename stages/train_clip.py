@@ -37,6 +37,7 @@ from stages.models.retrieval import r_precision
 from stages.training import augment, on_ray, weights
 from stages.training.record import Scalars
 from stages.training.rows import prepared_batches
+from stages.training.spread import with_a_row
 from stages.training.table import Columns, Table, first, open_table, require_rows
 from stages.training.task import Batch, Place, Validation, Work
 
@@ -95,7 +96,7 @@ class ClipTask:
             draw = augment.row_generator(self.cfg.fit.seed, epoch, key)
             return pictures.crop_for_prior(pixels, self.cfg.side, draw)[0]
 
-        pixels, places = augment.readable(columns["image"], crop)
+        pixels, places = augment.readable(columns["image"], crop, self.cfg.side)
         return {"pixels": pixels, "ids": self.tokenize(columns["caption"][places].tolist())}
 
     @property
@@ -117,7 +118,8 @@ class ClipTask:
 
     def sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Sum the nats of this worker's pairs among the pairs of all workers."""
-        image, text, scale = model(augment.unit(batch["pixels"]), batch["ids"].long())
+        pixels, ids = augment.unit(batch["pixels"]), batch["ids"].long()
+        image, text, scale = with_a_row(model)(pixels, ids)
         everyone = slice(0, len(image))
         if dist.is_initialized() and dist.get_world_size() > 1:
             image, everyone = gather(image)
@@ -177,9 +179,7 @@ def shape_of(cfg: ClipJob) -> ClipShape:
 def measure(model: Reranker, held_out: Table, cfg: ClipJob) -> Scalars:
     """Return R-precision: how often a picture's own caption beats 99 other ones."""
     columns = first(held_out, COLUMNS, VALIDATION_PAIRS)
-    pixels, places = augment.readable(
-        columns["image"], lambda _, picture: pictures.crop_centre(picture, cfg.side)
-    )
+    pixels, places = augment.held_out(columns["image"].tolist(), cfg.side)
     captions = columns["caption"][places].tolist()
     device = next(model.parameters()).device
     image, text = [], []

@@ -6,6 +6,7 @@ Where   Ray Train, one worker per GPU
 Paper   section 2.2, appendix B.2
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -30,10 +31,11 @@ from stages.training.intact import require_intact
 from stages.training.order import generator
 from stages.training.record import Scalars
 from stages.training.rows import prepared_batches
+from stages.training.spread import with_a_row
 from stages.training.table import Columns, Table, first, open_table, require_rows
 from stages.training.task import Batch, Place, Validation, Work
 
-REVISION = 3
+REVISION = 4
 
 COLUMNS = ("key", "caption", "text", "image")
 AHEAD = 8  # batches prepared before they are needed
@@ -124,7 +126,7 @@ class PriorTask:
 
     def sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Sum the nats of each kind of token."""
-        terms = prior_terms(model, batch["text"].long(), batch["image"].long())
+        terms = prior_terms(with_a_row(model), batch["text"].long(), batch["image"].long())
         return {"text": terms.text, "image": terms.image}
 
     def bound(self, model: nn.Module) -> None:
@@ -138,6 +140,8 @@ class PriorTask:
         scalars["validation_loss"] = sum(
             weight * scalars[f"validation_{name}"] for name, weight in self.weights(step).items()
         )
+        if not math.isfinite(scalars["validation_loss"]):
+            return Validation(scalars)  # codes cannot be drawn by odds that are no numbers
         return Validation(scalars, {"samples": self.contact_sheet(model, columns)})
 
     def contact_sheet(self, model: Prior, columns: Columns) -> bytes:

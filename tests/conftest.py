@@ -9,6 +9,8 @@ from jaxtyping import install_import_hook
 
 from tests.pipelines.runs import full
 
+torch.set_num_threads(1)  # for what modules of tests prepare; each test says it again
+
 if not torch.cuda.is_available():  # where models are compiled; compilers cannot read such checks
     install_import_hook("stages.models", "beartype.beartype")
 

@@ -1,5 +1,6 @@
 """What every request and every answer of the page goes through: who asks, and what may load."""
 
+from collections.abc import Collection
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
@@ -42,11 +43,14 @@ class Guard:
     """Answers strangers with 403, and tells browsers to load nothing from elsewhere.
 
     On a loopback address only requests that name one are answered: a page elsewhere whose name was
-    made to lead here (DNS rebinding) names itself.
+    made to lead here (DNS rebinding) names itself. `origins` are where proxies show the page, as
+    browsers write it: requests may name these too. What a proxy says of itself (X-Forwarded-Host
+    and the like) could be anybody's words and is not read.
     """
 
-    def __init__(self, app: ASGIApp, *, host: str) -> None:
-        self.app, self.host = app, host
+    def __init__(self, app: ASGIApp, *, host: str, origins: Collection[str] = ()) -> None:
+        self.app, self.host, self.origins = app, host, frozenset(origins)
+        self.names = {_parts(origin).hostname for origin in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it; add our headers to the answer."""
@@ -66,13 +70,16 @@ class Guard:
         """Say why a request is not answered, or nothing."""
         asked, origin = headers.get("host", ""), headers.get("origin")
         name = _parts(f"//{asked}").hostname or ""
-        if is_loopback(self.host) and not is_loopback(name):
+        if is_loopback(self.host) and not is_loopback(name) and name not in self.names:
             return (
                 f"wanted a request to {self.host}, found one to '{asked[:100]}'; open the address "
-                "that the server printed"
+                "that the server printed, or name the proxy's with --allow-origin"
             )
-        if origin is not None and _parts(origin).netloc != asked:
-            return f"wanted a request from this page, found one from '{origin[:100]}'"
+        if origin not in (None, *self.origins) and _parts(origin or "").netloc != asked:
+            return (
+                f"wanted a request from this page, found one from '{(origin or '')[:100]}'; if a "
+                "proxy shows the page there, name that with --allow-origin"
+            )
         if STAYS in headers:
             return f"wanted a client that may leave, found {STAYS}; take that header out"
         return None

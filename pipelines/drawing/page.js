@@ -144,7 +144,7 @@ async function draw(asked) {
   fail("");
   busy(true);
   try {
-    const answer = await fetch("/draw", {
+    const answer = await fetch("draw", {
       method: "POST", signal: stop.signal,
       headers: { "content-type": "application/json" }, body: JSON.stringify(asked),
     });
@@ -229,7 +229,7 @@ addEventListener("popstate", fromAddress);
 
 (async () => {
   try {
-    about = await (await fetch("/about")).json();
+    about = await (await fetch("about")).json();
   } catch {
     return fail("The server cannot be reached; is it still running?");
   }

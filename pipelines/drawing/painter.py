@@ -92,7 +92,7 @@ class Painter:
         wish = wish.model_copy(update=own)
         if wish.guidance != 1 and not self.takes_guidance:
             raise ConfigError(
-                f"guidance: wanted 1, found {wish.guidance:g}, for this prior was trained with "
+                f"guidance: wanted 1, found {wish.guidance}, for this prior was trained with "
                 "every caption; leave it at 1"
             )
         return wish

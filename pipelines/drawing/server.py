@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from infra import session
 from pipelines.drawing.painter import Painter, models, require_gpu
+from pipelines.drawing.proxy import NO_PROXY, Proxy
 from schemas.errors import ConfigError, UserError
 
 NAME = "draw"
@@ -20,7 +21,7 @@ NAME = "draw"
 ONGOING, QUEUED = 1_000, 1_000
 
 
-def serve(root: str, host: str, port: int, *, gpu: bool = False) -> None:
+def serve(root: str, host: str, port: int, *, gpu: bool = False, proxy: Proxy = NO_PROXY) -> None:
     """Serve the page until the process is interrupted; print where it is.
 
     Raises ArtifactMissing for a run that is not finished, ConfigError for an address or a GPU that
@@ -34,7 +35,7 @@ def serve(root: str, host: str, port: int, *, gpu: bool = False) -> None:
         require_gpu()
     try:
         session.start()
-        _deploy(root, host, port, gpu=gpu)
+        _deploy(root, host, port, gpu=gpu, proxy=proxy)
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
@@ -49,14 +50,14 @@ def serve(root: str, host: str, port: int, *, gpu: bool = False) -> None:
         session.stop()
 
 
-def _deploy(root: str, host: str, port: int, *, gpu: bool) -> None:
+def _deploy(root: str, host: str, port: int, *, gpu: bool, proxy: Proxy) -> None:
     """Start the replica and wait until it has loaded its models."""
     from ray import serve as ray_serve
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     ray_serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
     deployment = ray_serve.deployment(
-        ray_serve.ingress(_builder(root, host, gpu))(),
+        ray_serve.ingress(_builder(root, host, gpu, proxy))(),
         name=NAME,
         ray_actor_options={"num_gpus": 1 if gpu else 0},
         max_ongoing_requests=ONGOING,
@@ -77,7 +78,7 @@ def _deploy(root: str, host: str, port: int, *, gpu: bool) -> None:
         raise UserError(sentence) from error
 
 
-def _builder(root: str, host: str, gpu: bool) -> Callable[[], ASGIApp]:
+def _builder(root: str, host: str, gpu: bool, proxy: Proxy) -> Callable[[], ASGIApp]:
     """Return what makes the application, in the replica."""
 
     def build() -> ASGIApp:
@@ -86,7 +87,7 @@ def _builder(root: str, host: str, gpu: bool) -> Callable[[], ASGIApp]:
         from pipelines.drawing.site import Site
 
         torch.set_num_threads(len(os.sched_getaffinity(0)))  # Ray allows a replica one
-        return Site(Painter(root, gpu=gpu)).application(host)
+        return Site(Painter(root, gpu=gpu)).application(host, proxy)
 
     return build
 

@@ -17,8 +17,9 @@ PAPER, INK, SOFT = "#ffffff", "#22211e", "#6b6860"
 
 
 def sheet_png(ranked: Sequence[Picture], wish: Wish, given: Given | None = None) -> bytes:
-    """Return the wish's best pictures as a sheet that says what was drawn."""
-    text = {"prompt": wish.prompt, "seed": str(wish.seed)}
+    """Return a settled wish's best pictures as a sheet that says what was drawn, and how."""
+    how = {name: str(value) for name, value in wish.how().items()}
+    text = {"prompt": wish.prompt, "seed": str(wish.seed), **how}
     if given is not None:
         text |= given.record
     return encode_png(np.asarray(sheet(ranked[: wish.top], given=given)), text)

@@ -1,6 +1,7 @@
 """The page and what it asks for, as an ASGI application: any server runs it, Ray Serve ours.
 
-GET /        the page; its style and its script beside it, and nothing from elsewhere
+GET /        the page; its style and its script beside it, and nothing from elsewhere. All its
+             addresses are relative, so it may be shown below any path
 GET /about   what is drawn here, and the bounds of a wish
 POST /draw   a wish in JSON; answered by lines of JSON, each as soon as it is known:
              {"event": "waiting", "ahead": 2, "seconds": 9.5}
@@ -35,6 +36,7 @@ from starlette.types import Receive, Scope, Send
 from pipelines.drawing.guard import Guard
 from pipelines.drawing.line import Line, LineFull, Place
 from pipelines.drawing.painter import Painter, Picture, file_name, ranked
+from pipelines.drawing.proxy import NO_PROXY, Proxy, Unprefixed
 from pipelines.drawing.sheet import sheet_png
 from pipelines.drawing.wish import Wish
 from schemas.errors import ConfigError
@@ -71,15 +73,18 @@ class Site:
         # One thread: who has the turn may wait for the last tile of one who has left.
         self.brush = ThreadPoolExecutor(1)
 
-    def application(self, host: str) -> Starlette:
-        """Return what a server on `host` runs."""
+    def application(self, host: str, proxy: Proxy = NO_PROXY) -> Starlette:
+        """Return what a server on `host` runs, perhaps behind a proxy."""
         return Starlette(
             routes=[
                 *(Route(path, _file(name)) for path, name in PARTS.items()),
                 Route("/about", self.about),
                 Route("/draw", self.draw, methods=["POST"]),
             ],
-            middleware=[Middleware(Guard, host=host)],
+            middleware=[
+                Middleware(Guard, host=host, origins=proxy.origins),
+                Middleware(Unprefixed, prefix=proxy.root_path),
+            ],
             exception_handlers={HTTPException: _refused, Exception: _broken},
         )
 
@@ -157,7 +162,10 @@ class Told(StreamingResponse):
     media_type = "application/x-ndjson"
 
     def __init__(self, events: AsyncIterator[Mapping[str, Any]], place: Place) -> None:
-        super().__init__(json.dumps(event) + "\n" async for event in events)
+        super().__init__(
+            (json.dumps(event) + "\n" async for event in events),
+            headers={"X-Accel-Buffering": "no"},  # a proxy must hand each line on as it comes
+        )
         self.place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -173,7 +181,7 @@ def _told(picture: Picture, png: bytes, wish: Wish) -> Mapping[str, Any]:
     return {
         "event": "picture",
         "candidate": drawn.candidate,
-        "score": round(drawn.clip_score, 6),
+        "score": drawn.clip_score,
         "seed": str(drawn.seed),  # 63 bits, more than a page's numbers have
         "file": file_name(wish, drawn.candidate),
         "png": b64encode(png).decode(),

@@ -23,8 +23,12 @@ class NewFiles:
 
     @contextmanager
     def create(self, name: str) -> Iterator[BinaryIO]:
-        """Open a file for writing."""
+        """Open a file for writing; raise ConfigError for a name that was written before."""
         path = f"{self._top}/{name}"
+        if path in self.written:
+            raise ConfigError(
+                f"wanted to write {name} once, found two shards of that name; export each by itself"
+            )
         self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
         self.written.append(path)
         with self._system.open(path, "wb") as file:

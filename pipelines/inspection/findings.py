@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping
 
 from rich.console import Console
-from rich.markup import escape
 
+from pipelines.command import shown
 from pipelines.inspection.diff import Difference
 from pipelines.inspection.shards import Target
 from pipelines.inspection.terminal import percent, section
@@ -18,7 +18,7 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     """Print what was checked and how it went."""
     table = section(console, "verify")
     for name, words in verdict.checked.items():
-        table.add_row(name, escape(words))
+        table.add_row(name, shown(words))
     console.print(table)
 
 
@@ -27,7 +27,7 @@ def print_difference(console: Console, found: Difference) -> None:
     if found.metadata:
         table = section(console, "metadata that differ")
         for name, pair in found.metadata.items():
-            table.add_row(escape(name), " | ".join(escape(_brief(value)) for value in pair))
+            table.add_row(shown(name), " | ".join(shown(_brief(value)) for value in pair))
         console.print(table)
     table = section(console, "rows")
     table.add_row("in both", f"{found.rows:,}")
@@ -43,20 +43,20 @@ def print_difference(console: Console, found: Difference) -> None:
         table.add_row("other codes", f"{found.other_codes:,} of {found.codes:,}  ({share})")
     console.print(table)
     for example in found.examples:
-        console.print(f"\n[bold]{escape(example.caption)}[/]")
-        console.print(f"  {escape(example.key)}: {example.differ}", soft_wrap=True)
+        console.print(f"\n[bold]{shown(example.caption)}[/]")
+        console.print(f"  {shown(example.key)}: {example.differ}", soft_wrap=True)
     for name, why in sorted(found.broken.items()):
-        console.print(f"[bold red]broken[/] {escape(name)}: {escape(why)}", soft_wrap=True)
+        console.print(f"[bold red]broken[/] {shown(name)}: {shown(why)}", soft_wrap=True)
     console.print("\nno difference" if found.equal else "\nthey differ")
 
 
 def print_broken(console: Console, found: Target, broken: Mapping[str, str]) -> None:
     """Name each broken file, and say what to do."""
     for name, why in sorted(broken.items()):
-        console.print(f"[bold red]broken[/] {escape(name)}: {escape(why)}")
+        console.print(f"[bold red]broken[/] {shown(name)}: {shown(why)}")
     if broken:
         some = f"{len(broken)} of {len(found.names)} shards are broken"
-        console.print(f"{some}; {escape(mend(found, broken))}")
+        console.print(f"{some}; {shown(mend(found, broken))}")
 
 
 def mend(found: Target, names: Collection[str]) -> str:

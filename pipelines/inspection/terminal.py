@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from pipelines.command import shown
 from pipelines.inspection.counts import Tokens
 from pipelines.inspection.repeats import Repeats
 from pipelines.inspection.shards import Target, some_rows
@@ -18,11 +18,12 @@ TRUNCATED = "truncated_captions"  # what encode calls it in its manifest's healt
 CODES_SHOWN = 12
 DEAD_SHOWN = 8
 BLOCKS = " ▁▂▃▄▅▆▇█"
+LETTERS = " .:-=+*#%"
 
 
 def describe(console: Console, found: Target, tokens: Tokens, rows: int) -> None:
     """Print all there is to say in 80 columns."""
-    console.print(f"[bold]{escape(found.folder.url)}[/]", soft_wrap=True)
+    console.print(f"[bold]{shown(found.folder.url)}[/]", soft_wrap=True)
     if tokens.shards.good:
         _print_schema(console, tokens)
         _print_counts(console, found, tokens)
@@ -42,11 +43,11 @@ def section(console: Console, title: str) -> Table:
 def _print_schema(console: Console, tokens: Tokens) -> None:
     table = section(console, "schema")
     for column in tokens.first.schema:
-        table.add_row(column.name, str(column.type).replace(" not null", ""))
+        table.add_row(shown(column.name), shown(str(column.type).replace(" not null", "")))
     console.print(table)
     table = section(console, "metadata")
     for key, value in sorted(tokens.first.metadata.items()):
-        table.add_row(escape(key), escape(value if len(value) < 50 else value[:47] + "..."))
+        table.add_row(shown(key), shown(value if len(value) < 50 else value[:47] + "..."))
     console.print(table)
 
 
@@ -64,7 +65,7 @@ def _print_counts(console: Console, found: Target, tokens: Tokens) -> None:
         lengths = quantiles(tokens.lengths, (0, 0.05, 0.5, 0.95, 1))
         words = "min {} · 5 % {} · median {} · 95 % {} · max {}".format(*lengths)
         table.add_row("text length", words)
-        table.add_row("", f"{spark(tokens.lengths)}  0 to {text_len}")
+        table.add_row("", f"{spark(tokens.lengths, ramp(console))}  0 to {text_len}")
         table.add_row("truncated", _truncated(found, tokens))
     console.print(table)
 
@@ -105,7 +106,7 @@ def _print_codes(console: Console, tokens: Tokens) -> None:
         if code not in dead
     ]
     table.add_row("commonest", " · ".join(common))
-    table.add_row("commonest first", spark(tokens.codes[ranked]))
+    table.add_row("commonest first", spark(tokens.codes[ranked], ramp(console)))
     console.print(table)
 
 
@@ -126,11 +127,11 @@ def _print_rows(
         console.print("[dim]no bpe artifact of this fingerprint here: captions as stored[/]")
     for row in some_rows(found.folder, tokens.shards.good, count):
         ids = row["text"][: row["text_length"]]
-        console.print(f"\n[bold]{escape(row['caption'])}[/]")
-        console.print(f"  key    {escape(row['key'])}  in {escape(row['shard'])}", soft_wrap=True)
+        console.print(f"\n[bold]{shown(row['caption'])}[/]")
+        console.print(f"  key    {shown(row['key'])}  in {shown(row['shard'])}", soft_wrap=True)
         console.print(f"  text   {' '.join(map(str, ids[:CODES_SHOWN]))}{_more(ids)}")
         if bpe is not None:
-            console.print(f"  reads  {escape(bpe.decode(ids))}")
+            console.print(f"  reads  {shown(bpe.decode(ids))}")
         codes = row["image"]
         console.print(f"  codes  {' '.join(map(str, codes[:CODES_SHOWN]))}{_more(codes)}")
 
@@ -146,8 +147,13 @@ def quantiles(counts: np.ndarray, shares: Sequence[float]) -> list[int]:
     return [int(np.searchsorted(total, rank)) for rank in ranks]
 
 
-def spark(counts: np.ndarray, width: int = 40) -> str:
+def ramp(console: Console) -> str:
+    """Return signs from low to high that the terminal can write."""
+    return BLOCKS if console.encoding.lower().startswith("utf") else LETTERS
+
+
+def spark(counts: np.ndarray, signs: str = BLOCKS, width: int = 40) -> str:
     """Draw counts as one line of blocks, neighbours summed."""
     bins = [int(part.sum()) for part in np.array_split(counts, min(width, len(counts)))]
     peak = max(1, *bins)
-    return "".join(BLOCKS[int(np.ceil(b / peak * (len(BLOCKS) - 1)))] for b in bins)
+    return "".join(signs[int(np.ceil(b / peak * (len(signs) - 1)))] for b in bins)

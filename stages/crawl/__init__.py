@@ -9,17 +9,19 @@ Paper   appendix C names the sources; section 2.2's crops set how large a pictur
 from schemas.configs import CrawlJob
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
-from stages.crawl.earlier import Earlier, earlier_manifest
-from stages.crawl.sources import INPUT, Piece, files_of, pieces
+from stages.crawl.earlier import Earlier, earlier_crawl, leave_settings
+from stages.crawl.outcome import damage, require_pictures
+from stages.crawl.sources import INPUT, Piece, files_of, pieces, surveyed
 from stages.digests import digest_of_files
 from stages.shards import Made, Shard, run_shards
 
-REVISION = 2
+REVISION = 3
 
 
 def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
     """Crawl the source into `shard-*.parquet`, one row for every row of the source."""
     earlier = Earlier(cfg, REVISION) if cfg.earlier else None
+    leave_settings(out, cfg, REVISION)
     shards = [Shard(f"shard-{p.index:05d}", p, rows=p.rows) for p in pieces(cfg, out)]
     outcome = run_shards(
         _Fetch,
@@ -34,13 +36,15 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
             "NO_ALBUMENTATIONS_UPDATE": "1",
         },
     )
+    require_pictures(outcome, out, cfg.source)
+    counted = surveyed(out) | damage(outcome)
     for name in out.list(INPUT):
         out.remove(name)
     return Result(
         rows_in=outcome.rows_in,
         rows_out=outcome.rows_out,
         rejects=outcome.rejects,
-        health={"success_share": round(outcome.rows_out / max(outcome.rows_in, 1), 4)},
+        health={"success_share": round(outcome.rows_out / max(outcome.rows_in, 1), 4)} | counted,
         files=outcome.files,
         quarantined=outcome.quarantined,
     )
@@ -69,7 +73,7 @@ def outside(cfg: CrawlJob) -> dict[str, str]:
     """Return digests of the source, and of the earlier crawl whose results stay."""
     before = {}
     if cfg.earlier:
-        before["crawl.earlier"] = earlier_manifest(cfg.earlier).content_sha256
+        before["crawl.earlier"] = earlier_crawl(cfg.earlier).content
     return before | _source_digest(cfg)
 
 

@@ -1,41 +1,86 @@
 """A second pass: what an earlier crawl of the same list found stays, but for what may have healed.
 
-The earlier crawl is a finished `pairs` artifact in a folder, local or on an object store. Its rows
-are known again by their key and url.
+The earlier crawl is a `pairs` artifact in a folder, local or on an object store, finished or not:
+of one that was broken off, the finished shards count. Its rows are known again by their key and
+url.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import fsspec
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from schemas.artifacts import STATS
 from schemas.configs import CrawlJob
 from schemas.errors import ConfigError
+from schemas.folder import Folder
 from schemas.manifest import MANIFEST, Manifest
 from stages.crawl.reasons import HEALING
+from stages.crawl.sources import INPUT
 
+SETTINGS = f"{INPUT}settings.json"  # of a crawl that is not finished
 MAY_DIFFER = {"source", "timeout_seconds", "retries"}  # none of them changes a picture
 TAKEN = ("image", "width", "height", "original_width", "original_height", "sha256")
+WANTED = "wanted a crawl at crawl.earlier, found"
+ADVICE = "give the folder <root>/pairs/<fingerprint> of a crawl"
 
 
-def earlier_manifest(path: str) -> Manifest:
-    """Return what the earlier crawl left; raise ConfigError if it is none that finished."""
+@dataclass(frozen=True)
+class Before:
+    """What is known of an earlier crawl: how it was made, and a digest of what it holds."""
+
+    settings: dict[str, Any]
+    content: str
+    finished: frozenset[str] | None = None  # names of shards; None: all of them
+
+
+def leave_settings(out: Folder, cfg: CrawlJob, revision: int) -> None:
+    """Leave what a later crawl has to know of this one, should it not come to its end."""
+    out.commit(SETTINGS, json.dumps(cfg.what() | {"revision": revision}).encode())
+
+
+def earlier_crawl(path: str) -> Before:
+    """Return what the earlier crawl left; raise ConfigError if it is none, or has no shard yet."""
+    path = path.rstrip("/")
     try:
-        with fsspec.open(f"{path.rstrip('/')}/{MANIFEST}", "rb") as file:
+        with fsspec.open(f"{path}/{MANIFEST}", "rb") as file:
             manifest = Manifest.model_validate_json(file.read())
+    except FileNotFoundError:
+        return _unfinished(path)
     except (OSError, ValidationError) as error:
         raise ConfigError(
-            f"wanted a finished crawl at crawl.earlier, found no {MANIFEST} of one in '{path}' "
-            f"({type(error).__name__}); give the folder <root>/pairs/<fingerprint> of a crawl"
+            f"{WANTED} no {MANIFEST} of one in '{path}' ({type(error).__name__}); {ADVICE}"
         ) from error
     if manifest.artifact != "pairs":
+        raise ConfigError(f"{WANTED} {manifest.artifact} in '{path}'; {ADVICE}")
+    return Before(manifest.settings | {"revision": manifest.revision}, manifest.content_sha256)
+
+
+def _unfinished(path: str) -> Before:
+    """Return what a crawl that was broken off left: its finished shards' statistics say which."""
+    system, top = fsspec.core.url_to_fs(path)
+    try:
+        settings = json.loads(system.cat_file(f"{top}/{SETTINGS}"))
+        names = sorted(system.find(f"{top}/{STATS}"))
+    except (OSError, ValueError) as error:
         raise ConfigError(
-            f"wanted a finished crawl at crawl.earlier, found {manifest.artifact} in '{path}'; "
-            "give the folder <root>/pairs/<fingerprint> of a crawl"
+            f"{WANTED} neither a {MANIFEST} nor a {SETTINGS} of one in '{path}' "
+            f"({type(error).__name__}); {ADVICE}"
+        ) from error
+    if not names:
+        raise ConfigError(
+            f"{WANTED} one without a finished shard in '{path}'; leave crawl.earlier empty"
         )
-    return manifest
+    with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
+        content = hashlib.sha256(b"".join(threads.map(system.cat_file, names)))
+    shards = (name.rpartition("/")[2].removesuffix(".json") for name in names)
+    return Before(settings, content.hexdigest(), frozenset(shards))
 
 
 class Earlier:
@@ -46,9 +91,10 @@ class Earlier:
 
     def __init__(self, cfg: CrawlJob, revision: int) -> None:
         self.path = cfg.earlier.rstrip("/")
-        manifest = earlier_manifest(self.path)
+        before = earlier_crawl(self.path)
+        self.finished = before.finished
         mine = _comparable(cfg.what()) | {"revision": revision}
-        theirs = manifest.settings | {"revision": manifest.revision}
+        theirs = before.settings
         if other := sorted(name for name, value in mine.items() if theirs.get(name) != value):
             raise ConfigError(
                 f"wanted an earlier crawl with the same settings, but that in '{self.path}' has "
@@ -61,6 +107,8 @@ class Earlier:
 
         Rows are asked for by key and url; what came of one is in img2dataset's words.
         """
+        if self.finished is not None and shard.removesuffix(".parquet") not in self.finished:
+            return {}
         try:
             with fsspec.open(f"{self.path}/{shard}", "rb") as file:
                 table = pq.read_table(file)

@@ -19,14 +19,19 @@ from img2dataset.downloader import Downloader
 
 from schemas import rows
 from schemas.configs import CrawlJob
+from schemas.errors import steady
 from schemas.folder import Folder
 from stages.crawl.earlier import Earlier
+from stages.crawl.outcome import DAMAGED
 from stages.crawl.reasons import reason_of
 from stages.crawl.shrink import Shrink
 from stages.crawl.sources import Piece, read_piece
 from stages.crawl.sources.beside import Reader, with_captions
 from stages.crawl.sources.folder import FolderReader, as_url, from_url
+from stages.crawl.sources.listed import DAMAGED as DAMAGE_BEGINS
+from stages.crawl.sources.listed import is_damage
 from stages.crawl.sources.tars import TarReader
+from stages.crawl.sources.written import meant_address
 from stages.crawl.web import Resize, from_web
 from stages.crawl.web.addresses import safe_url
 from stages.crawl.web.hosts import taking_turns
@@ -94,7 +99,7 @@ class FetchPiece:
         def groups() -> Iterator[pa.Table]:
             for start in range(0, len(listed), PICTURE_FILE["row_group_size"]):
                 some = slice(start, start + PICTURE_FILE["row_group_size"])
-                table = pairs(listed[some], results[some])
+                table = pairs(listed[some], results[some], self.cfg.source.path)
                 results[some] = [{}] * len(table)
                 reasons.update(table["reason"].drop_null().to_pylist())
                 yield table
@@ -104,6 +109,7 @@ class FetchPiece:
             rows_in=len(listed),
             rows_out=len(listed) - reasons.total(),
             rejects=dict(sorted(reasons.items())),
+            health=_damage(listed, self.cfg.source.path),
         )
 
     def results(self, piece: Piece, listed: list[dict[str, Any]]) -> list[Fetched]:
@@ -122,8 +128,18 @@ class FetchPiece:
         return [settled[n] for n in range(len(listed))]
 
     def _url(self, row: dict[str, Any]) -> str:
-        address = row["url"] if row["picture"] is None else row["picture"]
-        return safe_url(address) if self.reader is None else as_url(address)
+        if self.reader is None:
+            return safe_url(meant_address(row["url"]))
+        return as_url(row["url"] if row["picture"] is None else row["picture"])
+
+
+def _damage(listed: list[dict[str, Any]], source: str) -> dict[str, Any]:
+    """Return how many rows stand for damage of their file, and what is said of the first."""
+    said = [row["problem"] for row in listed if is_damage(row)]
+    if not said:
+        return {}
+    first = steady(said[0].partition(DAMAGE_BEGINS)[2], source)
+    return {DAMAGED: {"rows": len(said), "first": first}}
 
 
 def file_reader(cfg: CrawlJob) -> Reader | None:
@@ -190,8 +206,8 @@ def fetch(urls: list[str], shrink: Resize, cfg: CrawlJob) -> list[Fetched]:
     return [results[row] for row in range(len(urls))]
 
 
-def pairs(listed: list[dict[str, Any]], results: list[Fetched]) -> pa.Table:
-    """Join the list's rows with what came of each of them."""
+def pairs(listed: list[dict[str, Any]], results: list[Fetched], source: str) -> pa.Table:
+    """Join the list's rows with what came of each of them, wherever the source is."""
     made = []
     for row, result in zip(listed, results, strict=True):
         failed = result["status"] != "success"
@@ -204,7 +220,7 @@ def pairs(listed: list[dict[str, Any]], results: list[Fetched]) -> pa.Table:
                 **{name: result[name] for name in (*SIZES, "sha256")},
                 "status": "failed" if failed else "ok",
                 "reason": reason_of(result["error_message"]) if failed else None,
-                "detail": result["error_message"],
+                "detail": steady(result["error_message"], source) if failed else None,
                 "source": row["source"],
             }
         )

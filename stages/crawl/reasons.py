@@ -9,6 +9,8 @@ import re
 import socket
 import ssl
 
+from schemas.errors import worded
+
 OWN = (
     "bad_url",  # no address of the web: another scheme, no host, letters that cannot be
     "forbidden_address",  # not on the public internet, also at the end of a redirect
@@ -21,8 +23,12 @@ OWN = (
     "robots_unreachable",  # the site answers, but with an error in place of its robots.txt
     "opted_out",  # by a header of the picture itself
     "not_an_image",
+    "bad_encoding",  # a Content-Encoding that cannot be undone
+    "truncated",  # a picture file whose end is missing, and pixels with it
     "too_large",  # in bytes or in pixels
-    "missing_file",  # of a folder
+    "missing_file",  # of a folder or a tar: also a caption without its picture
+    "link_outside",  # leads out of a folder, where nobody meant us to read
+    "outside_folder",  # a name in metadata that does
     "unreadable_row",  # of the list
     "quarantined",  # its shard killed three workers
 )
@@ -42,6 +48,16 @@ PATTERNS: tuple[tuple[str, str], ...] = (
 )
 
 
+MOST = 400  # characters of a detail: some of it is what strangers say
+
+
+def printable(text: str, most: int = MOST) -> str:
+    """Return a text on one line, of letters that a terminal can show, and not for ever."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * most])
+    one_line = " ".join(shown.split())
+    return one_line if len(one_line) <= most else f"{one_line[:most].rstrip()}..."
+
+
 class Refused(Exception):
     """We do not have this picture; the text is `reason: detail`. Not an OSError, on purpose.
 
@@ -52,7 +68,7 @@ class Refused(Exception):
     def __init__(
         self, reason: str, detail: str, *, wait: float | None = None, again: bool = True
     ) -> None:
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(f"{reason}: {printable(detail)}")
         self.reason, self.wait, self.again = reason, wait, again and reason in HEALING
 
 
@@ -66,7 +82,7 @@ def reason_of(message: str) -> str:
 
 def refusal(error: Exception) -> Refused:
     """Give an error of sockets, TLS, HTTP or text encodings its reason."""
-    detail = f"{type(error).__name__}: {error}"
+    detail = worded(error)
     match error:
         case Refused():
             return error

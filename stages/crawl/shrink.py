@@ -7,20 +7,28 @@ and so costs more and is not for several threads.
 
 import io
 import math
+from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from schemas.configs import CrawlJob
+from schemas.errors import said, worded
 from stages import pictures
 from stages.crawl.reasons import Refused
+from stages.pictures import jpeg
+from stages.pictures.colour import Convert, conversion
+from stages.pictures.decoding import orientation_of
+from stages.pictures.refusal import BROKEN
 
-# Their decoders hold the pixels this many times over, so of them we take smaller ones only.
-COPIES = {"WEBP": 2, "AVIF": 2}
+# Decoders of WebP and AVIF hold the pixels twice, so of them we take smaller ones only.
+TWICE = ((0, b"RIFF"), (4, b"ftyp"))
 LARGEST_SHARE = 1.5  # of the training side, for the short side of what we keep (listing 1)
 
 Shrunk = tuple[bytes | None, int | None, int | None, int | None, int | None, str | None]
+Finish = Callable[[np.ndarray], np.ndarray]
 
 
 class Shrink:
@@ -35,46 +43,58 @@ class Shrink:
     def __call__(self, stream: io.BytesIO, boxes: None = None) -> Shrunk:
         """Return (JPEG, width, height, original width, original height, error)."""
         try:
-            pixels, is_rgb = self._decode(stream.getvalue())
-            small = self._small(pixels)
-            if is_rgb:  # now, for the large picture may be hundreds of megabytes
-                small = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+            pixels, finish = self._decode(stream.getvalue())
+            small = finish(self._small(pixels))  # now, for the large one may be half a gigabyte
             written, data = cv2.imencode(".jpg", small, self.quality)
             if not written:
                 raise Refused("not_an_image", "no JPEG can be so wide or high")
         except Refused as error:
             return None, None, None, None, None, str(error)
         except Image.DecompressionBombError as error:  # so large that Pillow looks no further
-            return None, None, None, None, None, str(Refused("too_large", str(error)))
-        except (cv2.error, *pictures.BROKEN) as error:
-            refusal = Refused("not_an_image", f"{type(error).__name__}: {error}")
+            return None, None, None, None, None, str(Refused("too_large", said(error)))
+        except (cv2.error, *BROKEN) as error:
+            refusal = Refused("not_an_image", worded(error))
             return None, None, None, None, None, str(refusal)
         (height, width), (original_height, original_width) = small.shape[:2], pixels.shape[:2]
         return data.tobytes(), width, height, original_width, original_height, None
 
-    def _decode(self, data: bytes) -> tuple[np.ndarray, bool]:
-        """Return pixels, and whether they are RGB; else they are BGR or grey.
+    def _decode(self, data: bytes) -> tuple[np.ndarray, Finish]:
+        """Return pixels, and what makes grey or BGR in sRGB of them once they are small.
 
         Raises Refused, or what the decoders raise.
         """
-        with Image.open(io.BytesIO(data), formats=pictures.FORMATS) as image:
-            width, height = image.size
-            copies = COPIES.get(image.format or "", 1)
-            if width * height * copies > self.max_pixels:
-                raise Refused("too_large", f"{width} x {height} pixels")
-            # Of a PNG, Pillow would decode the pixels to look for the tag.
-            is_jpeg = image.format == "JPEG"
-            if is_jpeg and image.getexif().get(pictures.EXIF_ORIENTATION, 1) == 1:
-                pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-                if pixels is None:
-                    raise Refused("not_an_image", "OpenCV cannot decode it")
-                return pixels, False
+        if data.startswith(jpeg.START) and (found := self._fast(data)):
+            return found
         # OpenCV would turn nothing upright, see nothing but white in 16 bits, and be content with
-        # half a file of any format but JPEG.
+        # half a file of any format.
         try:
-            return pictures.decode(data, self.max_pixels), True
+            return pictures.decode(data, self.max_pixels // copies(data)), _as_bgr
         except pictures.PictureError as error:
-            raise Refused("not_an_image", str(error)) from error
+            if error.reason == "too_many_pixels":
+                raise Refused("too_large", f"{error.detail} pixels") from error
+            reason = "truncated" if error.reason == "truncated" else "not_an_image"
+            raise Refused(reason, error.detail) from error
+
+    def _fast(self, data: bytes) -> tuple[np.ndarray, Finish] | None:
+        """Decode an upright and whole JPEG as OpenCV does; None if it takes more care than that.
+
+        Raises Refused if it is too large.
+        """
+        try:
+            image = Image.open(io.BytesIO(data), formats=("JPEG",))
+        except UnidentifiedImageError:
+            return None  # who decodes it finds out why
+        with image:
+            width, height = image.size
+            if width * height > self.max_pixels:
+                raise Refused("too_large", f"{width} x {height} pixels")
+            if image.format != "JPEG" or not jpeg.has_end(data) or orientation_of(image) != 1:
+                return None
+            in_srgb = conversion(image.mode, image.info.get("icc_profile"))
+            if in_srgb is not None and image.mode == "CMYK":  # OpenCV makes BGR of it
+                return None
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        return None if pixels is None else (pixels, partial(_in_srgb, in_srgb))
 
     def _small(self, pixels: np.ndarray) -> np.ndarray:
         """Average areas until the short side fits; what is small enough stays as it is."""
@@ -84,3 +104,19 @@ class Shrink:
         scale = self.short / min(width, height)
         sides = (max(1, round(width * scale)), max(1, round(height * scale)))
         return cv2.resize(pixels, sides, interpolation=cv2.INTER_AREA)
+
+
+def copies(data: bytes) -> int:
+    """Return how many times over the decoder of this file holds its pixels."""
+    return 1 + any(data.startswith(word, place) for place, word in TWICE)
+
+
+def _as_bgr(small: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+
+
+def _in_srgb(convert: Convert | None, small: np.ndarray) -> np.ndarray:
+    if convert is None:
+        return small
+    rgb = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
+    return _as_bgr(np.asarray(convert(Image.fromarray(rgb))))

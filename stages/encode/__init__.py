@@ -21,7 +21,7 @@ from stages.encode.parts import EncodePart
 from stages.shards import Shard, run_shards
 from stages.training.weights import DvaeConfig, load_bpe, read_config
 
-REVISION = 2
+REVISION = 3
 
 
 def run(inputs: Inputs, out: Folder, cfg: EncodeJob) -> Result:

@@ -1,5 +1,6 @@
 """Is the dVAE good enough to encode a corpus with?"""
 
+import math
 from typing import NamedTuple
 
 from schemas.configs import EncodeJob
@@ -13,20 +14,35 @@ class Check(NamedTuple):
     setting: str
     figure: str
     what: str  # with a place for the number
+    nothing: str  # what is said where there is none
 
-    def met(self, found: float, bound: float) -> bool:
-        """Say whether the figure is on the right side of its bound."""
+    def met(self, found: float | None, bound: float) -> bool:
+        """Say whether the figure is a number on the right side of its bound."""
+        if found is None:
+            return False
         return found <= bound if self.setting.startswith("max_") else found >= bound
+
+    def said(self, found: float | None) -> str:
+        """Put the figure into words."""
+        return self.nothing if found is None else self.what.format(found)
 
 
 CHECKS = (
-    Check("min_codes_used", "codes_used", "{:g} codes in use"),
-    Check("min_perplexity", "perplexity", "a perplexity of {:.4g}"),
-    Check("min_psnr_db", "psnr_db", "{:.1f} dB of reconstructions"),
-    Check("max_psnr_gap_db", "psnr_gap_db", "a gap of {:.1f} dB between mixtures and single codes"),
+    Check("min_codes_used", "codes_used", "{:g} codes in use", "no count of codes in use"),
+    Check("min_perplexity", "perplexity", "a perplexity of {:.4g}", "no perplexity"),
+    Check(
+        "min_psnr_db", "psnr_db", "{:.1f} dB of reconstructions", "no decibels of reconstructions"
+    ),
+    Check(
+        "max_psnr_gap_db",
+        "psnr_gap_db",
+        "a gap of {:.1f} dB between mixtures and single codes",
+        "no gap between mixtures and single codes",
+    ),
 )
 USUAL_ADVICE = "train it longer (dvae.fit.steps)"
 TAKEN_OVER = "train one on these pictures instead (dvae.pretrained= with nothing behind it)"
+UNMEASURED = "what is no finite number was not measured: its weights are of no use"
 
 
 def check_quality(dvae: Manifest, cfg: EncodeJob) -> None:
@@ -35,20 +51,33 @@ def check_quality(dvae: Manifest, cfg: EncodeJob) -> None:
     Says each figure that was wanted and found, and what to change: what training saw go wrong
     stands in the manifest (`alarm`).
     """
+    figures = {check: number(dvae.health.get(check.figure)) for check in CHECKS}
     missed = [
         check
-        for check in CHECKS
-        if not check.met(dvae.health[check.figure], getattr(cfg, check.setting))
+        for check, found in figures.items()
+        if not check.met(found, getattr(cfg, check.setting))
     ]
     if cfg.force or not missed:
         return
     wanted = [check.what.format(getattr(cfg, check.setting)) for check in missed]
-    found = [check.what.format(dvae.health[check.figure]) for check in missed]
+    found = [check.said(figures[check]) for check in missed]
     settings = " and ".join(f"encode.{check.setting}" for check in missed)
-    usual = TAKEN_OVER if dvae.settings.get("pretrained") else USUAL_ADVICE
-    advice = dvae.health["alarm"] or usual
     raise GateClosed(
         f"wanted a dVAE good enough to encode with ({', '.join(wanted)}), "
-        f"found {', '.join(found)}; {advice}; or move {settings}, or encode anyway with "
-        "encode.force=true"
+        f"found {', '.join(found)}; {advice(dvae, figures)}; or move {settings}, or encode anyway "
+        "with encode.force=true"
     )
+
+
+def number(found: object) -> float | None:
+    """Return a figure of a manifest if it is a finite number; what is none stands there as null."""
+    good = isinstance(found, int | float) and math.isfinite(found)
+    return float(found) if good else None  # type: ignore[arg-type]
+
+
+def advice(dvae: Manifest, figures: dict[Check, float | None]) -> str:
+    """Say what to change."""
+    usual = TAKEN_OVER if dvae.settings.get("pretrained") else USUAL_ADVICE
+    if None in figures.values():
+        return f"{UNMEASURED}; {usual}"
+    return str(dvae.health.get("alarm") or usual)

@@ -104,4 +104,4 @@ def share_of(compared: Mapping[str, int]) -> dict[str, str]:
     """Return, for a file's metadata, the share of its codes that are others than in float32."""
     if not compared:
         return {}
-    return {"differing_codes": f"{compared['differing_codes'] / compared['compared_codes']:.6f}"}
+    return {"differing_codes": str(compared["differing_codes"] / compared["compared_codes"])}

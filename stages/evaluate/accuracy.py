@@ -1,26 +1,30 @@
 """Does it draw what it is told? Judged by the pixels of the demo's world, never by a learned model.
 
 A picture is right when every shape its prompt names is in it, in its own colour. The judge only
-counts: candidates are chosen by CLIP alone.
+counts: candidates are chosen by CLIP alone. Prompts that name the same combination are wordings of
+one question, and are right or wrong together: `shared` says what that does to intervals.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from stages import shapes
 from stages.evaluate.drawn import Prompt
-from stages.evaluate.measures import chance, paired, wilson
+from stages.evaluate.measures import chance, wilson
 from stages.evaluate.reconstructions import through_dvae
+from stages.evaluate.shared import Names, interval, standard_error
 from stages.models.dvae import Dvae
 from stages.pictures import Pixels, decode, from_tensor
 
 Seen = Sequence[shapes.Kind]  # what the judge found in a picture
 
+OF_ALL = ("candidates", "chance", "gain", "judge")  # names in the report that are no sets
 JUDGE_SEED = 20_210_224  # pictures for the judge come from a world of their own
 
 
@@ -38,6 +42,11 @@ class Verdict:
     @cached_property
     def _wanted(self) -> Counter[shapes.Kind]:
         return Counter(shapes.named(self.prompt))
+
+    @property
+    def names(self) -> Names:
+        """Return the combinations of colour and shape that the prompt names."""
+        return frozenset(self._wanted)
 
     def right(self, seen: Seen) -> bool:
         """Say whether a picture with these shapes does what the prompt asks."""
@@ -77,7 +86,8 @@ def accuracy(verdicts: Iterable[Verdict]) -> dict[str, Any]:
     """Return shares with their intervals for each set of prompts, in the order the sets came."""
     by_set: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
-        by_set.setdefault(verdict.set, []).append(verdict)
+        name = f"{verdict.set} (set)" if verdict.set in OF_ALL else verdict.set
+        by_set.setdefault(name, []).append(verdict)
     return {name: _of_set(members) for name, members in by_set.items()}
 
 
@@ -85,20 +95,24 @@ def _of_set(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     best = by_candidates(verdicts)
     last = max(best)
     favourites = [v.best_of[last] for v in verdicts]
+    names = [v.names for v in verdicts]
     return {
         "prompts": len(verdicts),
+        "combinations": len(frozenset().union(*names)),
         "candidates": last,
-        **share("single", [v.right(v.single) for v in verdicts]),
-        **share("reranked", best[last]),
+        **share("single", [v.right(v.single) for v in verdicts], names),
+        **share("reranked", best[last], names),
         "chance": chance(np.array([[v.right(seen) for seen in favourites] for v in verdicts])),
         "gain": gain(verdicts),
+        "fall": worst_fall(verdicts),
         "by_candidates": {
             str(count): {
-                **share("right", hits),
+                **share("right", hits, names),
                 "clip_score": float(np.mean([v.clip_scores[count] for v in verdicts])),
             }
             for count, hits in best.items()
         },
+        "by_combination": by_combination(verdicts),
     }
 
 
@@ -108,16 +122,64 @@ def by_candidates(verdicts: Sequence[Verdict]) -> dict[int, list[bool]]:
     return {count: [v.right(v.best_of[count]) for v in verdicts] for count in counts}
 
 
-def gain(verdicts: Sequence[Verdict]) -> dict[str, float]:
+def by_combination(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """Count what is right of the prompts that name each combination, the worst one first."""
+    best = by_candidates(verdicts)
+    first, last = best[min(best)], best[max(best)]
+    found = []
+    for kind in sorted(frozenset().union(*(v.names for v in verdicts))):
+        own = [place for place, v in enumerate(verdicts) if kind in v.names]
+        hits = {"single": sum(first[i] for i in own), "reranked": sum(last[i] for i in own)}
+        found.append({"colour": kind.colour, "shape": kind.shape, "prompts": len(own), **hits})
+    return sorted(found, key=lambda one: (one["reranked"] / one["prompts"], one["single"]))
+
+
+@dataclass(frozen=True)
+class Change:
+    """By how much a share grew, prompt by prompt: what stays as it was adds no noise."""
+
+    share: float
+    standard_error: float | None  # None: there are too few combinations to tell
+
+    @classmethod
+    def between(
+        cls, before: Sequence[bool], after: Sequence[bool], names: Sequence[Names]
+    ) -> "Change":
+        """Compare each prompt with itself."""
+        change = np.asarray(after, float) - np.asarray(before, float)
+        return cls(float(change.mean()), standard_error(change.tolist(), names))
+
+    @property
+    def in_errors(self) -> float:
+        """The change in standard errors, or the plain change where these are unknown."""
+        return self.share / (self.standard_error or 1)
+
+
+def gain(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
     """Return what the favourite of all has over the first picture, and its standard error."""
     best = by_candidates(verdicts)
-    share, error = paired(best[min(best)], best[max(best)])
-    return {"share": share, "standard_error": error}
+    return asdict(Change.between(best[min(best)], best[max(best)], [v.names for v in verdicts]))
 
 
-def share(name: str, hits: Sequence[bool]) -> dict[str, Any]:
+def worst_fall(verdicts: Sequence[Verdict]) -> dict[str, float | None] | None:
+    """Return the surest fall: where the favourite of more is right less often than that of fewer.
+
+    None where there is no fall.
+    """
+    best, names = by_candidates(verdicts), [v.names for v in verdicts]
+    changes = {
+        (fewer, more): Change.between(best[fewer], best[more], names)
+        for fewer, more in combinations(best, 2)
+    }
+    (fewer, more), worst = min(
+        changes.items(), key=lambda item: item[1].in_errors, default=((0, 0), Change(0.0, None))
+    )
+    return {"fewer": fewer, "more": more, **asdict(worst)} if worst.share < 0 else None
+
+
+def share(name: str, hits: Sequence[bool], names: Sequence[Names]) -> dict[str, Any]:
     """Return the share of hits, and its 95 % interval beside it."""
-    return {name: float(np.mean(hits)), f"{name}_interval": list(wilson(sum(hits), len(hits)))}
+    return {name: float(np.mean(hits)), f"{name}_interval": list(interval(hits, names))}
 
 
 def judge_itself(dvae: Dvae, side: int, count: int) -> dict[str, Any]:
@@ -126,16 +188,19 @@ def judge_itself(dvae: Dvae, side: int, count: int) -> dict[str, Any]:
     pictures = [shapes.draw(scene, side) for scene in scenes]
     decoded = (from_tensor(drawn) for _, drawn, _ in through_dvae(dvae, pictures))
     reconstructed = (picture for tile in decoded for picture in tile)
+    found = {"world": _seen(scenes, pictures), "reconstructions": _seen(scenes, reconstructed)}
     return {
         "pictures": count,
-        **share("world", [_sees(scene, p) for scene, p in zip(scenes, pictures, strict=True)]),
-        **share(
-            "reconstructions",
-            [_sees(scene, p) for scene, p in zip(scenes, reconstructed, strict=True)],
-        ),
+        **{name: hits / count for name, hits in found.items()},
+        **{f"{name}_interval": list(wilson(hits, count)) for name, hits in found.items()},
     }
+
+
+def _seen(scenes: Sequence[shapes.Scene], pictures: Iterable[Pixels]) -> int:
+    """Count the pictures of which the judge says what is in them; each is a new draw."""
+    return sum(_sees(scene, picture) for scene, picture in zip(scenes, pictures, strict=True))
 
 
 def _sees(scene: shapes.Scene, picture: Pixels) -> bool:
     """Say whether the judge sees exactly what the world drew: nothing missing, nothing more."""
-    return set(shapes.judge(picture)) == {figure.kind for figure in scene.figures}
+    return Counter(shapes.judge(picture)) == Counter(figure.kind for figure in scene.figures)

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from stages.evaluate.charts import Bar, Estimate, doubling_chart, share_bars
 
 Judged = Sequence[tuple[str, Mapping[str, Any]]]  # sets of prompts, with their part of the report
+LINES = 3  # that a reader can tell apart
 KEYS = {"held_out": "never seen", "seen": "seen", "two_shapes": "two shapes"}
 
 
@@ -25,7 +26,7 @@ def accuracy_chart(judged: Judged) -> Markup:
 def reranking_charts(judged: Judged) -> list[Markup]:
     """Draw how often CLIP's favourite is right, and its score, by how many there are to choose."""
     right, scores = {}, {}
-    for name, row in judged:
+    for name, row in judged[:LINES]:
         found = {int(count): of for count, of in row["by_candidates"].items()}
         key = KEYS.get(name, name)
         right[key] = [Estimate(n, of["right"], *of["right_interval"]) for n, of in found.items()]

@@ -12,8 +12,11 @@ import jinja2
 import numpy as np
 from PIL import Image
 
+from stages import shapes
 from stages.evaluate.accuracy_charts import accuracy_chart, reranking_charts
+from stages.evaluate.accuracy_checks import harm, is_set
 from stages.evaluate.charts import Points, histogram, line_chart
+from stages.evaluate.combinations import grid, worst
 from stages.pictures import Pixels, encode_png
 
 SETS = {
@@ -81,9 +84,11 @@ def render(report: Mapping[str, Any], gallery: Gallery) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "interval": interval}
+    environment.filters |= {
+        "percent": percent, "interval": interval, "points": points, "change": change,
+    }  # fmt: skip
     accuracy = report["accuracy"]
-    judged = [(name, accuracy[name]) for name in SETS if name in accuracy]
+    judged = _judged(accuracy)
     hidden = set() if judged else {"accuracy"}
     return environment.get_template("page.html").render(
         report=report,
@@ -96,6 +101,14 @@ def render(report: Mapping[str, Any], gallery: Gallery) -> str:
         set_titles=SETS,
         judged=judged,
         counts=list(judged[0][1]["by_candidates"]) if judged else [],
+        combinations=[
+            f"{SETS.get(name, name)}: {_of(row['prompts'], 'prompt')} of "
+            f"{_of(row['combinations'], 'combination')}; {worst(row)}"
+            for name, row in judged
+        ],
+        grid=grid(judged),
+        shapes=shapes.SHAPES,
+        harm=[harm(name, row) for name, row in judged if row["gain"]["share"] < 0],
         accuracy_chart=accuracy_chart(judged),
         reranking_charts=reranking_charts(judged),
         rendering="pixelated" if _is_pixel_art(gallery) else "auto",
@@ -118,6 +131,23 @@ def percent(share: float) -> str:
 def interval(bounds: Sequence[float]) -> str:
     """Write an interval of shares for people."""
     return f"{100 * bounds[0]:.0f}\N{EN DASH}{100 * bounds[1]:.0f}{NBSP}%"
+
+
+def points(gain: Mapping[str, float | None]) -> str:
+    """Write by how much a share changed, without its sign, for people."""
+    error = gain["standard_error"]
+    share = f"{100 * abs(gain['share'] or 0):.1f}"
+    return share if error is None else f"{share} ± {100 * error:.1f}"
+
+
+def change(gain: Mapping[str, float | None]) -> str:
+    """Write by how much a share changed and its standard error, for a table."""
+    sign = "-" if (gain["share"] or 0) < 0 else "+"
+    return sign + points(gain)
+
+
+def _of(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def duration(seconds: Mapping[str, float]) -> str:
@@ -146,6 +176,12 @@ def tiles(report: Mapping[str, Any]) -> list[dict[str, str]]:
             *found,
         ]
     return [{"value": value, "label": label} for value, label in found]
+
+
+def _judged(accuracy: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the sets of prompts that were judged, those of the demo's world first."""
+    order = [*SETS, *sorted(accuracy.keys() - SETS.keys())]
+    return [(name, accuracy[name]) for name in order if is_set(accuracy.get(name))]
 
 
 def _training(name: str, lines: Mapping[str, Points]) -> dict[str, Any]:

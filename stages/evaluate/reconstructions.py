@@ -46,6 +46,7 @@ class Reconstructions:
         health = codebook_health(torch.from_numpy(self.code_counts))
         return {
             "pictures": self.pictures,
+            "positions": int(self.code_counts.sum()),
             "codes": len(self.code_counts),
             "codes_used": health.used,
             "perplexity": health.perplexity,

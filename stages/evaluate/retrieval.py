@@ -2,28 +2,38 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from jaxtyping import Float
 
-from stages.evaluate.measures import wilson
+from stages.evaluate.measures import exact
 from stages.evaluate.reconstructions import TILE, Captioned
 from stages.models.clip import Reranker
-from stages.models.retrieval import r_precision
+from stages.models.retrieval import found_by_luck, r_precision
 from stages.pictures import to_tensor
 
 
 @torch.inference_mode()
 def retrieval(clip: Reranker, pictures: Sequence[Captioned]) -> dict[str, float | list[float]]:
-    """Return R-precision over validation pictures, with its interval."""
+    """Return R-precision over validation pictures, with its interval and what luck would find."""
     if not pictures:
         return {}
     tiles = [pictures[i : i + TILE] for i in range(0, len(pictures), TILE)]
     image = torch.cat([clip.image_features(to_tensor([p.pixels for p in tile])) for tile in tiles])
     text = torch.cat([clip.text_features([p.caption for p in tile]) for tile in tiles])
-    hits, chance = r_precision((image @ text.T).numpy(), [p.caption for p in pictures])
+    return figures((image @ text.T).numpy(), [p.caption for p in pictures])
+
+
+def figures(
+    scores: Float[np.ndarray, "p p"], captions: Sequence[str]
+) -> dict[str, float | list[float]]:
+    """Return the numbers of the report's `clip` part; `scores[i, j]` is picture i, caption j."""
+    hits, chance = r_precision(scores, captions)
     return {
         "r_precision": float(hits.mean()),
-        "r_precision_interval": list(wilson(int(hits.sum()), len(hits))),
+        "r_precision_interval": list(exact(int(hits.sum()), len(hits))),
         "pictures": len(hits),
-        "captions": round(1 / chance),
+        "captions": len(set(captions)),
         "chance": chance,
+        "by_luck": found_by_luck(scores, captions),
     }

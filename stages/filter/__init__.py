@@ -28,7 +28,7 @@ from stages.filter.measure import MeasureCaptions, MeasurePairs
 from stages.filter.parts import PARTS, buckets_for
 from stages.shards import Outcome, Shard, run_once, run_shards
 
-REVISION = 2
+REVISION = 3
 CLIP_INPUT = "filter.clip"  # what `outside` calls the pretrained CLIP
 CLIP_REVISION = 2  # of how it is asked; a number beside its digest, for few runs ask it at all
 

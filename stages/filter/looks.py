@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
-from stages.pictures import Pixels
+from stages.pictures import PictureError, Pixels, decode
 
-# Decoders halve, quarter or take an eighth at a fraction of the cost of the whole picture.
+JPEG = b"\xff\xd8"
+# A JPEG's decoder halves, quarters or takes an eighth at a fraction of the cost of the whole.
 SHRINKING = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
     4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -41,10 +42,17 @@ class Glance:
 
 
 def glance(data: bytes, height: int, width: int) -> Glance | None:
-    """Decode a picture file of this size small and in colour; None if it cannot be decoded."""
-    shrink = next(s for s in SHRINKING if s == 1 or min(height, width) >= s * ENOUGH)
-    if not data:
-        return None
+    """Decode a picture file of this size small and in colour; None if it cannot be decoded.
+
+    A JPEG is decoded small, any other format whole and then made small: OpenCV's own way of making
+    those small skips pixels, and what it sees is not the picture.
+    """
+    if not data.startswith(JPEG):
+        try:
+            return whole(decode(data))
+        except PictureError:
+            return None
+    shrink = _shrink(height, width)
     try:
         found = cv2.imdecode(np.frombuffer(data, np.uint8), SHRINKING[shrink])
     except cv2.error:  # more pixels than it is allowed to decode
@@ -55,8 +63,19 @@ def glance(data: bytes, height: int, width: int) -> Glance | None:
 
 
 def whole(pixels: Pixels) -> Glance:
-    """Look at a picture that has been decoded already."""
-    return Glance(pixels, *pixels.shape[:2])
+    """Look at a picture that has been decoded already, at the size that a JPEG is decoded to."""
+    height, width = pixels.shape[:2]
+    shrink = _shrink(height, width)
+    if shrink > 1:
+        bottom, right = -height % shrink, -width % shrink
+        pixels = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        sides = (pixels.shape[1] // shrink, pixels.shape[0] // shrink)
+        pixels = cv2.resize(pixels, sides, interpolation=cv2.INTER_AREA)
+    return Glance(pixels, height / shrink, width / shrink)
+
+
+def _shrink(height: int, width: int) -> int:
+    return next(s for s in SHRINKING if s == 1 or min(height, width) >= s * ENOUGH)
 
 
 def perceptual_hash(seen: Glance) -> int:

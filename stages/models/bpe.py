@@ -8,7 +8,7 @@ tokens inside: the pad id is the vocabulary's size, and no caption can contain i
 import itertools
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
 from schemas.errors import ConfigError
+from stages.models.merging import spell
 
 BYTES = 256
 KEPT = 2**15  # words and spellings that are remembered, some 30 MB
@@ -55,7 +56,7 @@ class Bpe:
         }
         # captions repeat their words, and of a short word there are few spellings
         self._kept_words = lru_cache(KEPT)(self._cut)
-        self._kept_ways = lru_cache(KEPT)(lambda spelling: tuple(self._merged_once(spelling)))
+        self._kept_ways = lru_cache(KEPT)(self._merged_once)
 
     def __getstate__(self) -> str:
         """Travel to a worker without what is remembered."""
@@ -115,24 +116,26 @@ class Bpe:
 
     def _spell(self, spelling: Spelling, dropout: float, draw: Callable[[], float]) -> Spelling:
         """Merge the bytes of a word, the earliest learned merge first, some of them passed over."""
-        while True:
-            short = len(spelling) <= SHORT
-            for way in self._kept_ways(spelling) if short else self._merged_once(spelling):
+        if len(spelling) > SHORT:
+            return spell(spelling, self._merges, dropout, draw)
+        while True:  # the same, by what is remembered
+            for way in self._kept_ways(spelling):
                 if draw() >= dropout:
                     spelling = way
                     break
             else:
                 return spelling
 
-    def _merged_once(self, spelling: Spelling) -> Iterator[Spelling]:
-        """Yield every way to merge two neighbours, the earliest learned first."""
+    def _merged_once(self, spelling: Spelling) -> tuple[Spelling, ...]:
+        """Return every way to merge two neighbours, the earliest learned first."""
         possible = sorted(
             (*self._merges[pair], place)
             for place, pair in enumerate(itertools.pairwise(spelling))
             if pair in self._merges
         )
-        for _, merged, place in possible:
-            yield (*spelling[:place], merged, *spelling[place + 2 :])
+        return tuple(
+            (*spelling[:place], merged, *spelling[place + 2 :]) for _, merged, place in possible
+        )
 
 
 def train_bpe(captions: Iterable[str], vocab: int) -> Bpe:

@@ -74,7 +74,7 @@ class At(NamedTuple):
 def reach_of(mask: Bool[Tensor, "i i"]) -> Reach:
     """Read off a mask between image codes what must be kept for it."""
     code = torch.arange(len(mask))
-    back = (code[:, None] - code)[mask].unique().tolist()
+    back = (code[:, None] - code)[mask].unique().tolist() or [0]  # one code of a picture sees none
     groups = max(1, math.gcd(*back))
     places = max(back) // groups + 1
     group, turn = code % groups, code // groups

@@ -111,7 +111,7 @@ class Double(nn.Module):
     """Repeat every place in both directions, in parts that its way back on a GPU can count."""
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 2*h 2*w"]:
-        rows = max(1, MOST // (4 * x[0].numel()))
+        rows = max(1, MOST // (4 * x.shape[1:].numel()))
         parts = [F.interpolate(part, scale_factor=2, mode="nearest") for part in x.split(rows)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 

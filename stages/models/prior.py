@@ -18,6 +18,7 @@ V text classes (the vocabulary and the pad), K image codes.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -274,11 +275,11 @@ class PriorTerms(NamedTuple):
 
 
 def prior_terms(
-    prior: nn.Module, text: Int[Tensor, "b T"], image: Int[Tensor, "b I"]
+    prior: Callable[..., tuple[Tensor, Tensor]], text: Int[Tensor, "b T"], image: Int[Tensor, "b I"]
 ) -> PriorTerms:
     """Sum the nats of all text tokens, pads included, and of all image codes.
 
-    `prior` is a Prior, or a distributed wrapper around one.
+    `prior` is a Prior, or something around one.
     """
     text_logits, image_logits = prior(text, image)
     return PriorTerms(

@@ -4,12 +4,14 @@ Dimensions: p pairs of a picture and its caption.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 CANDIDATES = 100  # captions that a picture chooses from, its own one among them: the field's usual
+SHUFFLES, BY_LUCK = 199, 0.025  # of the pictures, and the share of them that may do as well
 
 
 class Retrieval(NamedTuple):
@@ -23,13 +25,36 @@ def r_precision(scores: Float[np.ndarray, "p p"], captions: Sequence[str]) -> Re
     """Hide each picture's caption among others, always the same ones; a tie counts as missed.
 
     `scores[i, j]` is picture i with caption j. Captions of the same words are no rivals, so where
-    few read differently there are fewer to choose from, and chance is higher.
+    few read differently there are fewer to choose from, and chance is higher: a blind choice finds
+    one of n, and n is not the same for all.
     """
-    names = np.asarray(captions)
-    found, among = [], []
-    for number, own in enumerate(names):
-        others = np.flatnonzero(names != own)
-        others = np.random.default_rng(number).permutation(others)[: CANDIDATES - 1]
-        found.append(bool((scores[number, others] < scores[number, number]).all()))
-        among.append(1 + len(others))
-    return Retrieval(np.array(found), float(1 / np.mean(among)))
+    rivals = _rivals(tuple(captions))
+    found = [
+        bool((scores[own, others] < scores[own, own]).all()) for own, others in enumerate(rivals)
+    ]
+    return Retrieval(np.array(found, bool), float(np.mean([1 / (1 + len(o)) for o in rivals])))
+
+
+def found_by_luck(scores: Float[np.ndarray, "p p"], captions: Sequence[str]) -> float:
+    """Return the share that scores which know nothing of pictures exceed in 2.5 % of cases.
+
+    Pictures swap their captions, always in the same ways. Unlike chance this holds for scores that
+    prefer some captions whatever they are shown: where these are common, that finds many.
+    """
+    wins = np.zeros(scores.shape, bool)  # picture i finds caption j among j's rivals
+    for own, others in enumerate(_rivals(tuple(captions))):
+        wins[:, own] = (scores[:, others] < scores[:, [own]]).all(axis=1)
+    places = np.tile(np.arange(len(wins)), (SHUFFLES, 1))
+    swapped = np.random.default_rng(0).permuted(places, axis=1)
+    shares = wins[places, swapped].mean(axis=1)
+    return float(np.sort(shares)[-round(BY_LUCK * (SHUFFLES + 1))])
+
+
+@lru_cache(maxsize=1)
+def _rivals(captions: tuple[str, ...]) -> list[Int[np.ndarray, " r"]]:
+    """Draw for each picture the places of captions that read otherwise than its own."""
+    words = np.array([" ".join(caption.casefold().split()) for caption in captions], dtype=object)
+    return [
+        np.random.default_rng(number).permutation(np.flatnonzero(words != own))[: CANDIDATES - 1]
+        for number, own in enumerate(words)
+    ]

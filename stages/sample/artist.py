@@ -77,20 +77,20 @@ class Artist:
     ) -> dict[str, str]:
         """Return what a PNG says of its picture: all that is needed to draw it again.
 
-        Nothing of it depends on the picture's rivals.
+        Nothing of it depends on the picture's rivals, and each number reads back as what it was.
         """
-        how = (odds or self.odds)._asdict()
-        return {
+        found = {
             "prompt": prompt,
-            "seed": str(drawn.seed),
-            "candidate": str(drawn.candidate),
-            "clip_score": f"{drawn.clip_score:.6f}",
-            "run_seed": str(run_seed),
-            **{name: f"{value:g}" for name, value in how.items()},
+            "seed": drawn.seed,
+            "candidate": drawn.candidate,
+            "clip_score": drawn.clip_score,
+            "run_seed": run_seed,
+            **(odds or self.odds)._asdict(),
             "precision": self.sampler.precision,
-            "tile": str(self.sampler.tile),
+            "tile": self.sampler.tile,
             **self.made_by,
         }
+        return {name: str(value) for name, value in found.items()}
 
     @property
     def side(self) -> int:

@@ -21,7 +21,7 @@ from stages.sample.tile_size import agreed_tile
 from stages.shards import Made, Shard, run_shards
 from stages.tables import parquet_bytes
 
-REVISION = 3
+REVISION = 4
 LOG = logging.getLogger(__name__)
 
 SLUG_LENGTH = 48  # characters of the prompt in a file's name

@@ -50,15 +50,16 @@ RELATIONS = {
     "right": "to the right of",
 }
 
-# Every colour and every shape loses one partner: all are seen in much other company.
+# Every colour and every shape loses two of its six partners: all are seen in much other company,
+# and what is found about the twelve says something about combinations, not about one of them.
 HELD_OUT = frozenset(
     {
-        ("red", "star"),
-        ("yellow", "ring"),
-        ("green", "triangle"),
-        ("blue", "cross"),
-        ("purple", "circle"),
-        ("black", "square"),
+        *(("red", "star"), ("red", "cross")),
+        *(("yellow", "ring"), ("yellow", "star")),
+        *(("green", "triangle"), ("green", "square")),
+        *(("blue", "cross"), ("blue", "triangle")),
+        *(("purple", "circle"), ("purple", "ring")),
+        *(("black", "square"), ("black", "circle")),
     }
 )
 
@@ -156,17 +157,12 @@ def named(prompt: str) -> list[Kind]:
 def prompts(kind_of: PromptSet, count: int, seed: int) -> list[str]:
     """Return `count` different prompts; raise ConfigError if there are not so many.
 
-    Those of `held_out` and `seen` name one shape, each kind as often as the others. No prompt of
-    `held_out` names anything that a scene may show.
+    Each kind is named as often as the others, by the first few prompts as well. Those of
+    `held_out` and `seen` name one shape; none of `held_out` names anything that a scene may show.
     """
     rng = np.random.default_rng([seed, *kind_of.encode()])
     if kind_of == "two_shapes":
-        found: dict[str, None] = {}
-        while len(found) < count:  # 9,750 exist: other sets run out first
-            relation = str(rng.choice(list(RELATIONS)))
-            pair = _together(*_two_kinds(rng), relation, rng)
-            found[_say_together(pair, relation, rng)] = None
-        return list(found)
+        return _two_shapes(count, rng)
     kinds = sorted(Kind(*pair) for pair in HELD_OUT) if kind_of == "held_out" else list(SEEN)
     ways = [rng.permutation(_all_ways_to_say(kind)).tolist() for kind in kinds]
     in_turn = [prompt for turn in zip(*ways, strict=True) for prompt in turn]
@@ -176,6 +172,32 @@ def prompts(kind_of: PromptSet, count: int, seed: int) -> list[str]:
             f"of the set '{kind_of}' exist; lower it"
         )
     return in_turn[:count]
+
+
+def _two_shapes(count: int, rng: np.random.Generator) -> list[str]:
+    """Pair all kinds off, again and again; each pair is said as it was not before."""
+    found: dict[str, None] = {}
+    while len(found) < count:  # 6,240 exist: other sets run out first
+        for kinds in _all_in_pairs(rng):
+            said = _said_anyhow(kinds, rng)
+            while said in found:
+                said = _said_anyhow(kinds, rng)
+            found[said] = None
+    return list(found)[:count]
+
+
+def _all_in_pairs(rng: np.random.Generator) -> list[tuple[Kind, Kind]]:
+    """Name every kind that is seen once; the two of a pair differ in colour."""
+    while True:
+        order = [SEEN[place] for place in rng.permutation(len(SEEN))]
+        pairs = list(zip(order[::2], order[1::2], strict=True))
+        if all(first.colour != second.colour for first, second in pairs):
+            return pairs
+
+
+def _said_anyhow(kinds: tuple[Kind, Kind], rng: np.random.Generator) -> str:
+    relation = str(rng.choice(list(RELATIONS)))
+    return _say_together(_together(*kinds, relation, rng), relation, rng)
 
 
 _NAMED = re.compile(rf"\b({'|'.join(COLOURS)})\s+({'|'.join(SHAPES)})\b")

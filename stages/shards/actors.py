@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.errors import UserError
+from schemas.errors import UserError, worded
 from schemas.folder import Folder
 from schemas.process import Process
 from stages.shards.records import ATTEMPTS, MAX_ATTEMPTS, Made, Shard, ShardStats, stats_file
@@ -154,7 +154,7 @@ def _guarded(work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         raise
     except Exception as error:
         LOG.error("%s", traceback.format_exc())
-        raise _Failed(f"{type(error).__name__}: {error}"[:300]) from error
+        raise _Failed(worded(error)[:300]) from error
 
 
 def clear(out: Folder, prefix: str) -> None:

@@ -76,7 +76,7 @@ class DvaeTask:
         def crop(place: int, pixels: pictures.Pixels) -> pictures.Pixels:
             return pictures.crop_for_dvae(pixels, self.cfg.side, generator(seeds[place]))
 
-        pixels, places = augment.readable(columns["image"], crop)
+        pixels, places = augment.readable(columns["image"], crop, self.cfg.side)
         return {"pixels": pixels, "seed": torch.tensor(seeds)[places]}
 
     def counts(self, batch: Batch) -> dict[str, int]:
@@ -118,8 +118,7 @@ class DvaeTask:
         """Measure what encode and the prior will see: codes without noise."""
         assert isinstance(model, Dvae)
         columns = first(self.held_out, COLUMNS, VALIDATION_PICTURES)
-        centre = partial(pictures.crop_centre, side=self.cfg.side)
-        pixels, _ = augment.readable(columns["image"], lambda _, picture: centre(picture))
+        pixels, _ = augment.held_out(columns["image"].tolist(), self.cfg.side)
         temperature = self.schedule(step)["temperature"]
         torch.manual_seed(self.cfg.fit.seed)  # the same noise at every validation
         together = min(self.cfg.fit.batch_size, MEASURED_AT_ONCE)

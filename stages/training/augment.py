@@ -1,7 +1,8 @@
 """What training does to a row: a function of the seed, the epoch and the row's key alone."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -27,25 +28,30 @@ def row_generator(seed: int, epoch: int, key: str) -> np.random.Generator:
 
 
 def readable(
-    images: Iterable[bytes], crop: Callable[[int, Pixels], Pixels]
+    images: Iterable[bytes], crop: Callable[[int, Pixels], Pixels], side: int
 ) -> tuple[UInt8[Tensor, "b h w 3"], list[int]]:
     """Decode and crop pictures, leaving out those that cannot be used; also say which are left.
 
-    `crop` is given a picture's place and pixels. Raises SchemaMismatch if none is left.
+    `crop` is given a picture's place and pixels, and returns `side` x `side` of them. None may be
+    left: other workers may have rows of the same batch.
     """
-    cropped, places, refused = [], [], ""
+    cropped, places = [np.empty((0, side, side, 3), np.uint8)], []
     for place, data in enumerate(images):
-        try:
-            cropped.append(crop(place, pictures.decode(data)))
+        with suppress(PictureError):
+            cropped.append(crop(place, pictures.decode(data))[None])
             places.append(place)
-        except PictureError as error:
-            refused = str(error)
-    if not cropped:
+    return torch.from_numpy(np.concatenate(cropped)), places
+
+
+def held_out(images: Sequence[bytes], side: int) -> tuple[UInt8[Tensor, "b h w 3"], list[int]]:
+    """Decode pictures to measure with, and take their centres; raise SchemaMismatch for none."""
+    pixels, places = readable(images, lambda _, found: pictures.crop_centre(found, side), side)
+    if not places:
         raise SchemaMismatch(
-            f"wanted pictures to learn from, found none readable among {place + 1} ({refused}); "
-            "run filter again"
+            f"wanted pictures to measure with, found none readable among {len(images)}; run filter "
+            "again"
         )
-    return torch.from_numpy(np.stack(cropped)), places
+    return pixels, places
 
 
 def unit(pixels: UInt8[Tensor, "b h w 3"]) -> Any:

@@ -17,9 +17,8 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from schemas.configs import FitSettings
-from schemas.errors import UserError
 from schemas.folder import Folder
-from stages.training import checkpoints, schedules
+from stages.training import checkpoints, schedules, verdict
 from stages.training.meter import Meter, Window
 from stages.training.order import generator
 from stages.training.powersgd import compression
@@ -31,12 +30,6 @@ from stages.training.state import State, averaged
 from stages.training.task import Batch, Place, Task
 from stages.training.together import together
 from stages.training.watch import Say, to_log
-
-SKIPS_IN_A_ROW = 50  # the paper skips one update in twenty; so many together are no accident
-
-
-class Diverged(UserError):
-    """Updates were skipped again and again because no gradient was finite."""
 
 
 @without_subnormals()
@@ -50,7 +43,7 @@ def fit(
     """Train to `cfg.steps`, from the newest checkpoint in `out` if there is one, and export.
 
     Returns the last validation's numbers. `say` is given the step and a line for people. Raises
-    Diverged.
+    Diverged, and then exports nothing.
     """
     torch.manual_seed(cfg.seed)
     model = task.build().to(place.device)
@@ -71,6 +64,7 @@ def fit(
         measured = scalars | {"skipped_updates": state.skipped}
         record.commit()
         record.close()
+        verdict.require_numbers(task, measured, cfg)
         task.export(average, out)
     return measured
 
@@ -104,11 +98,13 @@ def train(
         to_save = last or state.step % cfg.save_every == 0
         if to_save or state.step % cfg.log_every == 0:
             line = meter.metrics(state, window, norm)
+            if window.sums:
+                state.last_loss = line["loss"] if math.isfinite(line["loss"]) else None
             window = Window()
             if record is not None:
                 record.add(line)
                 say(state.step, meter.words(line))
-                if (alarm := meter.alarm()) is not None:
+                for alarm in meter.alarms():
                     sound(task, alarm, state, record, cfg.steps, say)
         if not last and state.step % cfg.validate_every == 0:
             with averaged(task.build, state, place) as average:
@@ -120,6 +116,9 @@ def train(
                     record.commit()
             if state.compression is not None:
                 state.compression.settle()
+            verdict.require_finite(task, state, cfg, place)
+            if last:
+                verdict.require_progress(task, state, cfg)
             checkpoints.save(out, state, place)
 
 
@@ -132,21 +131,48 @@ def learn(
     place: Place,
     window: Window,
 ) -> float:
-    """Make one update; return the gradient's norm, and skip the update if it is not finite."""
+    """Make one update; return the gradient's norm.
+
+    The update is skipped if that is not finite, and also if no worker has a row to learn from.
+    """
     weights, counts = task.weights(state.step), place.total(task.counts(batch))
+    if not any(counts.values()):
+        window.without_rows += 1
+        state.without_rows += 1
+        skip(task, state, cfg, place)
+        return 0.0
     parts = split(batch, cfg, place)
     kind = product_type(cfg.precision, place.device)
     own = torch.zeros((), device=place.device)  # this worker's part of the loss
+    seen = []
     for number, part in enumerate(parts, start=1):
         add_up(model, now=number == len(parts))
         with torch.autocast(place.device.type, kind, enabled=kind != torch.float32):
             sums = task.sums(model, part, state.step)
-            terms = [weights[name] / counts[name] * sums[name] for name in sums]
+            # A term may have nothing to be a mean over in a batch that is as good as empty.
+            terms = [weights[name] / max(counts[name], 1) * sums[name] for name in sums]
             loss = torch.stack(terms).sum()
         (loss * place.world).backward()  # what adds up over workers divides by their number
-        window.add(sums, task.counts(part))
+        seen.append((sums, task.counts(part)))
         own += loss.detach()
 
+    height = gradient_norm(state, cfg)
+    if not math.isfinite(height):
+        skip(task, state, cfg, place)
+        return height
+    if cfg.decay == "plateau" or state.first_loss is None:
+        whole = place.total({"loss": own.item()})["loss"]
+        state.plateau.see(whole, state.step, cfg)
+        if state.first_loss is None and math.isfinite(whole):
+            state.first_loss = whole
+    apply(task, state, cfg)
+    for each in seen:
+        window.add(*each)
+    return height
+
+
+def gradient_norm(state: State, cfg: FitSettings) -> float:
+    """Let workers agree on the gradient, clip it, and return its norm before that."""
     if state.scales is not None:
         state.scales.undo(state.step)
     if state.compression is not None:
@@ -158,34 +184,38 @@ def learn(
     height = norm.item()
     if cfg.clip_norm is not None and height > cfg.clip_norm:
         nn.utils.clip_grads_with_norm_(weighted, cfg.clip_norm, norm)
-    if cfg.decay == "plateau":
-        seen = place.total({"loss": own.item()})["loss"] if math.isfinite(height) else math.nan
-        state.plateau.see(seen, state.step, cfg)
-    apply(task, state, height, cfg)
     return height
 
 
-def apply(task: Task, state: State, norm: float, cfg: FitSettings) -> None:
-    """Update the weights, or skip the update; either way the next step comes."""
-    if norm == norm and norm != float("inf"):
-        for group in state.optimizer.param_groups:
-            group["lr"] = schedules.step_size(state.step, cfg, state.plateau.halvings)
-        state.optimizer.step()
-        task.bound(state.model)
-        state.skipped_in_a_row = 0
-    else:
-        state.skipped += 1
-        state.skipped_in_a_row += 1
+def apply(task: Task, state: State, cfg: FitSettings) -> None:
+    """Update the weights."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = schedules.step_size(state.step, cfg, state.plateau.halvings)
+    state.optimizer.step()
+    task.bound(state.model)
+    state.skipped_in_a_row = 0
+    advance(state, cfg)
+
+
+def skip(task: Task, state: State, cfg: FitSettings, place: Place) -> None:
+    """Leave the weights as they are; raise Diverged where going on is no use."""
+    verdict.require_finite(task, state, cfg, place)
+    state.plateau.see(math.nan, state.step, cfg)
+    state.skipped += 1
+    state.skipped_in_a_row += 1
+    state.skipped_late += state.step >= cfg.steps - verdict.last_updates(cfg)
+    advance(state, cfg)
+    limit = verdict.SKIPS_IN_A_ROW if state.scales is None else SKIPS_WHILE_SCALING
+    if state.skipped_in_a_row == limit:
+        raise verdict.given_up(task, state, cfg)
+
+
+def advance(state: State, cfg: FitSettings) -> None:
+    """Come to the next step, whether the update was made or not."""
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
     if state.step % cfg.ema_every == 0:
         state.average.refresh()
-    limit = SKIPS_IN_A_ROW if state.scales is None else SKIPS_WHILE_SCALING
-    if state.skipped_in_a_row == limit:
-        raise Diverged(
-            f"wanted finite gradients, found none in {limit} updates up to step "
-            f"{state.step}; try a smaller step size (fit.lr={cfg.lr}) or precision=float32"
-        )
 
 
 def split(batch: Batch, cfg: FitSettings, place: Place) -> list[Batch]:
@@ -197,7 +227,7 @@ def split(batch: Batch, cfg: FitSettings, place: Place) -> list[Batch]:
     if cfg.micro_batch is None:
         return [batch]
     rows = rows_of(batch) if place.world == 1 else math.ceil(cfg.batch_size / place.world)
-    number = math.ceil(rows / cfg.micro_batch)
+    number = max(1, math.ceil(rows / cfg.micro_batch))
     pieces = {name: values.tensor_split(number) for name, values in batch.items()}
     return [{name: parts[i] for name, parts in pieces.items()} for i in range(number)]
 
@@ -217,8 +247,11 @@ def measure(
     model.train()
     record.add({"step": state.step, **found.scalars})
     record.pictures(state.step, found.pictures)
-    if found.alarm is not None:
-        sound(task, found.alarm, state, record, steps, say)
+    alarm = found.alarm
+    if names := verdict.not_numbers(found.scalars):  # of which a task's own rules say nothing true
+        alarm = f"the averaged weights have no finite {', '.join(names)} on what is held out"
+    if alarm is not None:
+        sound(task, alarm, state, record, steps, say)
     return found.scalars
 
 

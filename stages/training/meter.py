@@ -1,7 +1,8 @@
 """How a training run goes: one line of metrics for a window of updates, and one for people."""
 
+import math
 import resource
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ class Window:
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.rows, self.updates = 0, 0
+        self.without_rows = 0  # updates in which no worker had one
         self.waited, self.spent = 0.0, 0.0  # seconds; waiting is part of what was spent
 
     def add(self, sums: Mapping[str, Tensor], counts: Mapping[str, int]) -> None:
@@ -32,10 +34,10 @@ class Window:
             self.counts[name] = self.counts.get(name, 0) + counts[name]
 
     def means(self, place: Place) -> Scalars:
-        """Return the mean of each term over all rows of all workers."""
+        """Return the mean of each term over all rows of all workers; of no updates, nothing."""
         total = place.total({name: value.item() for name, value in self.sums.items()})
         count = place.total(self.counts)
-        return {name: total[name] / count[name] for name in total}
+        return {name: total[name] / max(count[name], 1) for name in total}
 
 
 class Meter:
@@ -49,6 +51,7 @@ class Meter:
         self.band = band_of(self.work.settings)
         self.unusual, self.far = "", False  # as the last window was
         self.told = False
+        self.without_rows = 0, 0  # of so many updates
 
     def metrics(self, state: State, window: Window, norm: float) -> Scalars:
         """Return one line of metrics for the updates since the last one; all workers take part."""
@@ -58,12 +61,13 @@ class Meter:
         waited, spent = window.waited, window.spent
         total = place.total({"rows": window.rows, "waited": waited, "spent": spent})
         rows_per_second = place.world * total["rows"] / total["spent"]
-        if self.band is not None:
+        self.without_rows = window.without_rows, window.updates
+        if self.band is not None and means:
             middle = (state.step - window.updates / 2) / cfg.steps
             self.unusual, self.far = self.band.outside(middle, means)
         return {
             "step": state.step,
-            "loss": sum(weights[name] * means[name] for name in means),
+            "loss": sum(weights[name] * means[name] for name in means) if means else math.nan,
             **means,
             **task.schedule(step),
             "step_size": schedules.step_size(step, cfg, state.plateau.halvings),
@@ -90,7 +94,8 @@ class Meter:
     def words(self, line: Scalars) -> str:
         """Put a line of metrics into two or three for people: how far, how fast, what is odd."""
         cfg, unit = self.cfg, self.work.unit
-        left = (cfg.steps - line["step"]) * cfg.batch_size / line["rows_per_second"]
+        pace_now = line["rows_per_second"]
+        left = (cfg.steps - line["step"]) * cfg.batch_size / pace_now if pace_now else math.inf
         pace = [
             f"{short(line[f'{unit}_per_second'])} {unit}/s",
             f"wait {line['waiting_share']:.0%}",
@@ -105,13 +110,20 @@ class Meter:
             f"{usual}ETA {clock(left)}\n    {'  '.join(pace)}{unusual}"
         )
 
-    def alarm(self) -> str | None:
-        """Return a sentence if the loss is far from what is usual; once, until it is back."""
-        if not self.far:
-            self.told = False
-        if not self.far or self.told:
-            return None
-        self.told = True
+    def alarms(self) -> Iterator[str]:
+        """Yield what is to be said aloud of the last window."""
+        empty, updates = self.without_rows
+        if empty:
+            yield (
+                f"no row of {empty} of {updates} batches can be used, and so many updates were "
+                "skipped: their pictures cannot be read; run filter again"
+            )
+        if self.far and not self.told:  # once, until it is back
+            yield self.warning()
+        self.told = self.far
+
+    def warning(self) -> str:
+        """Say that the loss is far from what is usual."""
         return (
             f"the loss is far from what runs with these settings had here: {self.unusual}; "
             "look at the data, or at what was changed"
@@ -136,6 +148,8 @@ def short(number: float) -> str:
 
 def clock(seconds: float) -> str:
     """Write a time in its two largest units."""
+    if seconds == math.inf:
+        return "unknown"
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

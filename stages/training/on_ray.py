@@ -16,8 +16,8 @@ from schemas.errors import UserError
 from schemas.folder import Folder
 from schemas.manifest import Result
 from stages.training import checkpoints, loop
-from stages.training.loop import Diverged
 from stages.training.task import Place, Task
+from stages.training.verdict import Diverged
 from stages.training.watch import Watch, tell
 
 FINISHED = "trained.json"  # the stage's result: where it is, nothing is left to train

@@ -1,65 +1,92 @@
 """AdamW as the paper uses it: weight decay on matrices, an upper bound on the running variance."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from schemas.configs import FitSettings
+from stages.training.spread import local
 
 
-class AdamW(torch.optim.AdamW):
-    """Fused AdamW whose running variance is clipped by value before use (appendix B.2)."""
+class ClippedAdamW(torch.optim.Optimizer):
+    """AdamW whose running variance is clipped by value before use (appendix B.2).
+
+    With b1, b2 the decays, g a gradient and t the number of updates:
+
+        m = b1 m + (1 - b1) g
+        v = min(b2 v + (1 - b2) g^2, variance_clip)
+        w = w - lr weight_decay w - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
+
+    A square that no float32 can hold is infinite, and the smaller of the two is the bound.
+    """
 
     def __init__(
-        self, groups: Iterable[dict[str, Any]], *, variance_clip: float | None, **options: Any
+        self, groups: Iterable[dict[str, Any]], *, variance_clip: float, **options: Any
     ) -> None:
-        super().__init__(groups, fused=True, **options)
+        super().__init__(groups, options)
         self.variance_clip = variance_clip
-        for group in self.param_groups:
-            for weight in group["params"]:  # made lazily otherwise, too late to clip the first step
-                self.state[weight] = {
-                    "step": torch.zeros((), dtype=torch.float32, device=weight.device),
-                    "exp_avg": torch.zeros_like(weight, memory_format=torch.preserve_format),
-                    "exp_avg_sq": torch.zeros_like(weight, memory_format=torch.preserve_format),
-                }
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """Update the weights from their gradients."""
-        if self.variance_clip is not None:
-            for group in self.param_groups:
-                self._make_room(group, self.variance_clip)
-        return super().step(closure)
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update the weights that have a gradient."""
+        for group in self.param_groups:
+            if weights := [weight for weight in group["params"] if weight.grad is not None]:
+                self._update(weights, group)
 
-    def _make_room(self, group: dict[str, Any], bound: float) -> None:
-        """Lower the variance so that what the fused kernel makes of it is at most `bound`.
+    def _update(self, weights: list[nn.Parameter], group: dict[str, Any]) -> None:
+        states = [self.state[weight] for weight in weights]
+        updates = counted([state["step"] for state in states])
+        lr, (beta1, beta2) = group["lr"], group["betas"]
+        values = [local(weight) for weight in weights]
+        gradients = [local(weight.grad) for weight in weights if weight.grad is not None]
+        means = [local(state["exp_avg"]) for state in states]
+        variances = [local(state["exp_avg_sq"]) for state in states]
 
-        The kernel computes v' = b2 v + (1 - b2) g^2, so v' <= bound is v <= (bound - (1 - b2) g^2)
-        / b2: the same as clipping v' before it is used, without a kernel of our own.
-        """
-        weights = [weight for weight in group["params"] if weight.grad is not None]
-        if not weights:
-            return
-        beta2 = group["betas"][1]
-        gradients = [weight.grad for weight in weights]
-        room = torch._foreach_mul(gradients, gradients)
-        torch._foreach_mul_(room, -(1 - beta2) / beta2)
-        torch._foreach_add_(room, bound / beta2)
-        torch._foreach_minimum_([self.state[weight]["exp_avg_sq"] for weight in weights], room)
+        torch._foreach_lerp_(means, gradients, 1 - beta1)
+        torch._foreach_mul_(variances, beta2)
+        torch._foreach_addcmul_(variances, gradients, gradients, value=1 - beta2)
+        torch._foreach_clamp_max_(variances, self.variance_clip)
+
+        # With c = sqrt(1 - b2^t), sqrt(v) / c + eps is (sqrt(v) + c eps) / c: one pass less.
+        c = [math.sqrt(1 - beta2**t) for t in updates]
+        roots: list[Tensor] = list(torch._foreach_sqrt(variances))
+        torch._foreach_add_(roots, [group["eps"] * each for each in c])
+        torch._foreach_mul_(values, 1 - lr * group["weight_decay"])
+        by = [-lr * each / (1 - beta1**t) for each, t in zip(c, updates, strict=True)]
+        torch._foreach_addcdiv_(values, means, roots, by)
 
 
-def make(model: nn.Module, fit: FitSettings) -> AdamW:
+def make(model: nn.Module, fit: FitSettings) -> torch.optim.Optimizer:
     """Return the optimizer of a run; gains and biases (under two dimensions) do not decay."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
-    return AdamW(
-        [
-            {"params": [w for w in weights if w.ndim >= 2], "weight_decay": fit.weight_decay},
-            {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
-        ],
-        variance_clip=fit.variance_clip,
-        lr=fit.lr,
-        betas=(fit.beta1, fit.beta2),
-        eps=1e-8,
-    )
+    groups = [
+        {"params": [w for w in weights if w.ndim >= 2], "weight_decay": fit.weight_decay},
+        {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
+    ]
+    options: dict[str, Any] = {"lr": fit.lr, "betas": (fit.beta1, fit.beta2), "eps": 1e-8}
+    made: torch.optim.Optimizer
+    if fit.variance_clip is not None:
+        made = ClippedAdamW(groups, variance_clip=fit.variance_clip, **options)
+    else:
+        made = torch.optim.AdamW(groups, fused=True, **options)
+    for weight in weights:  # torch's waits for the first step, and a checkpoint comes before it
+        made.state[weight] = fresh_moments(weight)
+    return made
+
+
+def fresh_moments(weight: nn.Parameter) -> dict[str, Tensor]:
+    """Return what is kept of a weight's gradients, before the first of them."""
+    return {
+        "step": torch.zeros((), dtype=torch.float32, device=weight.device),
+        "exp_avg": torch.zeros_like(weight, memory_format=torch.preserve_format),
+        "exp_avg_sq": torch.zeros_like(weight, memory_format=torch.preserve_format),
+    }
+
+
+def counted(steps: list[Tensor]) -> list[float]:
+    """Add one to the numbers of updates and return them; a device is asked once for all."""
+    torch._foreach_add_(steps, 1)
+    return [float(t) for t in torch.stack(steps).tolist()]

@@ -20,7 +20,7 @@ class Plateau:
     """What a run has seen of its training loss: the same on all workers, and saved with them."""
 
     halvings: int = 0
-    best: float = math.inf  # mean of a window
+    best: float | None = None  # mean of a window
     updates_since: int = 0  # the end of that window
     total: float = 0.0  # of the losses in the window that is not yet full
     counted: int = 0  # of its updates, those that were not skipped
@@ -39,7 +39,7 @@ class Plateau:
         mean = self.total / self.counted
         self.total, self.counted = 0.0, 0
         self.updates_since += window
-        if self.best == math.inf or mean < self.best - FALL * abs(self.best):
+        if self.best is None or mean < self.best - FALL * abs(self.best):
             self.best, self.updates_since = mean, 0
         elif self.updates_since >= patience:
             self.halvings, self.updates_since = self.halvings + 1, 0

@@ -1,6 +1,7 @@
 """What a run leaves for people: metrics as JSON lines and TensorBoard events, and pictures."""
 
 import json
+import math
 import tempfile
 import time
 from collections.abc import Mapping
@@ -56,7 +57,7 @@ class Record:
 
     def commit(self) -> None:
         """Make all lines and events so far durable."""
-        text = "".join(json.dumps(line) + "\n" for line in self.lines)
+        text = "".join(json.dumps(_valid(line), allow_nan=False) + "\n" for line in self.lines)
         self.out.commit(METRICS, text.encode())
         self._events.flush()
         (file,) = Path(self._scratch.name).iterdir()
@@ -68,9 +69,18 @@ class Record:
         self._scratch.cleanup()
 
 
+def _valid(line: Scalars) -> dict[str, float | None]:
+    """Write what is no finite number as null: JSON has no word for it."""
+    return {name: value if math.isfinite(value) else None for name, value in line.items()}
+
+
 def _lines_up_to(out: Folder, step: int) -> list[Scalars]:
     if not out.exists(METRICS):
         return []
     with out.open(METRICS) as file:
         lines = [json.loads(line) for line in file]
-    return [line for line in lines if line["step"] <= step]
+    return [
+        {name: math.nan if value is None else value for name, value in line.items()}
+        for line in lines
+        if line["step"] <= step
+    ]

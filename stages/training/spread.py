@@ -96,6 +96,21 @@ def shard(
     return model
 
 
+def with_a_row(model: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a worker without rows compute one all the same, and leave its results out.
+
+    Workers meet in a forward pass, and not every layer can do without a row.
+    """
+
+    def compute(*inputs: Tensor) -> Any:
+        if len(inputs[0]):
+            return model(*inputs)
+        found = model(*(x.new_zeros(1, *x.shape[1:]) for x in inputs))
+        return tuple(y[:0] if y.ndim else y for y in found)
+
+    return compute
+
+
 def sharers(cfg: FitSettings, place: Place) -> int:
     """Return how many workers, next to each other by rank, share one copy of the weights."""
     number = (cfg.machine or place.world) if cfg.shard else 1

@@ -22,7 +22,15 @@ from stages.training.powersgd import PowerSGD
 from stages.training.scaling import Scales
 from stages.training.task import Place
 
-NUMBERS = ("step", "skipped", "skipped_in_a_row")  # fields of a State, the same on all workers
+NUMBERS = (  # fields of a State, the same on all workers
+    "step",
+    "skipped",
+    "skipped_in_a_row",
+    "skipped_late",
+    "without_rows",
+    "first_loss",
+    "last_loss",
+)
 
 
 class Average:
@@ -61,8 +69,12 @@ class State:
     optimizer: torch.optim.Optimizer
     average: Average
     step: int = 0
-    skipped: int = 0  # updates left out because their gradient was not finite
-    skipped_in_a_row: int = field(default=0)
+    skipped: int = 0  # updates left out: their gradient was not finite, or they had no rows
+    skipped_in_a_row: int = 0
+    skipped_late: int = 0  # of them, among the last ones of the run
+    without_rows: int = 0  # of them, because no worker had a row that could be used
+    first_loss: float | None = None  # of the first update that was made
+    last_loss: float | None = None  # mean of the newest window; None where it is not finite
     plateau: Plateau = field(default_factory=Plateau)
     scales: Scales | None = None  # of gradients in float16
     compression: PowerSGD | None = None  # of gradients between copies of the weights

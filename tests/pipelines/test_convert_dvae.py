@@ -33,6 +33,17 @@ def test_the_side_is_the_releases_unless_told(tmp_path, options, side):
     assert json.loads((tmp_path / "again/config.json").read_text())["side"] == side
 
 
+def test_files_that_are_there_are_not_overwritten(tmp_path, capsys):
+    release, ours = publish(tmp_path / "release", *released()), tmp_path / "ours"
+    assert main([release, str(ours)]) == 0
+    before = {path.name: path.read_bytes() for path in ours.iterdir()}
+    assert main([release, str(ours)]) == 2
+    assert "found model.safetensors and config.json in" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in ours.iterdir()} == before
+    assert main([release, str(ours), "--published"]) == 0  # other names
+    assert main([release, str(ours), "--published"]) == 2
+
+
 def test_what_cannot_be_converted_is_one_sentence_and_exit_code_2(tmp_path, capsys):
     assert main([str(tmp_path / "nothing"), str(tmp_path / "ours")]) == 2
     release = publish(tmp_path / "release", *released())
@@ -46,6 +57,7 @@ def test_what_cannot_be_converted_is_one_sentence_and_exit_code_2(tmp_path, caps
         ["error:", "wanted"], ["error:", "--side"], *[["error:", "wanted"]] * 3
     ]  # fmt: skip
     assert "found nothing://release (Protocol not known" in printed[2]
-    assert "encoder.pkl, found [Errno" in printed[3]
+    assert "wanted to write" in printed[3]
+    assert "encoder.pkl" in printed[3]
     assert "decoder.pkl, found" in printed[4]
     assert not (tmp_path / "ours").exists()

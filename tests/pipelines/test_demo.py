@@ -1,5 +1,7 @@
-import socket
 import urllib.request
+from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from pipelines.demo import joined
 from pipelines.options import resolve
@@ -7,27 +9,30 @@ from pipelines.options import resolve
 SMALL = ["crawl.source.world.pictures=10", "crawl.source.world.prompts=1"]
 
 
-def test_the_world_is_served_while_the_crawl_may_ask_and_fingerprints_do_not_change(tmp_path):
+def test_the_world_is_served_while_the_crawl_may_ask(tmp_path):
     settings = resolve("tiny", None, SMALL)
     with joined(settings, str(tmp_path), crawls=True) as told:
-        (address,) = told.crawl.allow_hosts
+        (entry,) = told.crawl.allow_hosts
+        name, _, address = entry.partition("=")
         page = next((tmp_path / "world").glob("*/site/pictures/*")).name
         with urllib.request.urlopen(f"http://{address}/pictures/{page}") as answer:
             assert answer.status == 200
+        listed = pq.read_table(told.crawl.source.path)["url"].to_pylist()
+        assert name == "world.test:80"
+        assert f"http://world.test/pictures/{page}" in listed
     assert told.digest == settings.digest
-    with joined(settings, str(tmp_path), crawls=True) as again:
-        assert again.crawl.allow_hosts == (address,)  # so that a resumed crawl finds its urls
+
+
+def test_two_worlds_at_two_ports_are_one_list(tmp_path):
+    settings = resolve("tiny", None, SMALL)
     with (
-        socket.create_server(tuple_of(address)),
-        joined(settings, str(tmp_path), crawls=True) as moved,
+        joined(settings, str(tmp_path / "a"), crawls=True) as one,
+        joined(settings, str(tmp_path / "b"), crawls=True) as other,
     ):
-        assert moved.crawl.allow_hosts != (address,)
-    assert moved.digest == settings.digest
-
-
-def tuple_of(address):
-    host, _, port = address.partition(":")
-    return host, int(port)
+        assert one.crawl.allow_hosts != other.crawl.allow_hosts
+        lists = [Path(told.crawl.source.path).read_bytes() for told in (one, other)]
+        assert lists[0] == lists[1]
+    assert one.digest == other.digest
 
 
 def test_settings_that_do_not_ask_for_the_world_come_back_as_they_are(tmp_path):

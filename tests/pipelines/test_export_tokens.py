@@ -15,8 +15,10 @@ import webdataset
 
 from infra.store import digest_all, open_folder
 from pipelines import export_tokens
+from pipelines.exporting.files import new_files
 from schemas import rows
 from schemas.artifacts import TOKEN_PAIRS
+from schemas.errors import ConfigError
 from schemas.manifest import Result
 from stages.tables import TOKEN_FILE, parquet_bytes
 from tests import s3, tiny_run
@@ -160,6 +162,34 @@ def test_shards_of_several_files_become_one_array_and_several_tars(tmp_path):
     assert [row for tar in tars for row in rows_in_tar(tar.read_bytes())] == wanted
 
 
+ALIKE = ("a.b", "a_b", "A_B", "a/b", "../../etc/x", "/etc/x", "", ".", "..", "k" * 300, "k" * 301,
+         "ключ", "a b", "a\x00b", "CON", "a~2")  # fmt: skip
+
+
+def test_no_two_keys_are_one_sample_and_none_leaves_the_folder(tmp_path):
+    path = tmp_path / "shard.parquet"
+    path.write_bytes(shard_of(ALIKE))
+    exported("webdataset", path, tmp_path / "out")
+    found = list(samples((tmp_path / "out/shard.tar").read_bytes()))
+    assert [json.loads(sample["json"])["key"] for _, sample in found] == list(ALIKE)
+    bases = [base for base, _ in found]
+    assert len({base.lower() for base in bases}) == len(ALIKE)
+    assert all(re.fullmatch(r"[\w#~-]{1,204}", base, re.ASCII) for base in bases)
+    assert bases[:3] == ["a_b", "a_b~2", "A_B~3"]
+
+
+def test_two_shards_of_one_name_are_not_one_file(tmp_path):
+    def write_twice():
+        with new_files(str(tmp_path / "out")) as files:
+            for data in (b"one", b"other"):
+                with files.create("train/shard.tar") as file:
+                    file.write(data)
+
+    with pytest.raises(ConfigError, match="found two shards of that name"):
+        write_twice()
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
 def test_an_object_store_is_read_and_written(shard, tmp_path):
     with s3.served("exported") as bucket:
         far = open_folder(f"{bucket}/run")
@@ -192,7 +222,7 @@ def test_nothing_is_overwritten(shard, tmp_path, capsys):
 def test_a_shard_that_breaks_on_the_way_is_named_and_leaves_nothing(shard, tmp_path, capsys):
     data = bytearray(shard.read_bytes())
     column = pq.ParquetFile(shard).metadata.row_group(2).column(5)
-    data[column.data_page_offset + column.total_compressed_size - 2] ^= 1
+    data[column.dictionary_page_offset + column.total_compressed_size - 2] ^= 1
     shard.write_bytes(data)
     for to in ("npy", "webdataset"):
         exported(to, shard, tmp_path / "out", code=2)
@@ -212,7 +242,7 @@ def test_damage_to_a_finished_artifact_is_found_before_anything_is_written(run, 
 
 def test_what_is_no_finished_set_of_token_shards_is_one_sentence(run, tmp_path, capsys):
     out, tokens = tmp_path / "out", tiny_run.folder(run, TOKEN_PAIRS)
-    refused(capsys, tmp_path / "nothing", out, "wanted a finished 'token_pairs'")
+    refused(capsys, tmp_path / "nothing", out, "wanted a (run|finished)")
     other = tmp_path / "other.parquet"
     pq.write_table(pa.table({"x": [1]}), other)
     refused(capsys, other, out, "other.parquet: wanted a token shard, .* found nothing")

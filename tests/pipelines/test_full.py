@@ -99,12 +99,16 @@ def test_a_relative_root_in_an_uploaded_working_directory_is_refused(tmp_path, m
     assert absolute_root(str(tmp_path), "demo") == str(tmp_path)
 
 
-def test_a_quarantined_shard_is_in_the_summary_the_last_line_and_the_exit_code(tiny_run, tmp_path):
+def test_what_was_left_out_is_in_the_summary_the_last_line_and_the_exit_code(tiny_run, tmp_path):
     root = shutil.copytree(tiny_run, tmp_path / "run")
     manifest = next(root.glob("pairs/*/manifest.json"))
     found = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps(found | {"quarantined": ["shard-00003"]}))
+    hurt = {"damaged": {"rows": 1_234, "first": "list.parquet, row group 7: no page"}}
+    health = found["health"] | hurt
+    manifest.write_text(json.dumps(found | {"quarantined": ["shard-00003"], "health": health}))
     log = full(root=root, code=3)
     assert "crawl finished without 1 quarantined shards (shard-00003)" in log.splitlines()[-1]
+    assert "1,234 rows could not be read (the first: list.parquet, row group 7" in log
+    assert f"set crawl.earlier={root}/pairs/" in log
     assert Store(str(root)).summary().stages["crawl"].quarantined == ("shard-00003",)
     full("--only", "sample", root=root)  # which has nothing to do with it

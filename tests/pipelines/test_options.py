@@ -8,12 +8,13 @@ from schemas.errors import ConfigError
 def test_an_assignment_is_turned_into_the_fields_own_type():
     settings = resolve(
         "tiny", None, ["prior.layers=12", "prior.fit.lr=1e-3", "encode.force=true",
-                       "crawl.allow_hosts=[127.0.0.1:80, 10.0.0.1:8080]", "dvae.fit.clip_norm=null"]
+                       "crawl.allow_hosts=[127.0.0.1:80, a.test:80=10.0.0.1:8080]",
+                       "dvae.fit.clip_norm=null"]
     )  # fmt: skip
     assert settings.prior.layers == 12
     assert settings.prior.fit.lr == 1e-3
     assert settings.encode.force is True
-    assert settings.crawl.allow_hosts == ("127.0.0.1:80", "10.0.0.1:8080")
+    assert settings.crawl.allow_hosts == ("127.0.0.1:80", "a.test:80=10.0.0.1:8080")
     assert settings.dvae.fit.clip_norm is None
 
 
@@ -69,6 +70,7 @@ def test_a_file_goes_over_the_preset_and_assignments_over_the_file(tmp_path):
         ("prior.layers", "--set wants path=value, found 'prior.layers'"),
         ("prior.conv_kernel=4", "prior: conv_kernel must be odd to have a centre, found 4"),
         ("crawl.source.kind=ftp", "crawl.source.kind: input should be 'urls', 'folder'"),
+        ("crawl.allow_hosts=[localhost]", "must be host:port, or host:port=address:port"),
         ("crawl.allow_hosts=[a", "--set wants a list such as [a, b], found '[a'"),
         ("prior.caption_dropout=0", "sample.guidance=1.5 wants a prior that is trained with some"),
         ("prior.fit.lr=0,001", "prior.fit.lr: input should be a valid number"),

@@ -6,6 +6,7 @@ import random
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.cells import cell_len
 
 from infra.store import Store
 from pipelines.row_search import rows_where
@@ -97,7 +98,7 @@ def test_no_such_row_and_no_crawl_are_one_sentence(root, tmp_path, capsys):
     error = ask(root, "http://127.0.0.1:1/else.png", capsys, code=2)
     assert error.startswith("error: wanted a row with the url, key or sha256")
     assert error.count("\n") == 1
-    assert "wanted a finished 'pairs'" in ask(tmp_path, "x", capsys, code=2)
+    assert "error: wanted a run under" in ask(tmp_path, "x", capsys, code=2)
 
 
 def test_what_was_made_of_another_crawl_is_not_asked(root, tmp_path, capsys):
@@ -183,6 +184,13 @@ def test_long_words_do_not_widen_the_answer():
     found = lines("url", "http://a.org/" + "x" * 300)
     assert max(map(len, found)) == 80
     assert lines("caption", "") == ["caption"]
+
+
+@pytest.mark.parametrize("text", ["猫" * 100, "犬 と 猫 " * 30, "😀 " * 60, "한글 " * 40])
+def test_letters_of_two_places_keep_the_80_columns(text):
+    found = lines("caption", text)
+    assert max(map(cell_len, found)) <= 80
+    assert "".join("".join(found).removeprefix("caption").split()) == "".join(text.split())
 
 
 @pytest.mark.slow

@@ -16,12 +16,11 @@ from stages import shapes
 from stages.pictures import crop_centre, crop_for_prior, decode
 
 WORLD = WorldSettings(pictures=200, bad_share=0.25, prompts=16)
-PORT = 18_765  # only written into urls here
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    return world_site.build(tmp_path_factory.mktemp("world"), WORLD, PORT)
+    return world_site.build(tmp_path_factory.mktemp("world"), WORLD)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +57,7 @@ def test_the_truth_has_one_line_for_each_url_and_the_promised_share_is_bad(rows)
 
 def test_everything_that_can_go_wrong_does(rows):
     counts = collections.Counter(expected for _, _, expected in rows)
-    assert set(counts) == {"ok", "duplicate", *world_site._SPOIL}
+    assert set(counts) == {"ok", "duplicate", "truncated", *world_site._SPOIL}
     assert counts["timeout"] <= world_site.MOST_TIMEOUTS
 
 
@@ -128,42 +127,42 @@ def test_prompts_come_in_three_sets(files):
 
 
 def test_the_same_settings_give_the_same_files(files, tmp_path):
-    assert content(world_site.build(tmp_path, WORLD, PORT).site) == content(files.site)
+    assert content(world_site.build(tmp_path, WORLD).site) == content(files.site)
 
 
 def test_building_again_keeps_what_is_there_and_other_settings_replace_it(tmp_path):
     first = WorldSettings(pictures=20, prompts=2)
-    files = world_site.build(tmp_path, first, PORT)
+    files = world_site.build(tmp_path, first)
     marked = next(path for path in files.site.rglob("*.*") if path.is_file())
     marked.write_bytes(b"touched")
-    world_site.build(tmp_path, first, PORT)
+    world_site.build(tmp_path, first)
     assert marked.read_bytes() == b"touched"
-    world_site.build(tmp_path, WorldSettings(pictures=10, prompts=2), PORT)
+    world_site.build(tmp_path, WorldSettings(pictures=10, prompts=2))
     assert pq.read_table(files.urls).num_rows == 10
     assert not marked.exists() or marked.read_bytes() != b"touched"
 
 
 def test_an_interrupted_build_is_done_again(tmp_path):
     world = WorldSettings(pictures=20, prompts=2)
-    files = world_site.build(tmp_path, world, PORT)
+    files = world_site.build(tmp_path, world)
     whole = content(tmp_path)
     (tmp_path / world_site.DONE).unlink()
     files.urls.unlink()
-    world_site.build(tmp_path, world, PORT)
+    world_site.build(tmp_path, world)
     assert content(tmp_path) == whole
 
 
 def test_a_world_without_a_good_picture_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="bad_share"):
-        world_site.build(tmp_path, WorldSettings(pictures=5, bad_share=1.0), PORT)
+        world_site.build(tmp_path, WorldSettings(pictures=5, bad_share=1.0))
 
 
 def test_the_server_answers_as_the_truth_says(tmp_path):
-    with world_site.serve(world_site.build(tmp_path, WORLD, PORT), 0) as server:
+    with world_site.serve(world_site.build(tmp_path, WORLD)) as server:
         answers = collections.defaultdict(set)
         for row in pq.read_table(tmp_path / world_site.TRUTH).to_pylist():
             url = urlsplit(row["url"])
-            if row["expected"] == "timeout" or url.port is None:
+            if row["expected"] == "timeout" or url.hostname != world_site.HOST:
                 continue
             try:
                 with urllib.request.urlopen(server.url + url.path, timeout=5) as answer:

@@ -291,6 +291,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "image/jpeg")
         self.end_headers()
+        self.wfile.write(picture(0))
         for _ in range(100):
             self.wfile.write(bytes(100_000))
 

@@ -4,7 +4,8 @@
 language to speak of: a file name, a date), `boilerplate` (most of it says nothing of the picture)
 and the `kind` it was written as. Half of it, by a hash, is for tuning; only the `held` half is
 reported. Tux Paint's stamps, where installed, carry one caption in dozens of languages; they are
-read where they lie, for their licence is not ours.
+read where they lie, for their licence is not ours. `short_captions.txt` holds captions of one to
+four words in English and 14 other languages, also written by hand.
 """
 
 import hashlib
@@ -55,6 +56,14 @@ def captions() -> list[Labelled]:
     """Return the set labelled by hand, both halves."""
     lines = Path(__file__).with_name("captions.jsonl").read_text().splitlines()
     return [Labelled(**json.loads(line)) for line in lines]
+
+
+def short_captions() -> list[Labelled]:
+    """Return the set of captions of one to four words."""
+    lines = Path(__file__).with_name("short_captions.txt").read_text("utf-8").splitlines()
+    named = [(code, said) for code, _, all_ in (line.partition(": ") for line in lines)
+             for said in all_.split(", ")]  # fmt: skip
+    return [Labelled(said, code, english=code == "en", boilerplate=False) for code, said in named]
 
 
 def stamps(folder: Path = STAMPS) -> list[Labelled]:

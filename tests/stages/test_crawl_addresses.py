@@ -116,6 +116,23 @@ def test_a_name_is_looked_up_once_so_it_cannot_be_re_pointed_in_between():
     assert asked == ["one.example"]
 
 
+def test_a_listed_host_may_be_said_to_be_elsewhere():
+    def never(host, port, **options):
+        raise AssertionError("nobody knows that name")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        network = Network([f"world.test:80=127.0.0.1:{port}"], never)
+        with network.open_socket(parse("http://World.test/a.png"), Deadline(2.0)) as sock:
+            assert sock.getpeername() == ("127.0.0.1", port)
+        # The address itself is not listed, nor is another port of the host.
+        with pytest.raises(Refused, match=r"^forbidden_address: "):
+            network.open_socket(parse(f"http://127.0.0.1:{port}/"), Deadline(2.0))
+        network.resolve = answers("127.0.0.1")
+        with pytest.raises(Refused, match=r"^forbidden_address: "):
+            network.open_socket(parse(f"http://world.test:{port}/"), Deadline(2.0))
+
+
 def test_a_resolver_that_hangs_holds_nobody_beyond_the_deadline():
     released = threading.Event()
 

@@ -104,7 +104,7 @@ def test_the_earlier_crawl_is_in_the_fingerprint_by_its_content(tmp_path):
 
 def test_what_is_no_earlier_crawl_is_one_sentence(tmp_path):
     cfg = CrawlJob(side=64, earlier=str(tmp_path / "nowhere"))
-    with pytest.raises(ConfigError, match=r"wanted a finished crawl at crawl.earlier, found no "):
+    with pytest.raises(ConfigError, match=r"wanted a crawl at crawl.earlier, found neither a man"):
         crawl.outside(cfg)
     other = open_folder(tmp_path / "other")
     finish(other, cfg.model_copy(update={"side": 32, "encode_quality": 90}))

@@ -1,39 +1,16 @@
 """Folders: what stands beside a picture is its caption, and several captions are one family."""
 
-import json
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.store import open_folder
-from schemas.configs import CrawlJob, SourceSettings
-from stages import crawl
-from stages.crawl.reasons import Refused
-from stages.crawl.sources import pieces, read_piece
-from stages.crawl.sources.beside import with_captions
-from stages.crawl.sources.folder import FolderReader
+from tests.stages.folders import folder, lines, listed
 
 
-def folder(tmp_path, files):
-    for name, data in files.items():
-        (tmp_path / "pics" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "pics" / name).write_bytes(data)
-    return SourceSettings(kind="folder", path=str(tmp_path / "pics"))
-
-
-def lines(*records):
-    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
-
-
-def families(cfg, out, threads=2):
+def families(source, out, rows_per_shard=2_000):
     """What a worker makes of each piece: key, url and caption, or the problem."""
-    reader = FolderReader(cfg.source, 1_000)
-    found = []
-    for piece in pieces(cfg, out):
-        rows = read_piece(piece, cfg.source, out).to_pylist()
-        found += with_captions(rows, piece.index, reader, cfg.source, threads)
-    return [(r["key"], r["url"], r["problem"] or r["caption"]) for r in found]
+    rows = listed(source, out, rows_per_shard)
+    return [(r["key"], r["url"], r["problem"] or r["caption"]) for r in rows]
 
 
 def test_captions_of_one_picture_are_one_family_of_keys(tmp_path):
@@ -46,7 +23,7 @@ def test_captions_of_one_picture_are_one_family_of_keys(tmp_path):
                 {"file_name": "f2.jpg", "captions": ["a", "b"], "licence": "free"},
                 {"file_name": "f3.jpg"},
             ),
-            "f0.jpg": b"",
+            **{f"f{n}.jpg": b"" for n in range(4)},
             "many.jpg": b"",
             "many.txt": "\ufeff one\n\n two \r\nthree".encode(),
             "sub/many.jpg": b"",
@@ -60,8 +37,7 @@ def test_captions_of_one_picture_are_one_family_of_keys(tmp_path):
         },
     )
     source = source.model_copy(update={"caption": "each_line"})
-    cfg = CrawlJob(side=8, rows_per_shard=4, source=source)
-    found = families(cfg, open_folder(tmp_path / "out"))
+    found = families(source, tmp_path / "out", rows_per_shard=4)
     assert found == [
         ("00000-000000", "f0.jpg", "line 0"),
         ("00000-000001", "f1.jpg", "line 1"),
@@ -93,11 +69,11 @@ def test_a_family_is_named_after_its_first_row_wherever_the_others_are(
 ):
     tmp_path = tmp_path_factory.mktemp("families")
     records = [{"file_name": f"{n}.jpg", "text": str(place)} for place, n in enumerate(numbers)]
-    source = folder(tmp_path, {"metadata.jsonl": lines(*records)})
-    cfg = CrawlJob(side=8, rows_per_shard=rows_per_shard, source=source)
+    pictures = {f"{n}.jpg": b"" for n in numbers}
+    source = folder(tmp_path, pictures | {"metadata.jsonl": lines(*records)})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("stages.crawl.sources.lists.LIST_ROWS", 7)  # so that there are several files
-        found = families(cfg, open_folder(tmp_path / "out"))
+        found = families(source, tmp_path / "out", rows_per_shard)
     assert [caption for _, _, caption in found] == [r["text"] for r in records]
     by_url = {}
     for key, url, _ in found:
@@ -126,29 +102,12 @@ def test_a_caption_file_that_cannot_be_read_is_a_reason(tmp_path):
             "f.json": b'{"caption": "unused"}',
         },
     )
-    cfg = CrawlJob(side=8, source=source)
-    found = families(cfg, open_folder(tmp_path / "out"))
-    assert found[0][2].startswith("unreadable_row: its caption: 'utf-8' codec")
+    found = families(source, tmp_path / "out")
+    why = "unreadable_row: its caption: not UTF-8; crawl.source.encoding can name another"
+    assert found[0][2] == why
     assert found[1][2].startswith(("too_large: ", "unreadable_row: its caption: "))
     assert found[2][2] == "too_large: its caption: more than 1000 bytes"
-    assert found[3][2].startswith("unreadable_row: not UTF-8")
+    assert found[3][2].startswith("unreadable_row: not in its encoding")
     assert [url for _, url, _ in found] == [f"{letter}.jpg" for letter in "abcdef"]
     assert found[4][2] == "unreadable_row: its caption: a caption that is no text"
     assert found[5][2] == "first\nsecond"
-
-
-def test_links_out_of_the_folder_and_to_nowhere_are_rows_with_a_reason(tmp_path):
-    source = folder(tmp_path, {"a.png": b"1", "b.png": b"2"})
-    (tmp_path / "secret").write_text("a secret")
-    (tmp_path / "pics" / "a.txt").symlink_to(tmp_path / "secret")
-    (tmp_path / "pics" / "c.png").symlink_to(tmp_path / "nowhere")
-    (tmp_path / "pics" / "d.png").symlink_to(tmp_path / "pics" / "b.png")
-    cfg = CrawlJob(side=64, source=source)
-    assert crawl.outside(cfg)
-    found = families(cfg, open_folder(tmp_path / "out"))
-    assert "bad_url: its caption: 'a.txt' is a link out of the folder" in str(found[0])
-    reader = FolderReader(source, 1_000)
-    assert reader.read("d.png") == b"2"
-    for name, reason in (("a.txt", "bad_url"), ("c.png", "bad_url"), ("e.png", "missing_file")):
-        with pytest.raises(Refused, match=reason):
-            reader.read(name)

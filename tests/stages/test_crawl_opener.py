@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from stages.crawl.reasons import Refused, reason_of, refusal
 from stages.crawl.web.opener import WebOpener
 
-PICTURE = b"picture " * 1_000
+PICTURE = b"\xff\xd8\xff" + b"picture " * 1_000  # a JPEG by its first bytes
 
 
 class Server(BaseHTTPRequestHandler):

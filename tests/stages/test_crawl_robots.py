@@ -15,6 +15,7 @@ from stages.crawl.web.rights import opts_out
 from stages.crawl.web.robots import MAX_DELAY_SECONDS, Rules
 
 SITE = "http://a.org"
+A_PICTURE = b"\xff\xd8\xff a picture"  # a JPEG by its first bytes
 
 
 def allows(text, path, agent="dalle-ray"):
@@ -122,7 +123,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.seen.append((self.path, time.monotonic(), self.headers["User-Agent"]))
         about = self.path == "/robots.txt"
-        body = self.server.robots if about else b"a picture"
+        body = self.server.robots if about else A_PICTURE
         leads = self.server.location if about else None
         if self.path.startswith("/to/"):
             leads = "http://" + self.path[4:]
@@ -164,7 +165,7 @@ def test_robots_txt_is_read_once_and_heeded():
     with site(b"User-agent: *\nDisallow: /no\n") as server:
         opener = opener_for(server, contact="https://a.org/robot")
         for number in range(3):
-            assert get(opener, f"http://{server.place}/yes/{number}") == b"a picture"
+            assert get(opener, f"http://{server.place}/yes/{number}") == A_PICTURE
             assert refused(opener, f"http://{server.place}/no/{number}") == "robots_txt"
         paths = [path for path, *_ in server.seen]
         assert paths == ["/robots.txt", "/yes/0", "/yes/1", "/yes/2"]
@@ -175,7 +176,7 @@ def test_robots_txt_is_read_once_and_heeded():
 def test_without_respect_it_is_not_even_asked_for():
     with site(b"User-agent: *\nDisallow: /\n") as server:
         opener = WebOpener(max_bytes=10_000, allow_hosts=(server.place,), robots_timeout=None)
-        assert get(opener, f"http://{server.place}/no") == b"a picture"
+        assert get(opener, f"http://{server.place}/no") == A_PICTURE
         assert len(server.seen) == 1
 
 
@@ -194,7 +195,7 @@ def test_no_file_allows_and_a_broken_server_forbids(status, reason):
     with site(b"User-agent: *\nDisallow: /\n", status) as server:
         opener = opener_for(server)
         if reason is None:
-            assert get(opener, f"http://{server.place}/x") == b"a picture"
+            assert get(opener, f"http://{server.place}/x") == A_PICTURE
         else:
             assert refused(opener, f"http://{server.place}/x") == reason
             assert refused(opener, f"http://{server.place}/y") == reason
@@ -206,7 +207,7 @@ def test_redirects_of_the_file_are_followed_but_not_inwards():
         server.location = f"http://{real.place}/robots.txt"
         opener = opener_for(server, real)
         assert refused(opener, f"http://{server.place}/no") == "robots_txt"
-        assert get(opener, f"http://{server.place}/yes") == b"a picture"
+        assert get(opener, f"http://{server.place}/yes") == A_PICTURE
         before = len(real.seen)
         assert refused(opener_for(server), f"http://{server.place}/yes") == "forbidden_address"
         assert len(real.seen) == before

@@ -11,6 +11,7 @@ from PIL import Image
 from schemas.configs import CrawlJob
 from stages import pictures
 from stages.crawl.shrink import Shrink
+from tests.stages.hostile import bomb
 from tests.stages.photographs import jpeg, photograph
 
 SIDE, SHORT = 64, 96
@@ -92,10 +93,11 @@ def test_sixteen_bits_and_alpha_look_as_they_should():
     [
         (b"", "not_an_image: "),
         (b"<html>", "not_an_image: "),
-        (jpeg(photograph(6, 200, 200))[:3_000], "not_an_image: "),
-        (saved(photograph(6, 200, 200), "PNG")[:3_000], "not_an_image: "),
+        (jpeg(photograph(6, 200, 200))[:3_000], "truncated: "),
+        (saved(photograph(6, 200, 200), "PNG")[:3_000], "truncated: "),
         (saved(photograph(6, 300, 300), "PNG"), "too_large: 300 x 300 pixels"),
         (jpeg(photograph(6, 300, 300)), "too_large: 300 x 300 pixels"),
+        (bomb(20_000), "too_large: 400000000 pixels"),  # where Pillow itself looks no further
         (saved(np.zeros((1, 66_000, 3), np.uint8), "PNG"), "not_an_image: "),  # no JPEG is so wide
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.errors import UserError
-from stages.digests import digest_of
+from stages.digests import digest_of, digest_of_files
 
 
 def test_equal_content_has_an_equal_digest_wherever_it_lies(tmp_path):
@@ -27,3 +27,10 @@ def test_a_file_that_cannot_be_read_now_stops_the_plan_and_is_no_content(tmp_pat
     (tmp_path / "disk.png").symlink_to("/proc/self/mem")  # there, open to us, and reading fails
     with pytest.raises(UserError, match=r"disk.png, found \[Errno .*; nothing was changed"):
         digest_of(str(tmp_path))
+
+
+def test_of_what_has_no_address_the_name_counts(tmp_path):
+    (tmp_path / "a::b").write_text("text")
+    read = ("a", f"file://{tmp_path}/a::b")
+    digests = [digest_of_files(files) for files in ([read], [read, ("b", None)], [("a", None)])]
+    assert len(set(digests)) == 3

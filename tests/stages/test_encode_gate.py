@@ -8,7 +8,7 @@ from infra.store import open_folder
 from schemas.artifacts import DVAE
 from schemas.errors import GateClosed
 from stages import encode
-from stages.encode.gate import check_quality
+from stages.encode.gate import CHECKS, check_quality
 from tests.stages.test_encode import TINY, artifacts, clean_pair, job
 
 
@@ -38,3 +38,26 @@ def test_the_gate_does_not_tell_anybody_to_train_weights_longer_that_were_taken_
     manifest = poor.manifest(DVAE).model_copy(update={"settings": {"pretrained": "release/"}})
     with pytest.raises(GateClosed, match="train one on these pictures instead"):
         check_quality(manifest, job())
+
+
+NOTHING = [float("nan"), None, float("inf"), "24 dB"]
+
+
+@pytest.mark.parametrize("found", NOTHING)
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_figure_that_is_no_number_closes_the_gate_with_a_sentence(tmp_path, check, found):
+    pairs = {"train/a.parquet": [clean_pair(0, 40)]}
+    poor = artifacts(tmp_path, TINY, pairs, **{check.figure: found}).manifest(DVAE)
+    with pytest.raises(
+        GateClosed, match=rf"found {check.nothing}; .*or move encode.{check.setting}"
+    ):
+        check_quality(poor, job())
+    check_quality(poor, job(force=True))
+
+
+def test_a_dvae_without_any_figure_closes_it_too(tmp_path):
+    pairs = {"train/a.parquet": [clean_pair(0, 40)]}
+    poor = artifacts(tmp_path, TINY, pairs).manifest(DVAE).model_copy(update={"health": {}})
+    with pytest.raises(GateClosed, match=r"found no count .* no perplexity, no decibels .* no gap"):
+        check_quality(poor, job())
+    check_quality(poor, job(force=True))

@@ -78,46 +78,21 @@ def test_accuracy_counts_named_shapes_in_their_own_colours():
     assert held_out["prompts"] == 3
     assert held_out["single"] == pytest.approx(1 / 3)
     assert held_out["reranked"] == pytest.approx(2 / 3)
-    assert held_out["reranked_interval"] == list(measures.wilson(2, 3))
+    assert held_out["combinations"] == 2
     one, two = held_out["by_candidates"]["1"], held_out["by_candidates"]["2"]
     assert one["right"] == pytest.approx(1 / 3)
     assert two["right"] == pytest.approx(2 / 3)
-    assert two["right_interval"] == list(measures.wilson(2, 3))
+    assert two["right_interval"] == held_out["reranked_interval"]
     assert one["clip_score"] == 0.25
     assert two["clip_score"] == 0.5
-    # by prompt: +1, +1, -1; their mean, and the standard deviation 2 / sqrt(3) over sqrt(3)
+    # by prompt: +1, +1, -1, and the first two are of one combination: errors 4/3 and -4/3
     assert held_out["gain"]["share"] == pytest.approx(1 / 3)
-    assert held_out["gain"]["standard_error"] == pytest.approx(2 / 3)
+    squares = (4 / 3) ** 2 + (4 / 3) ** 2
+    assert held_out["gain"]["standard_error"] == pytest.approx(math.sqrt(2 / 1 * squares) / 3)
     # favourites handed to the others: 0 <- 1, 1 <- 0 and 2 <- 1 would be right, of six
     assert held_out["chance"] == pytest.approx(3 / 6)
     assert found["two_shapes"]["single"] == 0
     assert found["two_shapes"]["reranked"] == 1
-
-
-def test_what_stays_as_it_was_adds_no_noise_to_a_gain():
-    before, after = [True] * 70 + [False] * 30, [True] * 90 + [False] * 10
-    share, error = measures.paired(before, after)
-    assert share == pytest.approx(0.2)
-    assert error == pytest.approx(math.sqrt(0.2 * 0.8 / 99))
-    apart = math.sqrt(0.7 * 0.3 / 100 + 0.9 * 0.1 / 100)
-    assert error < 0.75 * apart
-    assert measures.paired([True], [True]) == (0.0, 0.0)
-
-
-def test_a_gain_of_three_standard_errors_is_asked_of_reranking():
-    def check(better, worse):
-        same = [verdict("a red star", [RED_STAR], [RED_STAR]) for _ in range(100)]
-        up = [verdict("a red star", [], [RED_STAR]) for _ in range(better)]
-        down = [verdict("a red star", [RED_STAR], []) for _ in range(worse)]
-        report = small_report(same + up + down)["checks"]
-        (found,) = (c for c in report if c["what"].startswith("what choosing among 2 adds"))
-        return found["found"], found["good"]
-
-    # by hand: mean (b - w) / n, standard error sqrt((b + w - (b - w)^2 / n) / (n - 1) / n)
-    assert check(9, 0) == ("+8.3 points, standard error 2.6", True)
-    assert check(8, 0) == ("+7.4 points, standard error 2.5", False)
-    assert check(20, 4) == ("+12.9 points, standard error 3.8", True)
-    assert check(20, 6) == ("+11.1 points, standard error 3.9", False)
 
 
 def drawn_prompt(text, kinds, ranks, side=64):
@@ -195,7 +170,7 @@ FOUR_RIGHT = [verdict("a red star", [RED_STAR], [RED_STAR]) for _ in range(4)]
 def small_report(verdicts=FOUR_RIGHT):
     dvae = {
         "split": "val", "pictures": 9, "codes": 128, "codes_used": 3, "perplexity": 1.5,
-        "psnr_db": 16.0, "mean_colour_psnr_db": 15.0,
+        "psnr_db": 16.0, "mean_colour_psnr_db": 15.0, "positions": 144,
     }  # fmt: skip
     judge = {
         "pictures": 8, "world": 1.0, "world_interval": [0.9, 1.0],
@@ -214,7 +189,7 @@ def small_report(verdicts=FOUR_RIGHT):
         "dvae": dvae,
         "clip": {
             "r_precision": 0.5, "r_precision_interval": [0.3, 0.7], "pictures": 9, "captions": 9,
-            "chance": 1 / 9,
+            "chance": 1 / 9, "by_luck": 0.3,
         },
         "samples": {"candidates": 2, "prompts": {"held_out": 4}},
         "funnel": [

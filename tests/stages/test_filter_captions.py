@@ -13,7 +13,7 @@ from schemas.configs import FilterJob
 from stages import shapes
 from stages.filter.boilerplate import boilerplate_share, is_boilerplate
 from stages.filter.cleaning import clean_caption
-from stages.filter.language import Language
+from stages.filter.language import Language, evidence
 from stages.filter.rules import RULES, Scores, why_drop
 from tests.stages import labelled
 
@@ -51,6 +51,38 @@ def test_english_is_told_from_other_languages_on_stamps():
     assert len(found.wrong_yes) / foreign <= 0.07  # measured: 0.062; one reading alone: 0.080
     says_little = [row.caption for row in rows if row.english and is_boilerplate(row.caption)]
     assert len(says_little) <= 3, says_little
+
+
+@pytest.mark.parametrize(
+    ("words", "lost", "let_in"),  # shares at most; by the model alone 0.15, 0.06 of two
+    [(2, 0.02, 0.03), (3, 0, 0.04), (4, 0, 0)],
+)
+def test_short_captions_are_told_by_their_words(words, lost, let_in):
+    rows = [row for row in labelled.short_captions() if len(row.caption.split()) == words]
+    found = labelled.compare(rows, lambda row: row.english, is_english)
+    assert 1 - found.recall <= lost, found.wrong_no
+    foreign = found.right_no + len(found.wrong_yes)
+    assert foreign == 0 or len(found.wrong_yes) / foreign <= let_in, found.wrong_yes
+
+
+def test_the_short_captions_are_many():
+    rows = labelled.short_captions()
+    english = [row for row in rows if row.english]
+    assert min(len(english), len(rows) - len(english)) >= 300
+    assert len({row.kind for row in rows}) >= 11
+
+
+@pytest.mark.parametrize(
+    ("caption", "says"),
+    [
+        ("a dog", 1), ("a man", 1), ("a hand", 1), ("die hand", -0.5), ("hand", 0), ("a kutya", 0),
+        ("two wombats", 0.5), ("the boy's dogs", 1), ("un chat", -0.5),
+        ("on the table today", 0.75),
+        ("a dog on the grass", 0), ("", 0),
+    ],
+)  # fmt: skip
+def test_words_say_what_only_english_can_be(caption, says):
+    assert evidence(caption.split()) == says
 
 
 def test_both_halves_are_large_and_nothing_is_said_twice():

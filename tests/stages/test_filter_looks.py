@@ -1,15 +1,18 @@
 """A picture keeps its hash when it is saved, resized or brightened again; others have another."""
 
+import io
 from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from stages.filter.looks import BITS, Glance, contrast, glance, perceptual_hash, whole
 from stages.pictures import decode
 
+LOSSLESS = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95}}
 STAMPS = Path("/usr/share/tuxpaint/stamps")
 
 
@@ -101,6 +104,18 @@ def test_the_size_at_which_it_was_decoded_does_not_matter(kind):
         data = saved(pixels)
         same = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         assert apart(hash_of(data), perceptual_hash(whole(same[..., ::-1].copy()))) <= 2
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "BMP", "TIFF", "JPEG"])
+def test_the_format_does_not_matter(form):
+    for pixels in pictures("clouds")[:20]:
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, form, **LOSSLESS.get(form, {}))
+        seen, decoded = glance(file.getvalue(), *pixels.shape[:2]), whole(decode(file.getvalue()))
+        assert (seen.height, seen.width) == (decoded.height, decoded.width)
+        moved = apart(perceptual_hash(seen), perceptual_hash(decoded))
+        assert moved <= (1 if form == "JPEG" else 0)
+        assert contrast(seen) == pytest.approx(contrast(decoded), abs=0.5 * (form == "JPEG"))
 
 
 def test_other_pictures_have_other_hashes():

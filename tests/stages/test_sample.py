@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import math
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -23,7 +25,10 @@ from schemas.configs import (
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
 from stages import sample
+from stages.models.odds import Odds
 from stages.models.prior import Prior
+from stages.pictures import encode_png
+from stages.sample.artist import Drawn, load_artist
 from stages.sample.prompts import EMPTY, UNREADABLE, Prompt, prompts
 from stages.sample.stage import DrawShard, slug
 from stages.sample.tile_size import SHARE, bytes_of, fitting_tile
@@ -169,6 +174,11 @@ def inputs(tmp_path_factory):
     return tiny_run.inputs(tiny_run.build(tmp_path_factory.mktemp("run")))
 
 
+@pytest.fixture(scope="module")
+def artist(inputs):
+    return load_artist(inputs, settings())
+
+
 def settings(**changes):
     base = {"candidates": 4, "keep": 2, "tile": 2, "prompts_per_shard": 2, "threads": 1}
     return SampleSettings(**base | changes)
@@ -243,13 +253,29 @@ def test_the_best_are_loose_pngs_that_say_how_to_draw_them_again(inputs):
     assert text["prompt"] == "a red star"
     assert text["seed"] == str(best["seed"])
     assert text["candidate"] == str(best["candidate"])
-    assert float(text["clip_score"]) == pytest.approx(best["clip_score"], abs=1e-5)
+    assert float(text["clip_score"]) == best["clip_score"]
     assert text["prior"] == inputs.manifest(tiny_run.PRIOR).fingerprint
     assert text["dvae"] == inputs.manifest(tiny_run.DVAE).fingerprint
     assert text["clip"] == inputs.manifest(tiny_run.CLIP).fingerprint
     assert text["bpe"] == inputs.manifest(tiny_run.BPE).fingerprint
-    how = {"temperature": "1", "top_k": "0", "top_p": "1", "guidance": "1"}
+    how = {"temperature": "1.0", "top_k": "0", "top_p": "1.0", "guidance": "1.0"}
     assert text.items() >= (how | {"precision": "float32", "tile": "2", "run_seed": "0"}).items()
+
+
+AWKWARD = (0.1 + 0.2, 1e-7, 1 / 3, 5e-324, 1.7976931348623157e308, 1.0000001, 123456.789, 7, 1.0)
+
+
+@pytest.mark.parametrize("value", [*AWKWARD, math.inf, -0.0, 2**63 - 1])
+def test_each_number_in_a_png_reads_back_as_what_it_was(artist, value):
+    drawn = Drawn(2**40, 2**63 - 1, value, rank=0, pixels=np.zeros((2, 2, 3), np.uint8))
+    odds = Odds(temperature=value, top_k=2**20, top_p=value, guidance=value)
+    png = encode_png(drawn.pixels, artist.about("1e-7", drawn, run_seed=-(2**53) + 1, odds=odds))
+    text = Image.open(io.BytesIO(png)).text
+    for name in ("temperature", "top_p", "guidance", "clip_score"):
+        assert (float(text[name]), text[name]) == (value, str(value))
+    whole = {name: int(text[name]) for name in ("seed", "candidate", "run_seed", "top_k", "tile")}
+    assert list(whole.values()) == [2**63 - 1, 2**40, 1 - 2**53, 2**20, 2]
+    assert text["prompt"] == "1e-7"
 
 
 def test_pixels_of_what_is_not_kept_can_be_forgotten(inputs):

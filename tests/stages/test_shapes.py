@@ -62,14 +62,13 @@ def test_the_world_is_as_rich_as_promised():
 
 def test_held_out_kinds_are_never_shown_and_all_others_are():
     shown = {kind for index in range(3_000) for kind in kinds(scene(0, index))}
-    assert len(HELD_OUT) >= 6
+    assert len(HELD_OUT) >= 12
     assert shown == {(c, s) for c in COLOURS for s in SHAPES} - HELD_OUT
 
 
 def test_each_colour_and_each_shape_of_a_held_out_kind_is_shown_in_much_other_company():
-    for colour, shape in HELD_OUT:
-        assert sum(c == colour for c, _ in HELD_OUT) <= 2
-        assert sum(s == shape for _, s in HELD_OUT) <= 2
+    assert Counter(colour for colour, _ in HELD_OUT) == dict.fromkeys(COLOURS, 2)
+    assert Counter(shape for _, shape in HELD_OUT) == dict.fromkeys(SHAPES, 2)
 
 
 def test_a_scene_is_a_function_of_seed_and_index():
@@ -152,14 +151,31 @@ def test_prompts_are_different_and_name_what_their_set_promises(name):
         assert all((kind in HELD_OUT) == (name == "held_out") for kind in wanted)
 
 
-def test_every_kind_is_asked_for_equally_often():
-    counts = Counter(named(prompt)[0] for prompt in prompts("held_out", 200, seed=0))
-    assert set(counts) == HELD_OUT
-    assert max(counts.values()) - min(counts.values()) <= 1
+@pytest.mark.parametrize(
+    ("name", "count", "each"),
+    [
+        *(("held_out", 96, 8), ("held_out", 864, 72), ("seen", 24, 1), ("seen", 96, 4)),
+        *(("two_shapes", 12, 1), ("two_shapes", 96, 8), ("two_shapes", 432, 36)),
+    ],
+)
+def test_every_kind_is_asked_for_equally_often(name, count, each):
+    kinds_of = [kind for prompt in prompts(name, count, seed=0) for kind in named(prompt)]
+    wanted = (
+        HELD_OUT if name == "held_out" else {(c, s) for c in COLOURS for s in SHAPES} - HELD_OUT
+    )
+    assert Counter(kinds_of) == dict.fromkeys(wanted, each)
+
+
+def test_fewer_prompts_are_the_first_of_more_and_nearly_as_even():
+    for name in ("held_out", "seen", "two_shapes"):
+        fewer = prompts(name, 100, seed=3)
+        assert fewer == prompts(name, 240, seed=3)[:100]
+        counts = Counter(kind for prompt in fewer for kind in named(prompt))
+        assert max(counts.values()) - min(counts.values()) <= 1
 
 
 def test_more_prompts_than_there_are_is_one_sentence():
-    with pytest.raises(ConfigError, match="only 432 different prompts"):
+    with pytest.raises(ConfigError, match="only 864 different prompts"):
         prompts("held_out", 100_000, seed=0)
 
 

@@ -30,8 +30,8 @@ def pages(data):
     for group in range(footer.num_row_groups):
         for number in range(footer.num_columns):
             column = footer.row_group(group).column(number)
-            end = column.data_page_offset + column.total_compressed_size
-            yield column.path_in_schema, column.data_page_offset, end
+            start = column.dictionary_page_offset or column.data_page_offset
+            yield column.path_in_schema, start, start + column.total_compressed_size
 
 
 def test_one_flipped_bit_in_any_page_is_found(shard):

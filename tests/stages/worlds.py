@@ -8,7 +8,7 @@ from pipelines import world_site
 from schemas.configs import CrawlJob, SourceSettings, WorldSettings
 
 # What the crawl, not the filter, finds wrong.
-FETCHING = ("http_", "timeout", "not_an_image", "too_large", "forbidden_address")
+FETCHING = ("http_", "timeout", "not_an_image", "truncated", "too_large", "forbidden_address")
 
 
 class World(NamedTuple):
@@ -20,15 +20,15 @@ class World(NamedTuple):
         """Return crawl's settings for this world."""
         source = SourceSettings(kind="world", path=str(self.files.urls), world=self.settings)
         own = {"side": 64, "timeout_seconds": 1.5, "retries": 0, "rows_per_shard": 40}
-        return CrawlJob(source=source, allow_hosts=(self.address,), **own | settings)
+        return CrawlJob(
+            source=source, allow_hosts=(f"{world_site.HOST}:80={self.address}",), **own | settings
+        )
 
 
 @contextmanager
 def served(folder: Path, *, pictures: int, bad_share: float):
     """Build a world and serve it while the block runs."""
     settings = WorldSettings(pictures=pictures, bad_share=bad_share, prompts=1)
-    with world_site.serve(world_site.build(folder, settings, port=0), port=0) as server:
-        pass
-    files = world_site.build(folder, settings, port=server.port)
-    with world_site.serve(files, port=server.port):
+    files = world_site.build(folder, settings)
+    with world_site.serve(files) as server:
         yield World(files, server.address, settings)

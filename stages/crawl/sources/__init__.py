@@ -6,30 +6,46 @@ the same pieces, and the workers know one format.
 """
 
 import json
-import shutil
-import tempfile
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder
 from stages.crawl.sources.folder import folder_files, folder_rows
-from stages.crawl.sources.found import found_files
-from stages.crawl.sources.listed import Row, check_columns, normal
+from stages.crawl.sources.found import Kind, found_files
+from stages.crawl.sources.listed import Row
 from stages.crawl.sources.lists import write_lists
+from stages.crawl.sources.parquet_lists import PARQUET, packed_rows, read_ours, read_rows, rows_in
+from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tars import tar_files, tar_rows
 from stages.crawl.sources.text_lists import TEXT_SUFFIXES, read_text_list, suffix_of
 
-INPUT, INPUT_DONE = "input/", "input/done.json"
-LIST_SUFFIXES = (".parquet", *TEXT_SUFFIXES)
-BATCH_ROWS = 10_000  # of a Parquet list that is brought to another form
+INPUT, INPUT_DONE, INPUT_SURVEY = "input/", "input/done.json", "input/survey.json"
+NO_ROWS = "lists without rows"
+AS_CSV, AS_PARQUET = "save the table as CSV", "write it as Parquet"
+LISTS = Kind(
+    "a url list",
+    "url lists",
+    (PARQUET, *TEXT_SUFFIXES),
+    suffix_of,
+    hidden=(".", "_"),  # as Spark and Delta name what is none of the table's parts
+    otherwise={
+        ".txt": "a list needs captions too, so write a CSV with the columns url and caption",
+        **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers", ".db", ".sqlite"), AS_CSV),
+        **dict.fromkeys((".arrow", ".feather", ".orc", ".avro", ".pkl", ".npy"), AS_PARQUET),
+        **dict.fromkeys((".pq", ".parq"), f"give it the ending {PARQUET}"),
+        **dict.fromkeys((".zst", ".lz4", ".zip", ".7z", ".rar"), "unpack it, or pack it with gzip"),
+        ".tar": "set crawl.source.kind=tars",
+    },
+    alone=(".json",),  # beside others it tells of them
+)
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,16 +64,51 @@ def pieces(cfg: CrawlJob, out: Folder) -> list[Piece]:
 
     Raises ConfigError if there is nothing at the path or the columns are not there.
     """
-    files = list_files(cfg.source) if cfg.source.kind in ("urls", "world") else []
-    if files and all(file.lower().endswith(".parquet") for file in files):
+    files, survey = list_files(cfg.source) if _is_listed(cfg.source) else ([], Survey("pictures"))
+    if files and all(file.lower().endswith(PARQUET) for file in files):
         with ThreadPoolExecutor(16) as threads:
-            sizes = list(threads.map(lambda file: _rows_of(file, cfg.source), files))
+            sizes = list(threads.map(lambda file: rows_in(file, cfg.source), files))
+        for file, rows in zip(files, sizes, strict=True):
+            _count(survey, file, rows)
+        _say(survey, cfg.source, out, any(sizes))
         return _cut(zip(files, sizes, strict=True), cfg, ours=False)
     if not out.exists(INPUT_DONE):
-        listing = write_lists(_rows(files, cfg.source), out, INPUT, cfg.rows_per_shard)
+        listing = write_lists(_rows(files, cfg.source, survey), out, INPUT, cfg.rows_per_shard)
+        _say(survey, cfg.source, out, bool(listing))
         out.commit(INPUT_DONE, json.dumps(listing).encode())
     with out.open(INPUT_DONE) as done:
         return _cut(json.load(done), cfg, ours=True)
+
+
+def _is_listed(source: SourceSettings) -> bool:
+    return source.kind in ("urls", "world")
+
+
+def _count(survey: Survey, file: str, rows: int) -> None:
+    if not rows:
+        survey.found -= 1
+        survey.pass_over(NO_ROWS, file.rpartition("/")[2])
+
+
+def _say(survey: Survey, source: SourceSettings, out: Folder, has_rows: bool) -> None:
+    """Tell once what is read and what is passed over; raise ConfigError if that is all of it."""
+    sentence = survey.sentence(source.path)
+    if not has_rows:
+        raise ConfigError(
+            f"wanted rows in '{source.path}', found none ({sentence}); give it some, or another "
+            "crawl.source.path"
+        )
+    if source.kind != "world" and not out.exists(INPUT_SURVEY):
+        LOG.info("crawl: %s", sentence)
+        out.commit(INPUT_SURVEY, json.dumps(survey.counts()).encode())
+
+
+def surveyed(out: Folder) -> dict[str, Any]:
+    """Return how many files of the source are read and passed over, where they were counted."""
+    if not out.exists(INPUT_SURVEY):
+        return {}
+    with out.open(INPUT_SURVEY) as file:
+        return {"source": json.load(file)}
 
 
 def _cut(listing: Iterable[Sequence[Any]], cfg: CrawlJob, *, ours: bool) -> list[Piece]:
@@ -66,84 +117,40 @@ def _cut(listing: Iterable[Sequence[Any]], cfg: CrawlJob, *, ours: bool) -> list
         for start in range(0, rows, cfg.rows_per_shard):
             size = min(cfg.rows_per_shard, rows - start)
             found.append(Piece(len(found), file, start, size, ours))
-    if not found:
-        raise ConfigError(f"wanted rows in '{cfg.source.path}', found none; give it some")
     return found
 
 
-def list_files(source: SourceSettings) -> list[str]:
+def list_files(source: SourceSettings) -> tuple[list[str], Survey]:
     """Return the addresses of the url lists in order; raise ConfigError if there are none."""
-    return found_files(source.path, LIST_SUFFIXES, suffix_of, "a url list")
+    return found_files(source.path, LISTS)
 
 
-def files_of(source: SourceSettings) -> list[tuple[str, str]]:
-    """Return the name and the address of every file of the source, in order."""
+def files_of(source: SourceSettings) -> list[tuple[str, str | None]]:
+    """Return the name and the address of all that is read, in order; None: the name is all."""
     if source.kind == "folder":
-        system, top, names = folder_files(source)
-        return [(name, system.unstrip_protocol(f"{top}/{name}")) for name in names]
+        return folder_files(source)
     if source.kind == "tars":
-        return tar_files(source)
-    return [(file.rpartition("/")[2], file) for file in list_files(source)]
+        return [*tar_files(source)[0]]
+    return [(file.rpartition("/")[2], file) for file in list_files(source)[0]]
 
 
-def _rows_of(file: str, source: SourceSettings) -> int:
-    with fsspec.open(file, "rb") as handle:
-        parquet = _parquet(handle, file)
-        check_columns(parquet.schema_arrow.names, source, file)
-        return parquet.metadata.num_rows
-
-
-def _parquet(handle: Any, file: str) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(handle)
-    except pa.ArrowInvalid as error:
-        raise ConfigError(
-            f"wanted a Parquet file at {file}, found none: {error}; take it out, or mend it"
-        ) from error
-
-
-def _rows(files: Sequence[str], source: SourceSettings) -> Iterator[Row]:
+def _rows(files: Sequence[str], source: SourceSettings, survey: Survey) -> Iterator[Row]:
     if source.kind == "folder":
-        yield from folder_rows(source)
+        yield from folder_rows(source, survey)
     elif source.kind == "tars":
-        yield from tar_rows(source)
+        yield from tar_rows(source, survey)
     for file in files:
-        if suffix_of(file) == ".parquet":  # gzip, or beside lists in text, so it joins them
-            yield from _parquet_rows(file, source)
-        else:
-            yield from read_text_list(file, source)
-
-
-def _parquet_rows(file: str, source: SourceSettings) -> Iterator[Row]:
-    with tempfile.TemporaryFile() as whole:  # of a compressed file nothing can be skipped
-        with fsspec.open(file, "rb", compression="infer") as handle:
-            shutil.copyfileobj(handle, whole)
-        for batch in _parquet(whole, file).iter_batches(BATCH_ROWS):
-            yield from normal(pa.table(batch), source, file).to_pylist()
+        is_parquet = suffix_of(file) == PARQUET  # packed, or beside lists in text, so it joins them
+        number = 0
+        for row in packed_rows(file, source) if is_parquet else read_text_list(file, source):
+            number += 1
+            yield row
+        _count(survey, file, number)
 
 
 def read_piece(piece: Piece, source: SourceSettings, out: Folder) -> pa.Table:
     """Return the piece's rows in the LISTED form."""
-    opened = out.open(piece.file) if piece.ours else fsspec.open(piece.file, "rb").open()
-    with opened as handle:
-        rows = _slice(pq.ParquetFile(handle), piece.start, piece.rows)
-    return rows if piece.ours else normal(rows, source, piece.file)
-
-
-def _slice(parquet: pq.ParquetFile, start: int, rows: int) -> pa.Table:
-    """Read the row groups that overlap, in small batches, because a group may be huge."""
-    groups, first, before = [], None, 0
-    for group in range(parquet.num_row_groups):
-        size = parquet.metadata.row_group(group).num_rows
-        if before < start + rows and before + size > start:
-            first = before if first is None else first
-            groups.append(group)
-        before += size
-    position, kept = first or 0, []
-    for batch in parquet.iter_batches(batch_size=65_536, row_groups=groups):
-        low = max(start - position, 0)
-        high = min(start + rows - position, len(batch))
-        if low < high:
-            kept.append(batch.slice(low, high - low))
-        position += len(batch)
-    return pa.Table.from_batches(kept, parquet.schema_arrow)
+    if not piece.ours:
+        return read_rows(piece.file, piece.start, piece.rows, source)
+    with out.open(piece.file) as handle:
+        return read_ours(handle, piece.start, piece.rows)

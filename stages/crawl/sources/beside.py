@@ -1,12 +1,17 @@
-"""Files that belong together by name, pictures, .txt and .json, and the captions in them."""
+"""Captions in files beside their pictures, and the key of each row.
+
+A picture may have a text and a JSON file: the caption is the text's, and the other columns are the
+JSON's.
+"""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from schemas.configs import SourceSettings
 from stages.crawl.reasons import Refused
+from stages.crawl.sources.file_names import JSON_ENDING, TEXT_ENDINGS
 from stages.crawl.sources.listed import (
     UNREADABLE,
     Row,
@@ -15,17 +20,28 @@ from stages.crawl.sources.listed import (
     listed_row,
     problem_row,
 )
-from stages.pictures import SUFFIXES
+from stages.crawl.sources.names import Wanted, plain
+from stages.crawl.sources.picture_forms import stem_of_picture
+from stages.crawl.sources.text_lines import decoded
 
-CAPTION_COLUMNS = ("caption", "captions", "text")
+# Where the setting is as it was, the first of these that is there is the caption.
+CAPTION_OF_PICTURE = Wanted(
+    "caption_column",
+    (
+        "captions", "text", "prompt", "description", "title", "alt_text", "alt", "sentence",
+        "sentences", "image_caption", "tags",
+    ),
+)  # fmt: skip
 
 
 def kind_of(suffix: str) -> str | None:
     """Return the column of LISTED for a file with this ending, or None if it is of no use."""
     suffix = suffix.lower()
-    if suffix in SUFFIXES:
+    if stem_of_picture(f"x{suffix}") is not None:
         return "picture"
-    return {".txt": "text_file", ".json": "json_file"}.get(suffix)
+    if suffix in TEXT_ENDINGS:
+        return "text_file"
+    return "json_file" if suffix == JSON_ENDING else None
 
 
 class Reader(Protocol):
@@ -35,10 +51,21 @@ class Reader(Protocol):
         """Return the bytes; raise Refused if that cannot be."""
 
 
-def pop_captions(record: Row) -> list[str]:
+def caption_column(names: Iterable[str], source: SourceSettings) -> str | None:
+    """Return the column that is the caption, or None if there is none."""
+    found = CAPTION_OF_PICTURE.among(names, source)
+    order = CAPTION_OF_PICTURE.usual
+    return min(
+        found,
+        key=lambda name: order.index(plain(name)) if plain(name) in order else -1,
+        default=None,
+    )
+
+
+def pop_captions(record: Row, source: SourceSettings) -> list[str]:
     """Take the captions out of a record; raise ValueError if they are no text, or too many."""
-    values = [record.pop(name) for name in CAPTION_COLUMNS if name in record]
-    return captions_of(values[0]) if values else []
+    column = caption_column((name for name, value in record.items() if value is not None), source)
+    return [] if column is None else captions_of(record.pop(column))
 
 
 def with_captions(
@@ -71,7 +98,8 @@ def _read(row: Row, reader: Reader | None, source: SourceSettings) -> Row:
     other = row["source"]
     try:
         if row["json_file"]:
-            captions, other = _from_json(reader.read(row["json_file"]))
+            captions, about = _from_json(reader.read(row["json_file"]), source)
+            other = other or about
         if row["text_file"]:
             captions = captions_of(_from_text(reader.read(row["text_file"]), source))
     except Refused as error:
@@ -83,16 +111,16 @@ def _read(row: Row, reader: Reader | None, source: SourceSettings) -> Row:
 
 
 def _from_text(data: bytes, source: SourceSettings) -> list[str]:
-    text = data.decode("utf-8-sig").strip()
+    text = decoded(data, source.encoding).strip()
     if source.caption == "whole":
         return [text]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[:1] if source.caption == "first_line" else lines
 
 
-def _from_json(data: bytes) -> tuple[list[str], str | None]:
+def _from_json(data: bytes, source: SourceSettings) -> tuple[list[str], str | None]:
     """Return the captions of an object, a list or a text, and an object's other columns."""
-    record: Any = json.loads(data.decode("utf-8-sig"))
+    record: Any = json.loads(decoded(data, source.encoding))
     if isinstance(record, dict):
-        return pop_captions(record), as_json(record)
+        return pop_captions(record, source), as_json(record)
     return captions_of(record), None

@@ -1,47 +1,159 @@
 """Files of a source by path: one, all in a folder, those of a glob, or several of these."""
 
 import glob
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
 
 import fsspec
 
 from schemas.errors import ConfigError
+from stages.crawl.sources.survey import Survey
+
+HIDDEN = "hidden files"
+EXAMPLES = 5
+BRACES = re.compile(r"\{(?:(?P<first>\d+)\.\.(?P<last>\d+)|(?P<some>[^{},]*(?:,[^{},]*)+))\}")
 
 
-def found_files(
-    path: str, endings: Sequence[str], suffix_of: Callable[[str], str], what: str
-) -> list[str]:
-    """Return the addresses of the files at `path` with one of the endings, in order.
+@dataclass(frozen=True)
+class Kind:
+    """What files are looked for, by their endings."""
 
-    A path is a file, a folder, a glob, or several of them with commas between, on any store that
-    fsspec knows. Raises ConfigError if there is nothing, or nothing with such an ending.
+    what: str  # "a tar"
+    many: str  # "tars"
+    endings: tuple[str, ...]
+    suffix_of: Callable[[str], str]
+    hidden: tuple[str, ...] = (".",)  # how names begin that are not meant for us
+    otherwise: Mapping[str, str] = field(default_factory=dict)  # what to do with other endings
+    alone: tuple[str, ...] = ()  # endings that count where no other file does
+
+
+@dataclass(frozen=True)
+class _File:
+    address: str
+    name: str  # below the folder that was named, or the name alone
+    meant: bool  # named itself, so that nothing of it is hidden
+
+
+def found_files(path: str, kind: Kind) -> tuple[list[str], Survey]:
+    """Return the addresses of the files at `path` with one of the endings, and what else is there.
+
+    A path is a file, a folder, a glob (also with `{000..127}` and `{a,b}`), or several of them with
+    commas between, on any store that fsspec knows. Raises ConfigError if there is nothing, or
+    nothing with such an ending.
     """
-    every = dict.fromkeys(file for part in _parts(path) for file in _at(part, what))
-    files = [file for file in every if suffix_of(file) in endings]
+    every = {file.address: file for part in _parts(path) for file in _at(part, kind)}
+    survey = Survey(kind.many)
+    files: list[_File] = []
+    others: list[_File] = []
+    for file in every.values():
+        if not file.meant and any(part.startswith(kind.hidden) for part in file.name.split("/")):
+            survey.pass_over(HIDDEN, file.name)
+        else:
+            (files if kind.suffix_of(file.address) in kind.endings else others).append(file)
+    for file in [file for file in files if not file.meant and _gives_way(file, files, kind)]:
+        files.remove(file)
+        others.append(file)
+    for file in others:
+        survey.pass_over(_other(file.name), file.name)
+    survey.found = len(files)
     if not files:
-        raise ConfigError(
-            f"wanted {what} at '{path}', found none that ends in {', '.join(endings)}; "
-            "give the file one of these endings"
-        )
-    return files
+        raise _nothing(path, kind, [file.name for file in others], survey)
+    return [file.address for file in files], survey
 
 
-def _parts(path: str) -> list[str]:
+def _gives_way(file: _File, files: list[_File], kind: Kind) -> bool:
+    """Say whether a file is more likely to tell of the others than to be one of them."""
+
+    def is_weak(one: _File) -> bool:
+        return kind.suffix_of(one.address) in kind.alone
+
+    return is_weak(file) and not all(map(is_weak, files))
+
+
+def _other(name: str) -> str:
+    suffix = PurePosixPath(name.lower()).suffix
+    return f"files that end in {suffix}" if suffix else "files without an ending"
+
+
+def _nothing(path: str, kind: Kind, others: list[str], survey: Survey) -> ConfigError:
+    todo = [
+        f"{name}: {kind.otherwise[suffix]}"
+        for name in others
+        for suffix in [PurePosixPath(name.lower()).suffix]
+        if suffix in kind.otherwise
+    ]
+    advice = "; ".join(todo[:EXAMPLES]) or "give the file one of these endings"
+    hidden = survey.passed[HIDDEN]
+    aside = f" but {hidden} hidden ones" if hidden else ""
+    return ConfigError(
+        f"wanted {kind.what} at '{path}', found none{aside} that ends in "
+        f"{', '.join(kind.endings)}; {advice}"
+    )
+
+
+def _parts(path: str) -> Iterator[str]:
+    """Cut at commas, but not in a name that is there, nor between braces, which are written out."""
+    pieces = path.split(",")
+    while pieces:
+        ends = range(len(pieces), 0, -1)
+        whole = (n for n in ends if _exists(",".join(pieces[:n]).strip()))
+        if taken := next(whole, 0):
+            yield ",".join(pieces[:taken]).strip()
+        else:
+            taken = next((n for n in reversed(ends) if _balanced(",".join(pieces[:n]))), 1)
+            yield from _written_out(",".join(pieces[:taken]).strip())
+        pieces = pieces[taken:]
+
+
+def _exists(path: str) -> bool:
     system, inner = fsspec.core.url_to_fs(path)
-    return [path] if system.exists(inner) else [part.strip() for part in path.split(",")]
+    return bool(path) and bool(system.exists(inner))
 
 
-def _at(path: str, what: str) -> list[str]:
+def _balanced(path: str) -> bool:
+    return path.count("{") == path.count("}")
+
+
+def _written_out(path: str) -> Iterator[str]:
+    """Yield the paths that `{a,b}` and `{000..127}` stand for, as a shell or WebDataset has it."""
+    match = BRACES.search(path)
+    if match is None:
+        yield path
+        return
+    if match["first"] is None:
+        middle: Iterator[str] = iter(match["some"].split(","))
+    else:
+        numbers = range(int(match["first"]), int(match["last"]) + 1)
+        middle = (f"{number:0{len(match['first'])}d}" for number in numbers)
+    for one in middle:
+        yield from _written_out(path[: match.start()] + one + path[match.end() :])
+
+
+def _at(path: str, kind: Kind) -> list[_File]:
     system, inner = fsspec.core.url_to_fs(path)
     if path and system.isdir(inner):
-        found = system.find(inner)
+        below = inner.rstrip("/") + "/"
+        found = [(name, name.removeprefix(below), False) for name in system.find(inner)]
     elif path and system.exists(inner):
-        found = [inner]
+        found = [(inner, PurePosixPath(inner).name, True)]
     else:
-        found = system.glob(inner) if glob.has_magic(inner) else []
+        matches = system.glob(inner) if glob.has_magic(inner) else []
+        found = [(name, PurePosixPath(name).name, False) for name in _files(system, matches)]
     if not path or not found:
         raise ConfigError(
-            f"wanted {what} at crawl.source.path, found nothing at '{path}'; "
+            f"wanted {kind.what} at crawl.source.path, found nothing at '{path}'; "
             "set crawl.source.path to a file, a folder or a glob"
         )
-    return [system.unstrip_protocol(file) for file in sorted(found)]
+    return [_File(system.unstrip_protocol(f), name, meant) for f, name, meant in sorted(found)]
+
+
+def _files(system: Any, matches: list[str]) -> list[str]:
+    """Leave folders out, but those whose files a list is made of, such as Spark's x.parquet."""
+    return [
+        file
+        for match in matches
+        for file in (system.find(match) if system.isdir(match) else [match])
+    ]

@@ -3,13 +3,11 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
 from schemas.configs import SourceSettings
-from schemas.errors import ConfigError
 
 LISTED = pa.schema(
     [
@@ -26,6 +24,7 @@ LISTED = pa.schema(
 )
 FAMILY = "family"  # beside those, while a source is listed: rows of one picture share it
 UNREADABLE = "unreadable_row"
+DAMAGED = "damaged: "  # begins the detail where a file is, and not only a row of it
 SHOWN = 300  # characters of what could not be read
 MAX_CAPTIONS = 100  # of one picture
 
@@ -48,7 +47,8 @@ def listed_row(url: str, captions: Sequence[str] = (), place: str = "", **column
         try:
             texts.encode()
         except UnicodeEncodeError:
-            return problem_row(UNREADABLE, f"{place}not UTF-8: {texts}", url)
+            why = "not in its encoding (crawl.source.encoding can name another)"
+            return problem_row(UNREADABLE, f"{place}{why}: {texts}", url)
     return row
 
 
@@ -56,6 +56,16 @@ def problem_row(reason: str, detail: str, url: str = "") -> Row:
     """Return the row that stands for input that cannot be fetched; its detail is kept short."""
     shown = f"{reason}: {printable(detail[:SHOWN])}"
     return dict.fromkeys(LISTED.names) | {"url": printable(url), "problem": shown}
+
+
+def damage_row(detail: str, url: str = "") -> Row:
+    """Return the row that stands for the part of a file that is damaged."""
+    return problem_row(UNREADABLE, f"{DAMAGED}{detail}", url)
+
+
+def is_damage(row: Row) -> bool:
+    """Say whether the row stands for damage, which a better copy of the file does not have."""
+    return (row["problem"] or "").startswith(f"{UNREADABLE}: {DAMAGED}")
 
 
 def printable(text: str) -> str:
@@ -74,22 +84,6 @@ def captions_of(value: Any) -> list[str]:
     if any(isinstance(one, dict | list | bytes) for one in found):
         raise ValueError("a caption that is no text")
     return [str(one).strip() for one in found if one is not None]
-
-
-def check_columns(found: Sequence[str], source: SourceSettings, file: str) -> None:
-    """Raise ConfigError unless the url and caption columns are among those found."""
-    for setting in ("url_column", "caption_column"):
-        wanted = getattr(source, setting)
-        if wanted not in found:
-            raise ConfigError(
-                f"wanted a column '{wanted}' in {file}, found {_some(found)}; "
-                f"set crawl.source.{setting} to one of them, or crawl.source.columns to the names "
-                "if the file has no line of names"
-            )
-
-
-def _some(names: Sequence[str]) -> list[str]:
-    return [printable(name[:80]) for name in names[:50]]
 
 
 def distinct(names: Sequence[str]) -> list[str]:
@@ -111,50 +105,6 @@ def from_record(record: Row, source: SourceSettings, place: str) -> Row:
         return problem_row(UNREADABLE, f"{place}: {error}")
     url = "" if url is None else str(url).strip()
     return listed_row(url, captions, place, source=as_json(record))
-
-
-def normal(rows: pa.Table, source: SourceSettings, file: str) -> pa.Table:
-    """Bring a user's own table to the LISTED form; columns of bytes, like digests, stay out."""
-    check_columns(rows.column_names, source, file)
-    name = PurePosixPath(file).name
-    wanted = (source.url_column, source.caption_column)
-    rows = rows.select(
-        [n for n, f in enumerate(rows.schema) if f.name in wanted or "binary" not in str(f.type)]
-    )
-    names = distinct(rows.column_names)
-    columns = [_values(column) for column in rows.columns]
-    made = []
-    for values in zip(*columns, strict=True):
-        broken = next((value for value in values if isinstance(value, _Broken)), None)
-        if broken is None:
-            made.append(from_record(dict(zip(names, values, strict=True)), source, name))
-        else:
-            made.append(problem_row(UNREADABLE, f"{name}: {broken.why}"))
-    return pa.Table.from_pylist(made, LISTED)
-
-
-class _Broken:
-    def __init__(self, why: str) -> None:
-        self.why = why
-
-
-def _values(column: pa.ChunkedArray) -> list[Any]:
-    """Return a column's values; Parquet checks neither that text is UTF-8 nor dates."""
-    try:
-        return [_text(value) for value in column.to_pylist()]
-    except (ValueError, OverflowError):
-        return [_value(scalar) for scalar in column]
-
-
-def _value(scalar: pa.Scalar) -> Any:
-    try:
-        return _text(scalar.as_py())
-    except (ValueError, OverflowError) as error:
-        return _Broken(str(error))
-
-
-def _text(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def as_json(row: Row) -> str | None:

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 LOG = logging.getLogger(__name__)
 SHOWN = 3  # names of one kind that are passed over
@@ -24,6 +25,14 @@ class Survey:
         if len(shown) < SHOWN:
             shown.append(name)
 
+    def add(self, other: "Survey") -> None:
+        """Take in what another has counted."""
+        self.what, self.found = other.what, self.found + other.found
+        for why, count in other.passed.items():
+            for name in other.examples[why]:
+                self.pass_over(why, name)
+            self.passed[why] += count - len(other.examples[why])
+
     def sentence(self, where: str) -> str:
         """Return `found N pictures in WHERE, passed over M: ...` for people."""
         found = f"found {self.found:,} {self.what} in {where}"
@@ -34,3 +43,7 @@ class Survey:
             for why, count in sorted(self.passed.items())
         )
         return f"{found}, passed over {self.passed.total():,}: {kinds}"
+
+    def counts(self) -> dict[str, Any]:
+        """Return the numbers, without names, for a manifest."""
+        return {"found": self.found, "passed_over": dict(sorted(self.passed.items()))}

@@ -1,99 +1,153 @@
-"""WebDataset tars: files of the same name up to the first dot are one sample.
+"""Tars of pictures and captions, as WebDataset has them; `samples` says what belongs together.
 
 The listing reads headers only; workers then read pictures and captions where they lie, so nothing
 is unpacked and a member's name is only ever a label.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import SEEK_END
 from itertools import takewhile
 from pathlib import PurePosixPath
+from typing import BinaryIO
 
 import fsspec
 
 from schemas.configs import SourceSettings
+from schemas.errors import ConfigError
 from stages.crawl.reasons import Refused
-from stages.crawl.sources.beside import kind_of
-from stages.crawl.sources.found import found_files
-from stages.crawl.sources.listed import UNREADABLE, Row, listed_row, problem_row
+from stages.crawl.sources.content import HEAD_BYTES, by_content, stored
+from stages.crawl.sources.file_names import UNKNOWN, folder_to_pass_over, named
+from stages.crawl.sources.found import EXAMPLES, Kind, found_files
+from stages.crawl.sources.listed import Row, damage_row
+from stages.crawl.sources.picture_forms import HEAD_BYTES as PICTURE_BYTES
+from stages.crawl.sources.picture_forms import form_of_bytes
+from stages.crawl.sources.samples import Part, Samples
+from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tar_members import Member, TarDamaged, members
 
-OPEN_SAMPLES = 100_000  # of one tar: how far apart the files of a sample may be
-NAMES_SHOWN = 5
+PACKED = {  # what packs tars, the endings that say so, and the command that unpacks one
+    "gzip": (".tar.gz .tgz .taz", "gzip -dc"),
+    "bzip2": (".tar.bz2 .tbz .tbz2 .tb2", "bzip2 -dc"),
+    "xz": (".tar.xz .txz", "xz -dc"),
+    "Zstandard": (".tar.zst .tzst", "zstd -dc"),
+    "lz4": (".tar.lz4 .tlz4", "lz4 -dc"),
+    "compress": (".tar.z", "uncompress -c"),
+    "zip": (".zip", "unzip"),
+    "7-Zip": (".7z", "7z x"),
+    "rar": (".rar", "unrar x"),
+}
+BY_ENDING = {end: packer for packer, (ends, _) in PACKED.items() for end in ends.split()}
+OF_MANY_FILES = ("zip", "7-Zip", "rar")
+NOTHING = "tars without pictures and captions"
+METADATA = "metadata, which is read in folders only"
 
 
-def tar_files(source: SourceSettings) -> list[tuple[str, str]]:
-    """Return a label and the address of every tar; raise ConfigError if there is none."""
-    files = found_files(
-        source.path, (".tar",), lambda file: PurePosixPath(file.lower()).suffix, "a tar"
-    )
+def _suffix_of(file: str) -> str:
+    path = PurePosixPath(file.lower())
+    inner = PurePosixPath(path.stem).suffix
+    return inner + path.suffix if inner == ".tar" else path.suffix
+
+
+TARS = Kind("a tar", "tars", (".tar", *BY_ENDING), _suffix_of)
+
+
+def tar_files(source: SourceSettings) -> tuple[list[tuple[str, str]], Survey]:
+    """Return a label and the address of every tar, and what else is there.
+
+    Raises ConfigError if there is none, or if some are packed.
+    """
+    files, survey = found_files(source.path, TARS)
+    _refuse([(file, BY_ENDING.get(_suffix_of(file), "")) for file in files], source)
     folders = [file.split("/")[:-1] for file in files]
     alike = takewhile(
         lambda pair: pair[0] == pair[1], zip(min(folders), max(folders), strict=False)
     )
     shared = len(list(alike))
-    return [("/".join(file.split("/")[shared:]), file) for file in files]
+    return [("/".join(file.split("/")[shared:]), file) for file in files], survey
 
 
-def tar_rows(source: SourceSettings) -> Iterator[Row]:
-    """Yield a row for every sample, and one for the rest of a tar that cannot be read."""
-    for label, address in tar_files(source):
-        system, path = fsspec.core.url_to_fs(address)
-        with system.open(path, "rb") as file:
-            samples = _Samples(address)
-            damage = []
-            try:
-                for member in members(file, system.size(path)):
-                    for sample in samples.add(member):
-                        yield sample.row(label)
-            except TarDamaged as error:
-                damage = [problem_row(UNREADABLE, f"the rest of {label}, {error}", label)]
-            for sample in samples.under_way.values():
-                yield sample.row(label)
-            yield from damage
+def _packed_by_content(file: str) -> str:
+    with stored(file) as raw:
+        found = by_content(raw.read(HEAD_BYTES))
+    return next((packer for packer in PACKED if found.startswith(packer)), "")
 
 
-@dataclass
-class _Sample:
-    """Files of one name: what they are and where, so far."""
-
-    name: str  # of the picture, or else of the first file
-    parts: dict[str, str] = field(default_factory=dict)  # column of LISTED -> address
-    names: list[str] = field(default_factory=list)  # a few, for people
-    link: str = ""
-
-    def row(self, label: str) -> Row:
-        """Return the sample in the LISTED form."""
-        url = f"{label}/{self.name}"
-        if self.link:
-            return problem_row("bad_url", f"{self.link} is a link or device, not a file", url)
-        if "picture" not in self.parts:
-            return problem_row("missing_file", f"no picture among {', '.join(self.names)}", url)
-        return listed_row(url, **self.parts)
+def _refuse(packed: Sequence[tuple[str, str]], source: SourceSettings) -> None:
+    """Raise ConfigError if something has packed some of the tars: no worker could begin inside."""
+    found = [(file.rpartition("/")[2], packer) for file, packer in packed if packer]
+    if not found:
+        return
+    some = ", ".join(f"{name} ({packer})" for name, packer in found[:EXAMPLES])
+    more = ", ..." * (len(found) > EXAMPLES)
+    name, packer = found[0]
+    behind = " and `tar c`" if packer in OF_MANY_FILES else f" > {name.partition('.')[0]}-plain.tar"
+    raise ConfigError(
+        f"wanted plain tars at '{source.path}', found {len(found)} packed: {some}{more}; a picture "
+        f"is read at its place in a tar, so unpack them first, such as with "
+        f"`{PACKED[packer][1]} {name}{behind}`, or give a glob of the plain ones"
+    )
 
 
-class _Samples:
-    """Puts members of one tar together, wherever they are among `OPEN_SAMPLES` samples."""
+def tar_rows(source: SourceSettings, survey: Survey) -> Iterator[Row]:
+    """Yield a row for every picture, and one for the rest of a tar that cannot be read.
 
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.under_way: dict[str, _Sample] = {}
+    Raises ConfigError if a tar's first bytes say that it is packed.
+    """
+    files, found = tar_files(source)
+    survey.add(found)
+    with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
+        packers = threads.map(_packed_by_content, [address for _, address in files])
+        _refuse([(file, packer) for (file, _), packer in zip(files, packers, strict=True)], source)
+    for label, address in files:
+        with stored(address) as file:
+            number = 0
+            length = file.seek(0, SEEK_END)
+            for row in _rows_of(file, length, label, address, survey):
+                number += 1
+                yield row
+            if not number:
+                survey.found -= 1
+                survey.pass_over(NOTHING, label)
 
-    def add(self, member: Member) -> Iterator[_Sample]:
-        """Take a member in; yield samples that get no more."""
-        folder, slash, base = member.name.rpartition("/")
-        stem, _, suffix = base.partition(".")
-        key, kind = folder + slash + stem, kind_of("." + suffix)
-        if key in self.under_way and kind in self.under_way[key].parts:
-            yield self.under_way.pop(key)  # another sample of the same name begins
-        sample = self.under_way.setdefault(key, _Sample(member.name))
-        sample.names = [*sample.names, base][:NAMES_SHOWN]
-        if kind is not None:
-            sample.parts[kind] = f"{self.address}:{member.offset}:{member.size}"
-            sample.name = member.name if kind == "picture" else sample.name
-            sample.link = sample.link if member.plain else member.name
-        if len(self.under_way) > OPEN_SAMPLES:
-            yield self.under_way.pop(next(iter(self.under_way)))
+
+def _rows_of(
+    file: BinaryIO, length: int, label: str, address: str, survey: Survey
+) -> Iterator[Row]:
+    samples = Samples(label, survey)
+    damage = []
+    try:
+        for member in members(file, length):
+            if part := _part(member, file, f"{address}:{member.offset}:{member.size}", survey):
+                yield from samples.add(part)
+    except TarDamaged as error:
+        damage = [damage_row(f"the rest of {label}, {error}", label)]
+    yield from samples.rest()
+    yield from damage
+
+
+def _part(member: Member, file: BinaryIO, address: str, survey: Survey) -> Part | None:
+    """Return what a member is to its sample, or None if it is passed over."""
+    name = member.name.removeprefix("./")
+    folder, slash, base = name.rpartition("/")
+    said = named(base)
+    kind, why = said.kind, said.why
+    if aside := folder_to_pass_over(name.replace("../", "")):
+        kind, why = "passed_over", aside[1]
+    if kind == "unknown":
+        is_picture = member.plain and form_of_bytes(_head(file, member)) is not None
+        kind, why = ("picture", "") if is_picture else ("passed_over", UNKNOWN)
+    if kind in ("passed_over", "metadata"):
+        survey.pass_over(why or METADATA, name)
+        return None
+    return Part(
+        name, folder + slash + said.stem, said.ending, address, kind == "picture", member.plain
+    )
+
+
+def _head(file: BinaryIO, member: Member) -> bytes:
+    file.seek(member.offset)
+    return file.read(min(member.size, PICTURE_BYTES))
 
 
 class TarReader:

@@ -1,38 +1,33 @@
-"""Url lists as text (CSV, TSV, JSONL), one row at a time; a broken line is a row, not a crash."""
+"""Url lists as text (CSV, TSV, JSON), one row at a time; a broken line is a row, not a crash."""
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import PurePosixPath
 
 from schemas.configs import SourceSettings
+from stages.crawl.sources.content import DAMAGE
 from stages.crawl.sources.delimited import Delimited
-from stages.crawl.sources.listed import UNREADABLE, Row, check_columns, from_record, problem_row
-from stages.crawl.sources.text_lines import Endless, Lines, Unreadable, opened
+from stages.crawl.sources.json_records import HEAD_CHARS, is_whole, json_lines, whole_list
+from stages.crawl.sources.listed import UNREADABLE, Row, from_record, problem_row
+from stages.crawl.sources.names import CAPTION, URL, Wanted, renamed, tell
+from stages.crawl.sources.text_lines import Lines, Unreadable, opened
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-TEXT_SUFFIXES = (*DELIMITERS, ".jsonl")
+DELIMITERS = {".csv": ",", ".tsv": "\t"}  # unless a look at the file says another
+TEXT_SUFFIXES = (*DELIMITERS, ".jsonl", ".ndjson", ".json")
+PACKED = (".gz", ".bz2", ".xz")  # may stand behind the ending that names the format
 LOOKED_AT = 100  # rows in which the columns must show up: JSON may leave a column out
 
 
 def suffix_of(file: str) -> str:
-    """Return the ending that names the format; `.gz` behind it is no format."""
+    """Return the ending that names the format; one that says how it is packed is no format."""
     path = PurePosixPath(file.lower())
-    return PurePosixPath(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    return PurePosixPath(path.stem).suffix if path.suffix in PACKED else path.suffix
 
 
 def read_text_list(file: str, source: SourceSettings) -> Iterator[Row]:
-    """Yield rows in the LISTED form.
-
-    Raises ConfigError if none of the first rows has a url or a caption column.
-    """
-    records = read_records(file, source.columns, source.url_column)
-    first = list(islice(records, LOOKED_AT))
-    names = {name: None for record in first if isinstance(record, dict) for name in record}
-    if names:
-        check_columns(list(names), source, file)
+    """Yield rows in the LISTED form; raise ConfigError if a url or caption column is not there."""
     place = PurePosixPath(file).name
-    for record in chain(first, records):
+    for record in read_records(file, source, (URL, CAPTION)):
         if isinstance(record, Unreadable):
             yield problem_row(UNREADABLE, record)
         else:
@@ -40,35 +35,47 @@ def read_text_list(file: str, source: SourceSettings) -> Iterator[Row]:
 
 
 def read_records(
-    file: str, columns: Sequence[str] = (), url_column: str = ""
+    file: str, source: SourceSettings, wanted: Sequence[Wanted]
 ) -> Iterator[Row | Unreadable]:
     """Yield each row's columns by name, or what is wrong with it.
 
-    `columns` names those of a CSV or TSV file without a line of names, and `url_column` the one
-    by which a row is known. Raises ConfigError if the line of names is no text.
+    The wanted columns have the names that are set, whatever the file calls them. Raises
+    ConfigError if one of them is not there, or the line of names is no text.
     """
-    with opened(file) as lines:
-        if suffix_of(file) == ".jsonl":
-            yield from _json_records(lines)
+    suffix = suffix_of(file)
+    whole = suffix not in DELIMITERS and _is_whole(file, source)
+    with opened(file, source) as lines:
+        if suffix in DELIMITERS:
+            yield from Delimited(lines, source, wanted, DELIMITERS[suffix]).records()
         else:
-            yield from Delimited(lines, DELIMITERS[suffix_of(file)], columns, url_column).records()
+            yield from _json(
+                whole_list(lines) if whole else json_lines(lines), lines, source, wanted
+            )
         if lines.damage is not None:  # nobody knows how many rows there were
             yield lines.damage
 
 
-def _json_records(lines: Lines) -> Iterator[Row | Unreadable]:
-    while True:
-        lines.begin()
+def _is_whole(file: str, source: SourceSettings) -> bool:
+    with opened(file, source) as lines:
         try:
-            line = next(lines)
-            if line.isspace():
-                continue
-            record = json.loads(line)
-        except StopIteration:
-            return
-        except Endless as error:
-            yield lines.unreadable(str(error))
-        except (ValueError, RecursionError):
-            yield lines.unreadable("no JSON")
+            head = lines.text.read(HEAD_CHARS)
+        except DAMAGE:
+            return False
+    return is_whole(head, lines_expected=suffix_of(file) != ".json")
+
+
+def _json(
+    records: Iterator[Row | Unreadable],
+    lines: Lines,
+    source: SourceSettings,
+    wanted: Sequence[Wanted],
+) -> Iterator[Row | Unreadable]:
+    first = list(islice(records, LOOKED_AT))
+    found = {name: None for record in first if isinstance(record, dict) for name in record}
+    ours = renamed(list(found), source, lines.name, wanted) if found else {}
+    tell(ours, lines.name)
+    for record in chain(first, records):
+        if isinstance(record, Unreadable):
+            yield record
         else:
-            yield record if isinstance(record, dict) else lines.unreadable("no JSON object")
+            yield {ours.get(name, name): value for name, value in record.items()}

@@ -16,6 +16,7 @@ from typing import Any
 
 from stages.crawl.reasons import Refused
 from stages.crawl.web.addresses import Address, is_public
+from stages.crawl.web.replies import Reply
 
 MAX_LOOKUPS = 256  # that wait for a resolver at one time
 MAX_ADDRESSES = 4  # of one name that are tried
@@ -35,6 +36,10 @@ class Deadline:
         if seconds <= 0:
             raise TimeoutError("timed out")
         return seconds
+
+    def hurry(self, seconds: float) -> None:
+        """End after so many seconds, if not before."""
+        self.at = min(self.at, time.monotonic() + seconds)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -69,12 +74,15 @@ class _TlsSocket(_Deadline, ssl.SSLSocket):
 
 
 class Network:
-    """Opens connections; `allow_hosts` are host:port pairs that need not be public."""
+    """Opens connections; `allow_hosts` are host:port pairs that need not be public.
+
+    An entry `host:port=address:port` says as well where that host is.
+    """
 
     def __init__(
         self, allow_hosts: Collection[str] = (), resolve: Resolve = socket.getaddrinfo
     ) -> None:
-        self.allow_hosts = frozenset(place.lower() for place in allow_hosts)
+        self.places = dict(_place(entry) for entry in allow_hosts)
         self.resolve = resolve
         self.tls = ssl.create_default_context()
         self.tls.sslsocket_class = _TlsSocket
@@ -82,7 +90,7 @@ class Network:
 
     def allows(self, address: Address) -> bool:
         """Say whether the user listed this host and port."""
-        return address.place in self.allow_hosts
+        return address.place in self.places
 
     def connection(self, address: Address, deadline: Deadline) -> http.client.HTTPConnection:
         """Return a connection that opens itself when it is used, and ends at `deadline`."""
@@ -95,9 +103,9 @@ class Network:
         """
         found = self._look_up(address, deadline)
         if not self.allows(address):
-            for *_, (ip, *_) in found:
-                if not is_public(ip):
-                    raise Refused("forbidden_address", f"{address.host} is {ip}, not public")
+            inside = sorted(ip for *_, (ip, *_) in found if not is_public(ip))
+            if inside:  # a resolver may have another order each time
+                raise Refused("forbidden_address", f"{address.host} is {inside[0]}, not public")
         error: OSError = OSError(f"{address.host} has no address")
         for tried, (*kind, _, where) in enumerate(tries := found[:MAX_ADDRESSES]):
             sock = _PlainSocket(*kind)
@@ -123,7 +131,7 @@ class Network:
         return secured
 
     def _look_up(self, address: Address, deadline: Deadline) -> list[tuple[Any, ...]]:
-        asked = (address.host, address.port)
+        asked = self.places.get(address.place) or (address.host, address.port)
         try:  # a number needs no resolver, in whatever form it is written
             return socket.getaddrinfo(*asked, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         except socket.gaierror:
@@ -151,7 +159,16 @@ class Network:
             self._lookups.release()
 
 
+def _place(entry: str) -> tuple[str, tuple[str, int] | None]:
+    """Take apart what `crawl.allow_hosts` lists: a host and, if it says so, where that is."""
+    place, _, there = entry.partition("=")
+    host, _, port = there.rpartition(":")
+    return place.lower(), (host.strip("[]"), int(port)) if there else None
+
+
 class _Connection(http.client.HTTPConnection):
+    response_class = Reply
+
     def __init__(self, network: Network, address: Address, deadline: Deadline) -> None:
         super().__init__(address.host, address.port)
         self.network, self.address, self.deadline = network, address, deadline

@@ -90,8 +90,7 @@ class Hosts:
     def _must_wait(self, host: _Host, crowd: bool) -> float:
         now = time.monotonic()
         if host.closed_until > now:
-            seconds = host.closed_until - now
-            raise Refused("http_429", f"asked not to come for {seconds:.0f} s more", again=False)
+            raise Refused("http_429", "asked not to come for longer than we wait", again=False)
         if host.next_start > now:
             return host.next_start - now
         # Whoever leaves gives notice; the minute is there only because a wait must have an end.

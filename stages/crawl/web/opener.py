@@ -23,19 +23,20 @@ from typing import NamedTuple, TypeVar
 from stages.crawl.reasons import Refused, refusal
 from stages.crawl.web import rights
 from stages.crawl.web.addresses import Address, joined, parse
+from stages.crawl.web.bodies import Bodies, first_part
 from stages.crawl.web.budget import Budget
 from stages.crawl.web.connections import Deadline, Network, Resolve
+from stages.crawl.web.encodings import beginning, encodings
+from stages.crawl.web.first_bytes import LOOKED_AT
 from stages.crawl.web.hosts import Hosts
+from stages.crawl.web.replies import phrase, told
 from stages.crawl.web.robots import MAX_BYTES as ROBOTS_BYTES
 from stages.crawl.web.robots import Robots
 
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
-CHUNK = 2**16
-UNANNOUNCED = 2**20  # bytes that a body of unknown length is expected to have
 BACK_OFF_SECONDS = 0.5  # before the second try, then twice as long each time
 MAX_WAIT_SECONDS = 30.0  # that a server may ask for; who wants more is asked in a later run
-PICTURE_TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
 
 Content = TypeVar("Content")
 Read = Callable[[http.client.HTTPResponse, Deadline], Content]
@@ -67,10 +68,11 @@ class WebOpener:
         budget: Budget | None = None,
         resolve: Resolve = socket.getaddrinfo,
     ) -> None:
-        self.max_bytes, self.retries, self.agent = max_bytes, retries, agent
+        self.retries, self.agent = retries, agent
         self.respect_opt_outs = respect_opt_outs
         self.hosts = hosts or Hosts(connections=8, pause=0.0)
         self.budget = budget or Budget()
+        self.bodies = Bodies(self.budget, max_bytes)
         self.network = Network(allow_hosts, resolve)
         self.robots: Robots | None = None
         if (seconds := robots_timeout) is not None:
@@ -131,68 +133,49 @@ class WebOpener:
         try:
             connection.request("GET", address.target, headers=self.headers)
             reply = connection.getresponse()
-            if reply.status in REDIRECTS and "Location" in reply.headers:
+            if reply.status in REDIRECTS and reply.headers.get("Location", "").strip():
                 return _Redirect(reply.headers["Location"])  # its body, however long, is not read
             if not 200 <= reply.status < 300:
-                raise self._rebuff(address, reply)
+                raise self._rebuff(address, reply, deadline)
             return read(reply, deadline)
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise refusal(error) from error
         finally:
             connection.close()
 
-    def _rebuff(self, address: Address, reply: http.client.HTTPResponse) -> Refused:
+    def _rebuff(
+        self, address: Address, reply: http.client.HTTPResponse, deadline: Deadline
+    ) -> Refused:
         """Return the reason of an HTTP error, and keep the host's other visitors away if asked."""
         wait = _retry_after(reply.headers)
         again = wait is None or wait <= MAX_WAIT_SECONDS
         if reply.status == 429 and wait is not None:
             keep_away = self.hosts.hold if again else self.hosts.close
             keep_away(address.place, wait)
-        return Refused(f"http_{reply.status}", reply.reason[:200], wait=wait, again=again)
+        return Refused(f"http_{reply.status}", _words(reply, deadline), wait=wait, again=again)
 
     def _picture(
         self, reply: http.client.HTTPResponse, deadline: Deadline
     ) -> tuple[bytes, Message]:
         if self.respect_opt_outs and (header := rights.opts_out(reply.headers, self.agent)):
             raise Refused("opted_out", header)
-        kind = reply.headers.get_content_type() if "Content-Type" in reply.headers else "image/"
-        if not kind.startswith(PICTURE_TYPES):
-            raise Refused("not_an_image", f"content type {kind}")
-        if (reply.length or 0) > self.max_bytes:
-            raise Refused("too_large", f"{reply.length} bytes announced")
-        return self._body(reply, deadline), reply.headers
-
-    def _body(self, reply: http.client.HTTPResponse, deadline: Deadline) -> bytes:
-        """Read all of it, never holding more than the budget has given.
-
-        Whoever wants more gives back first, on paper, so that no two can wait for each other.
-        """
-        body = bytearray()
-        taken = self._exchange(0, UNANNOUNCED if reply.length is None else reply.length, deadline)
-        try:
-            while chunk := reply.read(CHUNK):
-                body += chunk
-                if len(body) > self.max_bytes:
-                    raise Refused("too_large", f"more than {self.max_bytes} bytes")
-                if len(body) > taken:
-                    taken = self._exchange(taken, self.max_bytes, deadline)
-            if reply.length:  # http.client reports a short body only when asked for all of it
-                raise http.client.IncompleteRead(b"", reply.length)
-        except BaseException:
-            self.budget.give_back(taken)
-            raise
-        self.budget.give_back(taken - len(body))
-        return bytes(body)
-
-    def _exchange(self, taken: int, wanted: int, deadline: Deadline) -> int:
-        with deadline.paused():
-            self.budget.give_back(taken)
-            self.budget.take(wanted)
-        return wanted
+        return self.bodies.picture(reply, deadline), reply.headers
 
 
 def _robots_txt(reply: http.client.HTTPResponse, deadline: Deadline) -> bytes:
-    return reply.read(ROBOTS_BYTES)
+    start = reply.read(ROBOTS_BYTES)
+    return beginning(start, encodings(reply.headers, start), ROBOTS_BYTES)
+
+
+def _words(reply: http.client.HTTPResponse, deadline: Deadline) -> str:
+    """Say what an answer that is neither a picture nor a redirect says."""
+    said, where = phrase(reply), reply.headers.get("Location", "").strip()
+    if reply.status in REDIRECTS:
+        said += ", without a Location"
+    elif where:
+        said += f", Location: {where} is not followed"
+    start = first_part(reply, LOOKED_AT, deadline)
+    return f"{said}, {told(reply, start)}" if start else said
 
 
 def _retry_after(headers: Message) -> float | None:

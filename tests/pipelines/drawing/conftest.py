@@ -6,15 +6,17 @@ from contextlib import contextmanager
 import pytest
 import uvicorn
 
+from pipelines.drawing.proxy import NO_PROXY
 from pipelines.drawing.site import Site
 
 HOST = "127.0.0.1"
 
 
 @contextmanager
-def served(site):
+def served(site, proxy=NO_PROXY):
     """Run a site on a free port while the block runs; yield its address."""
-    config = uvicorn.Config(site.application(HOST), host=HOST, port=0, log_level="critical")
+    application = site.application(HOST, proxy)
+    config = uvicorn.Config(application, host=HOST, port=0, log_level="critical")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -26,9 +26,9 @@ def answers(root, tmp_path, monkeypatch, capsys):
     """Type lines to a painter of four candidates; return what it says, line by line."""
     monkeypatch.chdir(tmp_path)
 
-    def answers(*lines):
+    def answers(*lines, code=0):
         monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
-        assert draw.main(["--interactive", "--root", root, "-n", "4", "--top", "2"]) == 0
+        assert draw.main(["--interactive", "--root", root, "-n", "4", "--top", "2"]) == code
         said = capsys.readouterr().out.splitlines()
         assert all(len(line) <= 80 for line in said)
         return said[1:]
@@ -44,10 +44,13 @@ def test_each_line_is_drawn_as_the_command_draws_it(answers, root, tmp_path):
     assert other.read_bytes() == (tmp_path / first).read_bytes()
 
 
-def test_a_sheet_is_never_overwritten(answers, tmp_path):
-    answers("a red ring", ":temperature 0.1", "a red ring", "a red ring")
+def test_a_sheet_is_never_overwritten_by_another(answers, tmp_path):
+    *_, again = answers("a red ring", ":top 1", "a red ring", "A red: ring?", "a red ring")
+    assert again == "a-red-ring-0-2.png"  # the very same as before
     names = sorted(path.name for path in tmp_path.glob("*.png"))
     assert names == ["a-red-ring-0-2.png", "a-red-ring-0-3.png", "a-red-ring-0.png"]
+    texts = [Image.open(tmp_path / name).text["prompt"] for name in names]
+    assert texts == ["a red ring", "A red: ring?", "a red ring"]
 
 
 def test_settings_change_what_follows(answers, tmp_path):
@@ -58,6 +61,15 @@ def test_settings_change_what_follows(answers, tmp_path):
     assert Image.open(tmp_path / said[-1]).text["seed"] == "7"
 
 
+def test_settings_are_said_and_kept_to_the_last_digit(answers, tmp_path):
+    value = 0.1 + 0.2
+    said = answers(f":temperature {value!r}", f":top-p {1 / 3!r}", ":settings", "a red ring")
+    shown = dict(line.split() for line in said[:-2])
+    text = Image.open(tmp_path / said[-1]).text
+    for found in (shown, text):
+        assert (float(found["temperature"]), float(found["top_p"])) == (value, 1 / 3)
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
@@ -66,12 +78,13 @@ def test_settings_change_what_follows(answers, tmp_path):
         (":n 0", "candidates: wanted at least 1, found '0'"),
         (":temperature cold", "temperature: wanted a valid number"),
         (":guidance 3", "guidance: wanted 1, found 3"),
+        (":guidance 1.0000001", "guidance: wanted 1, found 1.0000001"),
         ("a\0b", "prompt: wanted words, found the control character U+0000"),
         ("\N{ZERO WIDTH SPACE}", "say what to draw"),
     ],
 )
 def test_a_bad_line_is_a_sentence_and_changes_nothing(answers, line, sentence):
-    said = " ".join(" ".join(answers(line, "a red ring")).split())
+    said = " ".join(" ".join(answers(line, "a red ring", code=2)).split())
     assert said.startswith("error: ")
     assert sentence in said
     assert said.endswith("a-red-ring-0.png")
@@ -89,6 +102,20 @@ def test_what_is_no_text_is_a_bad_line_too(root, tmp_path):
     said = found.stdout.decode()
     assert "U+DCFF at place 2" in said, found.stderr.decode()
     assert said.endswith("a-red-ring-0.png\n")
+
+
+def test_files_of_prompts_from_other_systems_are_read(answers, tmp_path):
+    said = answers("\ufeffa red ring\r", "\r", "a green star\r", "")
+    assert [line for line in said if line.endswith(".png")] == [
+        "a-red-ring-0.png", "a-green-star-0.png"
+    ]  # fmt: skip
+    assert Image.open(tmp_path / "a-red-ring-0.png").text["prompt"] == "a red ring"
+
+
+@pytest.mark.parametrize("prompt", ["../../x", "a/b", "con", "кот", "😀", "a" * 300, "a\tb"])
+def test_prompts_of_any_letters_name_files_of_this_folder(answers, tmp_path, prompt):
+    name = answers(prompt)[-1]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_long_prompt_is_drawn_and_said(answers):

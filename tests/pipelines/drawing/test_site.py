@@ -62,7 +62,7 @@ def test_a_wish_is_told_as_it_is_drawn(address, painter):
         told = pictures[picture.drawn.candidate]
         image = opened(told["png"])
         assert np.array_equal(np.asarray(image), picture.drawn.pixels)
-        assert told["score"] == pytest.approx(picture.drawn.clip_score, abs=1e-6)
+        assert told["score"] == picture.drawn.clip_score
 
 
 def test_the_wish_says_how_codes_are_drawn(address):
@@ -95,11 +95,21 @@ def test_a_download_says_how_to_draw_it_again(address):
     text = opened(picture["png"]).text
     assert text["prompt"] == PROMPT
     assert (text["candidate"], text["run_seed"], text["seed"]) == ("1", "3", picture["seed"])
-    assert (text["top_k"], text["temperature"], text["guidance"]) == ("5", "0.5", "1")
+    assert (text["top_k"], text["temperature"], text["guidance"]) == ("5", "0.5", "1.0")
     assert text["prior"] == tiny_run.fingerprint(tiny_run.PRIOR)
-    assert float(text["clip_score"]) == pytest.approx(picture["score"], abs=1e-6)
+    assert float(text["clip_score"]) == picture["score"]
     assert picture["file"] == "a-small-green-star-3-001.png"
     assert last["file"] == "a-small-green-star-3.png"
+
+
+@pytest.mark.parametrize("value", [0.1 + 0.2, 1 / 3, 1.0000001, 0.012345678901234567, 1e-7])
+def test_settings_come_back_from_a_download_as_they_were_asked(address, value):
+    how = {"temperature": max(0.01, value), "top_p": min(1.0, value)}
+    started, picture, last = events(post(address, {"prompt": PROMPT, "candidates": 1, **how}))
+    for name, asked in how.items():
+        assert started["settings"][name] == asked
+        assert float(opened(picture["png"]).text[name]) == asked
+        assert float(opened(last["sheet"]).text[name]) == asked
 
 
 def test_a_download_is_the_sample_stages_file(address, root):

@@ -103,6 +103,12 @@ def test_the_gallery_does_without_the_makers(run, tmp_path, capsys):
     assert "not decoded" in page.read_text()
 
 
+def test_a_gallery_that_cannot_be_written_is_one_sentence(run, tmp_path, capsys):
+    for file in (tmp_path / "no/folder.html", tmp_path):
+        assert inspect_tokens.main([run.root, "--html", str(file)]) == 2
+        assert re.match(r"error: --html: wanted to write .*give another\n", capsys.readouterr().err)
+
+
 def test_captions_cannot_become_markup(run, tmp_path, capsys):
     bad = "</h2><script>alert(1)</script> [bold]"
     rewrite(shard(run), lambda table: with_column(table, "caption", [bad] * len(table)))

@@ -4,7 +4,6 @@ import itertools
 import json
 import pickle
 import random
-import time
 from collections import Counter
 
 import numpy as np
@@ -49,13 +48,6 @@ def test_almost_no_dropout_merges_as_the_library_does(caption):
     assert BPE.encode(caption, 1e-12, 0) == BPE.encode(caption)
     again = f"{caption} {caption}"
     assert BPE.encode(again, 1e-12, 0) == BPE.encode(again)
-
-
-def test_a_word_without_end_takes_no_time_without_end():
-    started = time.process_time()
-    ids = BPE.encode("redsquare" * 200, 0.1, 0)
-    assert BPE.decode(ids) == "redsquare" * 200
-    assert time.process_time() - started < 5
 
 
 def test_what_is_remembered_changes_nothing_and_does_not_travel():

@@ -193,7 +193,8 @@ def test_a_flipped_bit_is_found_when_its_page_is_read(watched):
     with watched.folder.open(name) as file:
         data = bytearray(file.read())
     column = image_column(pq.ParquetFile(io.BytesIO(data)).metadata, group=3)
-    data[column.data_page_offset + column.total_compressed_size - 3] ^= 1  # the last of the codes
+    end = column.dictionary_page_offset + column.total_compressed_size
+    data[end - 3] ^= 1  # the last of the codes
     watched.folder.commit(name, bytes(data))
     table = opened(watched)  # the footer is as it was
     damaged = [n for n, group in enumerate(table.groups) if (group.file, group.number) == (name, 3)]

@@ -6,8 +6,7 @@ R is refused. The same bytes and generator give the same pixels on every machine
 """
 
 import io
-import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -16,98 +15,25 @@ from jaxtyping import Float, UInt8
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
-MAX_PIXELS = 67_108_864  # a small file may claim any size: look before decoding
+from stages.pictures.decoding import FORMATS, MAX_PIXELS, SUFFIXES, Pixels, decode
+from stages.pictures.refusal import BROKEN, PictureError
 
-STRIP_PIXELS = 2**21
-
-Pixels = UInt8[np.ndarray, "h w 3"]
-
-EXIF_ORIENTATION = 0x0112
-# How the pixels of a file are turned so that the picture stands as the camera saw it.
-UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.transpose(1, 0, 2),
-    6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda pixels: np.rot90(pixels),
-}
-
-# What Pillow's decoders raise on hostile or broken bytes.
-BROKEN = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    RuntimeError,
-    AssertionError,
-    AttributeError,
-    MemoryError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
-
-
-class PictureError(ValueError):
-    """A picture cannot be used; `reason` is one of a few words that can be counted."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason, self.detail = reason, detail
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.detail}"
-
-
-def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Return RGB as the photographer saw it: upright, alpha laid on white, 16 bits scaled to 8.
-
-    Raises PictureError with reason `undecodable` or `too_many_pixels`.
-    """
-    try:
-        pixels, orientation = _as_stored(data, max_pixels)
-    except PictureError:
-        raise
-    except BROKEN as error:
-        raise PictureError("undecodable", f"{type(error).__name__}: {error}") from error
-    return np.ascontiguousarray(UPRIGHT[orientation](pixels)) if orientation in UPRIGHT else pixels
-
-
-def _as_stored(data: bytes, max_pixels: int) -> tuple[Pixels, int]:
-    """Return the pixels as they lie in the file, and the number of how to turn them.
-
-    Converted strip by strip: whole copies of a large picture would take gigabytes.
-    """
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        if image.width * image.height > max_pixels:
-            raise PictureError("too_many_pixels", f"{image.width} x {image.height}")
-        image.load()
-        pixels = np.empty((image.height, image.width, 3), np.uint8)
-        rows = max(1, STRIP_PIXELS // image.width)
-        for top in range(0, image.height, rows):
-            bottom = min(top + rows, image.height)
-            strip = image if rows >= image.height else image.crop((0, top, image.width, bottom))
-            pixels[top:bottom] = np.asarray(_rgb(strip))
-        return pixels, image.getexif().get(EXIF_ORIENTATION, 1)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits of grey; Pillow's own conversion clips them to white
-        wide = np.clip(np.asarray(image).astype(np.int64), 0, 65_535)
-        return Image.fromarray(((wide + 128) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise ValueError("pixels are floating point numbers of unknown range")
-    if image.has_transparency_data:
-        alpha = image.convert("RGBA")
-        white = Image.new("RGBA", alpha.size, "white")
-        return Image.alpha_composite(white, alpha).convert("RGB")
-    return image.convert("RGB")
+__all__ = [
+    "BROKEN",
+    "FORMATS",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "PictureError",
+    "Pixels",
+    "contact_sheet",
+    "crop_centre",
+    "crop_for_dvae",
+    "crop_for_prior",
+    "decode",
+    "encode_png",
+    "from_tensor",
+    "to_tensor",
+]
 
 
 def encode_png(pixels: Pixels, text: Mapping[str, str] | None = None) -> bytes:

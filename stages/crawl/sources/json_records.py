@@ -1,0 +1,90 @@
+"""JSON as lists have it: an object on each line, or one list of objects, alone or in an object."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from schemas.errors import ConfigError
+from stages.crawl.sources.listed import Row, printable
+from stages.crawl.sources.text_lines import Endless, Lines, Unreadable
+
+SPACE = " \t\r\n\ufeff"
+MAX_CHARS = 50_000_000  # of a list that has to be in memory as a whole
+HEAD_CHARS = 1_000_000  # looked at
+
+
+def json_lines(lines: Lines) -> Iterator[Row | Unreadable]:
+    """Yield the object of each line."""
+    while True:
+        lines.begin()
+        try:
+            line = next(lines)
+            if line.isspace():
+                continue
+            record = json.loads(line)
+        except StopIteration:
+            return
+        except Endless as error:
+            yield lines.unreadable(str(error))
+        except (ValueError, RecursionError):
+            yield lines.unreadable("no JSON")
+        else:
+            yield record if isinstance(record, dict) else lines.unreadable("no JSON object")
+
+
+def is_whole(text: str, *, lines_expected: bool) -> bool:
+    """Say by its beginning whether a file is one value, and not an object on each line."""
+    text = text.lstrip(SPACE)
+    if lines_expected or text.startswith("["):
+        return re.match(r"\[\s*\{", text) is not None or not lines_expected
+    first, _, rest = text.partition("\n")
+    try:
+        value = json.loads(first)
+    except (ValueError, RecursionError):
+        return bool(text)  # an object of several lines
+    return not isinstance(value, dict) or not (rest.strip() or not _lists_in(value))
+
+
+def whole_list(lines: Lines) -> Iterator[Row | Unreadable]:
+    """Yield the objects of the one list in the file; raise ConfigError if there is none."""
+    objects = _objects(lines)
+    for number, record in enumerate(objects, start=1):
+        if isinstance(record, dict):
+            yield record
+        else:
+            shown = printable(str(record)[:100])
+            yield Unreadable(f"{lines.name}, item {number}: no JSON object: {shown}")
+
+
+def _objects(lines: Lines) -> list[Any]:
+    text = lines.text.read(MAX_CHARS + 1).lstrip(SPACE)
+    if len(text) > MAX_CHARS:
+        raise _sentence(lines, f"more than {MAX_CHARS:,} characters")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _sentence(lines, f"no JSON ({error})") from error
+    if isinstance(value, list):
+        return value
+    found = _lists_in(value) if isinstance(value, dict) else []
+    if len(found) != 1:
+        raise _sentence(lines, f"{len(found)} lists ({', '.join(found)})" if found else "no list")
+    inner: list[Any] = value[found[0]]
+    return inner
+
+
+def _lists_in(value: Row) -> list[str]:
+    """Name the lists of objects in an object; a row's captions are a list, but not of objects."""
+    return [
+        name
+        for name, inner in value.items()
+        if isinstance(inner, list) and any(isinstance(one, dict) for one in inner)
+    ]
+
+
+def _sentence(lines: Lines, found: str) -> ConfigError:
+    return ConfigError(
+        f"wanted one list of objects in {lines.name}, found {found}; write it as JSON Lines, an "
+        "object on each line, such as with `jq -c '.[]'`"
+    )

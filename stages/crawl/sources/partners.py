@@ -1,0 +1,74 @@
+"""Which captions belong to which picture: files of one folder, by their names.
+
+A caption belongs to every picture whose name, with or without its ending, is the caption's name
+without its own; only where there is none do letters' case and Unicode normalisation not matter.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from stages.crawl.sources.file_names import CAPTION_ENDINGS, JSON_ENDING, folded
+
+Owners = dict[str, list[tuple[int, str]]]  # by stem: how close the stem is, and the picture
+
+
+@dataclass
+class Partners:
+    """Captions of pictures, the best first, and captions that belong to none."""
+
+    of_picture: dict[str, list[str]] = field(default_factory=dict)
+    alone: dict[str, list[str]] = field(default_factory=dict)  # by their stem
+
+    def text_and_json(self, picture: str) -> tuple[str | None, str | None]:
+        """Return the text and the JSON that are read for a picture."""
+        found = self.of_picture.get(picture, [])
+        texts = (name for name in found if not is_json(name))
+        return next(texts, None), next(filter(is_json, found), None)
+
+    def second(self) -> list[str]:
+        """Return captions that are not read, because another stands before them."""
+        read = {name for picture in self.of_picture for name in self.text_and_json(picture) if name}
+        every = {name for found in self.of_picture.values() for name in found}
+        return sorted(every - read)
+
+
+def is_json(name: str) -> bool:
+    """Say whether a caption is an object with columns."""
+    return name.lower().endswith(JSON_ENDING)
+
+
+def partners(
+    pictures: Mapping[str, Sequence[str]], captions: Iterable[tuple[str, str, str]]
+) -> Partners:
+    """Join pictures, given with their stems from the closest on, with captions.
+
+    A caption is given by its name, its stem and its ending; a stem is with its folder.
+    """
+    exact, alike = _owners(pictures, str), _owners(pictures, in_any_letters)
+    ranked: dict[str, list[tuple[int, int, int, str]]] = defaultdict(list)
+    made = Partners()
+    for name, stem, ending in captions:
+        letters = 0 if stem in exact else 1
+        owners = exact.get(stem) or alike.get(in_any_letters(stem), [])
+        for rank, picture in owners:
+            ranked[picture].append((rank, letters, CAPTION_ENDINGS.index(ending), name))
+        if not owners:
+            made.alone.setdefault(stem, []).append(name)
+    for picture, found in ranked.items():
+        made.of_picture[picture] = [name for *_, name in sorted(found)]
+    return made
+
+
+def _owners(pictures: Mapping[str, Sequence[str]], form: Callable[[str], str]) -> Owners:
+    owners: Owners = defaultdict(list)
+    for picture, stems in pictures.items():
+        for rank, stem in enumerate(stems):
+            owners[form(stem)].append((rank, picture))
+    return dict(owners)
+
+
+def in_any_letters(stem: str) -> str:
+    """Return a stem that is equal for other letters' case, in the same folder."""
+    folder, slash, base = stem.rpartition("/")
+    return folder + slash + folded(base)

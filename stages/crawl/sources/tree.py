@@ -1,0 +1,142 @@
+"""Every file in a folder, on this machine or on an object store, and what is wrong with some."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from schemas.configs import SourceSettings
+from schemas.errors import ConfigError
+from stages.crawl.sources import links
+from stages.crawl.sources.file_names import folder_to_pass_over
+
+DEVICES = "pipes, sockets and devices"
+FOLDER_LINKS = "links to folders of the source, which are read where they lie"
+BLOBS = "blobs of a hub's cache, which are read through its snapshots"
+
+
+@dataclass
+class Tree:
+    """Names of files relative to the folder `top`, sorted: the same on every file system."""
+
+    system: Any
+    top: str
+    files: list[str] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)  # of some: `reason: detail`
+    passed: list[tuple[str, str]] = field(default_factory=list)  # why, and the name
+
+    def address(self, name: str) -> str:
+        """Return where a file is, in fsspec's words."""
+        address: str = self.system.unstrip_protocol(f"{self.top}/{name}")
+        return address
+
+
+def is_local(system: Any) -> bool:
+    """Say whether files are on this machine, where there are links."""
+    return "file" in system.protocol
+
+
+def read_tree(source: SourceSettings) -> Tree:
+    """List the folder; raise ConfigError if there is none that can be read."""
+    system, top = fsspec.core.url_to_fs(source.path)
+    if not source.path or not system.isdir(top):
+        found = "a file" if source.path and system.exists(top) else "none"
+        raise ConfigError(
+            f"wanted a folder of pictures at crawl.source.path, found {found} at "
+            f"'{source.path}'; set crawl.source.path to a folder"
+        )
+    tree = Tree(system, top.rstrip("/"))
+    if is_local(system):
+        _Walk(tree).folder("")
+    else:
+        tree.files = [name.removeprefix(tree.top + "/") for name in system.find(top)]
+    _leave_out(tree)
+    tree.files.sort()
+    return tree
+
+
+def _leave_out(tree: Tree) -> None:
+    """Take out what lies in folders that are passed over; each counts once."""
+    folders: dict[tuple[str, str], None] = {}
+    kept = []
+    for name in tree.files:
+        if found := folder_to_pass_over(name):
+            folders[found] = None
+        elif not name.endswith("/"):
+            kept.append(name)
+    tree.files = kept
+    tree.passed += [(why, name) for name, why in folders]
+    tree.passed.sort()
+
+
+class _Walk:
+    """Walks a folder on this machine; a folder that is passed over is not entered."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree, self.top = tree, Path(tree.top or "/")
+        self.allowed = links.roots(self.top)
+
+    def folder(self, inner: str) -> None:
+        """Add the files of a folder, `inner` being its name with a slash, and of those in it."""
+        try:
+            with os.scandir(self.top / inner) as found:
+                entries = list(found)
+        except OSError as error:
+            self._not_listed(inner, error)
+            return
+        hub = links.is_hub_repository({entry.name for entry in entries})
+        for entry in entries:
+            name = inner + entry.name
+            if entry.is_symlink():
+                self._link(name, Path(entry.path))
+            elif not entry.is_dir():
+                self._file(name, Path(entry.path))
+            elif hub and entry.name == links.BLOBS:
+                self.tree.passed.append((BLOBS, f"{name}/"))
+            elif folder_to_pass_over(f"{name}/"):
+                self.tree.files.append(f"{name}/")
+            else:
+                self.folder(f"{name}/")
+
+    def _not_listed(self, inner: str, error: OSError) -> None:
+        if not inner:
+            raise ConfigError(
+                f"wanted to list the folder at crawl.source.path, found {error}; "
+                "let this user read it"
+            ) from error
+        self.tree.files.append(inner.rstrip("/"))
+        why = f"{links.MISSING}: a folder that cannot be listed ({error.strerror})"
+        self.tree.problems[inner.rstrip("/")] = why
+
+    def _link(self, name: str, path: Path) -> None:
+        if problem := links.problem_of_link(path, self.allowed):
+            self.tree.files.append(name)
+            self.tree.problems[name] = problem
+        elif path.is_dir():
+            self.tree.passed.append((FOLDER_LINKS, name))
+        else:
+            self._file(name, path)
+
+    def _file(self, name: str, path: Path) -> None:
+        if links.is_plain_file(path):
+            self.tree.files.append(name)
+        else:
+            self.tree.passed.append((DEVICES, name))
+
+
+def heads(tree: Tree, names: Sequence[str], size: int) -> list[bytes]:
+    """Return the first bytes of some files; none of what cannot be read."""
+
+    def head(name: str) -> bytes:
+        try:
+            data: bytes = tree.system.cat_file(f"{tree.top}/{name}", start=0, end=size)
+        except OSError:
+            return b""
+        return data
+
+    with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
+        return list(threads.map(head, names))

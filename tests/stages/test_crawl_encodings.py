@@ -1,0 +1,167 @@
+"""What a server does to a picture for its way is undone, and never grows beyond what is allowed."""
+
+import gzip
+import tracemalloc
+import urllib.request
+import zlib
+
+import pyarrow as pa
+import pytest
+
+from stages.crawl.reasons import Refused
+from stages.crawl.web.encodings import undone
+from stages.crawl.web.opener import WebOpener
+from stages.crawl.web.robots import MAX_BYTES as ROBOTS_BYTES
+from tests.stages.answers import CAP, PICTURE, answer, answering, chunks, fetched, refusal_of
+
+HALF = len(PICTURE) // 2
+PAGE = b"<!doctype html><head><style>b{}</style><title>Just a moment...</title></head><p>Ray 8f1c"
+GZIP, CHUNKED = {"Content_Encoding": "gzip"}, {"Transfer_Encoding": "chunked", "length": False}
+
+
+def by_arrow(body, name):
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, name) as stream:
+        stream.write(body)
+    return sink.getvalue().to_pybytes()
+
+
+def headless(body):
+    squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return squeeze.compress(body) + squeeze.flush()
+
+
+def encoded(body, *names):
+    return answer(body, Content_Encoding=list(names))
+
+
+@pytest.fixture(scope="module")
+def server():
+    with answering() as server:
+        yield server
+
+
+KEPT = {
+    "gzip": encoded(gzip.compress(PICTURE), "gzip"),
+    "x-gzip in odd letters": encoded(gzip.compress(PICTURE), "X-GZip"),
+    "deflate": encoded(zlib.compress(PICTURE), "deflate"),
+    "deflate without a head": encoded(headless(PICTURE), "deflate"),
+    "brotli": encoded(by_arrow(PICTURE, "brotli"), "br"),
+    "zstd": encoded(by_arrow(PICTURE, "zstd"), "zstd"),
+    "zstd in two frames": encoded(
+        by_arrow(PICTURE[:HALF], "zstd") + by_arrow(PICTURE[HALF:], "zstd"), "zstd"
+    ),
+    "identity": encoded(PICTURE, "identity"),
+    "gzip in gzip": encoded(gzip.compress(gzip.compress(PICTURE)), "gzip, gzip"),
+    "gzip over deflate": encoded(gzip.compress(zlib.compress(PICTURE)), "deflate", "gzip"),
+    "gzip of two members": encoded(
+        gzip.compress(PICTURE[:HALF]) + gzip.compress(PICTURE[HALF:]), "gzip"
+    ),
+    "gzip and something after it": encoded(gzip.compress(PICTURE) + b"more", "gzip"),
+    "gzip in chunks": answer(
+        chunks(gzip.compress(PICTURE)[:99], gzip.compress(PICTURE)[99:]), **GZIP, **CHUNKED
+    ),
+    "a transfer coding": answer(
+        chunks(gzip.compress(PICTURE)), length=False, Transfer_Encoding="gzip, chunked"
+    ),
+    "gzip that no header names": answer(gzip.compress(PICTURE)),
+    "no gzip though a header says so": encoded(PICTURE, "gzip"),
+    "no deflate": encoded(PICTURE, "deflate"),
+    "no brotli": encoded(PICTURE, "br"),
+    "no zstd": encoded(PICTURE, "zstd"),
+    "a word that is no encoding": encoded(PICTURE, "aws-chunked"),
+}
+REFUSED = {
+    "compress": (
+        encoded(b"\x1f\x9d\x90" + PICTURE, "compress"),
+        "bad_encoding: 'compress' is none that can be undone here",
+    ),
+    "base64": (
+        encoded(b"/9j/4AAQ" * 99, "base64"),
+        "not_an_image: 200 OK, image/jpeg, Content-Encoding: base64: '#'",
+    ),
+    "five encodings": (
+        encoded(PICTURE, *["gzip"] * 5),
+        "bad_encoding: 5 encodings, one over another",
+    ),
+    "gzip cut short": (
+        encoded(gzip.compress(PICTURE)[:-30], "gzip"),
+        "connection_failed: its gzip ends early, after ",
+    ),
+    "gzip with a wrong sum": (
+        encoded(gzip.compress(PICTURE)[:-8] + b"x" * 8, "gzip"),
+        "bad_encoding: its gzip cannot be undone: ",
+    ),
+    "brotli cut short": (
+        encoded(by_arrow(PICTURE, "brotli")[:-40], "br"),
+        "bad_encoding: its brotli cannot be undone: ",
+    ),
+    "zstd cut short": (
+        encoded(by_arrow(PICTURE, "zstd")[:-40], "zstd"),
+        "bad_encoding: its zstd cannot be undone: ",
+    ),
+    "a page in gzip": (
+        answer(gzip.compress(PAGE), kind="text/html", **GZIP),
+        "not_an_image: 200 OK, text/html, Content-Encoding: gzip: 'Just a moment...'",
+    ),
+}
+
+
+@pytest.mark.parametrize("sent", KEPT.values(), ids=KEPT)
+def test_a_picture_is_kept_however_it_is_sent(server, sent):
+    assert fetched(server, sent) == PICTURE
+
+
+@pytest.mark.parametrize(("sent", "said"), REFUSED.values(), ids=REFUSED)
+def test_what_is_refused_says_what_was_done_to_it(server, sent, said):
+    """What ends with a space or a dot is only the beginning of what is said."""
+    told = refusal_of(server, sent)
+    assert told.startswith(said) if said.endswith(" ") else told == said
+
+
+MAKE = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": lambda body: by_arrow(body, "brotli"),
+    "zstd": lambda body: by_arrow(body, "zstd"),
+}
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_a_bomb_is_refused_for_its_size_and_takes_no_more_memory_than_a_picture(server, name):
+    body = MAKE[name](PICTURE + bytes(30_000_000))
+    assert len(body) < CAP
+    arrows = pa.default_memory_pool().max_memory()
+    tracemalloc.start()
+    with pytest.raises(Refused, match=rf"^too_large: more than {CAP} bytes once its \w+ is undone"):
+        fetched(server, encoded(body, name))
+    assert tracemalloc.get_traced_memory()[1] < 20 * CAP
+    tracemalloc.stop()
+    assert pa.default_memory_pool().max_memory() - arrows < 8_000_000
+
+
+def test_a_bomb_in_a_bomb_is_refused_at_the_first_layer_that_is_too_large():
+    body = gzip.compress(gzip.compress(bytes(10_000_000)) * 20)
+    with pytest.raises(Refused, match=r"^too_large: more than 50000 bytes once its gzip is undone"):
+        undone(body, ["gzip", "gzip"], 50_000)
+
+
+@pytest.mark.parametrize(
+    ("robots", "headers"),
+    [
+        (b"User-agent: *\nDisallow: /\n", {}),
+        (gzip.compress(b"User-agent: *\nDisallow: /\n"), {"Content_Encoding": "gzip"}),
+        (gzip.compress(b"User-agent: *\nDisallow: /\n"), {}),
+        (by_arrow(b"User-agent: *\nDisallow: /\n", "brotli"), {"Content_Encoding": "br"}),
+        (b"User-agent: *\nDisallow: /\n", {"Content_Encoding": "gzip"}),
+        (b"User-agent: *\nDisallow: /\n", {"Content_Encoding": "br"}),
+        (gzip.compress(b"User-agent: *\nDisallow: /\n" + b"#" * 9 * ROBOTS_BYTES),
+         {"Content_Encoding": "gzip"}),
+    ],
+)  # fmt: skip
+def test_a_robots_txt_is_read_in_any_encoding(robots, headers):
+    with answering() as server:
+        server.url(answer(robots, kind="text/plain", **headers), path="/robots.txt")
+        own = WebOpener(max_bytes=CAP, allow_hosts=(server.place,))
+        with pytest.raises(Refused, match=r"^robots_txt: "):
+            own.open(urllib.request.Request(server.url(answer(PICTURE))), None, 10.0)

@@ -1,0 +1,93 @@
+"""A CLIP that does not see must not pass for one that does, whatever kind of blind it is."""
+
+import numpy as np
+import pytest
+from scipy.stats import beta
+
+from stages.evaluate.checks import checks
+from stages.evaluate.measures import exact, wilson
+from stages.evaluate.retrieval import figures
+from tests.stages.test_evaluate import small_report
+
+REPORT = small_report()
+CAPTIONS = {
+    "all differ": [str(n) for n in range(100)],
+    "three that differ": ["a"] * 97 + ["b"] * 2 + ["c"],
+    "twelve, evenly": [str(n % 12) for n in range(96)],
+    "eight pictures": list("abcdefgh"),
+}
+
+
+def noise(rng, captions):
+    """Each picture likes each caption as it happens, also two of the same words."""
+    return rng.random((len(captions), len(captions)))
+
+
+def whims(rng, captions):
+    """Each picture likes some words as it happens."""
+    words, places = np.unique(captions, return_inverse=True)
+    return rng.random((len(captions), len(words)))[:, places]
+
+
+def habits(rng, captions):
+    """All pictures like the same words."""
+    return np.tile(whims(rng, captions)[:1], (len(captions), 1))
+
+
+def leanings(rng, captions):
+    """All pictures like the same words, more or less."""
+    return habits(rng, captions) + 0.3 * whims(rng, captions)
+
+
+def passes(scores, captions):
+    report = REPORT | {"clip": figures(scores, captions)}
+    (check,) = (c for c in checks(report) if c["what"].startswith("CLIP finds"))
+    return check["good"]
+
+
+@pytest.mark.parametrize("blind", [noise, whims, habits, leanings])
+@pytest.mark.parametrize("captions", CAPTIONS.values(), ids=CAPTIONS)
+def test_a_blind_clip_fails_in_39_of_40_worlds(blind, captions):
+    rng = np.random.default_rng(7)
+    passed = [passes(blind(rng, captions), captions) for _ in range(80)]
+    assert np.mean(passed) <= 0.025
+
+
+@pytest.mark.parametrize("captions", list(CAPTIONS.values())[:3], ids=list(CAPTIONS)[:3])
+def test_a_clip_that_sees_passes(captions):
+    rng = np.random.default_rng(7)
+    scores = noise(rng, captions) + 0.9 * np.equal.outer(captions, captions)
+    assert passes(scores, captions)
+
+
+def test_nothing_to_choose_from_is_no_proof_and_is_said():
+    report = REPORT | {"clip": figures(np.ones((5, 5)), ["a"] * 5)}
+    (check,) = (c for c in checks(report) if c["what"].startswith("CLIP finds"))
+    assert not check["good"]
+    assert "All pictures have the same caption" in check["meaning"]
+
+
+def test_one_picture_proves_nothing():
+    assert not passes(np.ones((1, 1)), ["a"])
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [(0, 10, 0.0, 0.30850), (10, 10, 0.69150, 1.0), (1, 2, 0.01258, 0.98742), (0, 0, 0.0, 1.0)],
+)
+def test_the_exact_interval_of_the_tables(successes, trials, low, high):
+    assert exact(successes, trials) == pytest.approx((low, high), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("trials", "chance"), [(100, 0.01), (512, 0.01), (100, 0.243), (60, 1 / 60)]
+)
+def test_its_lower_end_is_above_the_truth_in_one_case_of_forty_at_most(trials, chance):
+    above = [n for n in range(trials + 1) if exact(n, trials)[0] > chance]
+    # of a binomial: P(at least k) is the beta distribution's share below the chance
+    assert beta.cdf(chance, above[0], trials - above[0] + 1) <= 0.025
+
+
+def test_wilsons_lower_end_would_not_do():
+    first = next(n for n in range(101) if wilson(n, 100)[0] > 0.01)
+    assert beta.cdf(0.01, first, 101 - first) > 0.05
