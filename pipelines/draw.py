@@ -19,8 +19,6 @@ from pipelines.drawing.proxy import proxy_of
 from pipelines.drawing.wish import HOW, Wish
 from schemas.errors import ConfigError, UserError
 
-INTERRUPTED = 130  # what a shell calls a command that Ctrl-C ended
-
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
@@ -84,8 +82,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         complain(error)
         return 2
-    except KeyboardInterrupt:
-        return INTERRUPTED
     return 0
 
 

@@ -23,7 +23,7 @@ from infra.store import (
     publish,
 )
 from pipelines.planner import Selection, Stage, Step, kept_fingerprint, plan, state_of
-from pipelines.stopping import Stopped
+from pipelines.stopping import during
 from schemas.artifacts import REPORT, REPORT_HTML
 from schemas.errors import ArtifactMissing, ShardsFailed
 from schemas.folder import Folder, Inputs
@@ -53,8 +53,9 @@ def run(
         keeps = _kept_address(step, sources)
         if step.runs:
             _refuse_unfinished(step, sources)
-            start_ray()
-            step = _make(step, sources, store, summary, keeps)
+            with during(step.stage.name):
+                start_ray()
+                step = _make(step, sources, store, summary, keeps)
         elif step.manifest is not None:
             log.info("%-12s done before, skipped  (%s)", step.stage.name, step.address)
             summary[step.stage.name] = _entry(step.manifest, "skipped", step.address, keeps)
@@ -108,8 +109,6 @@ def _make(
             )
             _write_summary(store, summary)
             error.add_note(f"stage {stage.name} failed; run the same command again to go on")
-            if isinstance(error, Stopped):
-                error.during = stage.name
             raise
         manifest = _manifest(step, sources, folder, result, time.monotonic() - started)
         publish(folder, manifest)

@@ -14,30 +14,31 @@ from tests.pipelines.runs import ROOT, command, full, statuses
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 PROGRAM = """
 import sys, time
-from pipelines.stopping import Stopped, stoppable
+from pipelines import stopping
 def main():
-    print("up", flush=True)
     try:
-        time.sleep(60)
-    except Stopped as stopped:
-        stopped.during = "crawl"
-        raise
+        with stopping.during("crawl"):
+            print("up", flush=True)
+            time.sleep(60)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt from None  # as Ray does
     finally:
         print("cleaning", flush=True)
         time.sleep(float(sys.argv[1]))
         print("clean", flush=True)
     return 0
-sys.exit(stoppable(main))
+stopping.GRACE_SECONDS = float(sys.argv[2])
+sys.exit(stopping.stoppable(main))
 """
 
 
-def begun(cleaning, ignored=()):
+def begun(cleaning, ignored=(), grace=600):
     """Start a program that has something to clean up, in a process group of its own."""
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(cleaning), "a b"],
+            [sys.executable, "-c", PROGRAM, str(cleaning), str(grace), "a b"],
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -58,7 +59,9 @@ def test_a_signal_ends_a_command_in_one_line_after_it_has_cleaned_up(number):
     out, said = process.communicate(timeout=60)
     assert (process.returncode, out) == (128 + number, "cleaning\nclean\n")
     assert said.count("\n") == 1
-    assert "in crawl; what is finished is kept, and the same command goes on: -c 0 'a b'" in said
+    assert (
+        "in crawl; what is finished is kept, and the same command goes on: -c 0 600 'a b'" in said
+    )
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -69,6 +72,13 @@ def test_a_second_signal_leaves_at_once(number):
     os.killpg(process.pid, number)
     out, said = process.communicate(timeout=60)
     assert (process.returncode, out, said) == (128 + number, "", "")
+
+
+def test_cleaning_up_that_takes_too_long_is_left():
+    process = begun(600, grace=0.1)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.count("\n")) == (128 + signal.SIGTERM, 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
