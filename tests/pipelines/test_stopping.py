@@ -16,8 +16,8 @@ PROGRAM = """
 import sys, time
 from pipelines.stopping import Stopped, stoppable
 def main():
-    print("up", flush=True)
     try:
+        print("up", flush=True)
         time.sleep(60)
     except Stopped as stopped:
         stopped.during = "crawl"
