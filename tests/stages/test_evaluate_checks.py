@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""What the report says in words of its counts: where choosing with CLIP helps, where it harms."""
-=======
 """What the report says in words of its counts: where choosing helps, and where it harms."""
->>>>>>> eval
 
 import pytest
 
