@@ -183,7 +183,7 @@ def demo() -> Settings:
             # Of the 480 that the world has: all would make the demo a quarter longer. 8 for each of
             # the 12 combinations that are held out, 4 for each of the 24 that are seen.
             prompts=PromptSettings(kind="world", count=96),
-            candidates=16,  # among 64, more look right to CLIP and are not
+            candidates=64,
             keep=4,
             temperature=0.7,
             guidance=1.5,
