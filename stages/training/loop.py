@@ -98,8 +98,6 @@ def train(
         to_save = last or state.step % cfg.save_every == 0
         if to_save or state.step % cfg.log_every == 0:
             line = meter.metrics(state, window, norm)
-            if window.sums:
-                state.last_loss = line["loss"] if math.isfinite(line["loss"]) else None
             window = Window()
             if record is not None:
                 record.add(line)
@@ -160,11 +158,9 @@ def learn(
     if not math.isfinite(height):
         skip(task, state, cfg, place)
         return height
-    if cfg.decay == "plateau" or state.first_loss is None:
-        whole = place.total({"loss": own.item()})["loss"]
-        state.plateau.see(whole, state.step, cfg)
-        if state.first_loss is None and math.isfinite(whole):
-            state.first_loss = whole
+    whole = place.total({"loss": own.item()})["loss"]
+    state.plateau.see(whole, state.step, cfg)
+    verdict.remember(state, whole, cfg)
     apply(task, state, cfg)
     for each in seen:
         window.add(*each)

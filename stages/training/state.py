@@ -29,7 +29,8 @@ NUMBERS = (  # fields of a State, the same on all workers
     "skipped_late",
     "without_rows",
     "first_loss",
-    "last_loss",
+    "late_loss",
+    "late_made",
 )
 
 
@@ -74,7 +75,8 @@ class State:
     skipped_late: int = 0  # of them, among the last ones of the run
     without_rows: int = 0  # of them, because no worker had a row that could be used
     first_loss: float | None = None  # of the first update that was made
-    last_loss: float | None = None  # mean of the newest window; None where it is not finite
+    late_loss: float = 0.0  # sum over the last updates of the run, those that were made
+    late_made: int = 0  # so many of them
     plateau: Plateau = field(default_factory=Plateau)
     scales: Scales | None = None  # of gradients in float16
     compression: PowerSGD | None = None  # of gradients between copies of the weights

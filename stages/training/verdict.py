@@ -70,14 +70,23 @@ def require_progress(task: Task, state: State, cfg: FitSettings) -> None:
                 f"wanted updates to learn from, found that {skipped} of the {which}{of} updates of "
                 f"{task.name} were skipped; {remedy(task, state, cfg)}"
             )
-    first, now = state.first_loss, state.last_loss
-    if now is None or (first is not None and now > WORSE_TIMES * abs(first) + WORSE_BY):
-        found = "no finite one" if now is None else f"{now:.4g}"
+    first, now = state.first_loss, state.late_loss / state.late_made
+    if not math.isfinite(now) or now > WORSE_TIMES * abs(first or 0) + WORSE_BY:
+        found = f"{now:.4g}" if math.isfinite(now) else "no finite one"
         began = "" if first is None else f" ({first:.4g} at first)"
         raise Diverged(
             f"wanted a loss that falls, found {found} at the end of the {cfg.steps} updates of "
             f"{task.name}{began}; {advice(task, cfg)}"
         )
+
+
+def remember(state: State, loss: float, cfg: FitSettings) -> None:
+    """Take in the loss, over all workers, of an update that is made."""
+    if state.first_loss is None and math.isfinite(loss):
+        state.first_loss = loss
+    if state.step >= cfg.steps - last_updates(cfg):
+        state.late_loss += loss
+        state.late_made += 1
 
 
 def last_updates(cfg: FitSettings) -> int:

@@ -131,7 +131,7 @@ class Rises(Line):
         return {name: value + more for name, value in sums.items()}
 
 
-@pytest.mark.parametrize(("most", "ends"), [(2.5e12, True), (60.0, True), (3.0, False)])
+@pytest.mark.parametrize(("most", "ends"), [(2.5e12, True), (90.0, True), (3.0, False)])
 def test_a_loss_that_ends_far_above_its_beginning_is_not_done(folder, most, ends):
     task = Rises(settings(log_every=1))
     task.most = most
