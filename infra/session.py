@@ -28,8 +28,8 @@ ENVIRONMENT = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # it warns of every actor pool, which is harmless
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Where other programs want the processors, threads that wait for each other by spinning keep
-    # out the very one they wait for, and a worker at Ray's low priority hardly runs at all.
+    # Where other programs want the processors, threads that spin while they wait for each other
+    # keep out the very one they wait for, and a worker at Ray's low priority hardly runs at all.
     "OMP_WAIT_POLICY": "passive",
     "RAY_worker_niceness": "0",
     "NO_ALBUMENTATIONS_UPDATE": "1",  # img2dataset's dependency asks PyPI at import otherwise

@@ -91,8 +91,9 @@ class Painter:
         own = {name: getattr(self.how, name) for name in wish.how() if wish.how()[name] is None}
         wish = wish.model_copy(update=own)
         if wish.guidance != 1 and not self.takes_guidance:
+            found = str(wish.guidance).removesuffix(".0")  # of any other number every digit
             raise ConfigError(
-                f"guidance: wanted 1, found {wish.guidance}, for this prior was trained with "
+                f"guidance: wanted 1, found {found}, for this prior was trained with "
                 "every caption; leave it at 1"
             )
         return wish

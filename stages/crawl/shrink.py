@@ -12,7 +12,7 @@ from functools import partial
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from schemas.configs import CrawlJob
 from schemas.errors import said, worded
@@ -82,7 +82,7 @@ class Shrink:
         """
         try:
             image = Image.open(io.BytesIO(data), formats=("JPEG",))
-        except UnidentifiedImageError:
+        except OSError:
             return None  # who decodes it finds out why
         with image:
             width, height = image.size

@@ -37,8 +37,11 @@ def nothing_learned(seen: Mapping[str, float], cfg: DvaeJob) -> str | None:
 
 
 def few_codes(seen: Mapping[str, float], cfg: DvaeJob) -> str | None:
-    """Look for a codebook of which next to nothing is in use."""
-    if seen["perplexity"] >= FEW * cfg.image_vocab:
+    """Look for a codebook of which next to nothing is in use.
+
+    A few pictures cannot use all of a large one: `positions` codes were seen.
+    """
+    if seen["perplexity"] >= FEW * min(cfg.image_vocab, seen.get("positions", math.inf)):
         return None
     return (
         f"the codebook collapses: of {cfg.image_vocab} codes {seen['codes_used']:.0f} are in use, "
@@ -53,7 +56,7 @@ def advice(seen: Mapping[str, float], cfg: DvaeJob) -> str:
             "codes were nearly hard from the start, and the encoder got no gradient to learn from: "
             f"raise dvae.temperature_start, now {cfg.temperature_start:g} (the paper's is 1)"
         )
-    sure = seen["kl_per_code"] / math.log(cfg.image_vocab)
+    sure = seen["kl_per_code"] / math.log(max(2, cfg.image_vocab))
     if sure < SILENT and cfg.beta > PAPERS_BETA:
         return (
             f"the KL weighs so much that the encoder says nothing ({seen['kl_per_code']:.2g} nats "

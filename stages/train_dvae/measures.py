@@ -56,4 +56,5 @@ def measure(
         "ssim": sums["ssim"] / len(pixels),
         "codes_used": used.used,
         "perplexity": used.perplexity,
+        "positions": positions,
     }, np.concatenate(drawn)

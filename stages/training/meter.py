@@ -11,6 +11,7 @@ from schemas.configs import FitSettings
 from stages.training import schedules
 from stages.training.peaks import peak_of
 from stages.training.precision import product_type
+from stages.training.processors import Processors, Share
 from stages.training.record import Scalars
 from stages.training.state import State
 from stages.training.task import Place, Task
@@ -26,6 +27,7 @@ class Window:
         self.rows, self.updates = 0, 0
         self.without_rows = 0  # updates in which no worker had one
         self.waited, self.spent = 0.0, 0.0  # seconds; waiting is part of what was spent
+        self.processors = Processors()
 
     def add(self, sums: Mapping[str, Tensor], counts: Mapping[str, int]) -> None:
         """Add the terms of one forward pass; nothing waits for the device."""
@@ -52,6 +54,7 @@ class Meter:
         self.unusual, self.far = "", False  # as the last window was
         self.told = False
         self.without_rows = 0, 0  # of so many updates
+        self.share: Share | None = None
 
     def metrics(self, state: State, window: Window, norm: float) -> Scalars:
         """Return one line of metrics for the updates since the last one; all workers take part."""
@@ -62,6 +65,7 @@ class Meter:
         total = place.total({"rows": window.rows, "waited": waited, "spent": spent})
         rows_per_second = place.world * total["rows"] / total["spent"]
         self.without_rows = window.without_rows, window.updates
+        self.share = window.processors.share()
         if self.band is not None and means:
             middle = (state.step - window.updates / 2) / cfg.steps
             self.unusual, self.far = self.band.outside(middle, means)
@@ -76,6 +80,7 @@ class Meter:
             "rows_left_out": window.updates * cfg.batch_size - total["rows"],
             "rows_per_second": rows_per_second,
             "waiting_share": total["waited"] / total["spent"],
+            **({"cores": self.share.got, "cores_wanted": self.share.wanted} if self.share else {}),
             "peak_memory_gib": place.largest(used_memory(place.device)) / 2**30,
             **self._use(rows_per_second),
         }
@@ -105,9 +110,10 @@ class Meter:
         pace.append(f"{line['peak_memory_gib']:.1f} GiB")
         usual = "" if self.band is None or self.unusual else "as usual  "
         unusual = f"\n    {self.unusual}" if self.unusual else ""
+        busy = f"\n    {self.share.words()}" if self.share and self.share.is_short else ""
         return (
             f"{self.task.name}  step {line['step']:.0f}/{cfg.steps}  loss {line['loss']:.4g}  "
-            f"{usual}ETA {clock(left)}\n    {'  '.join(pace)}{unusual}"
+            f"{usual}ETA {clock(left)}\n    {'  '.join(pace)}{busy}{unusual}"
         )
 
     def alarms(self) -> Iterator[str]:

@@ -79,6 +79,7 @@ def test_a_folder_of_pictures_with_captions_beside_them(ray_cluster, tmp_path):
         (top / sub).mkdir(parents=True)
         (top / sub / "one.png").write_bytes(picture(70, 300 if sub == "a" else 80))
         (top / sub / "one.txt").write_text(f"the {sub} one\nsecond line\n")
+    (top / ".DS_Store").write_bytes(b"")
     (top / "alone.jpg").write_bytes(picture(80, 80, "JPEG"))
     (top / "broken.jpg").write_bytes(picture(80, 80, "JPEG")[:300])
     exif = Image.Exif()
@@ -95,6 +96,7 @@ def test_a_folder_of_pictures_with_captions_beside_them(ray_cluster, tmp_path):
     result = crawl.run(NOTHING, out, job(source=source))
     found = {row["url"]: row for row in read_all(out)}
     assert result.rows_in == len(found) == 7
+    assert result.health["source"] == {"found": 5, "passed_over": {"hidden files": 1}}
     assert found["a/one.png"]["caption"] == "the a one"
     assert found["b/one.png"]["caption"] == "the b one"
     assert (found["a/one.png"]["width"], found["a/one.png"]["height"]) == (70, 300)
@@ -104,7 +106,7 @@ def test_a_folder_of_pictures_with_captions_beside_them(ray_cluster, tmp_path):
     turned = found["b/turned.jpg"]
     assert (turned["width"], turned["height"], turned["caption"]) == (70, 90, "a phone photo")
     assert json.loads(turned["source"]) == {"licence": "free"}
-    assert found["b/../../etc/passwd"]["reason"] == "bad_url"
+    assert found["../../etc/passwd"]["reason"] == "outside_folder"
     assert found[""]["reason"] == "unreadable_row"
     assert found[""]["detail"] == "unreadable_row: metadata.jsonl, line 2: no JSON: not json"
 

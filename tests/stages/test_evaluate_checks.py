@@ -1,4 +1,4 @@
-"""What the report says in words of its counts: where choosing with CLIP helps, where it harms."""
+"""What the report says in words of its counts: where choosing helps, and where it harms."""
 
 import pytest
 

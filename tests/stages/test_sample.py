@@ -265,7 +265,7 @@ def test_the_best_are_loose_pngs_that_say_how_to_draw_them_again(inputs):
 AWKWARD = (0.1 + 0.2, 1e-7, 1 / 3, 5e-324, 1.7976931348623157e308, 1.0000001, 123456.789, 7, 1.0)
 
 
-@pytest.mark.parametrize("value", [*AWKWARD, math.inf, -0.0, 2**63 - 1])
+@pytest.mark.parametrize("value", [*AWKWARD, math.inf, -0.0])
 def test_each_number_in_a_png_reads_back_as_what_it_was(artist, value):
     drawn = Drawn(2**40, 2**63 - 1, value, rank=0, pixels=np.zeros((2, 2, 3), np.uint8))
     odds = Odds(temperature=value, top_k=2**20, top_p=value, guidance=value)

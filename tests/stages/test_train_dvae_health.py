@@ -81,6 +81,18 @@ def test_a_healthy_run_trips_nothing():
     assert alarm(HEALTHY, cfg, 150) is None
 
 
+@pytest.mark.parametrize(("perplexity", "collapsed"), [(100.0, False), (7.0, True)])
+def test_a_few_pictures_cannot_use_all_of_a_large_codebook(perplexity, collapsed):
+    """One picture of 12 x 12 codes: a perplexity of 144 is the most there is."""
+    seen = HEALTHY | {"positions": 144, "perplexity": perplexity}
+    assert (alarm(seen, settings(image_vocab=8_192), 150) is not None) == collapsed
+
+
+def test_a_codebook_of_one_code_is_no_crash():
+    seen = HEALTHY | {"psnr_db": 14.5, "perplexity": 1.0, "codes_used": 1.0, "kl_per_code": 0.0}
+    assert "carry next to nothing" in alarm(seen, settings(image_vocab=1), 150)
+
+
 @pytest.mark.parametrize(
     ("seen", "words"),
     [

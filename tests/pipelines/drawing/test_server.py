@@ -251,7 +251,7 @@ def test_a_taken_port_is_one_sentence(root, capsys):
         (["a star"], "found a prompt too"),
         (["-n", "64"], "the page has a field for -n"),
         (["--top-k", "5"], "the page has a field for --top-k"),
-        (["--root", "nowhere"], "wanted a finished 'bpe'"),
+        (["--root", "nowhere"], "wanted a run under"),
         (["--port", "70000"], "wanted to serve on 127.0.0.1:70000"),
         pytest.param(["--gpu"], "wanted a CUDA device", marks=NO_GPU),
         (["--host", "192.0.2.77"], "another --host of this machine"),

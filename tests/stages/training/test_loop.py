@@ -258,3 +258,18 @@ def test_numbers_too_small_for_full_precision_are_zeros_while_a_model_learns(fol
     run(Watched(settings(steps=2)), folder)
     assert found == [0.0, 0.0]
     assert (torch.tensor(1e-39) * 1).item() > 0
+
+
+def test_how_often_is_saved_and_measured_changes_no_weight_and_no_fingerprint(tmp_path):
+    from infra.store import open_folder
+
+    found = []
+    for save_every, validate_every in ((4, 5), (1, 1), (12, 100)):
+        cfg = settings(save_every=save_every, validate_every=validate_every, decay="plateau",
+                       patience_share=0.1)  # fmt: skip
+        out = open_folder(tmp_path / f"every {save_every}")
+        run(Line(cfg), out)
+        found.append((cfg.digest, saved(out.url)))
+    for digest, state in found[1:]:
+        assert digest == found[0][0]
+        torch.testing.assert_close(state, found[0][1], rtol=0, atol=0)

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from stages.training import processors
 from stages.training.meter import Meter, Window, clock, short, used_memory
 from stages.training.peaks import Peak, matrix_product, peak_of, sheet_of
+from stages.training.processors import Processors, Share
 from stages.training.state import State
 from stages.training.task import Place, Work
 from tests.stages.training.toy import Line, settings
@@ -43,7 +45,7 @@ def test_rates_are_rows_tokens_and_operations_over_seconds():
 
 def test_a_line_says_how_far_a_run_is_and_the_next_how_fast_in_80_columns_of_a_log():
     meter, line = measured(Counted(settings()))
-    meter.peak = Peak(989e12, "data sheet")
+    meter.peak, meter.share = Peak(989e12, "data sheet"), Share(1.9, 2.0)
     line |= {"step": 399_999, "rows_per_second": 1_234.5, "tokens_per_second": 1_580_160.0,
              "model_flop_utilisation": 0.4321, "peak_memory_gib": 78.123, "waiting_share": 0.12,
              "loss": 3.14159}  # fmt: skip
@@ -55,6 +57,43 @@ def test_a_line_says_how_far_a_run_is_and_the_next_how_fast_in_80_columns_of_a_l
     stamp = len("00:00:00 ")
     assert len(first) + stamp + len("train_prior") - len("toy") <= 80
     assert len(second) <= 80
+    meter.share = Share(1.12, 2.0)
+    assert meter.words(line).splitlines()[2:] == [
+        "    1.1 of 2.0 cores wanted: other programs have the rest"
+    ]
+
+
+class Thread:
+    """A thread as the kernel counts it, in a folder like the kernel's."""
+
+    def __init__(self, folder, name, ran, waited):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "schedstat").write_text(f"{ran * 10**9} {waited * 10**9} 7\n")
+
+
+def test_what_threads_wanted_is_what_they_got_and_what_they_waited_for(tmp_path, monkeypatch):
+    """Two threads, one of which is new, and a third that ended, in ten seconds."""
+    monkeypatch.setattr(processors, "THREADS", tmp_path)
+    monkeypatch.setattr(processors.time, "perf_counter", iter([100.0, 110.0]).__next__)
+    Thread(tmp_path, "1", 50, 20), Thread(tmp_path, "3", 9, 9)
+    found = Processors()
+    (tmp_path / "3" / "schedstat").unlink()
+    Thread(tmp_path, "1", 56, 24), Thread(tmp_path, "2", 5, 5)
+    assert found.share() == pytest.approx((1.1, 2.0))
+    assert Share(1.1, 2.0).is_short
+    assert not Share(1.7, 2.0).is_short
+
+
+def test_where_nothing_is_counted_nothing_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(processors, "THREADS", tmp_path / "none")
+    assert Processors().share() is None
+
+
+def test_this_process_is_counted():
+    found = Processors()
+    sum(range(3_000_000))
+    share = found.share()
+    assert share is None or 0 < share.got <= share.wanted
 
 
 def test_where_operations_are_not_counted_nothing_is_said_of_them():

@@ -53,3 +53,13 @@ def test_two_workers_that_hold_half_of_every_weight(tmp_path, ray_cluster):
 def test_no_more_workers_are_needed_than_wanted():
     with pytest.raises(ValidationError, match=r"workers_min \(3\) must not exceed workers \(2\)"):
         settings(workers=2, workers_min=3)
+
+
+def test_workers_wait_without_spinning_and_at_the_priority_of_their_driver(ray_cluster):
+    import ray
+
+    @ray.remote
+    def seen():
+        return os.nice(0), os.environ["OMP_WAIT_POLICY"]
+
+    assert ray.get(seen.remote()) == (os.nice(0), "passive")
