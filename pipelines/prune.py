@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from infra.claim import owner_of
+from infra.nearby import require_run
 from infra.store import Store
 from pipelines.command import complain, program
 from schemas import artifacts
@@ -24,10 +25,11 @@ def unused(store: Store) -> Iterator[tuple[str, int, int]]:
 
     Raises ArtifactMissing if the root has no summary: nothing would say what is in use.
     """
+    require_run(store.top)
     entries = store.summary().stages.values()
     used = {entry.artifact for entry in entries} | {entry.keeps for entry in entries}
     if not used:
-        raise ArtifactMissing(f"wanted a run's summary.json under {store.root}, found none")
+        raise ArtifactMissing(f"wanted stages in the summary.json of {store.root}, found none")
     for name in NAMES:
         sizes: dict[str, list[int]] = {}
         for path, size in store.top.sizes(name + "/").items():

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from infra.nearby import require_run
 from infra.store import Store, recorded_files
 from schemas import rows
 from schemas.artifacts import (
@@ -58,11 +59,7 @@ class Run:
 
     def __init__(self, root: str, *, gpu: bool = False) -> None:
         store = Store(root)
-        if not store.summary().stages:
-            raise ArtifactMissing(
-                f"wanted a run under {root}, found no summary.json of one; "
-                "say where it is with --root"
-            )
+        require_run(store.top)
         self.device = torch.device("cuda" if gpu else "cpu")
         self.folders = _finished(store)
         self.inputs = Inputs(self.folders)

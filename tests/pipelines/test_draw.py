@@ -103,7 +103,7 @@ def test_what_no_model_reads_of_a_long_prompt_is_said(root, tmp_path, capsys):
 def test_a_missing_run_is_one_sentence(tmp_path, capsys):
     assert draw.main([PROMPT, "--root", str(tmp_path)]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: wanted a finished 'bpe'")
+    assert said.startswith(f"error: wanted a run under {tmp_path}, found no summary.json")
     assert len(said.splitlines()) == 1
     with pytest.raises(ArtifactMissing):
         Painter(tmp_path)

@@ -31,4 +31,4 @@ def test_what_the_newest_run_does_not_use_is_listed_and_deleted_when_told(
 
 def test_a_root_without_a_run_is_one_sentence(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
-    assert "found none" in capsys.readouterr().err
+    assert "found no summary.json there" in capsys.readouterr().err
