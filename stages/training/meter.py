@@ -113,7 +113,7 @@ class Meter:
         busy = f"\n    {self.share.words()}" if self.share and self.share.is_short else ""
         return (
             f"{self.task.name}  step {line['step']:.0f}/{cfg.steps}  loss {line['loss']:.4g}  "
-            f"{usual}ETA {clock(left)}\n    {'  '.join(pace)}{busy}{unusual}"
+            f"{usual}ETA {clock(left)}\n    {'  '.join(pace)}{unusual}{busy}"
         )
 
     def alarms(self) -> Iterator[str]:
