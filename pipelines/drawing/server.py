@@ -86,10 +86,17 @@ def _builder(root: str, host: str, gpu: bool, proxy: Proxy) -> Callable[[], ASGI
 
         from pipelines.drawing.site import Site
 
-        torch.set_num_threads(len(os.sched_getaffinity(0)))  # Ray allows a replica one
+        torch.set_num_threads(_processors())  # Ray allows a replica one
         return Site(Painter(root, gpu=gpu)).application(host, proxy)
 
     return build
+
+
+def _processors() -> int:
+    """Return how many this process may use; where nobody knows that (macOS), how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _free_port(host: str, port: int) -> int:

@@ -2,6 +2,7 @@
 
 import math
 import resource
+import sys
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -140,7 +141,8 @@ def used_memory(device: torch.device) -> int:
     """Return the most bytes held so far: a GPU's by tensors, elsewhere by the whole process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def short(number: float) -> str:
