@@ -74,11 +74,12 @@ class Watch:
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._thread.join()
-        self._show()
+        if not isinstance(error, KeyboardInterrupt):  # whose signal may have ended Ray too
+            self._thread.join()
+            self._show()
+            self._store._internal_kv_del(self.key)
         if self._bar is not None:
             self._bar.__exit__(kind, error, trace)
-        self._store._internal_kv_del(self.key)
 
     def _look(self) -> None:
         while not self._stop.wait(SECONDS_BETWEEN_LOOKS):

@@ -125,7 +125,7 @@ def test_a_store_without_its_package_is_one_sentence(root, sentence, writes):
 
 
 def test_buckets_that_are_there_and_one_that_is_not():
-    with s3.served("bucket") as address:
+    with s3.served("bucket-of-roots") as address:
         for root in (address, f"{address}/run", f"{address}/run/deeper"):
             require_root(root, writes=False)
             require_root(root, writes=True)

@@ -184,10 +184,10 @@ def test_a_disk_that_cannot_be_written_to_is_the_fault_of_no_shard(ray_cluster, 
 class FullDisk(LocalFolder):
     """A folder whose data files find no room."""
 
-    def commit(self, name, data):
+    def _write(self, name, data):
         if name.startswith("shard"):
             raise OSError(errno.ENOSPC, "No space left on device")
-        return super().commit(name, data)
+        super()._write(name, data)
 
 
 class Write:
