@@ -66,8 +66,9 @@ def test_a_second_run_does_nothing_and_is_quick(tiny_run):
         (["--set", "filter.min_chars=6", "--until", "train_bpe"], ["filter", "train_bpe"]),
     ],
 )
-def test_the_plan_says_beforehand_what_would_run(tiny_run, arguments, runs):
-    states = plan_states(full("--plan", *arguments, root=tiny_run))
+def test_the_plan_says_beforehand_what_would_run(tiny_run, arguments, runs, capsys):
+    assert main(["--preset", "tiny", "--root", str(tiny_run), "--plan", *arguments]) == 0
+    states = plan_states(capsys.readouterr().out)
     assert list(states) == NINE
     assert [name for name, state in states.items() if state == "will run"] == runs
 
