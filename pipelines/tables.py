@@ -58,7 +58,7 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
     console.print(f"root {shown(store.root)}", soft_wrap=True)
     console.print(table)
     if sentence := unnamed_source(settings, steps):
-        console.print(f"\nto run: {sentence}", soft_wrap=True, markup=False)
+        console.print(f"\nto run: {sentence}", markup=False)
     due = {step.stage.writes for step in steps if step.runs}
     if DVAE in due and not settings.dvae.pretrained:
         show_training("train_dvae", training_plan.dvae_lines(settings), console)
