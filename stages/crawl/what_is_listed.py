@@ -98,7 +98,8 @@ def _rows(names: str) -> str:
         is_picture = said.kind == "picture"
         list(made.add(Part(name, said.stem, said.ending, name, is_picture, plain=True)))
     return "; ".join(
-        row["problem"] or code(row[at] for at in ("picture", "text_file", "json_file") if row[at])
+        row["problem"]
+        or code((row["picture"], *(row["text_files"] or ())[:1], *(row["json_files"] or ())[:1]))
         for row in made.rest()
     )
 

@@ -34,10 +34,12 @@ def pictures() -> str:
 def captions() -> str:
     """Names of captions, the best first."""
     rows = [
-        (code(f"photo.jpg{end}" for end in file_names.CAPTION_ENDINGS), "the whole name"),
-        (code(f"photo{end}" for end in file_names.CAPTION_ENDINGS), "the name without its ending"),
+        (code(f"photo.jpg{end}" for end in file_names.TEXT_ENDINGS), "the whole name"),
+        (code(f"photo{end}" for end in file_names.TEXT_ENDINGS), "the name without its ending"),
         (code(("PHOTO.TXT", "Photo.Caption")), "either, in other letters"),
-    ]
+        (code(f"{name}{file_names.JSON_ENDING}" for name in ("photo.jpg", "photo", "PHOTO")),
+         "likewise, after all texts"),
+    ]  # fmt: skip
     return table(("beside `photo.jpg`", "has"), rows)
 
 
@@ -69,7 +71,7 @@ def passed_over() -> str:
         (listing.DOCUMENT_TEXTS, code(sorted(file_names.DOCUMENT_NAMES)) + " beside no picture"),
         (listing.LONELY_JSON, "in a folder whose pictures have no captions in JSON"),
         (listing.ELSEWHERE, "as in `images/` and `labels/`: put captions beside their pictures"),
-        (listing.SECOND, "the order is that of the captions above"),
+        (listing.SECOND, "in the order above; read where all before it are empty"),
         (described.NO_ROWS, "empty, or a line of names alone"),
         (described.TWICE, "read once"),
         (folder.BESIDE_METADATA, "unless the metadata give none"),

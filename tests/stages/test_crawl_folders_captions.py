@@ -72,6 +72,34 @@ def test_of_several_captions_the_first_in_order_is_read_and_the_others_count(tmp
 
 
 @pytest.mark.parametrize(
+    ("files", "caption", "kept", "behind"),
+    [
+        ({"a.jpg.json": {"caption": "J"}, "a.txt": "T"}, "T", {"caption": "J"}, 0),
+        ({"a.json": {"caption": "T", "id": 1}, "a.txt": "T"}, "T", {"id": 1}, 0),
+        ({"a.json": "J", "a.txt": "T"}, "T", {"caption": "J"}, 0),
+        ({"a.txt": "", "a.json": {"caption": "J"}}, "J", None, 0),
+        ({"a.txt": " \n", "a.json": {"caption": ""}}, "", None, 0),
+        ({"a.txt": "", "a.json": {}}, "", None, 0),
+        ({"a.txt": "", "a.caption": "C"}, "C", None, 1),
+        ({"a.jpg.txt": "", "a.txt": "", "A.TXT": "C"}, "C", None, 2),
+        ({"a.jpg.json": {"id": 1}, "a.json": {"caption": "J2", "id": 2}}, "J2", {"id": 1}, 1),
+        ({"a.jpg.json": {"caption": "J1"}, "a.json": {"caption": "J2"}}, "J1", None, 1),
+        ({"a.json": {"caption": "", "text": "t"}}, "t", {"caption": ""}, 0),
+    ],
+)
+def test_an_empty_caption_gives_way_and_one_that_is_not_used_is_kept_or_counted(
+    tmp_path, files, caption, kept, behind
+):
+    texts = {n: data if n.endswith(("xt", "XT", "caption")) else json.dumps(data)
+             for n, data in files.items()}  # fmt: skip
+    (row,) = listed(folder(tmp_path, {"a.jpg": b"x"} | texts), tmp_path / "out")
+    assert row["problem"] is None
+    assert row["caption"] == caption
+    assert (json.loads(row["source"]) if row["source"] else None) == kept
+    assert sum(passed_over(tmp_path / "out").values()) == behind
+
+
+@pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
 )
 @pytest.mark.parametrize("name", ["a.txt", "a.json"])

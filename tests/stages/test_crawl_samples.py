@@ -93,8 +93,9 @@ def test_every_picture_is_a_row_with_its_own_captions(tmp_path, name):
     for row in rows:
         assert row["problem"] is None
         assert row["url"] == f"a.tar/{at[row['picture']]}"
-        parts = [at.get(row[column], "-") for column in ("picture", "text_file", "json_file")]
-        found.append(" ".join(parts).rstrip("- "))
+        files = [row["picture"], *(row["text_files"] or ())[:1], *(row["json_files"] or ())[:1]]
+        parts = [at[file] for file in files]
+        found.append(" ".join(parts))
     assert "; ".join(found) == expected
 
 
@@ -112,7 +113,7 @@ def test_a_caption_without_its_picture_is_a_row(tmp_path):
 def test_a_picture_is_known_by_its_bytes_where_its_name_says_nothing(tmp_path):
     rows, survey = read(tmp_path, "0001 0001.txt 0002.bin", picture(8, 8))
     assert [row["url"] for row in rows] == ["a.tar/0001", "a.tar/0002.bin"]
-    assert rows[0]["text_file"] is not None
+    assert rows[0]["text_files"] is not None
     assert not survey.passed
     rows, survey = read(tmp_path, "0001 0001.txt 0002.bin a.jpg", b"no picture")
     assert [row["url"] for row in rows] == ["a.tar/0001.txt", "a.tar/a.jpg"]

@@ -85,9 +85,9 @@ def test_files_of_one_name_are_one_sample_wherever_they_are(tmp_path, tar_format
     reader = TarReader(10_000)
     for row in rows[:5]:
         assert reader.read(row["picture"]) == content[row["url"].removeprefix("a.tar/")]
-    assert reader.read(rows[0]["text_file"]) == b"one's caption"
-    assert reader.read(rows[3]["json_file"]) == b"{}"
-    assert rows[4]["text_file"] is None
+    assert reader.read(rows[0]["text_files"][0]) == b"one's caption"
+    assert reader.read(rows[3]["json_files"][0]) == b"{}"
+    assert rows[4]["text_files"] is None
     with pytest.raises(Refused, match="too_large: 3996 bytes"):
         TarReader(3_995).read(rows[3]["picture"])
 
@@ -193,7 +193,7 @@ def test_tars_of_a_folder_a_glob_and_an_object_store(tmp_path):
         [row] = tar_rows(source(f"{top}/in"), Survey("tars"))
         assert row["url"] == "0.tar/p.jpg"
         assert TarReader(99).read(row["picture"]) == b"picture"
-        assert TarReader(99).read(row["text_file"]) == b"words"
+        assert TarReader(99).read(row["text_files"][0]) == b"words"
         with pytest.raises(ConfigError, match=r"wanted a tar at crawl\.source\.path"):
             list(tar_rows(source(f"{top}/else"), Survey("tars")))
 
@@ -248,6 +248,6 @@ def test_a_crawl_of_tars(ray_cluster, tmp_path):
         ("00001-000003", "1.tar/0.jpg", None, None),
     ]
     assert rows[0]["sha256"] == rows[1]["sha256"]
-    assert json.loads(rows[0]["source"]) == {"url": "http://a.org/0"}
+    assert json.loads(rows[0]["source"]) == {"url": "http://a.org/0", "caption": "unused"}
     assert json.loads(rows[3]["source"]) == {"licence": "free"}
     assert (result.rows_in, result.rows_out) == (10, 5)

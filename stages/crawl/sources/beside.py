@@ -1,7 +1,7 @@
 """Captions in files beside their pictures, and the key of each row.
 
-A picture may have a text and a JSON file: the caption is the text's, and the other columns are the
-JSON's.
+A picture may have several of each: its caption is that of the first text that is not empty, or else
+of the first JSON file. The other columns are the JSON's, with a caption that is not used.
 """
 
 import json
@@ -64,8 +64,14 @@ def caption_column(names: Iterable[str], source: SourceSettings) -> str | None:
 
 def pop_captions(record: Row, source: SourceSettings) -> list[str]:
     """Take the captions out of a record; raise ValueError if they are no text, or too many."""
-    column = caption_column((name for name, value in record.items() if value is not None), source)
+    there = {name: value for name, value in record.items() if value is not None}
+    filled = [name for name, value in there.items() if not _is_empty(value)]
+    column = caption_column(filled, source) or caption_column(there, source)
     return [] if column is None else captions_of(record.pop(column))
+
+
+def _is_empty(value: Any) -> bool:
+    return value == [] or (isinstance(value, str) and not value.strip())
 
 
 def with_captions(
@@ -92,22 +98,52 @@ def _family(row: Row, key: str) -> Iterator[Row]:
 
 def _read(row: Row, reader: Reader | None, source: SourceSettings) -> Row:
     """Return the row with the captions from its files; what cannot be read is its problem."""
-    if reader is None or not (row["text_file"] or row["json_file"]):
+    if reader is None or not (row["text_files"] or row["json_files"]):
         return row
-    captions: list[str] = []
-    other = row["source"]
     try:
-        if row["json_file"]:
-            captions, about = _from_json(reader.read(row["json_file"]), source)
-            other = other or about
-        if row["text_file"]:
-            captions = captions_of(_from_text(reader.read(row["text_file"]), source))
+        captions = _from_texts(row["text_files"] or (), reader, source)
+        captions, about = _from_jsons(row["json_files"] or (), captions, reader, source)
     except Refused as error:
         reason, _, detail = str(error).partition(": ")
         return problem_row(reason, f"its caption: {detail}", row["url"])
     except (ValueError, RecursionError) as error:
         return problem_row(UNREADABLE, f"its caption: {error}", row["url"])
-    return listed_row(row["url"], captions, picture=row["picture"], source=other, key=row["key"])
+    return listed_row(
+        row["url"], captions, picture=row["picture"], source=row["source"] or about, key=row["key"]
+    )
+
+
+def _from_texts(files: Sequence[str], reader: Reader, source: SourceSettings) -> list[str]:
+    """Return the captions of the first text that has any."""
+    captions: list[str] = []
+    for file in files:
+        captions = captions_of(_from_text(reader.read(file), source))
+        if any(captions):
+            break
+    return captions
+
+
+def _from_jsons(
+    files: Sequence[str], captions: list[str], reader: Reader, source: SourceSettings
+) -> tuple[list[str], str | None]:
+    """Return the captions, of JSON files where there are none yet, and the other columns.
+
+    The first file is read in any case, for its columns; a caption in it that is not used stays one.
+    """
+    columns: Row = {}
+    for file in files:
+        record: Any = json.loads(decoded(reader.read(file), source.encoding))
+        whole = record if isinstance(record, dict) else {source.caption_column: record}
+        others = dict(whole)
+        found = pop_captions(others, source)
+        if not any(captions):
+            captions = captions if captions and not any(found) else found
+        elif any(found) and found != captions:
+            others = whole
+        columns = others | columns
+        if any(captions):
+            break
+    return captions, as_json(columns)
 
 
 def _from_text(data: bytes, source: SourceSettings) -> list[str]:
@@ -116,11 +152,3 @@ def _from_text(data: bytes, source: SourceSettings) -> list[str]:
         return [text]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[:1] if source.caption == "first_line" else lines
-
-
-def _from_json(data: bytes, source: SourceSettings) -> tuple[list[str], str | None]:
-    """Return the captions of an object, a list or a text, and an object's other columns."""
-    record: Any = json.loads(decoded(data, source.encoding))
-    if isinstance(record, dict):
-        return pop_captions(record, source), as_json(record)
-    return captions_of(record), None

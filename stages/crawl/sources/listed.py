@@ -16,8 +16,8 @@ LISTED = pa.schema(
         pa.field("more", pa.list_(pa.string())),  # further captions of the same picture
         pa.field("key", pa.string()),  # null: made from the row's place
         pa.field("picture", pa.string()),  # for a file reader; null: fetch the url
-        pa.field("text_file", pa.string()),  # where the caption is, if it is not here
-        pa.field("json_file", pa.string()),  # likewise, with other columns
+        pa.field("text_files", pa.list_(pa.string())),  # where captions are, the best first
+        pa.field("json_files", pa.list_(pa.string())),  # likewise, with other columns
         pa.field("source", pa.string()),  # the other columns, as JSON
         pa.field("problem", pa.string()),  # why there is nothing to fetch, as `reason: detail`
     ]

@@ -20,15 +20,19 @@ class Partners:
     of_picture: dict[str, list[str]] = field(default_factory=dict)
     alone: dict[str, list[str]] = field(default_factory=dict)  # by their stem
 
-    def text_and_json(self, picture: str) -> tuple[str | None, str | None]:
-        """Return the text and the JSON that are read for a picture."""
+    def texts_and_jsons(self, picture: str) -> tuple[list[str], list[str]]:
+        """Return the texts and the JSON files of a picture, the best of each first."""
         found = self.of_picture.get(picture, [])
-        texts = (name for name in found if not is_json(name))
-        return next(texts, None), next(filter(is_json, found), None)
+        return [name for name in found if not is_json(name)], list(filter(is_json, found))
 
     def second(self) -> list[str]:
-        """Return captions that are not read, because another stands before them."""
-        read = {name for picture in self.of_picture for name in self.text_and_json(picture) if name}
+        """Return captions that are read only if those before them are empty."""
+        read = {
+            name
+            for picture in self.of_picture
+            for kind in self.texts_and_jsons(picture)
+            for name in kind[:1]
+        }
         every = {name for found in self.of_picture.values() for name in found}
         return sorted(every - read)
 

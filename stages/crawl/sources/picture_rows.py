@@ -13,13 +13,13 @@ def picture_row(
     """Return a picture's row with these captions, or else with those in files beside it."""
     if problem := listing.tree.problems.get(name):
         return row_without(problem, name, captions, source)
-    text, json = (None, None) if captions else listing.partners.text_and_json(name)
+    texts, jsons = ([], []) if captions else listing.partners.texts_and_jsons(name)
     return listed_row(
         shown(name),
         captions,
         picture=handle(name),
-        text_file=text and handle(text),
-        json_file=json and handle(json),
+        text_files=[handle(text) for text in texts] or None,
+        json_files=[handle(json) for json in jsons] or None,
         source=source,
     )
 

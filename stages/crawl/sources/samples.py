@@ -37,7 +37,7 @@ class Part:
         """Return the column of LISTED in which its address stands."""
         if self.is_picture:
             return "picture"
-        return "json_file" if self.ending == JSON_ENDING else "text_file"
+        return "json_files" if self.ending == JSON_ENDING else "text_files"
 
 
 @dataclass
@@ -103,11 +103,11 @@ class Samples:
             yield from self._without_picture(stem, sample)
 
     def _row(self, picture: Part) -> Row:
-        columns = {"picture": picture.address}
-        for column in ("text_file", "json_file"):
+        columns: Row = {"picture": picture.address}
+        for column in ("text_files", "json_files"):
             for stem in self._captions_at(picture):
                 if found := self.under_way[stem].captions(column):
-                    columns[column] = found[0].address
+                    columns[column] = [part.address for part in found]
                     self.under_way[stem].taken = True
                     break
         return listed_row(self._url(picture.name), **columns)
@@ -126,7 +126,7 @@ class Samples:
                 yield stem
 
     def _second(self, sample: _Sample) -> None:
-        for column in ("text_file", "json_file"):
+        for column in ("text_files", "json_files"):
             for part in sample.captions(column)[1:]:
                 self.survey.pass_over(SECOND, self._url(part.name))
 
