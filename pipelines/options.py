@@ -51,6 +51,8 @@ def _assign(tree: dict[str, Any], path: str, value: Any, *, where: str) -> None:
     if path not in known:
         close = difflib.get_close_matches(path, known, n=1, cutoff=0.5)
         parts = [name for name in known if name.startswith(path + ".")]
+        if parts and value == {}:
+            return  # an empty part of a file changes nothing
         hint = f"did you mean '{close[0]}'?" if close else "see schemas/configs.py for all names"
         if parts:
             hint = f"it has parts, such as '{parts[0]}'"

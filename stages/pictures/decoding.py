@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from schemas.errors import worded
 from stages.pictures import jpeg, png
@@ -20,6 +20,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", "
 MAX_PIXELS = 67_108_864  # a small file may claim any size: look before decoding
 
 STRIP_PIXELS = 2**21
+NO_DECODER = "no picture that a decoder knows"
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 
@@ -55,7 +56,8 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
         if other := unread(data):
             raise PictureError("undecodable", other) from error
         reason = "truncated" if is_cut(data) else "undecodable"
-        raise PictureError(reason, worded(error)) from error
+        unknown = isinstance(error, UnidentifiedImageError)
+        raise PictureError(reason, NO_DECODER if unknown else worded(error)) from error
 
 
 def _with_its_end(data: bytes, max_pixels: int) -> bytes:

@@ -212,3 +212,20 @@ def test_rows_do_not_depend_on_threads_or_locale(tmp_path, monkeypatch):
         *sorted(described),
         *sorted(name for name in files if "jpg" in name),
     ]
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_only_lf_and_cr_end_a_line(tmp_path, mark, end):
+    source = folder(tmp_path, {"a.jpg": b"x", "a.txt": f"one{mark}more{end}two{end}".encode()})
+    each = source.model_copy(update={"caption": "each_line"})
+    found = [row["caption"] for row in listed(each, tmp_path / "out")]
+    assert found == [f"one{mark}more", "two"]
+
+
+def test_a_title_that_is_the_name_of_the_picture_is_no_caption(tmp_path):
+    record = {"title": "a.jpg", "url": "x"}
+    source = folder(tmp_path, {"a.jpg": b"x", "a.jpg.json": json.dumps(record)})
+    (row,) = listed(source, tmp_path / "out")
+    assert row["caption"] is None
+    assert json.loads(row["source"]) == record

@@ -281,3 +281,25 @@ def test_metadata_that_hold_nothing_cost_no_picture(tmp_path, data):
     except ConfigError as error:
         found = {"0.jpg", "1.jpg"} if "metadata.json" in str(error) else {}
     assert set(found) >= {"0.jpg", "1.jpg"}
+
+
+@pytest.mark.parametrize("column", ["text", "caption"])
+def test_texts_that_parquet_has_as_bytes_are_read(tmp_path, column):
+    rows = [{"file_name": n.encode(), column: t.encode(), "hash": b"\xff"} for n, t in BOTH.items()]
+    source = folder(tmp_path, PICTURES | {"metadata.parquet": parquet(rows)})
+    assert captions(source, tmp_path / "out") == BOTH
+
+
+def test_bytes_that_are_no_text_cost_their_own_row(tmp_path):
+    rows = [{"file_name": "0.jpg", "text": b"\xff"}, {"file_name": "1.jpg", "text": b"x"}]
+    source = folder(tmp_path, PICTURES | {"metadata.parquet": parquet(rows)})
+    found = captions(source, tmp_path / "out")
+    assert found["0.jpg"].startswith("unreadable_row: ")
+    assert found["1.jpg"] == "x"
+
+
+def test_a_pointer_of_git_lfs_in_place_of_parquet_is_said(tmp_path):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 3\n"
+    source = folder(tmp_path, PICTURES | {"metadata.parquet": pointer})
+    with pytest.raises(ConfigError, match="found a pointer of Git LFS by its first bytes; fetch"):
+        listed(source, tmp_path / "out")

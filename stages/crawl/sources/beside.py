@@ -5,6 +5,7 @@ of the first JSON file. The other columns are the JSON's, with a caption that is
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -20,18 +21,12 @@ from stages.crawl.sources.listed import (
     listed_row,
     problem_row,
 )
-from stages.crawl.sources.names import Wanted, plain
+from stages.crawl.sources.names import CAPTION_OF_PICTURE, plain
 from stages.crawl.sources.picture_forms import stem_of_picture
 from stages.crawl.sources.text_lines import decoded
 
-# Where the setting is as it was, the first of these that is there is the caption.
-CAPTION_OF_PICTURE = Wanted(
-    "caption_column",
-    (
-        "captions", "text", "prompt", "description", "title", "alt_text", "alt", "sentence",
-        "sentences", "image_caption", "tags",
-    ),
-)  # fmt: skip
+TITLE = "title"
+LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def kind_of(suffix: str) -> str | None:
@@ -62,9 +57,17 @@ def caption_column(names: Iterable[str], source: SourceSettings) -> str | None:
     )
 
 
-def pop_captions(record: Row, source: SourceSettings) -> list[str]:
-    """Take the captions out of a record; raise ValueError if they are no text, or too many."""
-    there = {name: value for name, value in record.items() if value is not None}
+def pop_captions(record: Row, source: SourceSettings, picture: str = "") -> list[str]:
+    """Take the captions out of a record; raise ValueError if they are no text, or too many.
+
+    A title that is the picture's own name, as Google Takeout writes them, is no caption.
+    """
+    own = picture.rpartition("/")[2]
+    there = {
+        name: value
+        for name, value in record.items()
+        if value is not None and not (plain(name) == TITLE and value == own)
+    }
     filled = [name for name, value in there.items() if not _is_empty(value)]
     column = caption_column(filled, source) or caption_column(there, source)
     return [] if column is None else captions_of(record.pop(column))
@@ -102,7 +105,7 @@ def _read(row: Row, reader: Reader | None, source: SourceSettings) -> Row:
         return row
     try:
         captions = _from_texts(row["text_files"] or (), reader, source)
-        captions, about = _from_jsons(row["json_files"] or (), captions, reader, source)
+        captions, about = _from_jsons(row, captions, reader, source)
     except Refused as error:
         reason, _, detail = str(error).partition(": ")
         return problem_row(reason, f"its caption: {detail}", row["url"])
@@ -124,18 +127,18 @@ def _from_texts(files: Sequence[str], reader: Reader, source: SourceSettings) ->
 
 
 def _from_jsons(
-    files: Sequence[str], captions: list[str], reader: Reader, source: SourceSettings
+    row: Row, captions: list[str], reader: Reader, source: SourceSettings
 ) -> tuple[list[str], str | None]:
     """Return the captions, of JSON files where there are none yet, and the other columns.
 
     The first file is read in any case, for its columns; a caption in it that is not used stays one.
     """
     columns: Row = {}
-    for file in files:
+    for file in row["json_files"] or ():
         record: Any = json.loads(decoded(reader.read(file), source.encoding))
         whole = record if isinstance(record, dict) else {source.caption_column: record}
         others = dict(whole)
-        found = pop_captions(others, source)
+        found = pop_captions(others, source, row["url"])
         if not any(captions):
             captions = captions if captions and not any(found) else found
         elif any(found) and found != captions:
@@ -150,5 +153,5 @@ def _from_text(data: bytes, source: SourceSettings) -> list[str]:
     text = decoded(data, source.encoding).strip()
     if source.caption == "whole":
         return [text]
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in LINE_END.split(text) if line.strip()]
     return lines[:1] if source.caption == "first_line" else lines

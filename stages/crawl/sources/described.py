@@ -65,7 +65,7 @@ def _rows(
         written = _text(record.pop(source.file_column, None))
         meant = pointer.find(written, folder, moved=moved)
         try:
-            captions = pop_captions(record, source)
+            captions = pop_captions(record, source, meant.label)
         except ValueError as error:
             problem = problem_row(UNREADABLE, f"{meant.label}: {error}", meant.label)
             yield problem | {FAMILY: meant.label or None}

@@ -43,7 +43,7 @@ def problem_of_link(path: Path, allowed: list[Path]) -> str:
         return f"{MISSING}: a link to nowhere; {COPY}"
     real = path.resolve()
     if not any(real.is_relative_to(root) for root in allowed):
-        return f"{OUTSIDE}: a link out of the folder is not followed; {COPY}"
+        return f"{OUTSIDE}: a link out of the folder, which is not followed; {COPY}"
     return ""
 
 

@@ -10,13 +10,16 @@ import pyarrow.parquet as pq
 
 from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
+from stages.crawl.sources.content import HEAD_BYTES, by_content, refusal
 from stages.crawl.sources.listed import Row, printable
-from stages.crawl.sources.names import FILE, renamed, tell
+from stages.crawl.sources.names import CAPTION_OF_PICTURE, FILE, plain, renamed, tell
 from stages.crawl.sources.text_lines import Unreadable, decoded
 from stages.crawl.sources.text_lists import read_records
 
 MAX_JSON_BYTES = 200_000_000  # which have to be in memory as a whole
 BATCH_ROWS = 1_000
+PARQUET = "Parquet"
+OF_PIXELS = ("image", "img", "picture", "photo")  # columns that may hold pictures themselves
 Records = Iterator[Row | Unreadable]
 
 
@@ -38,20 +41,46 @@ def _parquet_records(address: str, source: SourceSettings) -> Records:
         try:
             parquet = pq.ParquetFile(file)
         except (pa.ArrowInvalid, OSError) as error:
+            file.seek(0)
+            if (kind := by_content(file.read(HEAD_BYTES))) not in ("", PARQUET):
+                raise refusal(kind, address, PARQUET) from error
             raise ConfigError(
                 f"wanted a Parquet file at {address}, found none: {error}; take it out, or mend it"
             ) from error
-        columns = [field.name for field in parquet.schema_arrow if "binary" not in str(field.type)]
+        columns = _columns(parquet.schema_arrow, source)
         ours = _told(columns, source, address)
         done = 0
         try:
             for batch in parquet.iter_batches(BATCH_ROWS, columns=columns):
                 for record in _rows_of(batch):
-                    yield _under_our_names(record, ours) if isinstance(record, dict) else record
+                    yield (
+                        _under_our_names(_as_text(record), ours)
+                        if isinstance(record, dict)
+                        else record
+                    )
                 done += len(batch)
         except (pa.ArrowInvalid, OSError) as error:
             name = address.rpartition("/")[2]
             yield Unreadable(f"{name}, all after row {done}: {printable(str(error))}")
+
+
+def _columns(schema: pa.Schema, source: SourceSettings) -> list[str]:
+    """Return the columns of text and numbers, and those of bytes that must be text (Spark's)."""
+    texts = [field.name for field in schema if "binary" not in str(field.type)]
+    may_be = [field.name for field in schema if str(field.type) in ("binary", "large_binary")]
+    for wanted in (FILE, CAPTION_OF_PICTURE):
+        if not wanted.among(texts, source):
+            found = wanted.among(may_be, source)
+            texts += [name for name in found if plain(name) not in OF_PIXELS and name not in texts]
+    return texts
+
+
+def _as_text(record: Row) -> Row:
+    """Return the record with text for bytes; what is no UTF-8 makes its row an unreadable one."""
+    return {
+        name: value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
+        for name, value in record.items()
+    }
 
 
 def _rows_of(batch: pa.RecordBatch) -> Records:

@@ -52,6 +52,14 @@ FILE = Wanted(
         "img_path", "img_name", "picture", "photo",
     ),
 )  # fmt: skip
+# Where the setting is as it was, the first of these that is there is the caption.
+CAPTION_OF_PICTURE = Wanted(
+    "caption_column",
+    (
+        "captions", "text", "prompt", "description", "title", "alt_text", "alt", "sentence",
+        "sentences", "image_caption", "tags",
+    ),
+)  # fmt: skip
 
 
 def plain(name: str) -> str:
