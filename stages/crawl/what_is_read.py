@@ -72,6 +72,7 @@ def passed_over() -> str:
         (listing.ELSEWHERE, "as in `images/` and `labels/`: put captions beside their pictures"),
         (listing.SECOND, "in the order above; read where all before it are empty"),
         (described.NO_ROWS, "empty, or a line of names alone"),
+        (described.OTHER_THINGS, "such as an album's of Google Takeout, or a data set's card"),
         (described.TWICE, "read once"),
         (folder.BESIDE_METADATA, "unless the metadata give none"),
         (listing.LIKE_CAPTIONS, "such as `photo.desc`: rename them"),

@@ -8,17 +8,21 @@ from typing import Any
 from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
 from stages.crawl.sources.beside import caption_column, pop_captions
+from stages.crawl.sources.handles import shown
+from stages.crawl.sources.links import MISSING
 from stages.crawl.sources.listed import FAMILY, UNREADABLE, Row, as_json, printable, problem_row
 from stages.crawl.sources.listing import Listing
-from stages.crawl.sources.metadata import metadata_records
+from stages.crawl.sources.metadata import OfOtherThings, metadata_records
 from stages.crawl.sources.names import plain
 from stages.crawl.sources.picture_rows import picture_row, row_without
-from stages.crawl.sources.pointed import Pointed, Pointer
+from stages.crawl.sources.pointed import OUTSIDE, Pointed, Pointer
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.text_lines import Unreadable
 
 LOOKED_AT = 100  # records in which the columns must show up: JSON may leave a column out
 TWICE = "captions that another metadata file of the folder has too"
+NOT_FOUND = (MISSING, OUTSIDE)
+OTHER_THINGS = "metadata.json that names no picture"
 NO_ROWS = "metadata without rows"
 OF_KOHYA = "meta_"  # begins the names of files that its scripts write, with paths of elsewhere
 
@@ -51,19 +55,26 @@ def described_rows(listing: Listing, source: SourceSettings, survey: Survey) -> 
 def _rows(
     name: str, listing: Listing, source: SourceSettings, pointer: Pointer, survey: Survey
 ) -> Iterator[Row]:
-    records = metadata_records(listing.tree.address(name), source)
+    try:
+        records = metadata_records(listing.tree.address(name), source, pointer.is_like)
+    except OfOtherThings:
+        survey.pass_over(OTHER_THINGS, name)
+        return
     first = list(islice(records, LOOKED_AT))
     if not first:
         survey.pass_over(NO_ROWS, name)
     _check(name, [record for record in first if isinstance(record, dict)], listing, source)
     folder, _, base = name.rpartition("/")
     moved = base.lower().startswith(OF_KOHYA)
+    found, lost = False, ""
     for record in chain(first, records):
         if isinstance(record, Unreadable):
             yield problem_row(UNREADABLE, record)
             continue
         written = _text(record.pop(source.file_column, None))
         meant = pointer.find(written, folder, moved=moved)
+        found = found or not meant.problem.startswith(NOT_FOUND)
+        lost = lost or (written if meant.problem.startswith(NOT_FOUND) else "")
         try:
             captions = pop_captions(record, source, meant.label)
         except ValueError as error:
@@ -71,6 +82,13 @@ def _rows(
             yield problem | {FAMILY: meant.label or None}
             continue
         yield from _of_picture(meant, captions, as_json(record), listing)
+    if lost and not found and listing.pictures:
+        raise ConfigError(
+            f"wanted names of pictures in the column '{source.file_column}' of {name}, found none "
+            f"of them in the folder: such as {printable(lost[:80])}, where there is "
+            f"{shown(next(iter(listing.pictures)))}; put the file beside the pictures it "
+            "describes, write names relative to it, or take it out"
+        )
 
 
 def _of_picture(

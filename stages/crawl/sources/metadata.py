@@ -1,7 +1,7 @@
 """Metadata files, which describe the pictures of their folder, as records: columns by name."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import fsspec
@@ -23,16 +23,23 @@ OF_PIXELS = ("image", "img", "picture", "photo")  # columns that may hold pictur
 Records = Iterator[Row | Unreadable]
 
 
-def metadata_records(address: str, source: SourceSettings) -> Records:
+class OfOtherThings(Exception):
+    """A metadata.json that is an album's or a data set's, and names no picture."""
+
+
+def metadata_records(
+    address: str, source: SourceSettings, is_like: Callable[[str], bool]
+) -> Records:
     """Yield the records of a metadata file, the picture's name under `source.file_column`.
 
-    Raises ConfigError if there is no such column, or the file is no table.
+    `is_like` says whether a text looks like the name of a picture. Raises ConfigError if there is
+    no such column, or the file is no table, and OfOtherThings.
     """
     ending = address.lower().rpartition(".")[2]
     if ending == "parquet":
         return _parquet_records(address, source)
     if ending == "json":
-        return _json_records(address, source)
+        return _json_records(address, source, is_like)
     return read_records(address, source, (FILE,))
 
 
@@ -95,7 +102,7 @@ def _rows_of(batch: pa.RecordBatch) -> Records:
                 yield Unreadable(f"a row of metadata.parquet: {error}")
 
 
-def _json_records(address: str, source: SourceSettings) -> Records:
+def _json_records(address: str, source: SourceSettings, is_like: Callable[[str], bool]) -> Records:
     """Read an object that has the pictures' names for keys, or else leave it to the lists' reader.
 
     kohya's scripts write such objects; pandas writes one of columns.
@@ -111,11 +118,33 @@ def _json_records(address: str, source: SourceSettings) -> Records:
         value = json.loads(decoded(data, source.encoding))
     except (ValueError, RecursionError):  # lines of JSON, or nothing of the kind
         value = None
+    if value is not None and address.lower().endswith("metadata.json"):
+        _require_pictures(value, source, is_like)
     if isinstance(value, dict) and (records := _by_name(value, source)):
         names = list(dict.fromkeys(name for record in records for name in record))
         ours = _told(names, source, address)
         return (_under_our_names(record, ours) for record in records)
     return read_records(address, source, (FILE,))
+
+
+def _require_pictures(value: Any, source: SourceSettings, is_like: Callable[[str], bool]) -> None:
+    """Raise OfOtherThings unless names of records, or some text in them, may name a picture."""
+    names: list[Any] = []
+    if isinstance(value, dict) and not FILE.among(value, source):
+        names = [record[source.file_column] for record in _by_name(value, source)]
+    if not any(is_like(text) for text in _texts(names or value)):
+        raise OfOtherThings
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in a value of JSON, and every number, which may be a name."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict | list):
+            left += one.values() if isinstance(one, dict) else one
+        elif isinstance(one, str | int):
+            yield str(one)
 
 
 def _by_name(value: Row, source: SourceSettings) -> list[Row]:

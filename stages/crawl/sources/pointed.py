@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from stages.crawl.sources.file_names import folded
 from stages.crawl.sources.links import MISSING
 from stages.crawl.sources.listing import Listing
+from stages.crawl.sources.picture_forms import stem_of_picture
 
 OUTSIDE = "outside_folder"
 WEB = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -34,10 +35,13 @@ class Pointer:
         self.pictures = listing.pictures
         self.exact: dict[str, list[str]] = defaultdict(list)
         self.alike: dict[str, list[str]] = defaultdict(list)
+        self.bases: dict[str, list[str]] = defaultdict(list)  # by names without their folders
         for name, stems in listing.pictures.items():
             for stem in stems:
                 self.exact[stem].append(name)
                 self.alike[folded(stem)].append(name)
+                self.bases[folded(posixpath.basename(stem))].append(name)
+        self.with_pictures = {posixpath.dirname(name) for name in listing.pictures}
 
     def find(self, written: str, folder: str, *, moved: bool = False) -> Pointed:
         """Return the picture of this name, relative to `folder` or else to the whole folder.
@@ -58,7 +62,18 @@ class Pointer:
         for way in inside:
             if (found := self._meant(way)) is not None:
                 return Pointed(found, found)
-        return self._nothing(name, inside)
+        below = self._below(name.removeprefix("./"), folder)
+        if len(below) == 1 and folder not in self.with_pictures:
+            return Pointed(below[0], below[0])
+        return self._nothing(name, inside, below)
+
+    def _below(self, name: str, folder: str) -> list[str]:
+        """Return the pictures of this bare name in folders below, those with its letters first."""
+        start = f"{folder}/" if folder else ""
+        found = dict.fromkeys(self.bases.get(folded(name), ()))
+        below = [one for one in found if one.startswith(start)]
+        exact = [one for one in below if posixpath.basename(one) == name]
+        return exact or below
 
     def _plain(self, written: str) -> str:
         """Return a name with slashes, and without the way to the folder itself."""
@@ -77,7 +92,7 @@ class Pointer:
                 return found[0]
         return None
 
-    def _nothing(self, name: str, inside: list[str]) -> Pointed:
+    def _nothing(self, name: str, inside: list[str], below: list[str]) -> Pointed:
         if not inside:
             return Pointed(name, problem=f"{OUTSIDE}: a name that leads out of the folder; {STAY}")
         label = inside[0]
@@ -86,7 +101,13 @@ class Pointer:
         if several := self.exact.get(label):
             why = f"{len(several)} pictures can be meant, give the ending too"
             return Pointed(label, problem=f"{MISSING}: {why}")
-        return Pointed(label, problem=f"{MISSING}: no such picture in the folder")
+        there = f"; there is {below[0]}, put metadata beside it" if below else ""
+        return Pointed(label, problem=f"{MISSING}: no such picture in the folder{there}")
+
+    def is_like(self, name: str) -> bool:
+        """Say whether a text looks like the name of a picture, or is one without its ending."""
+        base = posixpath.basename(name.strip().replace("\\", "/"))
+        return stem_of_picture(base) is not None or folded(base) in self.bases
 
 
 def _inside(name: str, folder: str, above: str, moved: bool) -> list[str]:
