@@ -71,3 +71,8 @@ def test_what_holds_no_text_is_not_proposed(tmp_path):
 def test_texts_that_a_writer_did_not_mark_as_such_are_read(tmp_path):
     (row,) = read(tmp_path, {"url": [b"http://a.org/"], "caption": ["Grüße".encode()]})
     assert (row["url"], row["caption"]) == ("http://a.org/", "Grüße")
+
+
+def test_a_list_without_captions_is_one_sentence(tmp_path):
+    with pytest.raises(ConfigError, match=r"found \['link'\]; a list without captions trains noth"):
+        read(tmp_path, {"link": ["u"]})

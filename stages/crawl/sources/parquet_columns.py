@@ -30,7 +30,7 @@ def our_columns(schema: pa.Schema, source: SourceSettings, file: str) -> dict[st
     captions = _with_bytes(captions, schema, CAPTION, source)
     ours = renamed(urls, source, file, (URL,))
     others = [name for name in captions if name not in ours]
-    return ours | renamed(others, source, file, (CAPTION,))
+    return ours | renamed(others or captions, source, file, (CAPTION,))
 
 
 def check_texts(
