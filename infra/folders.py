@@ -31,8 +31,11 @@ def digest(data: bytes) -> FileDigest:
 
 
 @contextmanager
-def _said(wanted: str, *, finds: bool = True) -> Iterator[None]:
-    """Turn what a storage minds into one sentence; where it `finds` nothing, let that be heard."""
+def _said(wanted: str, *, finds: bool = True, writes: bool = False) -> Iterator[None]:
+    """Turn what a storage minds into one sentence; where it `finds` nothing, let that be heard.
+
+    Only a command that writes has something finished to speak of.
+    """
     try:
         yield
     except Exception as error:
@@ -40,9 +43,10 @@ def _said(wanted: str, *, finds: bool = True) -> Iterator[None]:
             raise
         said = " ".join(str(error).split())[:300]
         found = said if isinstance(error, OSError) else f"{type(error).__name__}: {said}"
+        kept = ": what is finished is kept" if writes else ""
         raise StorageFailed(
             f"wanted to {wanted}, but that failed ({found}); mend that and run the same command "
-            "again: what is finished is kept"
+            f"again{kept}"
         ) from error
 
 
@@ -69,7 +73,7 @@ class LocalFolder:
         return (self.path / name).is_file()
 
     def commit(self, name: str, data: bytes) -> FileDigest:
-        with _said(f"write {name} into {self.url}", finds=False):
+        with _said(f"write {name} into {self.url}", finds=False, writes=True):
             self._write(name, data)
         return digest(data)
 
@@ -176,7 +180,7 @@ class ObjectFolder:
             return False
 
     def commit(self, name: str, data: bytes) -> FileDigest:
-        with _said(f"write {name} into {self.url}", finds=False):
+        with _said(f"write {name} into {self.url}", finds=False, writes=True):
             self.system.pipe_file(f"{self.base}/{name}", data)
         return digest(data)
 

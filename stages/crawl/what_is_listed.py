@@ -46,8 +46,9 @@ def forms() -> str:
         ("`.parquet`", "read where it lies; a folder `x.parquet/` is all its parts"),
         (code(DELIMITERS), text),
         ("`.jsonl` `.ndjson`", "an object on each line"),
-        ("`.json`", "one list of objects, alone or in an object, or an object on each line; in a "
-         "folder only where no other list is"),
+        ("`.json`", "one list of objects, alone or in an object; an object of columns, of objects "
+         "by keys, or of captions by address; or an object on each line; in a folder only "
+         "where no other list is"),
         (code(PACKED_ENDINGS), f"behind one of these: packed; {', '.join(UNPACKED)} are known by "
          "their first bytes, whatever the name"),
     ]  # fmt: skip

@@ -151,6 +151,16 @@ def test_a_disk_that_is_full_is_one_sentence():
         open_folder("/proc/nosuch").commit("x", b"")
 
 
+def test_only_a_command_that_writes_speaks_of_what_is_finished():
+    with pytest.raises(
+        StorageFailed, match=r"run the same command again: what is finished is kept"
+    ):
+        open_folder("/proc/nosuch").commit("x", b"")
+    for ask in (lambda folder: folder.exists("x"), lambda folder: folder.list()):
+        with pytest.raises(StorageFailed, match=r"Protocol not known.*the same command again$"):
+            ask(open_folder("foo://bucket/run"))
+
+
 def test_what_a_worker_does_not_see(tmp_path):
     root = open_folder(tmp_path / "run")
     root.commit(".probe-1", b"")

@@ -119,7 +119,8 @@ def test_broken_lines_of_json_are_rows_that_say_so(tmp_path):
     assert problems[0] == "unreadable_row: list.jsonl, line 2: no JSON: {not json"
     assert "line 3: no JSON object" in problems[1]
     assert "a caption that is no text" in problems[2]
-    assert "not in its encoding (crawl.source.encoding can name another)" in problems[3]
+    assert "list.jsonl: half of a character, such as of an emoji that was cut in" in problems[3]
+    assert ": u4 half a pair \\ud800" in problems[3]
     assert "\\udcff" in problems[4]
     assert "NUL" in problems[5]
     assert "line 11: no JSON" in problems[6]
@@ -159,8 +160,8 @@ def test_broken_rows_of_csv_are_rows_that_say_so_and_swallow_no_other(tmp_path):
         'unreadable_row: list.csv, line 5: a quote that is never closed: http://a.org/4,"a stray '
         "quote",
         "unreadable_row: list.csv: not in its encoding (crawl.source.encoding can name another): "
-        "http://a.org/7\\udcff",
-        "unreadable_row: list.csv: a NUL character: http://a.org/8\\x00",
+        "http://a.org/7 \\udcff",
+        "unreadable_row: list.csv: a NUL character: http://a.org/8 \\x00",
         "unreadable_row: list.csv, line 12: a quote that is never closed: "
         'http://a.org/9,"never closed',
     ]

@@ -96,7 +96,8 @@ DOUBTFUL = {
     "address,words": r"found \['address', 'words'\] \(separated by ','\); set .*url_column to one",
     "url,alt,title": r"set crawl.source.caption_column to the one that is meant: alt, title",
     "url,Caption,CAPTION": "the one that is meant: Caption, CAPTION",
-    "url": r"wanted a column 'caption' in list.csv, found \['url'\]",
+    "url": r"found \['url'\].*; a list without captions trains nothing: write them into a column "
+    "'caption', crawl.source.separator",
     "a;b;c": r"found \['a', 'b', 'c'\] \(separated by ';'\).*crawl.source.separator",
     "http://a.org/9.jpg,words": "crawl.source.columns to the names if the file has no line of",
 }

@@ -1,12 +1,18 @@
-"""JSON as lists have it: an object on each line, or one list of objects, alone or in an object."""
+"""JSON as lists have it: an object on each line, or one list of objects, alone or in an object.
+
+An object can be a table by itself too (`json_tables`).
+"""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
+from stages.crawl.sources.json_tables import table_rows
 from stages.crawl.sources.listed import Row, printable
+from stages.crawl.sources.names import Wanted
 from stages.crawl.sources.text_lines import Endless, Lines, Unreadable
 
 SPACE = " \t\r\n\ufeff"
@@ -33,7 +39,9 @@ def json_lines(lines: Lines) -> Iterator[Row | Unreadable]:
             yield record if isinstance(record, dict) else lines.unreadable("no JSON object")
 
 
-def is_whole(text: str, *, lines_expected: bool) -> bool:
+def is_whole(
+    text: str, source: SourceSettings, wanted: Sequence[Wanted], *, lines_expected: bool
+) -> bool:
     """Say by its beginning whether a file is one value, and not an object on each line."""
     text = text.lstrip(SPACE)
     if lines_expected or text.startswith("["):
@@ -43,12 +51,23 @@ def is_whole(text: str, *, lines_expected: bool) -> bool:
         value = json.loads(first)
     except (ValueError, RecursionError):
         return bool(text)  # an object of several lines
-    return not isinstance(value, dict) or not (rest.strip() or not _lists_in(value))
+    if not isinstance(value, dict):
+        return True
+    return not rest.strip() and bool(_lists_in(value) or _is_table(value, source, wanted))
 
 
-def whole_list(lines: Lines) -> Iterator[Row | Unreadable]:
+def _is_table(value: Row, source: SourceSettings, wanted: Sequence[Wanted]) -> bool:
+    try:
+        return bool(table_rows(value, source, wanted))
+    except ValueError:  # one that is broken, which is said when it is read
+        return True
+
+
+def whole_list(
+    lines: Lines, source: SourceSettings, wanted: Sequence[Wanted]
+) -> Iterator[Row | Unreadable]:
     """Yield the objects of the one list in the file; raise ConfigError if there is none."""
-    objects = _objects(lines)
+    objects = _objects(lines, source, wanted)
     for number, record in enumerate(objects, start=1):
         if isinstance(record, dict):
             yield record
@@ -57,7 +76,7 @@ def whole_list(lines: Lines) -> Iterator[Row | Unreadable]:
             yield Unreadable(f"{lines.name}, item {number}: no JSON object: {shown}")
 
 
-def _objects(lines: Lines) -> list[Any]:
+def _objects(lines: Lines, source: SourceSettings, wanted: Sequence[Wanted]) -> list[Any]:
     text = lines.text.read(MAX_CHARS + 1).lstrip(SPACE)
     if len(text) > MAX_CHARS:
         raise _sentence(lines, f"more than {MAX_CHARS:,} characters")
@@ -67,6 +86,12 @@ def _objects(lines: Lines) -> list[Any]:
         raise _sentence(lines, f"no JSON ({error})") from error
     if isinstance(value, list):
         return value
+    try:
+        rows = table_rows(value, source, wanted) if isinstance(value, dict) else None
+    except ValueError as error:
+        raise _sentence(lines, str(error)) from error
+    if rows:
+        return rows
     found = _lists_in(value) if isinstance(value, dict) else []
     if len(found) != 1:
         raise _sentence(lines, f"{len(found)} lists ({', '.join(found)})" if found else "no list")

@@ -1,6 +1,7 @@
 """The one form that every source of pairs is brought to before anything is fetched."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,7 @@ UNREADABLE = "unreadable_row"
 DAMAGED = "damaged: "  # begins the detail where a file is, and not only a row of it
 SHOWN = 300  # characters of what could not be read
 MAX_CAPTIONS = 100  # of one picture
+BYTES = re.compile("[\udc00-\udcff]")  # as which bytes pass that are no text in the encoding
 
 Row = dict[str, Any]
 
@@ -40,14 +42,16 @@ def listed_row(url: str, captions: Sequence[str] = (), place: str = "", **column
     row["url"], row["caption"] = url, captions[0] if captions else None
     row["more"] = list(captions[1:]) or None
     place = f"{place}: " if place else ""
-    texts = "".join((url, *captions, row["source"] or ""))
+    texts = " ".join(filter(None, (url, *captions, row["source"])))
     if "\x00" in texts:
         return problem_row(UNREADABLE, f"{place}a NUL character: {texts}", url)
     if not texts.isascii():
         try:
             texts.encode()
         except UnicodeEncodeError:
-            why = "not in its encoding (crawl.source.encoding can name another)"
+            why = "half of a character, such as of an emoji that was cut in two"
+            if BYTES.search(texts):
+                why = "not in its encoding (crawl.source.encoding can name another)"
             return problem_row(UNREADABLE, f"{place}{why}: {texts}", url)
     return row
 
@@ -99,6 +103,8 @@ def distinct(names: Sequence[str]) -> list[str]:
 def from_record(record: Row, source: SourceSettings, place: str) -> Row:
     """Bring one row's columns, by name, to the LISTED form; all others become JSON."""
     url = record.pop(source.url_column, None)
+    if isinstance(url, dict | list):
+        return problem_row(UNREADABLE, f"{place}: a url that is no text: {url}")
     try:
         captions = captions_of(record.pop(source.caption_column, None))
     except ValueError as error:

@@ -107,10 +107,15 @@ def _missing(
     parted = "" if separator is None else f" (separated by {separator!r})"
     if meant:
         todo = f"set {setting} to the one that is meant: {', '.join(map(printable, meant))}"
+    elif column is CAPTION and not [one for one in found if not URL.among([one], source)]:
+        todo = (
+            "a list without captions trains nothing: write them into a column "
+            f"'{column.named(source)}'"
+        )
     elif close := [one for one in found if plain(one) in column.usual]:
         todo = f"set {setting}={printable(close[0])}"
     else:
-        todo = f"set {setting} to one of them"
+        todo = f"set {setting} to one of them" if found else "write them into such a column"
     if separator is not None:
         todo += (
             ", crawl.source.separator to what separates the columns, or crawl.source.columns to "

@@ -23,7 +23,8 @@ from stages.crawl.sources.content import (
     stored,
 )
 from stages.crawl.sources.listed import LISTED, Row, damage_row
-from stages.crawl.sources.names import renamed, tell
+from stages.crawl.sources.names import tell
+from stages.crawl.sources.parquet_columns import check_texts, our_columns
 from stages.crawl.sources.tables import normal
 
 PARQUET = ".parquet"
@@ -37,7 +38,7 @@ def rows_in(file: str, source: SourceSettings) -> int:
     """Return the number of rows; raise ConfigError if it is no Parquet, or columns are missing."""
     with stored(file) as raw:
         parquet = _parquet(raw, file)
-        tell(renamed(parquet.schema_arrow.names, source, file), file)
+        _check_columns(parquet, source, file)
         rows: int = parquet.metadata.num_rows
         return rows
 
@@ -48,7 +49,7 @@ def packed_rows(file: str, source: SourceSettings) -> Iterator[Row]:
         with plain_bytes(file, "Parquet", but="Parquet") as plain:
             shutil.copyfileobj(plain, whole)
         parquet = _parquet(whole, file)
-        tell(renamed(parquet.schema_arrow.names, source, file), file)
+        _check_columns(parquet, source, file)
         for start in range(0, parquet.metadata.num_rows, STREAMED_ROWS):
             yield from _some(parquet, file, start, STREAMED_ROWS, source).to_pylist()
 
@@ -69,6 +70,12 @@ def read_ours(handle: Any, start: int, rows: int) -> pa.Table:
     for group, low, high in _groups(parquet, start, rows):
         kept += _batches(parquet, group, low, high, BATCH_ROWS)
     return pa.Table.from_batches(kept, parquet.schema_arrow)
+
+
+def _check_columns(parquet: pq.ParquetFile, source: SourceSettings, file: str) -> None:
+    ours = our_columns(parquet.schema_arrow, source, file)
+    check_texts(parquet, ours, source, file)
+    tell(ours, file)
 
 
 def _parquet(handle: Any, file: str) -> pq.ParquetFile:

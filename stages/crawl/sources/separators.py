@@ -8,7 +8,7 @@ settings name the columns, the rows' lengths are the evidence.
 import csv
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from schemas.configs import SourceSettings
 from stages.crawl.sources.names import Wanted
@@ -22,10 +22,16 @@ NOTHING = ' \t\r\n,;|"'  # in a line that says nothing, as spreadsheets write em
 WEB = ("http://", "https://")
 
 
+def reader_of(lines: Iterable[str], separator: str, *, strict: bool = False) -> Iterator[list[str]]:
+    """Read rows; if `strict`, raise csv.Error where quotes do not work out."""
+    blanks = separator != " "
+    return csv.reader(lines, delimiter=separator, strict=strict, skipinitialspace=blanks)
+
+
 def cells_of(line: str, separator: str) -> list[str]:
     """Return the cells of one line; none of what is no CSV."""
     try:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+        return [cell.strip() for cell in next(reader_of([line], separator), [])]
     except csv.Error:
         return []
 

@@ -13,12 +13,12 @@ from stages.crawl.sources.listed import (
     from_record,
     problem_row,
 )
-from stages.crawl.sources.names import renamed
+from stages.crawl.sources.parquet_columns import our_columns
 
 
 def normal(rows: pa.Table, source: SourceSettings, file: str) -> pa.Table:
     """Bring a user's own table to the LISTED form; columns of bytes, like digests, stay out."""
-    ours = renamed(rows.column_names, source, file)
+    ours = our_columns(rows.schema, source, file)
     name = PurePosixPath(file).name
     rows = rows.select(
         [n for n, f in enumerate(rows.schema) if f.name in ours or "binary" not in str(f.type)]

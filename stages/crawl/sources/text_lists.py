@@ -43,25 +43,24 @@ def read_records(
     ConfigError if one of them is not there, or the line of names is no text.
     """
     suffix = suffix_of(file)
-    whole = suffix not in DELIMITERS and _is_whole(file, source)
+    whole = suffix not in DELIMITERS and _is_whole(file, source, wanted)
     with opened(file, source) as lines:
         if suffix in DELIMITERS:
             yield from Delimited(lines, source, wanted, DELIMITERS[suffix]).records()
         else:
-            yield from _json(
-                whole_list(lines) if whole else json_lines(lines), lines, source, wanted
-            )
+            records = whole_list(lines, source, wanted) if whole else json_lines(lines)
+            yield from _json(records, lines, source, wanted)
         if lines.damage is not None:  # nobody knows how many rows there were
             yield lines.damage
 
 
-def _is_whole(file: str, source: SourceSettings) -> bool:
+def _is_whole(file: str, source: SourceSettings, wanted: Sequence[Wanted]) -> bool:
     with opened(file, source) as lines:
         try:
             head = lines.text.read(HEAD_CHARS)
         except DAMAGE:
             return False
-    return is_whole(head, lines_expected=suffix_of(file) != ".json")
+    return is_whole(head, source, wanted, lines_expected=suffix_of(file) != ".json")
 
 
 def _json(
