@@ -107,7 +107,7 @@ def test_a_caption_file_that_cannot_be_read_is_a_reason(tmp_path):
     assert found[0][2] == why
     assert found[1][2].startswith(("too_large: ", "unreadable_row: its caption: "))
     assert found[2][2] == "too_large: its caption: more than 1000 bytes"
-    assert found[3][2].startswith("unreadable_row: not in its encoding")
+    assert found[3][2].startswith("unreadable_row: half of a character")
     assert [url for _, url, _ in found] == [f"{letter}.jpg" for letter in "abcdef"]
     assert found[4][2] == "unreadable_row: its caption: a caption that is no text"
     assert found[5][2] == "first\nsecond"
