@@ -11,8 +11,6 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-import fsspec
-
 from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
 from stages.crawl.reasons import Refused
@@ -25,6 +23,7 @@ from stages.crawl.sources.picture_forms import form_of_bytes
 from stages.crawl.sources.samples import Part, Samples
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tar_members import Member, TarDamaged, members
+from stages.storage import system_of
 
 PACKED = {  # what packs tars, the endings that say so, and the command that unpacks one
     "gzip": (".tar.gz .tgz .taz", "gzip -dc"),
@@ -161,7 +160,7 @@ class TarReader:
         address, offset, size = name.rsplit(":", 2)
         if int(size) > self.max_bytes:
             raise Refused("too_large", f"{size} bytes in {address}")
-        system, path = fsspec.core.url_to_fs(address)
+        system, path = system_of(address)
         start = int(offset)
         data: bytes = (
             system.cat_file(path, start=start, end=start + int(size)) if int(size) else b""
