@@ -4,6 +4,7 @@ import errno
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+
 from schemas.errors import UserError
 from schemas.folder import Folder
 from schemas.manifest import FileDigest

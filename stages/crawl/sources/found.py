@@ -40,8 +40,8 @@ def found_files(path: str, kind: Kind) -> tuple[list[str], Survey]:
     """Return the addresses of the files at `path` with one of the endings, and what else is there.
 
     A path is a file, a folder, a glob (also with `{000..127}` and `{a,b}`), or several of them with
-    commas or `::` between, on any store that fsspec knows. Raises ConfigError if there is nothing, or
-    nothing with such an ending.
+    commas or `::` between, on any store that fsspec knows. Raises ConfigError if there is nothing,
+    or nothing with such an ending.
     """
     with reaching(path, "crawl.source.path"):
         every = {file.address: file for part in _parts(path) for file in _at(part, kind)}
