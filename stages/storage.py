@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import fsspec
 
@@ -41,7 +41,7 @@ def system_of(address: str) -> tuple[Any, str]:
     return system, system._strip_protocol(address)
 
 
-def opened(address: str) -> BinaryIO:
+def opened(address: str) -> Any:
     """Open a file for reading."""
     system, inner = system_of(address)
-    return cast(BinaryIO, system.open(inner, "rb"))
+    return system.open(inner, "rb")

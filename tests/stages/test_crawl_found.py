@@ -237,3 +237,20 @@ def test_paths_joined_as_webdataset_joins_them_are_several(tmp_path):
         assert [file.rpartition("/")[2] for file in files] == names
     with pytest.raises(ConfigError, match=r"found nothing at '.*z.csv'"):
         survey_of(f"{top}/a.csv::{top}/z.csv")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("tars", "a.jpg", r"ends in \.tar; for the pictures there set crawl\.source\.kind=folder"),
+        ("urls", "x/a.PNG", r"for the pictures there set crawl\.source\.kind=folder"),
+        ("tars", "a.csv", r"a\.csv: set crawl\.source\.kind=urls"),
+        ("tars", ".x/a.tar", r"rename it, or its folder, so that no name begins with \."),
+        ("urls", "_x/a.csv", r"rename it, or its folder, so that no name begins with \. or _"),
+    ],
+)
+def test_another_kind_of_source_is_named(tmp_path, kind, name, said):
+    put(tmp_path, **{name: b"x"})
+    cfg = CrawlJob(side=8, source=SourceSettings(kind=kind, path=str(tmp_path)))
+    with pytest.raises(ConfigError, match=said):
+        crawl.outside(cfg)

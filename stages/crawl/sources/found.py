@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from schemas.errors import ConfigError
+from stages.crawl.sources.picture_forms import stem_of_picture
 from stages.crawl.sources.survey import Survey
 from stages.storage import JOINT, reaching, system_of
 
@@ -26,6 +27,7 @@ class Kind:
     suffix_of: Callable[[str], str]
     hidden: tuple[str, ...] = (".",)  # how names begin that are not meant for us
     otherwise: Mapping[str, str] = field(default_factory=dict)  # what to do with other endings
+    plain: tuple[str, ...] = ()  # the endings to give a file, if not all of them
     alone: tuple[str, ...] = ()  # endings that count where no other file does
 
 
@@ -87,10 +89,15 @@ def _nothing(path: str, kind: Kind, others: list[str], survey: Survey) -> Config
     ]
     advice = "; ".join(todo[:EXAMPLES]) or "give the file one of these endings"
     hidden = survey.passed[HIDDEN]
+    if any(stem_of_picture(name) is not None for name in others):
+        advice = "for the pictures there set crawl.source.kind=folder"
+    elif hidden and not others:
+        begins = " or ".join(kind.hidden)
+        advice = f"rename it, or its folder, so that no name begins with {begins}"
     aside = f" but {hidden} hidden ones" if hidden else ""
     return ConfigError(
         f"wanted {kind.what} at '{path}', found none{aside} that ends in "
-        f"{', '.join(kind.endings)}; {advice}"
+        f"{', '.join(kind.plain or kind.endings)}; {advice}"
     )
 
 

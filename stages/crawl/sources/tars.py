@@ -55,7 +55,14 @@ def _suffix_of(file: str) -> str:
     return inner + path.suffix if inner == ".tar" else path.suffix
 
 
-TARS = Kind("a tar", "tars", (".tar", *BY_ENDING), _suffix_of)
+TARS = Kind(
+    "a tar",
+    "tars",
+    (".tar", *BY_ENDING),
+    _suffix_of,
+    otherwise=dict.fromkeys((".csv", ".tsv", ".jsonl", ".parquet"), "set crawl.source.kind=urls"),
+    plain=(".tar",),
+)
 
 
 def tar_files(source: SourceSettings) -> tuple[list[tuple[str, str]], Survey]:
