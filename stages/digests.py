@@ -4,13 +4,11 @@ import errno
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-import fsspec
 
 from schemas.errors import UserError
 from schemas.folder import Folder
 from schemas.manifest import FileDigest
+from stages.storage import opened, system_of
 
 # What is wrong with a file itself, like a link that leads nowhere: whoever reads it says so. All
 # else may pass, and must not pass for content.
@@ -27,7 +25,7 @@ def digest_of(path: str) -> str:
 
     `path` is a path or an fsspec address. Raises UserError for a file that cannot be read now.
     """
-    system, top = fsspec.core.url_to_fs(path)
+    system, top = system_of(path)
     if not system.exists(top):
         return hashlib.sha256(path.encode()).hexdigest()
     names = sorted(system.find(top)) if system.isdir(top) else [top]
@@ -67,7 +65,7 @@ def _digest(address: str | None) -> str:
     if address is None:
         return "not read"
     try:
-        with _opened(address) as file:
+        with opened(address) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         if error.errno in OF_THE_FILE:
@@ -75,11 +73,3 @@ def _digest(address: str | None) -> str:
         raise UserError(
             f"wanted to read {address}, found {error}; nothing was changed, run again later"
         ) from error
-
-
-def _opened(address: str) -> Any:
-    """Open a file; fsspec would take `::` in its name for the end of an address inside another."""
-    protocol, _, path = address.partition("://")
-    if "::" in path and "::" not in protocol:
-        return fsspec.filesystem(protocol).open(path, "rb")
-    return fsspec.open(address, "rb")

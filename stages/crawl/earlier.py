@@ -23,6 +23,7 @@ from schemas.folder import Folder
 from schemas.manifest import MANIFEST, Manifest
 from stages.crawl.reasons import HEALING
 from stages.crawl.sources import INPUT
+from stages.storage import reaching
 
 SETTINGS = f"{INPUT}settings.json"  # of a crawl that is not finished
 MAY_DIFFER = {"source", "timeout_seconds", "retries"}  # none of them changes a picture
@@ -48,6 +49,11 @@ def leave_settings(out: Folder, cfg: CrawlJob, revision: int) -> None:
 def earlier_crawl(path: str) -> Before:
     """Return what the earlier crawl left; raise ConfigError if it is none, or has no shard yet."""
     path = path.rstrip("/")
+    with reaching(path, "crawl.earlier"):
+        return _earlier_crawl(path)
+
+
+def _earlier_crawl(path: str) -> Before:
     try:
         with fsspec.open(f"{path}/{MANIFEST}", "rb") as file:
             manifest = Manifest.model_validate_json(file.read())

@@ -97,7 +97,21 @@ def test_a_path_without_a_list_is_one_sentence_that_says_what_to_do(tmp_path, na
         survey_of(tmp_path)
 
 
-PLACES = ["a b", "a,b", "a, b", "c%20d", "e[1]", "f*g", "h?i", "j{k}", "l~m", "ü", "n#o", "p=q"]
+PLACES = [
+    "a b",
+    "q::r",
+    "a,b",
+    "a, b",
+    "c%20d",
+    "e[1]",
+    "f*g",
+    "h?i",
+    "j{k}",
+    "l~m",
+    "ü",
+    "n#o",
+    "p=q",
+]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -195,3 +209,48 @@ def test_a_link_to_nowhere_is_one_sentence(tmp_path, name):
     cfg = CrawlJob(side=8, source=SourceSettings(kind=kind, path=str(tmp_path)))
     with pytest.raises(ConfigError, match=rf"wanted to read .*{name}, found No such file"):
         pieces(cfg, open_folder(tmp_path.parent / f"{tmp_path.name}-out"))
+
+
+@pytest.mark.parametrize("kind", ["urls", "tars", "folder"])
+@pytest.mark.parametrize("path", ["hf://x/y", "https://127.0.0.1:9/a", "foo://x", "foo://{a,b}"])
+def test_a_storage_that_cannot_be_reached_is_one_sentence(kind, path):
+    cfg = CrawlJob(side=8, source=SourceSettings(kind=kind, path=path))
+    with pytest.raises(ConfigError, match=r"wanted to look into '.*' of crawl.source.path, found"):
+        crawl.outside(cfg)
+
+
+def test_an_earlier_crawl_that_cannot_be_reached_is_one_sentence():
+    with pytest.raises(ConfigError, match=r"of crawl.earlier, found ValueError"):
+        crawl.outside(CrawlJob(side=8, earlier="foo://x"))
+
+
+def test_paths_joined_as_webdataset_joins_them_are_several(tmp_path):
+    put(tmp_path, **{f"{name}.csv": CSV for name in ("a", "b", "c", "d::e")})
+    top = str(tmp_path)
+    for path, names in {
+        f"{top}/a.csv::{top}/b.csv": ["a.csv", "b.csv"],
+        f"{top}/{{a,b}}.csv::{top}/[c].csv": ["a.csv", "b.csv", "c.csv"],
+        f"file://{top}/a.csv::file://{top}/b.csv": ["a.csv", "b.csv"],
+        f"{top}/d::e.csv::{top}/a.csv": ["d::e.csv", "a.csv"],
+    }.items():
+        files, _ = survey_of(path)
+        assert [file.rpartition("/")[2] for file in files] == names
+    with pytest.raises(ConfigError, match=r"found nothing at '.*z.csv'"):
+        survey_of(f"{top}/a.csv::{top}/z.csv")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("tars", "a.jpg", r"ends in \.tar; for the pictures there set crawl\.source\.kind=folder"),
+        ("urls", "x/a.PNG", r"for the pictures there set crawl\.source\.kind=folder"),
+        ("tars", "a.csv", r"a\.csv: set crawl\.source\.kind=urls"),
+        ("tars", ".x/a.tar", r"rename it, or its folder, so that no name begins with \."),
+        ("urls", "_x/a.csv", r"rename it, or its folder, so that no name begins with \. or _"),
+    ],
+)
+def test_another_kind_of_source_is_named(tmp_path, kind, name, said):
+    put(tmp_path, **{name: b"x"})
+    cfg = CrawlJob(side=8, source=SourceSettings(kind=kind, path=str(tmp_path)))
+    with pytest.raises(ConfigError, match=said):
+        crawl.outside(cfg)

@@ -15,7 +15,7 @@ from schemas.folder import Inputs
 from stages import crawl
 from stages.crawl.reasons import Refused
 from stages.crawl.sources.survey import Survey
-from stages.crawl.sources.tar_members import TarDamaged, members
+from stages.crawl.sources.tar_members import TarDamaged, WithoutEnd, members
 from stages.crawl.sources.tars import TarReader, tar_rows
 from tests import s3
 from tests.stages.test_crawl import picture, read_all
@@ -118,7 +118,7 @@ def test_of_a_damaged_tar_the_readable_part_is_kept_and_the_rest_is_one_row(tmp_
         rows = rows_of(tmp_path, whole[:cut])
         damage = [row for row in rows if row["problem"]]
         assert len(rows) - len(damage) == kept
-        assert len(damage) == (kept == 3)
+        assert len(damage) == 1  # also where only the padding is cut
         begins = "unreadable_row: damaged: the rest of a.tar, at byte"
         assert all(row["problem"].startswith(begins) for row in damage)
     broken = bytearray(whole)
@@ -129,7 +129,44 @@ def test_of_a_damaged_tar_the_readable_part_is_kept_and_the_rest_is_one_row(tmp_
         f"unreadable_row: damaged: the rest of a.tar, at byte {each * 5}: no header of a tar"
     ]
     assert len(rows_of(tmp_path, whole + whole)) == 40  # one appended behind the end mark
-    assert [row["url"] for row in rows_of(tmp_path, b"<html>no tar</html>" * 99)] == ["a.tar"]
+    assert [row["url"] for row in rows_of(tmp_path, b"no tar at all" * 99)] == ["a.tar"]
+
+
+def test_a_tar_without_its_end_mark_is_read_and_said_to_be(tmp_path):
+    whole = tar([("1.jpg", b"x" * 700), ("2.jpg", b"x" * 700)], tarfile.USTAR_FORMAT)
+    for length, pictures, unended in ((1536, 1, 1), (3072, 2, 1), (3584, 2, 0), (len(whole), 2, 0)):
+        (tmp_path / "a.tar").write_bytes(whole[:length])
+        survey = Survey("tars")
+        rows = list(tar_rows(source(tmp_path / "a.tar"), survey))
+        assert [row["problem"] for row in rows] == [None] * pictures
+        assert survey.noted.total() == unended
+        assert ("1 without its end mark: may be cut short (a.tar)" in survey.sentence("x")) == bool(
+            unended
+        )
+
+
+@pytest.mark.parametrize(
+    ("begins", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "fetch the file with `git"),
+        (b"\n <!DOCTYPE html><title>404</title>", "a page of HTML by its first bytes; download"),
+        (b"PK\x03\x04", r"`unzip a\.tar` and `tar c`, or give"),
+        (b"\x1f\x8b", r"`gzip -dc a\.tar > a-plain\.tar`, or give"),
+    ],
+)
+def test_what_lies_there_in_place_of_a_tar_is_one_sentence(tmp_path, begins, said):
+    with pytest.raises(ConfigError, match=said):
+        rows_of(tmp_path, begins)
+
+
+def test_a_name_that_begins_like_another_kind_of_file_is_a_name(tmp_path):
+    assert len(rows_of(tmp_path, tar([("BZhang.jpg", b"x")]))) == 1
+
+
+def test_dots_and_slashes_in_names_change_no_place(tmp_path):
+    rows = rows_of(tmp_path, tar([("././2.jpg", b"x"), ("a//1.jpg", b"x"), ("a/./1.txt", b"x")]))
+    assert [row["url"] for row in rows] == ["a.tar/2.jpg", "a.tar/a/1.jpg"]
+    assert rows[1]["text_file"]
 
 
 def test_a_header_may_lie_about_its_size(tmp_path):
@@ -170,7 +207,7 @@ def test_no_mutation_of_a_tar_crashes_or_runs_on(changes):
     try:
         for member in members(io.BytesIO(data), len(data)):
             found.append(member)
-    except TarDamaged:
+    except (TarDamaged, WithoutEnd):
         pass  # which is what it may raise
     assert len(found) <= len(data) // 512
     assert all(0 <= m.offset <= m.offset + m.size <= len(data) for m in found)

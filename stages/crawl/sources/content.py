@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import fsspec
-
 from schemas.errors import ConfigError, UserError
+from stages import storage
 
 HEAD_BYTES = 1_024
 GZIP, BZIP2, XZ = "gzip", "bzip2", "xz"
@@ -77,7 +76,7 @@ class Unavailable(UserError):
 def stored(file: str) -> Iterator[Any]:
     """Open a file on any store; raise ConfigError if it is not there for us."""
     try:
-        opened = fsspec.open(file, "rb").open()
+        opened = storage.opened(file)
     except OSError as error:
         raise ConfigError(
             f"wanted to read {file}, found {error.strerror or type(error).__name__}; let this user "

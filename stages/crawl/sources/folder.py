@@ -4,8 +4,6 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-import fsspec
-
 from schemas.configs import SourceSettings
 from stages.crawl.reasons import Refused
 from stages.crawl.sources import links
@@ -17,6 +15,7 @@ from stages.crawl.sources.picture_forms import HEAD_BYTES, in_place_of_file, not
 from stages.crawl.sources.picture_rows import picture_row, row_without
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tree import is_local
+from stages.storage import system_of
 
 BESIDE_METADATA = "captions of pictures that metadata describe"
 
@@ -60,7 +59,7 @@ class FolderReader:
     """
 
     def __init__(self, source: SourceSettings, max_bytes: int) -> None:
-        self.system, top = fsspec.core.url_to_fs(source.path)
+        self.system, top = system_of(source.path)
         self.top, self.max_bytes = top.rstrip("/"), max_bytes
         self.allowed = links.roots(Path(self.top or "/")) if is_local(self.system) else None
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
-
 from schemas.errors import ConfigError
+from stages.crawl.sources.picture_forms import stem_of_picture
 from stages.crawl.sources.survey import Survey
+from stages.storage import JOINT, reaching, system_of
 
 HIDDEN = "hidden files"
 EXAMPLES = 5
@@ -27,6 +27,7 @@ class Kind:
     suffix_of: Callable[[str], str]
     hidden: tuple[str, ...] = (".",)  # how names begin that are not meant for us
     otherwise: Mapping[str, str] = field(default_factory=dict)  # what to do with other endings
+    plain: tuple[str, ...] = ()  # the endings to give a file, if not all of them
     alone: tuple[str, ...] = ()  # endings that count where no other file does
 
 
@@ -41,10 +42,11 @@ def found_files(path: str, kind: Kind) -> tuple[list[str], Survey]:
     """Return the addresses of the files at `path` with one of the endings, and what else is there.
 
     A path is a file, a folder, a glob (also with `{000..127}` and `{a,b}`), or several of them with
-    commas between, on any store that fsspec knows. Raises ConfigError if there is nothing, or
-    nothing with such an ending.
+    commas or `::` between, on any store that fsspec knows. Raises ConfigError if there is nothing,
+    or nothing with such an ending.
     """
-    every = {file.address: file for part in _parts(path) for file in _at(part, kind)}
+    with reaching(path, "crawl.source.path"):
+        every = {file.address: file for part in _parts(path) for file in _at(part, kind)}
     survey = Survey(kind.many)
     files: list[_File] = []
     others: list[_File] = []
@@ -87,15 +89,20 @@ def _nothing(path: str, kind: Kind, others: list[str], survey: Survey) -> Config
     ]
     advice = "; ".join(todo[:EXAMPLES]) or "give the file one of these endings"
     hidden = survey.passed[HIDDEN]
+    if any(stem_of_picture(name) is not None for name in others):
+        advice = "for the pictures there set crawl.source.kind=folder"
+    elif hidden and not others:
+        begins = " or ".join(kind.hidden)
+        advice = f"rename it, or its folder, so that no name begins with {begins}"
     aside = f" but {hidden} hidden ones" if hidden else ""
     return ConfigError(
         f"wanted {kind.what} at '{path}', found none{aside} that ends in "
-        f"{', '.join(kind.endings)}; {advice}"
+        f"{', '.join(kind.plain or kind.endings)}; {advice}"
     )
 
 
 def _parts(path: str) -> Iterator[str]:
-    """Cut at commas, but not in a name that is there, nor between braces, which are written out."""
+    """Cut at commas and `::`, but not in a name that is there, nor between braces."""
     pieces = path.split(",")
     while pieces:
         ends = range(len(pieces), 0, -1)
@@ -104,12 +111,28 @@ def _parts(path: str) -> Iterator[str]:
             yield ",".join(pieces[:taken]).strip()
         else:
             taken = next((n for n in reversed(ends) if _balanced(",".join(pieces[:n]))), 1)
-            yield from _written_out(",".join(pieces[:taken]).strip())
+            for part in _joined(",".join(pieces[:taken]).strip()):
+                yield from _written_out(part)
         pieces = pieces[taken:]
 
 
+def _joined(path: str) -> Iterator[str]:
+    """Cut at `::`, with which WebDataset joins paths, but not in a name that is there."""
+    pieces = path.split(JOINT)
+    while pieces:
+        ends = range(len(pieces), 0, -1)
+        taken = next((n for n in ends if _is_there(JOINT.join(pieces[:n]))), 1)
+        yield JOINT.join(pieces[:taken]).strip()
+        pieces = pieces[taken:]
+
+
+def _is_there(path: str) -> bool:
+    system, inner = system_of(path)
+    return _exists(path) or (glob.has_magic(inner) and bool(system.glob(inner)))
+
+
 def _exists(path: str) -> bool:
-    system, inner = fsspec.core.url_to_fs(path)
+    system, inner = system_of(path)
     return bool(path) and bool(system.exists(inner))
 
 
@@ -133,7 +156,7 @@ def _written_out(path: str) -> Iterator[str]:
 
 
 def _at(path: str, kind: Kind) -> list[_File]:
-    system, inner = fsspec.core.url_to_fs(path)
+    system, inner = system_of(path)
     if path and system.isdir(inner):
         below = inner.rstrip("/") + "/"
         found = [(name, name.removeprefix(below), False) for name in system.find(inner)]

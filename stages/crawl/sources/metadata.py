@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,6 +14,7 @@ from stages.crawl.sources.listed import Row, printable
 from stages.crawl.sources.names import CAPTION_OF_PICTURE, FILE, plain, renamed, tell
 from stages.crawl.sources.text_lines import Unreadable, decoded
 from stages.crawl.sources.text_lists import read_records
+from stages.storage import opened
 
 MAX_JSON_BYTES = 200_000_000  # which have to be in memory as a whole
 BATCH_ROWS = 1_000
@@ -44,7 +44,7 @@ def metadata_records(
 
 
 def _parquet_records(address: str, source: SourceSettings) -> Records:
-    with fsspec.open(address, "rb") as file:
+    with opened(address) as file:
         try:
             parquet = pq.ParquetFile(file)
         except (pa.ArrowInvalid, OSError) as error:
@@ -107,7 +107,7 @@ def _json_records(address: str, source: SourceSettings, is_like: Callable[[str],
 
     kohya's scripts write such objects; pandas writes one of columns.
     """
-    with fsspec.open(address, "rb") as file:
+    with opened(address) as file:
         data = file.read(MAX_JSON_BYTES + 1)
     if len(data) > MAX_JSON_BYTES:
         raise ConfigError(

@@ -17,10 +17,19 @@ class Survey:
     found: int = 0
     passed: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
+    noted: Counter[str] = field(default_factory=Counter)  # read, but worth a word
 
     def pass_over(self, why: str, name: str) -> None:
         """Count a file that is not read; `why` names its kind, such as "hidden files"."""
         self.passed[why] += 1
+        self._show(why, name)
+
+    def note(self, why: str, name: str) -> None:
+        """Count a file that is read, but of which there is something to say."""
+        self.noted[why] += 1
+        self._show(why, name)
+
+    def _show(self, why: str, name: str) -> None:
         shown = self.examples.setdefault(why, [])
         if len(shown) < SHOWN:
             shown.append(name)
@@ -36,13 +45,17 @@ class Survey:
     def sentence(self, where: str) -> str:
         """Return `found N pictures in WHERE, passed over M: ...` for people."""
         found = f"found {self.found:,} {self.what} in {where}"
+        if self.noted:
+            found += f", of them {self._kinds(self.noted)}"
         if not self.passed:
             return found
-        kinds = "; ".join(
+        return f"{found}, passed over {self.passed.total():,}: {self._kinds(self.passed)}"
+
+    def _kinds(self, counts: Counter[str]) -> str:
+        return "; ".join(
             f"{count:,} {why} ({', '.join(self.examples[why])}{', ...' * (count > SHOWN)})"
-            for why, count in sorted(self.passed.items())
+            for why, count in sorted(counts.items())
         )
-        return f"{found}, passed over {self.passed.total():,}: {kinds}"
 
     def counts(self) -> dict[str, Any]:
         """Return the numbers, without names, for a manifest."""

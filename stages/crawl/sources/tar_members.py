@@ -23,6 +23,10 @@ class TarDamaged(Exception):
     """From some byte on the file is no tar."""
 
 
+class WithoutEnd(Exception):
+    """The tar ends right behind a member: some writers leave the end mark out, a cut does too."""
+
+
 @dataclass(frozen=True)
 class Member:
     """A file of the archive: its name, and where its bytes are."""
@@ -36,14 +40,18 @@ class Member:
 def members(file: BinaryIO, length: int) -> Iterator[Member]:
     """Yield everything but folders in a tar of `length` bytes, also behind an early end mark.
 
-    Raises TarDamaged where the headers stop making sense, after what came before was yielded.
+    Raises TarDamaged where the headers stop making sense, and WithoutEnd if there is no end mark,
+    after what came before was yielded.
     """
     position = 0
+    open_end = False
     extended: dict[str, str] = {}
     while header := _read(file, position, min(BLOCK, length - position)):
         if header == ZEROS:
             position += BLOCK
+            open_end = False
             continue
+        open_end = True
         kind, size = header[156:157], _checked_size(header, position)
         body = position + BLOCK
         if kind in (PAX, GNU_NAME):
@@ -65,6 +73,20 @@ def members(file: BinaryIO, length: int) -> Iterator[Member]:
                 yield Member(name, body, size, plain)
             extended = {}
         position = body + -(-size // BLOCK) * BLOCK
+        if position > length:
+            raise TarDamaged(f"at byte {length}: it ends inside a member or its padding")
+    if extended:
+        raise TarDamaged(f"at byte {position}: it ends behind an extended header")
+    if open_end:
+        raise WithoutEnd
+
+
+def begins_tar(head: bytes) -> bool:
+    """Say whether a file begins with a tar's header, whatever its first letters look like."""
+    try:
+        return _checked_size(head[:BLOCK], 0) >= 0
+    except TarDamaged:
+        return False
 
 
 def _read(file: BinaryIO, position: int, size: int) -> bytes:

@@ -11,12 +11,10 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-import fsspec
-
 from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
 from stages.crawl.reasons import Refused
-from stages.crawl.sources.content import HEAD_BYTES, by_content, stored
+from stages.crawl.sources.content import HEAD_BYTES, by_content, refusal, stored
 from stages.crawl.sources.file_names import UNKNOWN, folder_to_pass_over, named
 from stages.crawl.sources.found import EXAMPLES, Kind, found_files
 from stages.crawl.sources.listed import Row, damage_row
@@ -24,7 +22,14 @@ from stages.crawl.sources.picture_forms import HEAD_BYTES as PICTURE_BYTES
 from stages.crawl.sources.picture_forms import form_of_bytes
 from stages.crawl.sources.samples import Part, Samples
 from stages.crawl.sources.survey import Survey
-from stages.crawl.sources.tar_members import Member, TarDamaged, members
+from stages.crawl.sources.tar_members import (
+    Member,
+    TarDamaged,
+    WithoutEnd,
+    begins_tar,
+    members,
+)
+from stages.storage import system_of
 
 PACKED = {  # what packs tars, the endings that say so, and the command that unpacks one
     "gzip": (".tar.gz .tgz .taz", "gzip -dc"),
@@ -39,6 +44,7 @@ PACKED = {  # what packs tars, the endings that say so, and the command that unp
 }
 BY_ENDING = {end: packer for packer, (ends, _) in PACKED.items() for end in ends.split()}
 OF_MANY_FILES = ("zip", "7-Zip", "rar")
+UNENDED = "without its end mark: may be cut short"
 NOTHING = "tars without pictures and captions"
 METADATA = "metadata, which is read in folders only"
 
@@ -49,7 +55,14 @@ def _suffix_of(file: str) -> str:
     return inner + path.suffix if inner == ".tar" else path.suffix
 
 
-TARS = Kind("a tar", "tars", (".tar", *BY_ENDING), _suffix_of)
+TARS = Kind(
+    "a tar",
+    "tars",
+    (".tar", *BY_ENDING),
+    _suffix_of,
+    otherwise=dict.fromkeys((".csv", ".tsv", ".jsonl", ".parquet"), "set crawl.source.kind=urls"),
+    plain=(".tar",),
+)
 
 
 def tar_files(source: SourceSettings) -> tuple[list[tuple[str, str]], Survey]:
@@ -69,8 +82,12 @@ def tar_files(source: SourceSettings) -> tuple[list[tuple[str, str]], Survey]:
 
 def _packed_by_content(file: str) -> str:
     with stored(file) as raw:
-        found = by_content(raw.read(HEAD_BYTES))
-    return next((packer for packer in PACKED if found.startswith(packer)), "")
+        head = raw.read(HEAD_BYTES)
+    found = "" if begins_tar(head) else by_content(head)
+    packer = next((packer for packer in PACKED if found.startswith(packer)), "")
+    if found and not packer:
+        raise refusal(found, file, "a tar")
+    return packer
 
 
 def _refuse(packed: Sequence[tuple[str, str]], source: SourceSettings) -> None:
@@ -81,11 +98,14 @@ def _refuse(packed: Sequence[tuple[str, str]], source: SourceSettings) -> None:
     some = ", ".join(f"{name} ({packer})" for name, packer in found[:EXAMPLES])
     more = ", ..." * (len(found) > EXAMPLES)
     name, packer = found[0]
-    behind = " and `tar c`" if packer in OF_MANY_FILES else f" > {name.partition('.')[0]}-plain.tar"
+    plain = f"{name.partition('.')[0]}-plain.tar"
+    many = packer in OF_MANY_FILES
+    how = f"`{PACKED[packer][1]} {name}` and `tar c`" if many else ""
+    how = how or f"`{PACKED[packer][1]} {name} > {plain}`"
     raise ConfigError(
         f"wanted plain tars at '{source.path}', found {len(found)} packed: {some}{more}; a picture "
-        f"is read at its place in a tar, so unpack them first, such as with "
-        f"`{PACKED[packer][1]} {name}{behind}`, or give a glob of the plain ones"
+        f"is read at its place in a tar, so unpack them first, such as with {how}, "
+        "or give a glob of the plain ones"
     )
 
 
@@ -122,13 +142,15 @@ def _rows_of(
                 yield from samples.add(part)
     except TarDamaged as error:
         damage = [damage_row(f"the rest of {label}, {error}", label)]
+    except WithoutEnd:
+        survey.note(UNENDED, label)
     yield from samples.rest()
     yield from damage
 
 
 def _part(member: Member, file: BinaryIO, address: str, survey: Survey) -> Part | None:
     """Return what a member is to its sample, or None if it is passed over."""
-    name = member.name.removeprefix("./")
+    name = _without_dots(member.name)
     folder, slash, base = name.rpartition("/")
     said = named(base)
     kind, why = said.kind, said.why
@@ -143,6 +165,12 @@ def _part(member: Member, file: BinaryIO, address: str, survey: Survey) -> Part 
     return Part(
         name, folder + slash + said.stem, said.ending, address, kind == "picture", member.plain
     )
+
+
+def _without_dots(name: str) -> str:
+    """Leave out what changes no place: `.` and empty names of folders."""
+    inner = "/".join(part for part in name.split("/") if part not in ("", "."))
+    return f"/{inner}" if name.startswith("/") else inner
 
 
 def _head(file: BinaryIO, member: Member) -> bytes:
@@ -161,7 +189,7 @@ class TarReader:
         address, offset, size = name.rsplit(":", 2)
         if int(size) > self.max_bytes:
             raise Refused("too_large", f"{size} bytes in {address}")
-        system, path = fsspec.core.url_to_fs(address)
+        system, path = system_of(address)
         start = int(offset)
         data: bytes = (
             system.cat_file(path, start=start, end=start + int(size)) if int(size) else b""

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
 from stages.crawl.sources import links
 from stages.crawl.sources.file_names import folder_to_pass_over
+from stages.storage import reaching, system_of
 
 DEVICES = "pipes, sockets and devices"
 FOLDER_LINKS = "links to folders of the source, which are read where they lie"
@@ -42,7 +41,12 @@ def is_local(system: Any) -> bool:
 
 def read_tree(source: SourceSettings) -> Tree:
     """List the folder; raise ConfigError if there is none that can be read."""
-    system, top = fsspec.core.url_to_fs(source.path)
+    with reaching(source.path, "crawl.source.path"):
+        return _read_tree(source)
+
+
+def _read_tree(source: SourceSettings) -> Tree:
+    system, top = system_of(source.path)
     if not source.path or not system.isdir(top):
         found = "a file" if source.path and system.exists(top) else "none"
         raise ConfigError(

@@ -1,0 +1,47 @@
+"""Any path or address that a setting names, on whatever storage, and what a storage minds of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import fsspec
+
+from schemas.errors import ConfigError, UserError
+
+MOST = 300  # characters of what a storage says
+JOINT = "::"
+
+
+@contextmanager
+def reaching(path: str, setting: str) -> Iterator[None]:
+    """Turn what a storage minds of the path in a setting into one sentence."""
+    try:
+        yield
+    except Exception as error:  # each storage has kinds of its own
+        if isinstance(error, UserError):
+            raise
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:MOST]}"
+        raise ConfigError(
+            f"wanted to look into '{path}' of {setting}, found {said}; mend that, or give another"
+        ) from error
+
+
+def system_of(address: str) -> tuple[Any, str]:
+    """Return the storage of a path or address, and the path as that storage has it.
+
+    fsspec takes every `::` for the end of an address inside another; here it is one only behind
+    the name of a storage, as in `simplecache::s3://bucket/list.csv`.
+    """
+    before, joint, _ = address.partition(JOINT)
+    if not joint or before in fsspec.available_protocols():
+        system, inner = fsspec.core.url_to_fs(address)
+        return system, inner
+    protocol, scheme, _ = before.partition("://")
+    system = fsspec.filesystem(protocol if scheme else "file")
+    return system, system._strip_protocol(address)
+
+
+def opened(address: str) -> Any:
+    """Open a file for reading."""
+    system, inner = system_of(address)
+    return system.open(inner, "rb")
