@@ -93,9 +93,9 @@ def test_every_picture_is_a_row_with_its_own_captions(tmp_path, name):
     for row in rows:
         assert row["problem"] is None
         assert row["url"] == f"a.tar/{at[row['picture']]}"
-        files = [row["picture"], *(row["text_files"] or ())[:1], *(row["json_files"] or ())[:1]]
-        parts = [at[file] for file in files]
-        found.append(" ".join(parts))
+        first = [(row[column] or [None])[0] for column in ("text_files", "json_files")]
+        parts = [at.get(file, "-") for file in (row["picture"], *first)]
+        found.append(" ".join(parts).rstrip("- "))
     assert "; ".join(found) == expected
 
 
