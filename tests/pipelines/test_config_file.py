@@ -129,6 +129,9 @@ LAUGHS = "a: &a [x]\n" + "".join(
         ("prior.fit.lr: nan", "prior.fit.lr: input should be a finite number"),
         ("prior.fit.lr: inf", "prior.fit.lr: input should be a finite number"),
         ("prior.fit.steps: 1e5", "prior.fit.steps: input should be a valid integer"),
+        ("crawl: {sorce: {}}", "there is no setting 'crawl.sorce'"),
+        ("nosuch: {}", "there is no setting 'nosuch'"),
+        ("prior: {layers: {}}", "prior.layers: input should be a valid integer"),
         ("1: 2", "there is no setting '1'"),
         ("null: 2", "there is no setting 'None'"),
         ("a: \x07", "special characters are not allowed"),
@@ -145,6 +148,11 @@ def test_what_cannot_be_read_is_one_short_sentence(tmp_path, data, sentence):
 @pytest.mark.parametrize("text", ["", "\n", "# nothing yet\n", "---\n", "null", "\ufeff"])
 def test_a_file_without_settings_changes_none(tmp_path, text):
     assert read_file(saved(tmp_path, text)) == {}
+
+
+@pytest.mark.parametrize("text", ["prior: {}", "crawl: {source: {}}"])
+def test_an_empty_part_of_a_file_changes_nothing(tmp_path, text):
+    assert settings(tmp_path, text) == settings(tmp_path, "")
 
 
 @pytest.mark.parametrize("place", [".", "nosuch.yaml", "-", "/dev/zero"])

@@ -166,7 +166,7 @@ def test_a_name_that_begins_like_another_kind_of_file_is_a_name(tmp_path):
 def test_dots_and_slashes_in_names_change_no_place(tmp_path):
     rows = rows_of(tmp_path, tar([("././2.jpg", b"x"), ("a//1.jpg", b"x"), ("a/./1.txt", b"x")]))
     assert [row["url"] for row in rows] == ["a.tar/2.jpg", "a.tar/a/1.jpg"]
-    assert rows[1]["text_file"]
+    assert rows[1]["text_files"]
 
 
 def test_a_header_may_lie_about_its_size(tmp_path):
