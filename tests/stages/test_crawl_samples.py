@@ -93,13 +93,8 @@ def test_every_picture_is_a_row_with_its_own_captions(tmp_path, name):
     for row in rows:
         assert row["problem"] is None
         assert row["url"] == f"a.tar/{at[row['picture']]}"
-<<<<<<< HEAD
-        captions = [(row[column] or [None])[0] for column in ("text_files", "json_files")]
-        parts = [at.get(file, "-") for file in (row["picture"], *captions)]
-=======
         first = [(row[column] or [None])[0] for column in ("text_files", "json_files")]
         parts = [at.get(file, "-") for file in (row["picture"], *first)]
->>>>>>> folder-2
         found.append(" ".join(parts).rstrip("- "))
     assert "; ".join(found) == expected
 

@@ -98,7 +98,7 @@ class Watched:
             with self.folder.open(name) as source:
                 footer = pq.ParquetFile(source).metadata
             for group in range(GROUPS):
-                begins[name, image_column(footer, group).data_page_offset] = len(begins)
+                begins[name, image_column(footer, group).dictionary_page_offset] = len(begins)
         return sorted(begins[note] for note in self.notes if note in begins)
 
 
