@@ -97,7 +97,7 @@ def _rows(names: str) -> str:
     for name in names.split():
         said = named(name)
         is_picture = said.kind == "picture"
-        list(made.add(Part(name, said.stem, said.ending, name, is_picture, plain=True)))
+        list(made.add(Part(name, said.stem, said.ending, name, is_picture)))
     return "; ".join(
         row["problem"]
         or code((row["picture"], *(row["text_files"] or ())[:1], *(row["json_files"] or ())[:1]))

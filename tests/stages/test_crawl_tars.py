@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import subprocess
 import tarfile
 
 import pytest
@@ -104,8 +106,10 @@ def test_links_and_devices_are_rows_and_are_not_followed(tmp_path):
     ]
     rows = rows_of(tmp_path, tar(files))
     assert [row["problem"] for row in rows[:4]] == [
-        f"bad_url: {name} is a link or device, not a file"
-        for name in ("a.jpg", "b.jpg", "c.png", "d.txt")
+        "link_outside: a.jpg is a link, which is not followed in a tar",
+        "link_outside: b.jpg is a hard link to ../../secret, no earlier file of the tar",
+        "missing_file: c.png is a device or pipe, not a file",
+        "link_outside: d.txt is a link, which is not followed in a tar",
     ]
     assert [row["url"] for row in rows[4:]] == ["a.tar/../../../etc/e.jpg", "a.tar//etc/f.jpg"]
     assert TarReader(99).read(rows[4]["picture"]) == b"a name is only a label"
@@ -288,3 +292,25 @@ def test_a_crawl_of_tars(ray_cluster, tmp_path):
     assert json.loads(rows[0]["source"]) == {"url": "http://a.org/0", "caption": "unused"}
     assert json.loads(rows[3]["source"]) == {"licence": "free"}
     assert (result.rows_in, result.rows_out) == (10, 5)
+
+
+@pytest.mark.parametrize("tar_format", ["gnu", "posix"])
+def test_a_sparse_file_costs_its_own_row_and_a_hard_link_none(tmp_path, tar_format):
+    for name in ("1.jpg", "3.jpg"):
+        (tmp_path / name).write_bytes(name.encode())
+    os.link(tmp_path / "1.jpg", tmp_path / "4.jpg")
+    with (tmp_path / "2.jpg").open("wb") as file:
+        for place in range(12):  # more pieces than one header holds
+            file.seek(place * 65_536)
+            file.write(b"x")
+        file.truncate(2_000_000)
+    names = ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]
+    subprocess.run(
+        ["tar", "-S", f"--format={tar_format}", "-cf", "a.tar", *names], cwd=tmp_path, check=True
+    )
+    rows = list(tar_rows(source(tmp_path / "a.tar"), Survey("tars")))
+    assert [row["url"] for row in rows] == [f"a.tar/{name}" for name in names]
+    sparse = "unreadable_row: 2.jpg is a sparse file; pack it without tar's -S"
+    assert [row["problem"] for row in rows] == [None, sparse, None, None]
+    assert TarReader(99).read(rows[2]["picture"]) == b"3.jpg"
+    assert TarReader(99).read(rows[3]["picture"]) == b"1.jpg"

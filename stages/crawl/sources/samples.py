@@ -30,7 +30,7 @@ class Part:
     ending: str
     address: str  # where its bytes are
     is_picture: bool
-    plain: bool  # and no link or device
+    problem: str = ""  # why it is not read, as `reason: detail`
 
     @property
     def column(self) -> str:
@@ -90,11 +90,12 @@ class Samples:
 
     def _rows(self, stem: str) -> Iterator[Row]:
         sample = self.under_way[stem]
-        link = next((part.name for part in sample.parts.values() if not part.plain), None)
+        link = next((part for part in sample.parts.values() if part.problem), None)
         pictures = sample.pictures()
         if link is not None:
-            url = self._url(pictures[0].name if pictures else link)
-            yield problem_row("bad_url", f"{link} is a link or device, not a file", url)
+            url = self._url(pictures[0].name if pictures else link.name)
+            reason, _, detail = link.problem.partition(": ")
+            yield problem_row(reason, detail, url)
         elif pictures:
             for picture in pictures:
                 yield self._row(picture)

@@ -15,8 +15,11 @@ MAX_EXTENDED_BYTES = 1_000_000  # of a long name or of pax records
 REGULAR = (b"0", b"\0", b"7")
 FOLDER = b"5"
 WITHOUT_DATA = (b"1", b"2", b"3", b"4", b"5", b"6")  # links, devices, folders, pipes
-PAX, GNU_NAME, GNU_SPARSE = b"x", b"L", b"S"
-ASIDE = (b"g", b"K", b"V", b"N", b"D", b"M")  # of the archive, or of no use here
+PAX, GNU_NAME, GNU_LINK, GNU_SPARSE = b"x", b"L", b"K", b"S"
+EXTENDED = {PAX: "", GNU_NAME: "path", GNU_LINK: "linkpath"}
+HARD_LINK, SYMBOLIC_LINK = b"1", b"2"
+MAX_NAMES = 100_000  # of earlier members, which a hard link may name
+ASIDE = (b"g", b"V", b"N", b"D", b"M")  # of the archive, or of no use here
 
 
 class TarDamaged(Exception):
@@ -34,7 +37,7 @@ class Member:
     name: str
     offset: int
     size: int
-    plain: bool  # no link, device or pipe, and not stored in pieces
+    problem: str = ""  # why it is not read, as `reason: detail`
 
 
 def members(file: BinaryIO, length: int) -> Iterator[Member]:
@@ -45,6 +48,7 @@ def members(file: BinaryIO, length: int) -> Iterator[Member]:
     """
     position = 0
     open_end = False
+    earlier: dict[str, tuple[int, int]] = {}
     extended: dict[str, str] = {}
     while header := _read(file, position, min(BLOCK, length - position)):
         if header == ZEROS:
@@ -54,23 +58,32 @@ def members(file: BinaryIO, length: int) -> Iterator[Member]:
         open_end = True
         kind, size = header[156:157], _checked_size(header, position)
         body = position + BLOCK
-        if kind in (PAX, GNU_NAME):
+        if kind in EXTENDED:
             if size > MAX_EXTENDED_BYTES:
                 raise TarDamaged(f"at byte {position}: an extended header of {size} bytes")
             data = _read(file, body, size)
             if len(data) < size:
                 raise TarDamaged(f"at byte {position}: it ends inside an extended header")
-            extended |= _pax(data, position) if kind == PAX else {"path": _text(data)}
-        elif kind == GNU_SPARSE:
-            raise TarDamaged(f"at byte {position}: a sparse file")
+            extended |= _pax(data, position) if kind == PAX else {EXTENDED[kind]: _text(data)}
         elif kind not in ASIDE:
-            name = extended.get("path") or _name(header)
+            name = extended.get("GNU.sparse.name") or extended.get("path") or _name(header)
+            if kind == GNU_SPARSE:
+                body = _behind_sparse_headers(file, header, body)
             size = 0 if kind in WITHOUT_DATA else _pax_size(extended, size, position)
             if body + size > length:
                 raise TarDamaged(f"at byte {position}: it ends inside {name[:200]}")
             if kind != FOLDER and not name.endswith("/"):
-                plain = kind in REGULAR and not any(k.startswith("GNU.sparse") for k in extended)
-                yield Member(name, body, size, plain)
+                target = extended.get("linkpath") or _text(header[157:257])
+                if kind == HARD_LINK and target in earlier:
+                    offset, bytes_there = earlier[target]
+                    yield Member(name, offset, bytes_there)
+                else:
+                    problem = _problem(kind, name, target, extended)
+                    if not problem:
+                        earlier[name] = body, size
+                    if len(earlier) > MAX_NAMES:
+                        del earlier[next(iter(earlier))]
+                    yield Member(name, body, size, problem)
             extended = {}
         position = body + -(-size // BLOCK) * BLOCK
         if position > length:
@@ -79,6 +92,25 @@ def members(file: BinaryIO, length: int) -> Iterator[Member]:
         raise TarDamaged(f"at byte {position}: it ends behind an extended header")
     if open_end:
         raise WithoutEnd
+
+
+def _behind_sparse_headers(file: BinaryIO, header: bytes, body: int) -> int:
+    """Return where the data of a sparse file are: behind further headers that say where it goes."""
+    more = header[482:483]
+    while more not in (b"", b"\0"):
+        more = _read(file, body, BLOCK)[504:505]
+        body += BLOCK
+    return body
+
+
+def _problem(kind: bytes, name: str, target: str, extended: dict[str, str]) -> str:
+    if kind == GNU_SPARSE or any(key.startswith("GNU.sparse") for key in extended):
+        return f"unreadable_row: {name} is a sparse file; pack it without tar's -S"
+    if kind == HARD_LINK:
+        return f"link_outside: {name} is a hard link to {target}, no earlier file of the tar"
+    if kind == SYMBOLIC_LINK:
+        return f"link_outside: {name} is a link, which is not followed in a tar"
+    return "" if kind in REGULAR else f"missing_file: {name} is a device or pipe, not a file"
 
 
 def begins_tar(head: bytes) -> bool:

@@ -157,13 +157,13 @@ def _part(member: Member, file: BinaryIO, address: str, survey: Survey) -> Part 
     if aside := folder_to_pass_over(name.replace("../", "")):
         kind, why = "passed_over", aside[1]
     if kind == "unknown":
-        is_picture = member.plain and form_of_bytes(_head(file, member)) is not None
+        is_picture = not member.problem and form_of_bytes(_head(file, member)) is not None
         kind, why = ("picture", "") if is_picture else ("passed_over", UNKNOWN)
     if kind in ("passed_over", "metadata"):
         survey.pass_over(why or METADATA, name)
         return None
     return Part(
-        name, folder + slash + said.stem, said.ending, address, kind == "picture", member.plain
+        name, folder + slash + said.stem, said.ending, address, kind == "picture", member.problem
     )
 
 
