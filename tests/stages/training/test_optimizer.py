@@ -142,7 +142,7 @@ class Loud(Deep):
 
 def test_parts_of_the_weights_are_clipped_as_the_whole(tmp_path):
     """On one worker, on two copies, in parts, and compressed; there is no clip_norm before it."""
-    loud = {"clip_norm": None, "lr": 1e-4, "lr_end": 1e-4, "weight_decay": 0.0, "steps": 4,
+    loud = {"clip_norm": None, "lr": 1e-10, "lr_end": 1e-10, "weight_decay": 0.0, "steps": 4,
             "save_every": 4}  # fmt: skip
 
     def job(name, **changes):
