@@ -37,7 +37,8 @@ FILES = {
     "odd \xe9 name.txt": b"\xff\xfe\xfd no text \xff",
     "kept.json.jpg": JPEG,
     "sub/deep.webp": formats.saved(formats.upright(), "WEBP"),
-    "sub/metadata.jsonl": b'{"file_name": "gone.jpg", "text": "gone"}\nno json\n{"file_name": 3}\n',
+    "sub/metadata.jsonl": b'{"file_name": "gone.jpg", "text": "gone"}\nno json\n{"file_name": 3}\n'
+    b'{"file_name": "deep.webp", "text": "deep"}\n',
 }
 
 

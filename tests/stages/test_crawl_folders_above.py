@@ -71,3 +71,17 @@ def test_json_of_other_things_is_passed_over(tmp_path, value):
 def test_json_that_names_a_picture_without_its_ending_is_read(tmp_path, value):
     source = folder(tmp_path, {"a.jpg": b"x", "metadata.json": json.dumps(value)})
     assert captions(source, tmp_path / "out") == {"a.jpg": "one"}
+
+
+def test_a_file_whose_only_picture_is_gone_stops_nothing(tmp_path):
+    files = {
+        "a.jpg": b"x",
+        "metadata.jsonl": lines({"file_name": "a.jpg", "text": "one"}),
+        "sub/b.jpg": b"x",
+        "sub/metadata.jsonl": lines(
+            {"file_name": "gone.jpg", "text": "two"}, {"file_name": "lost.jpg", "text": "three"}
+        ),
+    }
+    rows = listed(folder(tmp_path, files), tmp_path / "out")
+    gone = [row["url"] for row in rows if (row["problem"] or "").startswith("missing_file")]
+    assert gone == ["sub/gone.jpg", "sub/lost.jpg"]

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
@@ -31,18 +32,37 @@ ON_THE_WEB = ("http://", "https://")
 LOG = logging.getLogger(__name__)
 
 
+@dataclass
+class _Names:
+    """How many names of pictures there are in all metadata, and whether any was found."""
+
+    found: int = 0
+    lost: int = 0
+    example: str = ""  # of a lost one, and its file
+    file: str = ""
+
+    def count(self, written: str, file: str, *, found: bool) -> None:
+        """Count a name; the first that is lost is kept."""
+        self.found += found
+        self.lost += not found
+        if not found and written and not self.example:
+            self.example, self.file = written, file
+
+
 def described_rows(listing: Listing, source: SourceSettings, survey: Survey) -> Iterator[Row]:
     """Yield a row for each caption in the metadata; those of one picture share `FAMILY`.
 
     Several files of one folder are all read, but a caption of a picture that both have once.
-    Raises ConfigError if a file lacks a column that it must have.
+    Raises ConfigError if a file lacks a column that it must have, and at the end if several
+    pictures are named and not one of them is there.
     """
+    names = _Names()
     pointer = Pointer(listing)
     folders = [name.rpartition("/")[0] for name in listing.metadata]
     said: dict[str, set[int]] = {f: set() for f in folders if folders.count(f) > 1}
     for name, folder in zip(listing.metadata, folders, strict=True):
         before = frozenset(said.get(folder, ()))
-        for row in _rows(name, listing, source, pointer, survey):
+        for row in _rows(name, listing, source, pointer, survey, names):
             one = hash((row["picture"], row["caption"]))
             if one in before and row["picture"] is not None:
                 survey.pass_over(TWICE, f"{name}: {row['url']}")
@@ -50,10 +70,22 @@ def described_rows(listing: Listing, source: SourceSettings, survey: Survey) -> 
             if folder in said:
                 said[folder].add(one)
             yield row
+    if names.example and names.lost > 1 and not names.found and listing.pictures:
+        raise ConfigError(
+            f"wanted names of pictures in the column '{source.file_column}' of {names.file}, found "
+            f"none of them in the folder: such as {printable(names.example[:80])}, where there is "
+            f"{shown(next(iter(listing.pictures)))}; put the file beside the pictures it "
+            "describes, write names relative to it, or take it out"
+        )
 
 
 def _rows(
-    name: str, listing: Listing, source: SourceSettings, pointer: Pointer, survey: Survey
+    name: str,
+    listing: Listing,
+    source: SourceSettings,
+    pointer: Pointer,
+    survey: Survey,
+    names: _Names,
 ) -> Iterator[Row]:
     try:
         records = metadata_records(listing.tree.address(name), source, pointer.is_like)
@@ -66,15 +98,13 @@ def _rows(
     _check(name, [record for record in first if isinstance(record, dict)], listing, source)
     folder, _, base = name.rpartition("/")
     moved = base.lower().startswith(OF_KOHYA)
-    found, lost = False, ""
     for record in chain(first, records):
         if isinstance(record, Unreadable):
             yield problem_row(UNREADABLE, record)
             continue
         written = _text(record.pop(source.file_column, None))
         meant = pointer.find(written, folder, moved=moved)
-        found = found or not meant.problem.startswith(NOT_FOUND)
-        lost = lost or (written if meant.problem.startswith(NOT_FOUND) else "")
+        names.count(written, name, found=not meant.problem.startswith(NOT_FOUND))
         try:
             captions = pop_captions(record, source, meant.label)
         except ValueError as error:
@@ -82,13 +112,6 @@ def _rows(
             yield problem | {FAMILY: meant.label or None}
             continue
         yield from _of_picture(meant, captions, as_json(record), listing)
-    if lost and not found and listing.pictures:
-        raise ConfigError(
-            f"wanted names of pictures in the column '{source.file_column}' of {name}, found none "
-            f"of them in the folder: such as {printable(lost[:80])}, where there is "
-            f"{shown(next(iter(listing.pictures)))}; put the file beside the pictures it "
-            "describes, write names relative to it, or take it out"
-        )
 
 
 def _of_picture(
