@@ -11,6 +11,7 @@ import urllib.request
 import urllib.response
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
@@ -48,6 +49,16 @@ class _Opener(Protocol):
     ) -> urllib.response.addinfourl: ...
 
 
+@contextmanager
+def installed(opener: _Opener) -> Iterator[None]:
+    """Let every `urlopen` of this process, so img2dataset's too, ask `opener` in the block."""
+    urllib.request.install_opener(opener)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        urllib.request.install_opener(None)  # type: ignore[arg-type]  # Python's own again
+
+
 class FolderOpener:
     """Gives img2dataset the files of a folder or a tar as if they came from the web."""
 
@@ -71,12 +82,11 @@ class FetchPiece:
         self.cfg, self.out, self.earlier = cfg, out, earlier
         self.shrink: Resize = Shrink(cfg)
         self.reader = file_reader(cfg)
-        opener: _Opener
+        self.opener: _Opener
         if self.reader is not None:
-            opener = FolderOpener(self.reader)
+            self.opener = FolderOpener(self.reader)
         else:
-            opener, self.shrink = from_web(cfg, self.shrink)
-        urllib.request.install_opener(opener)  # type: ignore[arg-type]
+            self.opener, self.shrink = from_web(cfg, self.shrink)
 
     def __call__(self, piece: Piece) -> Made:
         """Fetch the piece and return its shard."""
@@ -123,7 +133,8 @@ class FetchPiece:
             settled |= self.earlier.known(shard_file(piece.index), asked)
         urls = {n: self._url(row) for n, row in enumerate(listed) if n not in settled}
         distinct = list(dict.fromkeys(urls.values()))
-        found = dict(zip(distinct, fetch(distinct, self.shrink, self.cfg), strict=True))
+        with installed(self.opener):
+            found = dict(zip(distinct, fetch(distinct, self.shrink, self.cfg), strict=True))
         settled |= {n: found[url] for n, url in urls.items()}
         return [settled[n] for n in range(len(listed))]
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from urllib.request import urlopen
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -134,6 +135,12 @@ def elsewhere(tmp_path_factory) -> Path:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return top
+
+
+def test_a_crawl_leaves_the_process_its_own_way_to_the_web(tmp_path):
+    crawl("folder", folder(tmp_path / "here"), tmp_path / "out", threads=1)
+    with urlopen("data:,hello") as answer:
+        assert answer.read() == b"hello"
 
 
 def shards(out: Path) -> dict[str, tuple[bytes, int]]:
