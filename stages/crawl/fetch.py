@@ -56,7 +56,7 @@ def installed(opener: _Opener) -> Iterator[None]:
     try:
         yield
     finally:
-        urllib.request.install_opener(None)  # type: ignore[arg-type]  # Python's own again
+        urllib.request.install_opener(None)  # Python's own again
 
 
 class FolderOpener:
