@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 
 import pytest
 
@@ -47,10 +46,9 @@ def test_rows_add_up_from_stage_to_stage(tiny_run):
     assert stages["encode"].rows_in == stages["filter"].rows_out
 
 
-def test_a_second_run_does_nothing_and_is_quick(tiny_run):
-    started = time.monotonic()
+def test_a_second_run_does_nothing_and_needs_no_ray(tiny_run, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # where nobody listens
     log = full(root=tiny_run)
-    assert time.monotonic() - started < 20
     assert log.count("done before, skipped") == 9
     assert statuses(tiny_run) == dict.fromkeys(NINE, "skipped")
 

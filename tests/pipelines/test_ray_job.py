@@ -1,4 +1,9 @@
-"""`ray job submit`, on a cluster that the test starts and stops."""
+"""`ray job submit`, on a cluster that the test starts and stops.
+
+The cluster is another user's, in other surroundings than the test's, with other numbers of workers:
+the artifacts of its run are those of `tiny_run` byte for byte, but for what only people read and
+what resuming needs (schemas.artifacts.ASIDE).
+"""
 
 import os
 import shutil
@@ -10,12 +15,21 @@ import tempfile
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from infra.store import Store
+from schemas.artifacts import ASIDE, BPE, CLEAN_PAIRS, DVAE, MEASURED, PAIRS, TOKEN_PAIRS
+from schemas.manifest import MANIFEST
 from tests.pipelines.runs import ROOT, statuses
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 BIN = Path(sys.executable).parent
+COMPARED = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS)
+OTHERWISE = (
+    "crawl.workers=2", "crawl.threads=5", "filter.workers=2", "encode.workers=2",
+    "encode.threads=1", "encode.decoders=1", "crawl.host_connections=3",
+)  # fmt: skip
 
 
 def free_port():
@@ -44,7 +58,7 @@ def end_all(folder):
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(tmp_path_factory):
     folder = tempfile.mkdtemp(prefix="r-")  # short: sockets live below it
     ports = [free_port() for _ in range(4)]
     environment = os.environ | {
@@ -53,13 +67,19 @@ def cluster():
         "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{ports[1]}",
     }
     environment.pop("RAY_ADDRESS", None)
+    home = tmp_path_factory.mktemp("an other home")
+    around = environment | {
+        "HOME": str(home), "TMPDIR": str(home), "USER": "somebody", "LOGNAME": "somebody",
+        "TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONHASHSEED": "7", "COLUMNS": "40",
+        "OMP_NUM_THREADS": "2", "NO_PROXY": "*",
+    }  # fmt: skip
     command = [BIN / "ray", "start", "--head", f"--port={ports[0]}",
                f"--dashboard-port={ports[1]}", f"--ray-client-server-port={ports[2]}",
                f"--dashboard-agent-listen-port={ports[3]}",  # others on this machine have the usual
                f"--temp-dir={folder}", "--num-cpus=8", "--object-store-memory=536870912",
                "--disable-usage-stats"]  # fmt: skip
     try:
-        subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True)
+        subprocess.run(command, check=True, cwd=ROOT, env=around, umask=0o077, capture_output=True)
         wait_for_agent(environment)
         yield environment
     finally:
@@ -90,16 +110,56 @@ def submit(environment, *arguments):
     return done.returncode, done.stdout
 
 
-def test_a_whole_run_by_an_uploaded_working_directory(cluster, tmp_path):
+@pytest.fixture(scope="module")
+def submitted(cluster, tmp_path_factory):
+    """The root of a whole run by an uploaded working directory."""
+    root = tmp_path_factory.mktemp("elsewhere") / "and another root"
+    settings = [argument for setting in OTHERWISE for argument in ("--set", setting)]
     code, log = submit(cluster, "--working-dir", ".", "--", "pipelines/full.py",
-                       "--preset", "tiny", "--root", tmp_path)  # fmt: skip
+                       "--preset", "tiny", "--root", root, *settings)  # fmt: skip
     assert code == 0, log[-6000:]
-    assert set(statuses(tmp_path).values()) == {"done"}
+    return root
 
-    code, log = submit(cluster, "--", "pipelines/full.py", "--preset", "tiny", "--root", tmp_path,
+
+def content(root, artifact):
+    """The bytes and permissions of every file that a reader depends on."""
+    store = Store(str(root))
+    folder = store.newest(artifact) if artifact != MEASURED else kept(store)
+    return {
+        name: (file.read_bytes(), file.stat().st_mode & 0o777)
+        for name in folder.list()
+        if not name.startswith((*ASIDE, MANIFEST))
+        for file in [folder.path / name]
+    }
+
+
+def kept(store):
+    (name,) = {name.split("/")[1] for name in store.top.list(f"{MEASURED.name}/")}
+    return store.folder(MEASURED.name, name)
+
+
+@pytest.mark.parametrize("artifact", COMPARED, ids=lambda artifact: artifact.name)
+def test_two_runs_are_equal_byte_for_byte(tiny_run, submitted, artifact):
+    one, two = content(tiny_run, artifact), content(submitted, artifact)
+    assert one
+    assert list(one) == list(two)
+    assert [name for name in one if one[name] != two[name]] == []
+
+
+def test_no_row_names_a_place_of_this_machine(submitted):
+    folder = Store(str(submitted)).newest(PAIRS)
+    for name in folder.list("shard-"):
+        for row in pq.read_table(folder.open(name)).drop_columns("image").to_pylist():
+            for word in (str(submitted), "127.0.0.1:", "somebody", "/tmp"):
+                assert word not in str(row)
+
+
+def test_a_failed_stage_ends_the_job_with_its_reason(cluster, submitted):
+    assert set(statuses(submitted).values()) == {"done"}
+    code, log = submit(cluster, "--", "pipelines/full.py", "--preset", "tiny", "--root", submitted,
                        "--set", "encode.seed=1", "--set", "encode.min_psnr_db=99")  # fmt: skip
     assert code == 1
-    assert statuses(tmp_path)["encode"] == "failed"
+    assert statuses(submitted)["encode"] == "failed"
     last = [line for line in log.splitlines() if line.startswith(("error:", "stage encode"))]
     assert "dB" in last[0], log[-3000:]
 
