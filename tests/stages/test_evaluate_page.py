@@ -66,7 +66,10 @@ def test_the_tiles_say_it_in_large(page):
         ("16.0 dB", "PSNR of reconstructions"),
     ]
     assert "before this one took 1 min 1 s." in page
-    assert (duration({"a": 3_000.4, "b": 7_800}), duration({"a": 125})) == ("3 h 0 min", "2 min 5 s")
+    assert (duration({"a": 3_000.4, "b": 7_800}), duration({"a": 125})) == (
+        "3 h 0 min",
+        "2 min 5 s",
+    )
 
 
 def test_where_choosing_harms_the_words_stand_beside_the_curves_too(page):

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from schemas.errors import ConfigError
-from stages.crawl.sources.picture_forms import stem_of_picture
+from stages.crawl.sources.kinds import for_another_kind
 from stages.crawl.sources.survey import Survey
 from stages.storage import JOINT, reaching, system_of
 
@@ -21,6 +21,7 @@ BRACES = re.compile(r"\{(?:(?P<first>\d+)\.\.(?P<last>\d+)|(?P<some>[^{},]*(?:,[
 class Kind:
     """What files are looked for, by their endings."""
 
+    name: str  # as crawl.source.kind has it
     what: str  # "a tar"
     many: str  # "tars"
     endings: tuple[str, ...]
@@ -89,8 +90,8 @@ def _nothing(path: str, kind: Kind, others: list[str], survey: Survey) -> Config
     ]
     advice = "; ".join(todo[:EXAMPLES]) or "give the file one of these endings"
     hidden = survey.passed[HIDDEN]
-    if any(stem_of_picture(name) is not None for name in others):
-        advice = "for the pictures there set crawl.source.kind=folder"
+    if instead := for_another_kind(others, kind.name):
+        advice = instead
     elif hidden and not others:
         begins = " or ".join(kind.hidden)
         advice = f"rename it, or its folder, so that no name begins with {begins}"
