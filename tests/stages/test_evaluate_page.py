@@ -82,7 +82,7 @@ def test_where_choosing_harms_the_words_stand_beside_the_curves_too(page):
 
 def test_what_the_judge_and_the_funnel_counted(page):
     said = text(page)
-    assert "100.0 % as the world drew them (90–100 %), 50.0 % after the dVAE" in said
+    assert "100.0 % as the world drew them (90\N{EN DASH}100 %), 50.0 % after the dVAE" in said
     assert "crawl: 12 in, 9 kept" in said
     assert rows(page)["http 404"][0][:2] == ["3", "25.0 %"]
     assert "16.0 dB PSNR; one flat colour per picture would give 15.0 dB" in said
