@@ -5,6 +5,11 @@ what is in them, and writes model.safetensors and config.json. With `--published
 encoder.pt and decoder.pt, dicts of tensors for the released code's load_state_dict.
 """
 
+if __name__ == "__main__":
+    from pipelines.stopping import while_importing
+
+    while_importing()
+
 import argparse
 import sys
 from collections.abc import Sequence

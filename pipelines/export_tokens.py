@@ -5,6 +5,11 @@ shard; `--to npy` writes arrays that NumPy maps into memory. What is in them is 
 pipelines/exporting/; meta.json, written last, says what the tokens were made with.
 """
 
+if __name__ == "__main__":
+    from pipelines.stopping import while_importing
+
+    while_importing()
+
 import argparse
 import json
 import sys

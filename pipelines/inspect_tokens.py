@@ -3,6 +3,11 @@
 `python -m pipelines.inspect_tokens runs/demo --html gallery.html`
 """
 
+if __name__ == "__main__":
+    from pipelines.stopping import while_importing
+
+    while_importing()
+
 import argparse
 import sys
 from collections.abc import Sequence

@@ -5,6 +5,11 @@ The folders of the demo's worlds, in `world/`, are no artifacts and stay.
 `python -m pipelines.prune runs/demo`
 """
 
+if __name__ == "__main__":
+    from pipelines.stopping import while_importing
+
+    while_importing()
+
 import argparse
 import sys
 from collections.abc import Iterator, Sequence

@@ -5,6 +5,11 @@
 One line each: `ok`, `FAIL`, or `-` for what could not be looked at. Exits with 0 if nothing fails.
 """
 
+if __name__ == "__main__":
+    from pipelines.stopping import while_importing
+
+    while_importing()
+
 import argparse
 import sys
 import textwrap
