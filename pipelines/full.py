@@ -26,12 +26,12 @@ from infra.roots import require_root
 from infra.store import Store
 from pipelines import demo, runner, tables
 from pipelines.command import complain, log_to_errors, program
+from pipelines.command.streams import OutputLost
 from pipelines.missing import require_source
 from pipelines.options import resolve
 from pipelines.places import of_workers
 from pipelines.planner import Selection, Stage, Step, plan
 from pipelines.presets import PRESETS
-from pipelines.streams import OutputLost
 from schemas import configs
 from schemas.artifacts import (
     BPE,

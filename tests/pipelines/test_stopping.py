@@ -14,7 +14,7 @@ from tests.pipelines.runs import ROOT, command, full, statuses
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 PROGRAM = """
 import sys, time
-from pipelines import stopping
+from pipelines.command import stopping
 def main():
     try:
         with stopping.during("crawl"):
@@ -91,7 +91,7 @@ def test_what_a_shell_or_nohup_ignores_stays_ignored(number):
 
 
 def test_signals_are_as_they_were_afterwards():
-    from pipelines.stopping import stoppable
+    from pipelines.command.stopping import stoppable
 
     before = [signal.getsignal(number) for number in SIGNALS]
     assert stoppable(lambda: 7) == 7

@@ -9,9 +9,9 @@ import pytest
 from rich.cells import cell_len
 
 from infra.store import Store
-from pipelines.row_search import rows_where
-from pipelines.why import main
-from pipelines.why_words import bounds, lines
+from pipelines.why.__main__ import main
+from pipelines.why.description import bounds, lines
+from pipelines.why.row_search import rows_where
 from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, PAIRS, TOKEN_PAIRS
 from schemas.manifest import MANIFEST
