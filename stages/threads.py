@@ -1,4 +1,4 @@
-"""Do one small task for many items in parallel: an object store is slow, but answers many at once."""
+"""Do one small task for many items in parallel: object stores are slow, but answer many at once."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor

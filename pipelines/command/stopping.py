@@ -1,8 +1,7 @@
-"""How a command is stopped: Ctrl-C, a batch system's SIGTERM and a terminal's SIGHUP, in one line.
+"""Stop a command on Ctrl-C, a batch system's SIGTERM or a terminal's SIGHUP, with one line.
 
-The first signal ends what runs in order, so that nothing is left behind; the second leaves at once.
-A signal may reach Ray's processes too, and asking those for anything takes a minute then: what is
-not in order after a while is left.
+The first signal cleans up before the exit; a second one exits at once. The signal may have reached
+Ray's processes too, whose answers then take a minute: cleaning up ends after GRACE_SECONDS.
 """
 
 import os
@@ -21,11 +20,11 @@ GRACE_SECONDS = 25.0  # batch systems kill after 30
 
 
 class Stopped(KeyboardInterrupt):
-    """Somebody asked this command to end. Ray turns it into a plain KeyboardInterrupt at times."""
+    """The command was asked to end. Ray sometimes turns it into a plain KeyboardInterrupt."""
 
 
 class _Now:
-    """What the command does, and which signal came when."""
+    """What the command is doing, and which signal came when."""
 
     during = ""
     number = int(signal.SIGINT)
@@ -44,7 +43,7 @@ def stoppable(main: Callable[[], int]) -> int:
 
 @contextmanager
 def during(what: str) -> Iterator[None]:
-    """Say what runs in the block, for the line about a signal that ends it."""
+    """Name what runs in the block, for the line that is printed if a signal ends it."""
     _Now.during = what
     yield
     _Now.during = ""
@@ -52,7 +51,7 @@ def during(what: str) -> Iterator[None]:
 
 @contextmanager
 def _handled() -> Iterator[None]:
-    """Take over the signals while the block runs, but for those that nohup or a shell ignores."""
+    """Handle the signals while the block runs, except those that nohup or a shell ignores."""
     before = {number: signal.getsignal(number) for number in NAMES}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
@@ -66,9 +65,9 @@ def _handled() -> Iterator[None]:
 
 @contextmanager
 def _guarded() -> Iterator[None]:
-    """Leave, with the line and the code, when cleaning up takes too long.
+    """Exit, with the line and the code, when cleaning up takes too long.
 
-    The thread is there beforehand: a handler must not wait for a lock.
+    The thread is started beforehand because a signal handler must not wait for a lock.
     """
     ended = threading.Event()
 
@@ -87,7 +86,7 @@ def _guarded() -> Iterator[None]:
 
 
 def stopped_that_alone(error: KeyboardInterrupt) -> None:
-    """Let the next Ctrl-C be a first one again, for the command goes on; raise other signals."""
+    """Make the next Ctrl-C a first one again, as the command goes on; raise other signals."""
     if _Now.number != signal.SIGINT:
         raise error
     _Now.since = None
@@ -116,7 +115,7 @@ def _say() -> None:
     line = f"stopped by {NAMES[signal.Signals(_Now.number)]}"
     if _Now.during:
         line += (
-            f" in {_Now.during}; what is finished is kept, and the same command goes on: "
+            f" in {_Now.during}; finished work is kept, and the same command resumes: "
             f"{shlex.join(sys.argv)}"
         )
     print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Standard input, output and errors as commands meet them: closed, full, left, of few letters."""
+"""Standard streams that are closed, full, abandoned by their reader, or in a narrow encoding."""
 
 import io
 import os
@@ -9,14 +9,14 @@ NUMBERS = (0, 1, 2)
 
 
 class OutputLost(Exception):
-    """Standard output takes no more: who read it left, or its disk is full."""
+    """Standard output cannot be written to: its reader left, or its disk is full."""
 
 
 class Output(io.FileIO):
-    """Writes until that fails, which is raised once or not at all; what comes later is dropped.
+    """Writes until that fails, raises OutputLost once or never, and drops what comes later.
 
-    So a failure is told from those of other files and sockets, and ending the program, which
-    writes what is left in buffers, does not fail again.
+    So the failure is not taken for one of other files and sockets, and flushing buffers at exit
+    does not fail again.
     """
 
     def __init__(self, number: int, *, raises: bool) -> None:
@@ -37,12 +37,12 @@ class Output(io.FileIO):
 
 
 def prepare() -> Output:
-    """Put this program's streams in order; return its standard output.
+    """Replace this program's standard streams; return its standard output.
 
-    One that is closed reads or writes nothing. Letters that the encoding does not have are written
-    as escapes. Of errors and logs, what cannot be written is dropped, for the work goes on.
+    A closed one reads or writes nothing. Characters that the encoding lacks are escaped. Errors and
+    logs that cannot be written are dropped, and the work goes on.
     """
-    for number in NUMBERS:  # or the next file that is opened would take the number, and the prints
+    for number in NUMBERS:  # or the next opened file would get the number, and the output
         try:
             os.fstat(number)
         except OSError:

@@ -1,7 +1,7 @@
-"""Join the demo's world, its web server and the list of stages.
+"""Build and serve the demo's world for a run that crawls it.
 
-Only *how* settings change, so fingerprints do not depend on where the files are or the server is;
-nor does what is crawled, for the urls name a host that is nowhere else.
+Only settings that are in no fingerprint change: where the files are, and the server's address. The
+urls name a host that exists nowhere else.
 """
 
 import tempfile
@@ -15,9 +15,9 @@ from schemas.configs import Settings
 
 @contextmanager
 def joined(settings: Settings, root: str, *, crawls: bool) -> Iterator[Settings]:
-    """Yield settings that say where the world is; serve it while the block runs if `crawls`.
+    """Yield settings with the world's paths; serve its pictures while the block runs if `crawls`.
 
-    Settings that do not ask for the world come back as they are.
+    Settings that do not use the world are yielded unchanged.
     """
     source, prompts = settings.crawl.source, settings.sample.prompts
     if "world" not in (source.kind, prompts.kind):
@@ -26,11 +26,11 @@ def joined(settings: Settings, root: str, *, crawls: bool) -> Iterator[Settings]
     files = world_site.build(_folder(root, source.world.digest), source.world)
     with ExitStack() as stack:
         address = stack.enter_context(world_site.serve(files)).address if crawls else ""
-        yield _told(settings, files, address)
+        yield _with_paths(settings, files, address)
 
 
-def _told(settings: Settings, files: world_site.WorldFiles, address: str) -> Settings:
-    """Say where the url list and the prompts are, and at which address the world is."""
+def _with_paths(settings: Settings, files: world_site.WorldFiles, address: str) -> Settings:
+    """Set the url list, the prompts and the server's address."""
     crawl, sample = settings.crawl, settings.sample
     if crawl.source.kind == "world":
         source = crawl.source.model_copy(update={"path": str(files.urls)})
@@ -43,7 +43,7 @@ def _told(settings: Settings, files: world_site.WorldFiles, address: str) -> Set
 
 
 def _folder(root: str, digest: str) -> Path:
-    """Keep the world beside the artifacts, or on this machine if those are on an object store."""
+    """Return a folder beside the artifacts, or on this machine if those are on an object store."""
     if "://" not in root:
         return Path(root) / "world" / digest[:12]
     return Path(tempfile.gettempdir()) / "dalle-ray-world" / digest[:12]

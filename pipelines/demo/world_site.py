@@ -1,7 +1,7 @@
-"""The demo's world as a web site: pictures in mixed formats, a url list, and the truth about it.
+"""The demo's world as a web site: pictures in mixed formats, a url list, and the expected outcomes.
 
-A known share of the list is bad, in every way the crawl and the filter know a word for. Everything
-is a pure function of WorldSettings.
+A known share of the list is bad, once for each reason of the crawl and the filter. Everything is a
+pure function of WorldSettings.
 """
 
 import calendar
@@ -29,14 +29,14 @@ from schemas.errors import ConfigError
 from stages import shapes
 from stages.shapes.world import PromptSet
 
-HOST = "world.test"  # reserved, so nobody's: the crawl is told where it is
+HOST = "world.test"  # a reserved name; the crawl is given the server's address
 SITE, URLS, TRUTH, PROMPTS, DONE = "site", "urls.parquet", "truth.parquet", "prompts.jsonl", "done"
 FORMATS = {"jpg": 0.5, "png": 0.25, "webp": 0.15, "bmp": 0.05, "gif": 0.05}  # and their shares
 SIDE = 96  # pixels; the scene is a square of this side
-OBLONG, LONGEST = 0.1, 1.3  # share of pictures with room beside the scene, and how much
-ELONGATED = 3.0  # aspect ratio of the pictures that are too long
+OBLONG, LONGEST = 0.1, 1.3  # share of pictures that are not square, and their largest ratio
+ELONGATED = 3.0  # aspect ratio of pictures to be rejected
 TINY = (8, 20)  # pixels
-MOST_TIMEOUTS = 6  # each costs the crawl its whole timeout
+MOST_TIMEOUTS = 6  # each takes the crawl its whole timeout
 
 TROUBLE = {
     "forbidden": Trouble.FORBIDDEN,
@@ -45,7 +45,7 @@ TROUBLE = {
     "moved": Trouble.WEB_PAGE,
     "oversized": Trouble.OVERSIZED,
 }
-PRIVATE = "http://169.254.169.254"  # where clouds keep credentials: never to be asked
+PRIVATE = "http://169.254.169.254"  # clouds' credential service, which must not be reached
 FOREIGN = (
     "ein roter kreis auf einem grauen hintergrund",
     "un cercle rouge au milieu de l'image",
@@ -61,28 +61,28 @@ TOO_SHORT = ("red", "dot", "a", "img", "?")
 
 @dataclass(frozen=True)
 class WorldFiles:
-    """What `build` leaves in its folder."""
+    """The files that `build` writes."""
 
     site: Path  # the folder to serve
     urls: Path  # url, caption
-    truth: Path  # url, expected: "ok", or the reason why the row must be dropped
+    truth: Path  # url, expected: "ok" or the reason to drop it
     prompts: Path  # one JSON object a line: prompt, set
 
     @classmethod
     def in_folder(cls, folder: Path) -> "WorldFiles":
-        """Name the files of a folder, built or not."""
+        """Return the files' paths in a folder, built or not."""
         return cls(folder / SITE, folder / URLS, folder / TRUTH, folder / PROMPTS)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the url list, and the truth about it."""
+    """One line of the url list and its expected outcome."""
 
-    path: str  # within the site, or a whole url
+    path: str  # on the site, or a full url
     scene: shapes.Scene
     caption: str
-    order: float  # its place in the list, 0 to 1
-    data: bytes | None  # the file to serve there
+    order: float  # position in the list, 0 to 1
+    data: bytes | None  # file to serve
     expected: str = "ok"
 
 
@@ -90,7 +90,7 @@ Spoil = Callable[[Entry, np.random.Generator], Entry]
 
 
 def build(folder: Path, world: WorldSettings) -> WorldFiles:
-    """Write the site, its url list and the prompts; keep what is there and complete."""
+    """Write the site, its url list and the prompts, unless they are complete already."""
     files = WorldFiles.in_folder(folder)
     stamp = f"{world.digest} {HOST}"
     done = folder / DONE
@@ -117,13 +117,13 @@ def build(folder: Path, world: WorldSettings) -> WorldFiles:
 
 @contextmanager
 def serve(files: WorldFiles) -> Iterator[WebServer]:
-    """Serve the site, with its planned trouble, while the block runs."""
+    """Serve the site and its faults while the block runs."""
     with serve_folder(files.site, trouble=TROUBLE) as server:
         yield server
 
 
 def prompt_lines(world: WorldSettings) -> list[dict[str, str]]:
-    """List the prompts that evaluate judges, half as many where nothing is held out."""
+    """List the prompts that evaluate judges: `world.prompts` held-out ones, half as many others."""
     return [
         {"prompt": prompt, "set": name}
         for name in get_args(PromptSet)
@@ -136,13 +136,13 @@ def prompt_lines(world: WorldSettings) -> list[dict[str, str]]:
 
 
 def entries(world: WorldSettings) -> Iterator[Entry]:
-    """Make the whole url list, the good entries first (`order` mixes them)."""
+    """Yield the url list, good entries first; `order` shuffles them."""
     bad = round(world.pictures * world.bad_share)
     good = world.pictures - bad
     if good == 0:
         raise ConfigError(
             f"crawl.source.world.bad_share is {world.bad_share}, which leaves none of "
-            f"{world.pictures} pictures to learn from; lower it"
+            f"{world.pictures} pictures to train on; lower it"
         )
     for index in range(good):
         yield _good(world.seed, index)
@@ -157,7 +157,7 @@ def entries(world: WorldSettings) -> Iterator[Entry]:
 
 
 def _kinds_of(bad: int) -> list[str]:
-    """Deal out what goes wrong in turn, but not more timeouts than a crawl has patience for."""
+    """Return the kind of each bad entry in turn, with at most MOST_TIMEOUTS timeouts."""
     kinds = [("duplicate", *_SPOIL)[number % (1 + len(_SPOIL))] for number in range(bad)]
     timeouts = [number for number, kind in enumerate(kinds) if kind == "timeout"]
     for number in timeouts[MOST_TIMEOUTS:]:
@@ -178,7 +178,7 @@ def _good(seed: int, index: int) -> Entry:
 def _canvas(
     scene: shapes.Scene, side: int, aspect: float, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Draw the scene in the middle of a canvas `aspect` times longer one way."""
+    """Draw the scene in the middle of a canvas with this aspect ratio, either way."""
     long = round(side * aspect)
     wide = rng.random() < 0.5
     return shapes.draw(scene, side, **{"width" if wide else "height": long})
@@ -199,7 +199,7 @@ def _encode(pixels: UInt8[np.ndarray, "h w 3"], kind: str) -> bytes:
 
 
 def _moved(folder: str) -> Spoil:
-    """Ask for the picture where the server makes trouble."""
+    """Point the url to a path that the server answers with a fault."""
 
     def move(good: Entry, rng: np.random.Generator) -> Entry:
         return replace(good, path=f"{folder}/{Path(good.path).name}", data=None)
@@ -208,7 +208,7 @@ def _moved(folder: str) -> Spoil:
 
 
 def _no_image(good: Entry, rng: np.random.Generator) -> Entry:
-    """Serve bytes that are no picture, or a page, or the first half of a file."""
+    """Serve random bytes, a web page, or half of a file."""
     kind = rng.integers(3)
     if kind < 2:
         return _moved(("garbage", "moved")[kind])(good, rng)
@@ -222,7 +222,7 @@ def _private(good: Entry, rng: np.random.Generator) -> Entry:
 
 
 def _caption(choose: Callable[[str, np.random.Generator], str]) -> Spoil:
-    """Spoil the caption only."""
+    """Replace the caption."""
 
     def spoil(good: Entry, rng: np.random.Generator) -> Entry:
         return replace(good, caption=choose(good.caption, rng))
@@ -237,7 +237,7 @@ def _photographed(caption: str, rng: np.random.Generator) -> str:
 
 
 def _picture(sides: tuple[int, int], aspect: float) -> Spoil:
-    """Spoil the picture's size only."""
+    """Change the picture's size."""
 
     def spoil(good: Entry, rng: np.random.Generator) -> Entry:
         pixels = _canvas(good.scene, int(rng.integers(sides[0], sides[1] + 1)), aspect, rng)
@@ -248,13 +248,13 @@ def _picture(sides: tuple[int, int], aspect: float) -> Spoil:
 
 
 def _copy(original: Entry, index: int, rng: np.random.Generator) -> Entry:
-    """Give the same bytes another url, later in the list than the original."""
+    """Serve the same bytes at another url, later in the list."""
     name = f"pictures/{index:07d}{Path(original.path).suffix}"
     later = original.order + (1 - original.order) * rng.random()
     return replace(original, path=name, order=later)
 
 
-# What goes wrong, by the word that the crawl or the filter has for it.
+# How to spoil a good entry, by the crawl's or the filter's reason.
 _SPOIL: dict[str, Spoil] = {
     "http_404": _moved("missing"),
     "not_an_image": _no_image,

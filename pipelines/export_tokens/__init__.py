@@ -1,1 +1,1 @@
-"""Token shards in the forms that other trainers read."""
+"""Export token shards in formats that other trainers read."""

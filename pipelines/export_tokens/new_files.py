@@ -1,4 +1,4 @@
-"""Files that are written as a stream, into a folder that is new or empty."""
+"""Write files as streams into a new or empty folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from schemas.errors import ConfigError
 
 @dataclass
 class NewFiles:
-    """Files below an address on a disk or an object store."""
+    """Files below a path or an object-store address."""
 
     address: str
     written: list[str] = field(default_factory=list)
@@ -23,7 +23,7 @@ class NewFiles:
 
     @contextmanager
     def create(self, name: str) -> Iterator[BinaryIO]:
-        """Open a file for writing; raise ConfigError for a name that was written before."""
+        """Open a file for writing; raise ConfigError if the name was used before."""
         path = f"{self._top}/{name}"
         if path in self.written:
             raise ConfigError(
@@ -35,11 +35,11 @@ class NewFiles:
             yield file
 
     def is_empty(self) -> bool:
-        """Say whether nothing is there."""
+        """Whether the folder is missing or has no files."""
         return not self._system.exists(self._top) or not self._system.find(self._top)
 
     def remove(self) -> None:
-        """Delete what was written."""
+        """Delete every file that was created."""
         for path in self.written:
             if self._system.exists(path):
                 self._system.rm_file(path)
@@ -47,9 +47,9 @@ class NewFiles:
 
 @contextmanager
 def new_files(address: str) -> Iterator[NewFiles]:
-    """Yield files to create; what was written goes away again if the block fails.
+    """Yield files to create; they are deleted again if the block fails.
 
-    Raises ConfigError if there is something at the address.
+    Raises ConfigError if the folder is not empty.
     """
     files = NewFiles(address)
     if not files.is_empty():

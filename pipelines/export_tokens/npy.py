@@ -1,4 +1,4 @@
-"""Tokens as `.npy` files that NumPy maps into memory, all rows of a part in one array.
+"""Tokens as memory-mappable `.npy` files, all rows of a part (train/, val/) in one array.
 
 text.npy (rows, 256) uint16    image.npy (rows, 1024) uint16    text_length.npy (rows,) uint16
 rows.parquet: key, group, caption and crop of the same rows
@@ -24,7 +24,7 @@ KIND = "<u2"
 def write_arrays(
     table: Table, schema: pa.Schema, files: NewFiles, part: str, advance: Callable[[int], None]
 ) -> list[str]:
-    """Write a part's files, a row group in memory at a time; return their names."""
+    """Write a part's files one row group at a time; return their names."""
     names = {name: f"{part}{name}.npy" for name in ARRAYS}
     beside = pa.schema([field for field in schema if field.name not in ARRAYS])
     with ExitStack() as stack:
@@ -47,14 +47,14 @@ def _shape(kind: pa.DataType) -> tuple[int, ...]:
 
 
 def header(shape: tuple[int, ...]) -> bytes:
-    """Return what stands before the numbers of an array in a `.npy` file."""
+    """Return the header of a `.npy` file."""
     buffer = io.BytesIO()
     npy.write_array_header_1_0(buffer, {"descr": KIND, "fortran_order": False, "shape": shape})
     return buffer.getvalue()
 
 
 def content(values: np.ndarray) -> bytes:
-    """Return the numbers of an array as they stand in a `.npy` file."""
+    """Return an array's bytes in a `.npy` file."""
     return values.astype(KIND, copy=False).tobytes()
 
 

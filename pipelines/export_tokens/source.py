@@ -1,4 +1,4 @@
-"""The token shards that are to be exported, known to be whole and of one making."""
+"""Find the token shards to export, and verify that they are complete and belong together."""
 
 from dataclasses import dataclass
 
@@ -17,8 +17,8 @@ SIZES = ("text_len", "grid")
 
 
 @dataclass(frozen=True)
-class Source:
-    """Tables by the part of the artifact they are, and what all their shards say of themselves."""
+class ExportSource:
+    """A table per part of the artifact, and the metadata that all its shards share."""
 
     tables: dict[str, Table]
     metadata: dict[str, str]
@@ -26,14 +26,14 @@ class Source:
 
     @property
     def rows(self) -> int:
-        """Rows in all parts."""
+        """Rows of all parts."""
         return sum(table.rows for table in self.tables.values())
 
 
-def find(address: str) -> Source:
-    """Open the shards at a root, an artifact or a file. Raises UserError if any is not as promised.
+def find(address: str) -> ExportSource:
+    """Open the shards at a root, an artifact or a file; raise UserError if one is broken.
 
-    The parts of a whole artifact are train/ and val/, that of a single file has no name.
+    The parts of an artifact are train/ and val/; a single file is one part without a name.
     """
     found = target(address)
     if not found.names:
@@ -47,14 +47,14 @@ def find(address: str) -> Source:
     tables = {
         part: open_table(found.folder, names, schema, metadata) for part, names in parts.items()
     }
-    source = Source(tables, metadata, schema)
+    source = ExportSource(tables, metadata, schema)
     if "" not in parts:
         _require_finished(found, source.rows)
     return source
 
 
 def _metadata(folder: Folder, name: str) -> dict[str, str]:
-    """Return what a shard says of its making, without what is its own affair."""
+    """Return the metadata that a shard shares with the others."""
     where = f"{folder.url}/{name}"
     with readable(where), folder.open(name) as file:
         metadata = text_metadata(pq.read_schema(file))

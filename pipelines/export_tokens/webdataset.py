@@ -1,10 +1,9 @@
-"""Tokens as WebDataset tars, one for each shard, the same bytes for the same rows.
-
-Names are the keys, with `_` for what a name had better not hold; of keys that are alike then, all
-but the first are numbered.
+"""Tokens as WebDataset tars, one per shard; equal rows give equal bytes.
 
 <key>.text.npy    <key>.image.npy    <key>.txt: the caption
 <key>.json: key, group, text_length and crop
+
+In names, `_` replaces characters of the key that are unsafe there; names that collide are numbered.
 """
 
 import io
@@ -27,13 +26,13 @@ LONGEST = 200  # letters; file systems take 255 bytes, with the ending
 def write_tars(
     table: Table, schema: pa.Schema, files: NewFiles, part: str, advance: Callable[[int], None]
 ) -> list[str]:
-    """Write a part's tars, a row group in memory at a time; return their names."""
+    """Write a part's tars one row group at a time; return their names."""
     names: list[str] = []
     by_file = groupby(enumerate(table.groups), key=lambda numbered: numbered[1].file)
     for shard, groups in by_file:
         names.append(part + shard.rpartition("/")[2].removesuffix(".parquet") + ".tar")
         with files.create(names[-1]) as file, tarfile.open(mode="w|", fileobj=file) as tar:
-            bases = Names()
+            bases = SampleNames()
             for number, group in groups:
                 for name, data in _members(table.read(number, schema.names), bases):
                     _add(tar, name, data)
@@ -41,14 +40,14 @@ def write_tars(
     return names
 
 
-class Names:
-    """Names of one tar's samples, from their keys; no two are one file, wherever it is unpacked."""
+class SampleNames:
+    """Names of a tar's samples from their keys, distinct even on case-insensitive disks."""
 
     def __init__(self) -> None:
         self.taken: set[str] = set()
 
     def of(self, key: str) -> str:
-        """Return the key without dots, at which a sample's name ends, and without folders."""
+        """Make a key safe: no dots, where WebDataset ends a sample's name, and no slashes."""
         base = UNFIT.sub("_", key)[:LONGEST] or "_"
         tries = chain([base], (f"{base}~{number}" for number in count(2)))
         name = next(name for name in tries if name.lower() not in self.taken)
@@ -56,7 +55,7 @@ class Names:
         return name
 
 
-def _members(columns: Columns, bases: Names) -> Iterator[tuple[str, bytes]]:
+def _members(columns: Columns, bases: SampleNames) -> Iterator[tuple[str, bytes]]:
     """Yield the name and bytes of every file of every row."""
     tokens = {name: header(columns[name].shape[1:]) for name in ("text", "image")}
     for row, key in enumerate(columns["key"]):
@@ -74,6 +73,6 @@ def _members(columns: Columns, bases: Names) -> Iterator[tuple[str, bytes]]:
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    member = tarfile.TarInfo(name)  # of nobody, and of no time
+    member = tarfile.TarInfo(name)  # no owner and no time
     member.size = len(data)
     tar.addfile(member, io.BytesIO(data))

@@ -19,31 +19,33 @@ from schemas.errors import ArtifactMissing
 from schemas.folder import Folder
 from schemas.manifest import Manifest
 
-MOST_ROWS = 20  # that are shown
+MOST_ROWS = 20  # shown
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Made:
-    """A finished artifact of the newest run."""
+class FinishedArtifact:
+    """An artifact of the newest run, and its manifest."""
 
     folder: Folder
     manifest: Manifest
 
     def rows(self, prefixes: Sequence[str], column: str, values: Sequence[str]) -> Iterator[Row]:
-        """Yield the rows under any of the prefixes that have one of the values."""
+        """Yield the rows under any of the prefixes with one of the values in a column."""
         for prefix in prefixes:
             yield from rows_where(self.folder, prefix, {column: values})
 
 
-def made(store: Store, artifact: Artifact, of: Made | None = None) -> Made | None:
-    """Return the newest run's artifact; None if it is not there, or made of something else."""
+def newest(
+    store: Store, artifact: Artifact, source: FinishedArtifact | None = None
+) -> FinishedArtifact | None:
+    """Return the newest run's artifact; None if it is missing, or not made from `source`."""
     with suppress(ArtifactMissing):
         folder = store.newest(artifact)
         manifest = read_manifest(folder)
-        if manifest is not None and (of is None or _reads(manifest, of.manifest)):
-            return Made(folder, manifest)
+        if manifest is not None and (source is None or _reads(manifest, source.manifest)):
+            return FinishedArtifact(folder, manifest)
     return None
 
 
@@ -52,14 +54,14 @@ def _reads(manifest: Manifest, source: Manifest) -> bool:
     return record is not None and record.fingerprint == source.fingerprint
 
 
-def find(pairs: Made, wanted: str) -> list[Row]:
-    """Return the crawl's rows with this url, key or sha256; raise ArtifactMissing if none has."""
+def find(pairs: FinishedArtifact, wanted: str) -> list[Row]:
+    """Return the crawl's rows with this url, key or sha256; raise ArtifactMissing without any."""
     found = rows_where(pairs.folder, "shard-", {n: [wanted] for n in ("url", "key", "sha256")})
     rows = sorted(found, key=lambda row: row["key"])
     if not rows:
         raise ArtifactMissing(
             f"wanted a row with the url, key or sha256 '{wanted}', found none among the "
-            f"{pairs.manifest.rows_in:,} rows of {pairs.folder.url}; write it as the list has it"
+            f"{pairs.manifest.rows_in:,} rows of {pairs.folder.url}; write it as in the url list"
         )
     return rows
 
@@ -69,15 +71,15 @@ def answer(store: Store, wanted: str) -> Iterator[str]:
 
     Raises ArtifactMissing if there is no such row, or no finished crawl.
     """
-    store.newest(PAIRS)  # says what to do if there is none
-    pairs = made(store, PAIRS)
+    store.newest(PAIRS)  # raises if there is none
+    pairs = newest(store, PAIRS)
     assert pairs is not None, "the newest artifact is finished"
     rows = find(pairs, wanted)
     shown = rows[:MOST_ROWS]
     keys = [row["key"] for row in shown]
-    clean = made(store, CLEAN_PAIRS, pairs)
+    clean = newest(store, CLEAN_PAIRS, pairs)
     judged = _by_key(clean, (TRAIN, VAL, DROPPED_ROWS), keys)
-    tokens = made(store, TOKEN_PAIRS, clean) if clean is not None else None
+    tokens = newest(store, TOKEN_PAIRS, clean) if clean is not None else None
     encoded = _by_key(tokens, (TRAIN, VAL, DROPPED_ROWS), keys)
     for row in shown:
         verdict = judged.get(row["key"])
@@ -93,11 +95,14 @@ def answer(store: Store, wanted: str) -> Iterator[str]:
         yield f"and {len(rows) - len(shown):,} more rows; ask for one by its key"
 
 
-def _by_key(of: Made | None, prefixes: Sequence[str], keys: Sequence[str]) -> Mapping[str, Row]:
-    return {} if of is None else {row["key"]: row for row in of.rows(prefixes, "key", keys)}
+def _by_key(
+    artifact: FinishedArtifact | None, prefixes: Sequence[str], keys: Sequence[str]
+) -> Mapping[str, Row]:
+    rows = artifact.rows(prefixes, "key", keys) if artifact is not None else ()
+    return {row["key"]: row for row in rows}
 
 
-def _kept_instead(clean: Made | None, row: Row, verdict: Row | None) -> list[Row]:
+def _kept_instead(clean: FinishedArtifact | None, row: Row, verdict: Row | None) -> list[Row]:
     """Return the kept rows of a duplicate's group."""
     if clean is None or verdict is None or "duplicate" not in (verdict.get("reason") or ""):
         return []

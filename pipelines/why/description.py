@@ -1,4 +1,4 @@
-"""The words in which `pipelines.why` tells what became of a row, in lines of 80 columns."""
+"""Describe what happened to a row of the crawl, in lines of 80 columns."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from schemas.artifacts import DROPPED_ROWS
 
 WIDTH, INDENT = 80, 10
 PAPER = Console(width=WIDTH, file=io.StringIO())
-MOST_KEPT = 5  # rows of a duplicate's group that are named
+MOST_KEPT = 5  # rows of a duplicate's group to name
 
 Row = Mapping[str, Any]
 
@@ -28,8 +28,8 @@ def describe(
 ) -> Iterator[str]:
     """Yield lines about one row of the crawl.
 
-    `verdict` is the filter's row, `thresholds` its settings (None: it has not run on this crawl),
-    `encoded` the row of token_pairs.
+    `verdict` is its row in clean_pairs, `thresholds` the filter's settings (None: it has not run
+    on this crawl), `encoded` its row in token_pairs.
     """
     yield from lines("key", row["key"])
     yield from lines("url", row["url"] or "(none)")
@@ -39,7 +39,7 @@ def describe(
         yield from lines("filter", "has not finished on this crawl")
         return
     if verdict is None:
-        yield from lines("filter", "has no such row")
+        yield from lines("filter", "has no row with this key")
         return
     yield from lines("filter", judged(verdict))
     if row["status"] == "ok":
@@ -54,27 +54,27 @@ def describe(
 
 
 def lines(label: str, text: str) -> list[str]:
-    """Return the text under its label, wrapped; what a terminal might obey is shown escaped."""
+    """Wrap a text beside its label, escaped for a terminal."""
     words = " ".join(printable(text).split())
-    wrapped = Text(words).wrap(PAPER, WIDTH - INDENT)  # some letters take two places: it knows
+    wrapped = Text(words).wrap(PAPER, WIDTH - INDENT)  # counts wide characters as two
     starts = [label.ljust(INDENT), *repeat(" " * INDENT, len(wrapped) - 1)]
     found = zip(starts, wrapped, strict=True)
     return [f"{start}{line.plain}".rstrip() for start, line in found]
 
 
 def crawled(row: Row) -> str:
-    """Say what the crawl got, or why it got nothing."""
+    """Describe the picture that was fetched, or why there is none."""
     if row["status"] != "ok":
         detail = (row["detail"] or "").removeprefix(f"{row['reason']}: ")
         return f"failed: {row['reason']}" + (f" ({detail})" if detail else "")
     return (
-        f"ok: {row['original_width']} x {row['original_height']} pixels, kept as "
+        f"ok: {row['original_width']} x {row['original_height']} pixels, stored as "
         f"{row['width']} x {row['height']}; sha256 {row['sha256']}"
     )
 
 
 def judged(verdict: Row) -> str:
-    """Say whether the filter kept the row, and where it is."""
+    """Describe whether the filter kept the row, and where it is."""
     group = f"; group {verdict['group']}" if verdict.get("group") else ""
     if verdict.get("reason"):
         return f"dropped: {verdict['reason']}{group}"
@@ -83,7 +83,7 @@ def judged(verdict: Row) -> str:
 
 
 def measures(verdict: Row, thresholds: Mapping[str, Any]) -> Iterator[str]:
-    """Yield each score with the thresholds that were in force, marked where it breaks one."""
+    """Yield each score with its thresholds, marked if it is outside them."""
     own = {*rows.PAIR.names, "reason", "group", "file"}
     for name, value in verdict.items():
         if name in own or value is None:
@@ -98,13 +98,13 @@ def measures(verdict: Row, thresholds: Mapping[str, Any]) -> Iterator[str]:
             broken = broken or value > high
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
         limit = f" ({', '.join(limits)})" if limits else ""
-        yield f"{name} {text}{limit}" + (" <- here" if broken else "")
+        yield f"{name} {text}{limit}" + (" <- fails" if broken else "")
 
 
 def bounds(score: str, thresholds: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Find a score's thresholds by name: `min_chars` is of chars, `clip.min_score` of clip_score.
+    """Find a score's thresholds by name: `min_chars` for chars, `clip.min_score` for clip_score.
 
-    A plain size, such as `side`, is the least of the score whose name ends in it.
+    A plain size, such as `side`, is the minimum of the score whose name ends in it.
     """
     low = high = None
     for parent, name, value in _leaves(thresholds):
@@ -129,9 +129,9 @@ def _leaves(
 
 
 def tokens(encoded: Row | Literal["unfinished"] | None) -> str:
-    """Say whether the row was encoded."""
+    """Describe whether the row was encoded."""
     if encoded == "unfinished":
-        return "encode has not finished on this"
+        return "encode has not finished on these clean_pairs"
     if encoded is None:
         return "not encoded"
     if encoded["file"].startswith(DROPPED_ROWS):

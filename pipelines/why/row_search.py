@@ -1,7 +1,6 @@
-"""Find a few rows in an artifact of any size: their columns are read, never the pictures."""
+"""Find a few rows in an artifact of any size without reading the pictures."""
 
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -9,8 +8,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.folder import Folder
+from stages.threads import THREADS, in_threads
 
-THREADS = 16  # an object store answers slowly, but many at once
 FILES_AT_ONCE = 4 * THREADS
 READ_AHEAD_BYTES = 2**16
 
@@ -18,16 +17,15 @@ READ_AHEAD_BYTES = 2**16
 def rows_where(
     folder: Folder, prefix: str, wanted: Mapping[str, Collection[str]]
 ) -> Iterator[dict[str, Any]]:
-    """Yield rows in which one of the columns has one of the values that are wanted of it.
+    """Yield rows in which one of the columns has one of its wanted values.
 
-    Each row has its `file` besides, and lacks what is no plain value (pictures, tokens).
+    Each row also has its `file`, and lacks pictures and tokens.
     """
     names = [name for name in folder.list(prefix) if name.endswith(".parquet")]
-    with ThreadPoolExecutor(THREADS) as threads:
-        for start in range(0, len(names), FILES_AT_ONCE):
-            some = names[start : start + FILES_AT_ONCE]
-            for found in threads.map(lambda name: _search(folder, name, wanted), some):
-                yield from found
+    for start in range(0, len(names), FILES_AT_ONCE):
+        some = names[start : start + FILES_AT_ONCE]
+        for found in in_threads(lambda name: _search(folder, name, wanted), some):
+            yield from found
 
 
 def _search(
@@ -56,7 +54,7 @@ def _search(
 
 
 def _read_little_ahead(file: BinaryIO) -> None:
-    """Of a store's file, do not fetch the 50 MB behind each column, which are pictures."""
+    """Keep an object store's file from fetching 50 MB of pictures behind each column."""
     if (cache := getattr(file, "cache", None)) is not None:
         cache.blocksize = READ_AHEAD_BYTES
 

@@ -59,9 +59,7 @@ def test_a_signal_ends_a_command_in_one_line_after_it_has_cleaned_up(number):
     out, said = process.communicate(timeout=60)
     assert (process.returncode, out) == (128 + number, "cleaning\nclean\n")
     assert said.count("\n") == 1
-    assert (
-        "in crawl; what is finished is kept, and the same command goes on: -c 0 600 'a b'" in said
-    )
+    assert "in crawl; finished work is kept, and the same command resumes: -c 0 600 'a b'" in said
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -121,7 +119,7 @@ def test_a_run_that_is_stopped_leaves_nothing_and_goes_on(tiny_run, tmp_path):
         assert run.wait(60) == 130
     said = (tmp_path / "log.txt").read_text()
     assert "Traceback" not in said
-    assert said.splitlines()[-1].startswith("stopped by Ctrl-C in train_dvae; what is finished")
+    assert said.splitlines()[-1].startswith("stopped by Ctrl-C in train_dvae; finished work")
     assert not list(root.rglob("owner.json"))
     assert not [name for name in os.listdir(tmp_path / "tmp") if name != "ray"]
     full("--from", "train_dvae", "--until", "train_dvae", root=root)
