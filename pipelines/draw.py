@@ -8,7 +8,7 @@ In Python: `Painter("runs/demo").draw("a small green star", n=16)[0].image.save(
 """
 
 if __name__ == "__main__":
-    from pipelines.stopping import while_importing
+    from pipelines.command.stopping import while_importing
 
     while_importing()
 

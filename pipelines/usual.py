@@ -6,7 +6,7 @@ than three runs, what seeds can change is not seen, and a wide margin must be st
 """
 
 if __name__ == "__main__":
-    from pipelines.stopping import while_importing
+    from pipelines.command.stopping import while_importing
 
     while_importing()
 
