@@ -1,4 +1,4 @@
-"""What evaluate does, in order."""
+"""Measure the artifacts of a run, judge its drawings, and write the report."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,10 +24,9 @@ from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest, Result
 from stages.evaluate.accuracy import Verdict, accuracy, gain, judge_itself, judged
 from stages.evaluate.checks import checks
-from stages.evaluate.drawn import Prompt, prompts
 from stages.evaluate.funnel import funnel
 from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
-from stages.evaluate.reading import curves, metrics
+from stages.evaluate.reading import DrawnPrompt, curves, metrics, prompts
 from stages.evaluate.reconstructions import Captioned, measured_pictures, reconstruct
 from stages.evaluate.retrieval import retrieval
 from stages.pictures import Pixels, contact_sheet, decode, encode_png
@@ -46,10 +45,10 @@ RECONSTRUCTIONS_SHOWN = 24
 
 @dataclass
 class Drawn:
-    """What one pass over the drawn pictures leaves in memory."""
+    """What one pass over the samples keeps in memory."""
 
     verdicts: list[Verdict] = field(default_factory=list)
-    shown: dict[str, list[ShownPrompt]] = field(default_factory=dict)  # first few of each set
+    shown: dict[str, list[ShownPrompt]] = field(default_factory=dict)  # the first of each set
     prompts: dict[str, int] = field(default_factory=dict)  # prompts of each set
     candidates: int = 0  # of a prompt
 
@@ -63,7 +62,7 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     side, image_vocab = settings["side"], settings["image_vocab"]
     split, pictures = measured_pictures(inputs, side, cfg.pictures)
     seen = reconstruct(dvae, [p.pixels for p in pictures], image_vocab, RECONSTRUCTIONS_SHOWN)
-    drawn = look_at_drawn(inputs, manifests[SAMPLES.name], judge=cfg.judge == "shapes")
+    drawn = read_samples(inputs, manifests[SAMPLES.name], judge=cfg.judge == "shapes")
     report: dict[str, Any] = {
         "accuracy": _accuracy(drawn) if cfg.judge == "shapes" else {},
         "dvae": {"split": split} | seen.figures(),
@@ -75,7 +74,7 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
         "versions": _versions(manifests),
     }
     if cfg.judge == "shapes":
-        # Twice as many: the judge should be known more closely than what it judges.
+        # Twice as many: the judge's own error must be known better than what it judges.
         report["accuracy"]["judge"] = judge_itself(dvae, side, 2 * cfg.pictures)
     report["checks"] = checks(report)
     gallery = Gallery(
@@ -91,8 +90,8 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     return Result(rows_in=manifests[SAMPLES.name].rows_out, rows_out=1, health=_headline(report))
 
 
-def look_at_drawn(inputs: Inputs, manifest: Manifest, *, judge: bool) -> Drawn:
-    """Go once over everything that was drawn: judge it, and keep the first few prompts to show."""
+def read_samples(inputs: Inputs, manifest: Manifest, *, judge: bool) -> Drawn:
+    """Judge every drawn picture in one pass, and keep the first prompts of each set to show."""
     drawn = Drawn()
     with Progress("evaluate: pictures", manifest.rows_out) as progress:
         for prompt in prompts(inputs):
@@ -109,7 +108,7 @@ def look_at_drawn(inputs: Inputs, manifest: Manifest, *, judge: bool) -> Drawn:
     return drawn
 
 
-def _show(prompt: Prompt, verdict: Verdict | None) -> ShownPrompt:
+def _show(prompt: DrawnPrompt, verdict: Verdict | None) -> ShownPrompt:
     pictures = [
         Shown(
             decode(one.png),
@@ -125,7 +124,7 @@ def _show(prompt: Prompt, verdict: Verdict | None) -> ShownPrompt:
 
 
 def sheets(drawn: Drawn, gallery: Gallery) -> dict[str, Pixels]:
-    """Return the contact sheets: per set one prompt a row, and originals above reconstructions."""
+    """Return contact sheets: one row per prompt of a set, and originals above reconstructions."""
     found = {}
     for name, shown in drawn.shown.items():
         pictures = [picture.pixels for prompt in shown for picture in prompt.pictures]
@@ -153,7 +152,7 @@ def _stage(manifest: Manifest) -> dict[str, Any]:
 
 
 def _versions(manifests: Mapping[str, Manifest]) -> dict[str, str]:
-    """Join what the stages ran on; where they differ, say all."""
+    """Return the library versions of all stages; where stages differ, name each version."""
     found: dict[str, set[str]] = {}
     for manifest in manifests.values():
         for name, version in manifest.versions.items():
@@ -168,5 +167,5 @@ def _beside(
 
 
 def _headline(report: Mapping[str, Any]) -> dict[str, Any]:
-    weak = [check["what"] for check in report["checks"] if not check["good"]]
+    weak = [check["what"] for check in report["checks"] if not check["ok"]]
     return {"weak": weak, **{k: report["dvae"][k] for k in ("codes_used", "psnr_db")}}

@@ -15,12 +15,11 @@ from infra.store import open_folder
 from schemas.artifacts import DVAE
 from schemas.configs import EvaluateSettings
 from stages import evaluate, shapes
-from stages.evaluate import charts, measures
+from stages.evaluate import charts, intervals
 from stages.evaluate.accuracy import Verdict, accuracy, gain, halvings, judged
 from stages.evaluate.checks import checks
-from stages.evaluate.drawn import Candidate, Prompt
 from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
-from stages.evaluate.reading import curves
+from stages.evaluate.reading import Candidate, DrawnPrompt, curves
 from stages.pictures import crop_centre, decode, encode_png, to_tensor
 from stages.training.weights import load_dvae
 from tests import tiny_run
@@ -36,19 +35,19 @@ from tests import tiny_run
     ],
 )
 def test_wilson_interval(successes, trials, low, high):
-    assert measures.wilson(successes, trials) == pytest.approx((low, high), abs=1e-4)
+    assert intervals.wilson(successes, trials) == pytest.approx((low, high), abs=1e-4)
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(3, 17), (199, 200), (40, 80)])
 def test_wilson_bounds_solve_their_equation(successes, trials):
     share = successes / trials
-    for bound in measures.wilson(successes, trials):
-        spread = measures.Z_95**2 * bound * (1 - bound) / trials
+    for bound in intervals.wilson(successes, trials):
+        spread = intervals.Z_95**2 * bound * (1 - bound) / trials
         assert (share - bound) ** 2 == pytest.approx(spread, abs=1e-12)
 
 
 def test_wilson_of_nothing_is_no_knowledge():
-    assert measures.wilson(0, 0) == (0.0, 1.0)
+    assert intervals.wilson(0, 0) == (0.0, 1.0)
 
 
 def test_halvings_end_with_all_candidates():
@@ -103,7 +102,7 @@ def drawn_prompt(text, kinds, ranks, side=64):
         scene = shapes.Scene((figure,), (200, 200, 200), "middle", "", text)
         png = encode_png(shapes.draw(scene, side))
         ranked.append(Candidate(number, seed=number, rank=rank, clip_score=-rank, png=png))
-    return Prompt(0, text, "seen", tuple(sorted(ranked, key=lambda one: one.rank)))
+    return DrawnPrompt(0, text, "seen", tuple(sorted(ranked, key=lambda one: one.rank)))
 
 
 def test_single_is_candidate_zero_and_best_of_n_is_the_favourite_among_the_first_n():
@@ -143,8 +142,8 @@ def test_line_chart_puts_the_extremes_at_the_edges():
 
 
 def test_counts_that_double_are_equally_far_apart_and_intervals_are_a_band():
-    line = [charts.Estimate(n, n / 100, n / 200, n / 50) for n in (1, 2, 4, 8)]
-    svg = charts.doubling_chart({"seen": line}, "right", "candidates", percent=True)
+    line = [(n, n / 100, n / 200, n / 50) for n in (1, 2, 4, 8)]
+    svg = charts.line_chart({"seen": line}, "right", "candidates", doubling=True, percent=True)
     band, points = (
         [tuple(map(float, point.split(","))) for point in found.split()]
         for found in re.findall(r'points="([^"]+)"', svg)
@@ -161,7 +160,7 @@ def test_counts_that_double_are_equally_far_apart_and_intervals_are_a_band():
 
 
 def test_one_candidate_is_no_curve():
-    assert charts.doubling_chart({"seen": [charts.Estimate(1, 0.5)]}, "right", "candidates") == ""
+    assert charts.line_chart({"seen": [(1, 0.5)]}, "right", "candidates", doubling=True) == ""
 
 
 FOUR_RIGHT = [verdict("a red star", [RED_STAR], [RED_STAR]) for _ in range(4)]
@@ -248,7 +247,7 @@ def test_captions_and_urls_cannot_become_markup():
 
 
 def test_a_collapse_is_said_in_words():
-    weak = {check["what"] for check in small_report()["checks"] if not check["good"]}
+    weak = {check["what"] for check in small_report()["checks"] if not check["ok"]}
     assert {"codes in use", "reconstruction over one flat colour"} <= weak
     assert "The codes have collapsed" in small_page()
 
