@@ -1,8 +1,8 @@
 """Whether drawings show what their prompts ask for, judged by rules on pixels, not by a model.
 
 A picture is right when every shape its prompt names is in it, in its own colour. CLIP alone chooses
-the candidates. Prompts that name the same combination are wordings of one question, and are right or
-wrong together: `intervals` accounts for that.
+the candidates. Prompts that name the same combination are wordings of one question, right or wrong
+together: `intervals` accounts for that.
 """
 
 from collections import Counter
