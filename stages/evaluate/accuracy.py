@@ -33,7 +33,7 @@ JUDGE_SEED = 20_210_224  # so that the judge is tested on other pictures than th
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """The shapes that the judge found in the pictures of one prompt."""
 
     prompt: str
@@ -62,7 +62,7 @@ def halvings(candidates: int) -> list[int]:
     return sorted({candidates} | {2**i for i in range(candidates.bit_length())})
 
 
-def judged(prompt: DrawnPrompt, shown: int) -> Verdict | None:
+def judged(prompt: DrawnPrompt, shown: int) -> Judgement | None:
     """Judge the first picture, CLIP's favourites of every count, and the `shown` best.
 
     None when the prompt names no shape of the world, so that there is nothing to be right about.
@@ -76,7 +76,7 @@ def judged(prompt: DrawnPrompt, shown: int) -> Verdict | None:
         for number, png in {d.candidate: d.png for d in wanted}.items()
         if png is not None
     }
-    return Verdict(
+    return Judgement(
         prompt=prompt.text,
         set=prompt.set,
         single=found[prompt.first.candidate],
@@ -86,37 +86,37 @@ def judged(prompt: DrawnPrompt, shown: int) -> Verdict | None:
     )
 
 
-def accuracy(verdicts: Iterable[Verdict]) -> dict[str, Any]:
+def accuracy(judgements: Iterable[Judgement]) -> dict[str, Any]:
     """Return shares with their intervals for each set of prompts, in the order the sets came."""
-    by_set: dict[str, list[Verdict]] = {}
-    for verdict in verdicts:
-        name = f"{verdict.set} (set)" if verdict.set in OF_ALL else verdict.set
-        by_set.setdefault(name, []).append(verdict)
+    by_set: dict[str, list[Judgement]] = {}
+    for judgement in judgements:
+        name = f"{judgement.set} (set)" if judgement.set in OF_ALL else judgement.set
+        by_set.setdefault(name, []).append(judgement)
     return {name: _of_set(members) for name, members in by_set.items()}
 
 
-def _of_set(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    best = by_candidates(verdicts)
+def _of_set(judgements: Sequence[Judgement]) -> dict[str, Any]:
+    best = by_candidates(judgements)
     last = max(best)
-    favourites = [v.best_of[last] for v in verdicts]
-    names = [v.names for v in verdicts]
+    favourites = [v.best_of[last] for v in judgements]
+    names = [v.names for v in judgements]
     return {
-        "prompts": len(verdicts),
+        "prompts": len(judgements),
         "combinations": len(frozenset().union(*names)),
         "candidates": last,
-        **share("single", [v.right(v.single) for v in verdicts], names),
+        **share("single", [v.right(v.single) for v in judgements], names),
         **share("reranked", best[last], names),
-        "chance": chance(np.array([[v.right(seen) for seen in favourites] for v in verdicts])),
-        "gain": gain(verdicts),
-        "fall": worst_fall(verdicts),
+        "chance": chance(np.array([[v.right(seen) for seen in favourites] for v in judgements])),
+        "gain": gain(judgements),
+        "fall": worst_fall(judgements),
         "by_candidates": {
             str(count): {
                 **share("right", hits, names),
-                "clip_score": float(np.mean([v.clip_scores[count] for v in verdicts])),
+                "clip_score": float(np.mean([v.clip_scores[count] for v in judgements])),
             }
             for count, hits in best.items()
         },
-        "by_combination": by_combination(verdicts),
+        "by_combination": by_combination(judgements),
     }
 
 
@@ -132,19 +132,19 @@ def chance(right: np.ndarray) -> float:
     return float((right.sum() - np.trace(right)) / (count * (count - 1)))
 
 
-def by_candidates(verdicts: Sequence[Verdict]) -> dict[int, list[bool]]:
+def by_candidates(judgements: Sequence[Judgement]) -> dict[int, list[bool]]:
     """Say whether CLIP's favourite of so many is right, prompt by prompt (figure 9c's question)."""
-    counts = sorted(set.intersection(*(set(v.best_of) for v in verdicts)))
-    return {count: [v.right(v.best_of[count]) for v in verdicts] for count in counts}
+    counts = sorted(set.intersection(*(set(v.best_of) for v in judgements)))
+    return {count: [v.right(v.best_of[count]) for v in judgements] for count in counts}
 
 
-def by_combination(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+def by_combination(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
     """Count what is right of the prompts that name each combination, the worst one first."""
-    best = by_candidates(verdicts)
+    best = by_candidates(judgements)
     first, last = best[min(best)], best[max(best)]
     found = []
-    for kind in sorted(frozenset().union(*(v.names for v in verdicts))):
-        own = [place for place, v in enumerate(verdicts) if kind in v.names]
+    for kind in sorted(frozenset().union(*(v.names for v in judgements))):
+        own = [place for place, v in enumerate(judgements) if kind in v.names]
         hits = {"single": sum(first[i] for i in own), "reranked": sum(last[i] for i in own)}
         found.append({"colour": kind.colour, "shape": kind.shape, "prompts": len(own), **hits})
     return sorted(found, key=lambda one: (one["reranked"] / one["prompts"], one["single"]))
@@ -171,18 +171,18 @@ class Change:
         return self.share / (self.standard_error or 1)
 
 
-def gain(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
+def gain(judgements: Sequence[Judgement]) -> dict[str, float | None]:
     """Return how much more often the favourite of all is right than the first picture."""
-    best = by_candidates(verdicts)
-    return asdict(Change.between(best[min(best)], best[max(best)], [v.names for v in verdicts]))
+    best = by_candidates(judgements)
+    return asdict(Change.between(best[min(best)], best[max(best)], [v.names for v in judgements]))
 
 
-def worst_fall(verdicts: Sequence[Verdict]) -> dict[str, float | None] | None:
+def worst_fall(judgements: Sequence[Judgement]) -> dict[str, float | None] | None:
     """Return the most significant fall from the favourite of fewer to the favourite of more.
 
     None if the favourite of more is never right less often.
     """
-    best, names = by_candidates(verdicts), [v.names for v in verdicts]
+    best, names = by_candidates(judgements), [v.names for v in judgements]
     changes = {
         (fewer, more): Change.between(best[fewer], best[more], names)
         for fewer, more in combinations(best, 2)

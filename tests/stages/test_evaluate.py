@@ -16,7 +16,7 @@ from schemas.artifacts import DVAE
 from schemas.configs import EvaluateSettings
 from stages import evaluate, shapes
 from stages.evaluate import charts, intervals
-from stages.evaluate.accuracy import Verdict, accuracy, gain, halvings, judged
+from stages.evaluate.accuracy import Judgement, accuracy, gain, halvings, judged
 from stages.evaluate.checks import checks
 from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
 from stages.evaluate.reading import Candidate, DrawnPrompt, curves
@@ -59,18 +59,20 @@ def test_halvings_end_with_all_candidates():
 RED_STAR, BLUE_RING = shapes.Kind("red", "star"), shapes.Kind("blue", "ring")
 
 
-def verdict(prompt, single, best, kind="held_out", score=0.5):
+def judgement(prompt, single, best, kind="held_out", score=0.5):
     scores = {1: score - 0.25, 2: score}
-    return Verdict(prompt, kind, single, {1: single, 2: best}, scores, {0: single, 1: best})
+    return Judgement(prompt, kind, single, {1: single, 2: best}, scores, {0: single, 1: best})
 
 
 def test_accuracy_counts_named_shapes_in_their_own_colours():
     found = accuracy(
         [
-            verdict("a red star", [], [RED_STAR], score=0.75),
-            verdict("a red star", [BLUE_RING], [RED_STAR, BLUE_RING]),  # more than asked is right
-            verdict("a blue ring", [BLUE_RING], [shapes.Kind("red", "ring")], score=0.25),
-            verdict("a red star and a blue ring", [RED_STAR], [BLUE_RING, RED_STAR], "two_shapes"),
+            judgement("a red star", [], [RED_STAR], score=0.75),
+            judgement("a red star", [BLUE_RING], [RED_STAR, BLUE_RING]),  # more than asked is right
+            judgement("a blue ring", [BLUE_RING], [shapes.Kind("red", "ring")], score=0.25),
+            judgement(
+                "a red star and a blue ring", [RED_STAR], [BLUE_RING, RED_STAR], "two_shapes"
+            ),
         ]
     )
     held_out = found["held_out"]
@@ -163,10 +165,10 @@ def test_one_candidate_is_no_curve():
     assert charts.line_chart({"seen": [(1, 0.5)]}, "right", "candidates", doubling=True) == ""
 
 
-FOUR_RIGHT = [verdict("a red star", [RED_STAR], [RED_STAR]) for _ in range(4)]
+FOUR_RIGHT = [judgement("a red star", [RED_STAR], [RED_STAR]) for _ in range(4)]
 
 
-def small_report(verdicts=FOUR_RIGHT):
+def small_report(judgements=FOUR_RIGHT):
     dvae = {
         "split": "val", "pictures": 9, "codes": 128, "codes_used": 3, "perplexity": 1.5,
         "psnr_db": 16.0, "mean_colour_psnr_db": 15.0, "positions": 144,
@@ -182,7 +184,7 @@ def small_report(verdicts=FOUR_RIGHT):
     }  # fmt: skip
     report = {
         "accuracy": {
-            **accuracy(verdicts), "gain": gain(verdicts), "candidates": 2, "chance": 1.0,
+            **accuracy(judgements), "gain": gain(judgements), "candidates": 2, "chance": 1.0,
             "judge": judge,
         },
         "dvae": dvae,

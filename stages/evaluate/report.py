@@ -22,7 +22,7 @@ from schemas.artifacts import (
 from schemas.configs import EvaluateSettings
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest, Result
-from stages.evaluate.accuracy import Verdict, accuracy, gain, judge_itself, judged
+from stages.evaluate.accuracy import Judgement, accuracy, gain, judge_itself, judged
 from stages.evaluate.checks import checks
 from stages.evaluate.funnel import funnel
 from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
@@ -44,10 +44,10 @@ RECONSTRUCTIONS_SHOWN = 24
 
 
 @dataclass
-class Drawn:
+class Drawings:
     """What one pass over the samples keeps in memory."""
 
-    verdicts: list[Verdict] = field(default_factory=list)
+    judgements: list[Judgement] = field(default_factory=list)
     shown: dict[str, list[ShownPrompt]] = field(default_factory=dict)  # the first of each set
     prompts: dict[str, int] = field(default_factory=dict)  # prompts of each set
     candidates: int = 0  # of a prompt
@@ -90,31 +90,31 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     return Result(rows_in=manifests[SAMPLES.name].rows_out, rows_out=1, health=_headline(report))
 
 
-def read_samples(inputs: Inputs, manifest: Manifest, *, judge: bool) -> Drawn:
+def read_samples(inputs: Inputs, manifest: Manifest, *, judge: bool) -> Drawings:
     """Judge every drawn picture in one pass, and keep the first prompts of each set to show."""
-    drawn = Drawn()
+    drawn = Drawings()
     with Progress("evaluate: pictures", manifest.rows_out) as progress:
         for prompt in prompts(inputs):
             shown = drawn.shown.setdefault(prompt.set, [])
             ticked = PICTURES_SHOWN if len(shown) < PROMPTS_SHOWN else 0
-            verdict = judged(prompt, ticked) if judge else None
-            if verdict is not None:
-                drawn.verdicts.append(verdict)
+            judgement = judged(prompt, ticked) if judge else None
+            if judgement is not None:
+                drawn.judgements.append(judgement)
             if len(shown) < PROMPTS_ON_SHEET:
-                shown.append(_show(prompt, verdict))
+                shown.append(_show(prompt, judgement))
             drawn.prompts[prompt.set] = drawn.prompts.get(prompt.set, 0) + 1
             drawn.candidates = max(drawn.candidates, len(prompt.ranked))
             progress.advance(len(prompt.ranked))
     return drawn
 
 
-def _show(prompt: DrawnPrompt, verdict: Verdict | None) -> ShownPrompt:
+def _show(prompt: DrawnPrompt, judgement: Judgement | None) -> ShownPrompt:
     pictures = [
         Shown(
             decode(one.png),
             one.clip_score,
-            verdict.right(verdict.found[one.candidate])
-            if verdict is not None and one.candidate in verdict.found
+            judgement.right(judgement.found[one.candidate])
+            if judgement is not None and one.candidate in judgement.found
             else None,
         )
         for one in prompt.ranked[:PICTURES_SHOWN]
@@ -123,7 +123,7 @@ def _show(prompt: DrawnPrompt, verdict: Verdict | None) -> ShownPrompt:
     return ShownPrompt(prompt.text, prompt.set, pictures)
 
 
-def sheets(drawn: Drawn, gallery: Gallery) -> dict[str, Pixels]:
+def sheets(drawn: Drawings, gallery: Gallery) -> dict[str, Pixels]:
     """Return contact sheets: one row per prompt of a set, and originals above reconstructions."""
     found = {}
     for name, shown in drawn.shown.items():
@@ -137,11 +137,11 @@ def sheets(drawn: Drawn, gallery: Gallery) -> dict[str, Pixels]:
     return found | {"reconstructions": contact_sheet(rows, columns)}
 
 
-def _accuracy(drawn: Drawn) -> dict[str, Any]:
-    sets = accuracy(drawn.verdicts)
+def _accuracy(drawn: Drawings) -> dict[str, Any]:
+    sets = accuracy(drawn.judgements)
     # One number to hold the headline against: never-seen combinations if there are such prompts.
     headline = sets.get("held_out") or next(iter(sets.values()), {"chance": 0.0})
-    overall = {"gain": gain(drawn.verdicts)} if drawn.verdicts else {}
+    overall = {"gain": gain(drawn.judgements)} if drawn.judgements else {}
     return {**sets, "candidates": drawn.candidates, "chance": headline["chance"], **overall}
 
 
