@@ -20,6 +20,7 @@ from stages.evaluate.accuracy import Judgement, accuracy, gain, halvings, judged
 from stages.evaluate.checks import checks
 from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
 from stages.evaluate.reading import Candidate, DrawnPrompt, curves
+from stages.evaluate.reconstructions import Reconstructions
 from stages.pictures import crop_centre, decode, encode_png, to_tensor
 from stages.training.weights import load_dvae
 from tests import tiny_run
@@ -169,10 +170,8 @@ FOUR_RIGHT = [judgement("a red star", [RED_STAR], [RED_STAR]) for _ in range(4)]
 
 
 def small_report(judgements=FOUR_RIGHT):
-    dvae = {
-        "split": "val", "pictures": 9, "codes": 128, "codes_used": 3, "perplexity": 1.5,
-        "psnr_db": 16.0, "mean_colour_psnr_db": 15.0, "positions": 144,
-    }  # fmt: skip
+    uses = np.array([142, 1, 1] + [0] * 125)
+    dvae = {"split": "val"} | Reconstructions(9, [], uses, 10**-1.6, 10**-1.5).figures()
     judge = {
         "pictures": 8, "world": 1.0, "world_interval": [0.9, 1.0],
         "reconstructions": 0.5, "reconstructions_interval": [0.2, 0.8],
