@@ -94,6 +94,6 @@ class DrawnPrompt:
 def prompts(inputs: Inputs) -> Iterator[DrawnPrompt]:
     """Yield every prompt with its candidates; the rows of a prompt lie together in one shard."""
     table = rows(inputs.folder(SAMPLES), "table/", (*PROMPT, *DRAWN))
-    for prompt, group in groupby(table, key=itemgetter(*PROMPT)):
+    for (number, text, kind), group in groupby(table, key=itemgetter(*PROMPT)):
         drawn = (Candidate(*itemgetter(*DRAWN)(row)) for row in group)
-        yield DrawnPrompt(*prompt, tuple(sorted(drawn, key=attrgetter("rank"))))
+        yield DrawnPrompt(number, text, kind, tuple(sorted(drawn, key=attrgetter("rank"))))
