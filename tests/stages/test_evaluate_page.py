@@ -86,4 +86,4 @@ def test_what_the_judge_and_the_funnel_counted(page):
     assert "crawl: 12 in, 9 kept" in said
     assert rows(page)["http 404"][0][:2] == ["3", "25.0 %"]
     assert "16.0 dB PSNR; one flat colour per picture would give 15.0 dB" in said
-    assert "3 of 128 codes occur; their perplexity, 1.5," in said
+    assert "3 of 128 codes occur; their perplexity, 1.1," in said
