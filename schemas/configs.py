@@ -1,8 +1,11 @@
 """Every setting there is: one frozen tree, checked when it is made.
 
-A field marked `How` says how fast or where, never what comes out: it is left out of fingerprints,
-so that changing it restarts nothing. The `...Job` classes are what one stage sees: its own
-settings and the few shared ones it depends on, so that nothing else can make it run again.
+What decides what comes out stands in a stage's node itself, and of a training in its `fit`. A node
+named `run` says how fast, where and how often: never in a fingerprint, so that changing it restarts
+nothing; no more is a `gate`, which only refuses. A setting marked `Input` is the address of
+something that a stage reads: what is there is in the fingerprint, the address is not. The `...Job`
+classes are what one stage sees: its own settings and the few shared ones it depends on, so that
+nothing else can make it run again.
 """
 
 import codecs
@@ -11,6 +14,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -26,11 +30,21 @@ from pydantic import (
     model_validator,
 )
 
-How = "how"  # Annotated[type, How]: not part of the fingerprint
-# What is a path is made absolute by the command, so that it means the same wherever workers run.
-Place = "place"
-Places = "places"  # several, with commas between
-PlaceOrName = "place or name"  # a folder, or a name on a hub
+
+@dataclass(frozen=True)
+class Input:
+    """Marks the address of something that a stage reads, whose content is in its fingerprint.
+
+    The command makes a relative path absolute, so that it means the same wherever workers run.
+    """
+
+    commas: bool = False  # several, with commas between
+    or_name: bool = False  # a folder, or a name on a hub
+
+
+InputPath = Annotated[str, Input()]
+InputPaths = Annotated[str, Input(commas=True)]
+InputPathOrName = Annotated[str, Input(or_name=True)]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 EncodePrecision = Literal["float32", "bfloat16"]  # not by the device: codes depend on it
 
@@ -75,8 +89,8 @@ class Config(BaseModel):
         """Return the settings that decide what comes out, as plain JSON values."""
         tree = {}
         for name, field in type(self).model_fields.items():
-            if How not in field.metadata:
-                value = getattr(self, name)
+            value = getattr(self, name)
+            if not isinstance(value, How) and not any(isinstance(m, Input) for m in field.metadata):
                 tree[name] = value.what() if isinstance(value, Config) else value
         return tree
 
@@ -85,6 +99,23 @@ class Config(BaseModel):
         """Return hex digits that change when, and only when, a *what* setting changes."""
         text = json.dumps(self.what(), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+class How(Config):
+    """Base of what says how a stage works, or whether: in no fingerprint."""
+
+
+class Workers(How):
+    """How many processes share a stage's work."""
+
+    workers: PositiveInt = Field(1, description="processes that share the work")
+
+
+class ComputeRun(Workers):
+    """How a stage that computes with a model runs."""
+
+    threads: PositiveInt = Field(2, description="processor threads of each worker")
+    gpu: bool = Field(False, description="each worker computes on a GPU of its own")
 
 
 class TokenSpec(Config):
@@ -129,8 +160,7 @@ class SourceSettings(Config):
     """Where (picture, caption) pairs come from."""
 
     kind: Literal["urls", "folder", "tars", "world"] = "urls"
-    # The content of the path is in crawl's fingerprint, the path itself is not.
-    path: Annotated[str, How, Places] = ""
+    path: InputPaths = ""
     url_column: str = "url"
     caption_column: str = "caption"
     columns: tuple[str, ...] = Field(
@@ -156,6 +186,20 @@ class SourceSettings(Config):
         return tree if self.kind == "world" else {k: v for k, v in tree.items() if k != "world"}
 
 
+class CrawlRun(Workers):
+    """How the crawl runs, and how it behaves to servers."""
+
+    threads: PositiveInt = Field(32, description="downloads of each worker at the same time")
+    contact: str = Field("", description="address that is told to servers with our name")
+    host_connections: PositiveInt = Field(8, description="of one worker to one host at a time")
+    host_pause_seconds: NonNegativeFloat = Field(0.0, description="between requests to one host")
+    allow_hosts: tuple[AllowedHost, ...] = Field(
+        (),
+        description="host:port pairs that need not be public; host:port=address:port also says "
+        "where that host is",
+    )
+
+
 class CrawlSettings(Config):
     """How pictures are fetched and bounded."""
 
@@ -170,15 +214,8 @@ class CrawlSettings(Config):
     respect_robots: bool = Field(True, description="stay away from what a robots.txt forbids")
     respect_opt_outs: bool = Field(True, description="of X-Robots-Tag and TDMRep headers")
     # The folder of an earlier crawl: what came of its rows stays, but for failures that may heal.
-    # Its content is in crawl's fingerprint, the path itself is not.
-    earlier: Annotated[str, How, Place] = ""
-    contact: Annotated[str, How] = ""  # an address that is told to servers with our name
-    host_connections: Annotated[PositiveInt, How] = 8  # to one host at a time, by one worker
-    host_pause_seconds: Annotated[NonNegativeFloat, How] = 0.0  # between requests to one host
-    # host:port pairs that need not be public; host:port=address:port says where that host is.
-    allow_hosts: Annotated[tuple[AllowedHost, ...], How] = ()
-    workers: Annotated[PositiveInt, How] = 1
-    threads: Annotated[PositiveInt, How] = 32
+    earlier: InputPath = ""
+    run: CrawlRun = CrawlRun()
 
 
 class NsfwSettings(Config):
@@ -199,8 +236,7 @@ class WritingSettings(Config):
 class AgreementSettings(Config):
     """Whether picture and caption agree, by a pretrained CLIP."""
 
-    # A folder or hub name; what it holds is in filter's fingerprint, the name itself is not.
-    path: Annotated[str, How, PlaceOrName] = ""
+    path: InputPathOrName = ""
     min_score: float = Field(0.28, ge=-1, le=1, description="LAION-400M and 5B took 0.3 and 0.28")
 
 
@@ -221,14 +257,14 @@ class FilterSettings(Config):
     writing: WritingSettings = WritingSettings()
     clip: AgreementSettings = AgreementSettings()
     # Evaluation sets, folders of pictures or Parquet files, whose pictures must not be learned.
-    decontaminate: Annotated[tuple[str, ...], How, Place] = ()
+    decontaminate: Annotated[tuple[str, ...], Input()] = ()
     near_bits: int | None = Field(
         3, ge=0, le=8, description="of 64, by which near duplicates may differ; null: no search"
     )
     validation_share: Share = 606_000 / 250_000_000  # section 2.2, of the 250 M pairs
     buckets: PositiveInt = Field(16, description="files per split, or more where they grow large")
     seed: int = 0
-    workers: Annotated[PositiveInt, How] = 1
+    run: Workers = Workers()
 
 
 class BpeSettings(Config):
@@ -238,18 +274,18 @@ class BpeSettings(Config):
 
 
 class FitSettings(Config):
-    """One training run. Shares are of `steps`, so a schedule stretches with the run."""
+    """What a training comes to. Shares are of `steps`, so a schedule stretches with the run."""
 
     steps: PositiveInt
     batch_size: PositiveInt = Field(description="rows per update, over all workers")
-    lr: PositiveFloat
-    lr_end: PositiveFloat
+    learning_rate: PositiveFloat
+    learning_rate_end: PositiveFloat
     warmup_share: Share = 0.0
     decay: Literal["cosine", "plateau"] = Field(
         "cosine",
-        description="how the step size falls; plateau: halved when the loss no longer does",
+        description="how the learning rate falls; plateau: halved when the loss no longer does",
     )
-    decay_share: Share = Field(1.0, description="step size falls until here, then stays")
+    decay_share: Share = Field(1.0, description="the learning rate falls until here, then stays")
     patience_share: Share = Field(0.04, description="without a better loss: a plateau")
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
@@ -259,79 +295,30 @@ class FitSettings(Config):
     ema_share: Share = Field(description="horizon of the average of the weights")
     ema_every: PositiveInt = 1
     precision: Precision = Field("float32", description="of products; auto looks at the device")
-    compress_rank: PositiveInt | None = Field(
+    powersgd_rank: PositiveInt | None = Field(
         None, description="of gradients between copies of the weights (PowerSGD); null: all is sent"
     )
+    powersgd_parts: PositiveInt = Field(
+        1, description="of each matrix, each with its part of the rank: run.shard_size if sharded"
+    )
     seed: int = 0
-    # Of weights: what is saved or measured on the way changes none of them.
-    save_every: Annotated[PositiveInt, How] = 1_000
-    validate_every: Annotated[PositiveInt, How] = 1_000
-    # Rows of a worker per forward pass, so that a large batch fits; null takes all at once.
-    micro_batch: Annotated[PositiveInt | None, How] = None
-    recompute: Annotated[bool, How] = False  # blocks in the backward pass: slower, less memory
-    compile: Annotated[bool, How] = False  # blocks: minutes at first, then quicker steps
-    shard: Annotated[bool, How] = False  # weights and all that belongs to them, over the workers
-    machine: Annotated[PositiveInt | None, How] = None  # workers that share one copy; null: all
-    log_every: Annotated[PositiveInt, How] = 50
-    workers: Annotated[PositiveInt, How] = 1
-    # So few are enough to go on with where a node is lost; null waits until there is room for all.
-    workers_min: Annotated[PositiveInt | None, How] = None
-    threads: Annotated[PositiveInt, How] = 2
-    gpu: Annotated[bool, How] = False
-    gpu_memory_gib: Annotated[PositiveFloat, How] = 80  # for --plan where there is no GPU to ask
-    restarts: Annotated[NonNegativeInt, How] = 3
 
     @model_validator(mode="after")
-    def _machines_are_whole(self) -> Self:
-        if self.machine is not None and not self.shard:
+    def _parts_share_the_rank(self) -> Self:
+        if self.powersgd_rank is not None and self.powersgd_rank % self.powersgd_parts:
             raise ValueError(
-                f"machine={self.machine} says how many workers share one copy of the weights, and "
-                "without sharding each has its own; set shard to true, or machine to null"
-            )
-        if self.machine is not None and self.workers % self.machine:
-            raise ValueError(
-                f"workers must be a multiple of machine, found {self.workers} workers in machines "
-                f"of {self.machine}; change one of the two"
-            )
-        if self.compress_rank is not None and self.shard:
-            if self.machine is None:
-                raise ValueError(
-                    f"compress_rank={self.compress_rank} is about gradients between copies of the "
-                    "weights, and workers that share one have none; set machine, or shard to false"
-                )
-            if self.compress_rank % self.machine:
-                raise ValueError(
-                    f"compress_rank must be a multiple of machine, whose workers share it evenly, "
-                    f"found {self.compress_rank} and {self.machine}; change one of the two"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _no_more_workers_needed_than_wanted(self) -> Self:
-        if self.workers_min is not None and self.workers_min > self.workers:
-            raise ValueError(
-                f"workers_min ({self.workers_min}) must not exceed workers ({self.workers})"
-            )
-        if self.machine is not None and self.workers_min not in (None, self.workers):
-            raise ValueError(
-                f"workers_min={self.workers_min} lets a run go on with any number of workers, and "
-                f"machine={self.machine} wants whole machines; set one of the two to null"
+                "powersgd_rank must be a multiple of powersgd_parts, which share it evenly, found "
+                f"{self.powersgd_rank} and {self.powersgd_parts}; change one of the two"
             )
         return self
 
     @model_validator(mode="after")
-    def _every_worker_has_rows(self) -> Self:
-        if self.workers > self.batch_size:
+    def _learning_rate_falls(self) -> Self:
+        if self.learning_rate_end > self.learning_rate:
             raise ValueError(
-                f"workers ({self.workers}) must not exceed batch_size ({self.batch_size}): those "
-                "without rows would only wait for the others"
+                f"learning_rate_end ({self.learning_rate_end}) must not exceed learning_rate "
+                f"({self.learning_rate})"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _step_size_falls(self) -> Self:
-        if self.lr_end > self.lr:
-            raise ValueError(f"lr_end ({self.lr_end}) must not exceed lr ({self.lr})")
         return self
 
     @model_validator(mode="after")
@@ -359,37 +346,130 @@ class FitSettings(Config):
         if self.decay_share != 1:
             raise ValueError(
                 f"decay_share ({self.decay_share}) is the cosine's: with decay=plateau leave it at "
-                "1, for the loss says when the step size falls"
+                "1, for the loss says when the learning rate falls"
             )
-        if self.lr_end > self.lr / 2:
+        if self.learning_rate_end > self.learning_rate / 2:
             raise ValueError(
-                f"decay=plateau halves lr ({self.lr}) down to lr_end: wanted at most half of lr, "
-                f"found {self.lr_end}"
+                f"decay=plateau halves learning_rate ({self.learning_rate}) down to "
+                f"learning_rate_end: wanted at most half of it, found {self.learning_rate_end}"
             )
         if self.patience_share * self.steps < 1:
             raise ValueError(
                 f"patience_share ({self.patience_share}) of {self.steps} steps is less than one "
                 f"update; set it to {1 / self.steps:.2g} or more"
             )
-        halvings = math.ceil(math.log2(self.lr / self.lr_end))
+        halvings = math.ceil(math.log2(self.learning_rate / self.learning_rate_end))
         room = (1 - self.warmup_share) / halvings
         if self.patience_share > room:
             raise ValueError(
                 f"{halvings} plateaux of patience_share ({self.patience_share}) do not fit into "
-                f"the run after its warm-up; set it to {room:.2g} or less, or raise lr_end"
+                f"the run after its warm-up; set it to {room:.2g} or less, or raise "
+                "learning_rate_end"
             )
         return self
 
-    def what(self) -> dict[str, Any]:
-        """Leave patience out where nothing waits, and a rank where nothing is compressed.
 
-        Where it is, the workers of a machine count: each compresses a part with a part of the rank.
-        """
-        tree = super().what()
-        unused = {"patience_share"} if self.decay != "plateau" else set()
-        unused |= {"compress_rank"} if self.compress_rank is None else set()
-        parts = {"machine": self.machine} if self.compress_rank is not None else {}
-        return {name: value for name, value in tree.items() if name not in unused} | parts
+class TrainingRun(ComputeRun):
+    """How a training runs."""
+
+    workers_min: PositiveInt | None = Field(
+        None,
+        description="keep going with this many after a node is lost; null waits until there is "
+        "room for all",
+    )
+    gpu_memory_gib: PositiveFloat = Field(
+        80, description="memory of one GPU, for --plan where there is none to ask"
+    )
+    micro_batch_size: PositiveInt | None = Field(
+        None,
+        description="rows of a worker per forward pass (gradient accumulation), so that a large "
+        "batch fits; null takes all at once",
+    )
+    activation_checkpointing: bool = Field(
+        False, description="compute blocks again in the backward pass: slower, less memory"
+    )
+    compile: bool = Field(False, description="compile blocks: minutes at first, then quicker steps")
+    shard: bool = Field(
+        False, description="share weights, gradients and optimizer state out over workers (FSDP)"
+    )
+    shard_size: PositiveInt | None = Field(
+        None, description="workers that share one copy of the weights; null: all"
+    )
+    log_every: PositiveInt = Field(50, description="steps between two lines of metrics")
+    save_every: PositiveInt = Field(1_000, description="steps between two checkpoints")
+    validate_every: PositiveInt = Field(1_000, description="steps between two validations")
+    restarts: NonNegativeInt = Field(3, description="attempts after a worker or node is lost")
+
+    @property
+    def sharers(self) -> int:
+        """Workers that share one copy of the weights."""
+        return (self.shard_size or self.workers) if self.shard else 1
+
+    @model_validator(mode="after")
+    def _copies_are_whole(self) -> Self:
+        if self.shard_size is None:
+            return self
+        if not self.shard:
+            raise ValueError(
+                f"shard_size={self.shard_size} says how many workers share one copy of the "
+                "weights, and without sharding each has its own; set shard to true, or shard_size "
+                "to null"
+            )
+        if self.workers % self.shard_size:
+            raise ValueError(
+                f"workers must be a multiple of shard_size, found {self.workers} workers and "
+                f"{self.shard_size}; change one of the two"
+            )
+        if self.workers_min not in (None, self.workers):
+            raise ValueError(
+                f"workers_min={self.workers_min} lets a run go on with any number of workers, and "
+                f"shard_size={self.shard_size} wants whole copies; set one of the two to null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _no_more_workers_needed_than_wanted(self) -> Self:
+        if self.workers_min is not None and self.workers_min > self.workers:
+            raise ValueError(
+                f"workers_min ({self.workers_min}) must not exceed workers ({self.workers})"
+            )
+        return self
+
+
+class TrainingSettings(Config):
+    """One training: `fit` decides what comes out, `run` how it is done."""
+
+    fit: FitSettings
+    run: TrainingRun = TrainingRun()
+
+    @model_validator(mode="after")
+    def _every_worker_has_rows(self) -> Self:
+        if self.run.workers > self.fit.batch_size:
+            raise ValueError(
+                f"run.workers ({self.run.workers}) must not exceed fit.batch_size "
+                f"({self.fit.batch_size}): those without rows would only wait for the others"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _compressed_parts_are_sharded_ones(self) -> Self:
+        """Each worker of a copy compresses its own part, so their number decides what comes out."""
+        fit, run = self.fit, self.run
+        if fit.powersgd_rank is None:
+            return self
+        if run.shard and run.shard_size is None:
+            raise ValueError(
+                f"fit.powersgd_rank={fit.powersgd_rank} is about gradients between copies of the "
+                "weights, and workers that share one have none; set run.shard_size, or run.shard "
+                "to false"
+            )
+        if run.sharers != fit.powersgd_parts:
+            raise ValueError(
+                "fit.powersgd_parts must be the number of workers that share one copy of the "
+                f"weights, {run.sharers}, found {fit.powersgd_parts}; set it to that, or change "
+                "run.shard_size"
+            )
+        return self
 
 
 def _not_in_float16(fit: FitSettings) -> FitSettings:
@@ -402,9 +482,9 @@ def _not_in_float16(fit: FitSettings) -> FitSettings:
 
 
 def _not_compressed(fit: FitSettings) -> FitSettings:
-    if fit.compress_rank is not None:
+    if fit.powersgd_rank is not None:
         raise ValueError(
-            "compress_rank is for matrices, and the dVAE's weights are convolutions; leave it null"
+            "powersgd_rank is for matrices, and the dVAE's weights are convolutions; leave it null"
         )
     return fit
 
@@ -421,12 +501,12 @@ class DvaeShape(Config):
     codebook_width: PositiveInt = Field(128, description="decoder's first channels (n_init)")
 
 
-class DvaeSettings(DvaeShape):
+class DvaeSettings(TrainingSettings, DvaeShape):
     """Appendix A.2."""
 
     # A folder or file of weights, such as the released ones, that are taken over in place of a
-    # training. Their content is in train_dvae's fingerprint, the path itself is not.
-    pretrained: Annotated[str, How, Place] = ""
+    # training.
+    pretrained: InputPath = ""
     beta: NonNegativeFloat = Field(6.6, description="weight of the KL at the end of its ramp")
     beta_ramp_share: Share = 5_000 / 3_000_000
     temperature_start: PositiveFloat = 1.0
@@ -435,15 +515,34 @@ class DvaeSettings(DvaeShape):
     fit: DvaeFit = FitSettings(
         steps=3_000_000,
         batch_size=512,
-        lr=1e-4,
-        lr_end=1.25e-6,
+        learning_rate=1e-4,
+        learning_rate_end=1.25e-6,
         decay_share=0.4,
         weight_decay=1e-4,
         ema_share=1_000 / 3_000_000,
         precision="bfloat16",
-        save_every=5_000,
-        validate_every=5_000,
     )
+    run: TrainingRun = TrainingRun(save_every=5_000, validate_every=5_000)
+
+
+class EncodeRun(ComputeRun):
+    """How encode runs."""
+
+    decoders: NonNegativeInt = Field(
+        0, description="processes that crop pictures beside the encoder; 0: a thread does"
+    )
+
+
+class EncodeGate(How):
+    """How good the dVAE must be on validation pictures to encode with it."""
+
+    min_codes_used: NonNegativeInt = Field(2_048, description="of the whole alphabet")
+    min_perplexity: NonNegativeFloat = Field(512.0, description="of the codes' frequencies")
+    min_psnr_db: NonNegativeFloat = Field(20.0, description="of reconstructions, in decibels")
+    max_psnr_gap_db: PositiveFloat = Field(
+        1.0, description="lost by single codes against mixtures, in decibels"
+    )
+    force: bool = Field(False, description="encode with a worse one")
 
 
 class EncodeSettings(Config):
@@ -456,19 +555,9 @@ class EncodeSettings(Config):
         "argmax", description="sampled: by their probability, which works like label smoothing"
     )
     precision: EncodePrecision = "float32"
-    # How good the dVAE must be on validation pictures; `force` encodes with a worse one.
-    min_codes_used: Annotated[NonNegativeInt, How] = 2_048
-    min_perplexity: Annotated[NonNegativeFloat, How] = 512.0
-    min_psnr_db: Annotated[NonNegativeFloat, How] = 20.0
-    max_psnr_gap_db: Annotated[PositiveFloat, How] = 1.0  # lost by single codes against mixtures
-    force: Annotated[bool, How] = False
     tile: PositiveInt = Field(32, description="pictures per forward pass, always this many")
-    workers: Annotated[PositiveInt, How] = 1
-    threads: Annotated[PositiveInt, How] = 2
-    decoders: Annotated[NonNegativeInt, How] = Field(
-        0, description="processes that crop pictures beside the encoder; 0: a thread does"
-    )
-    gpu: Annotated[bool, How] = False
+    gate: EncodeGate = EncodeGate()
+    run: EncodeRun = EncodeRun()
 
 
 class PriorShape(Config):
@@ -511,7 +600,7 @@ class PriorShape(Config):
         return self
 
 
-class PriorSettings(PriorShape):
+class PriorSettings(TrainingSettings, PriorShape):
     """Section 2.2 and appendix B.2."""
 
     bpe_dropout: Share = 0.1
@@ -520,8 +609,8 @@ class PriorSettings(PriorShape):
     fit: FitSettings = FitSettings(
         steps=430_000,
         batch_size=1_024,
-        lr=4.5e-4,
-        lr_end=4.5e-4 / 2**5,  # five halvings
+        learning_rate=4.5e-4,
+        learning_rate_end=4.5e-4 / 2**5,  # five halvings
         decay="plateau",
         warmup_share=5_000 / 430_000,
         beta2=0.96,
@@ -531,9 +620,8 @@ class PriorSettings(PriorShape):
         ema_share=2_500 / 430_000,
         ema_every=25,
         precision="bfloat16",
-        save_every=1_000,
-        validate_every=2_000,
     )
+    run: TrainingRun = TrainingRun(validate_every=2_000)
 
 
 class ClipShape(Config):
@@ -547,24 +635,21 @@ class ClipShape(Config):
     text_len: PositiveInt = 77
 
 
-class ClipSettings(ClipShape):
+class ClipSettings(TrainingSettings, ClipShape):
     """The reranker: trained on the clean pairs, or a pretrained one by hub name or folder."""
 
-    # What it holds is in train_clip's fingerprint, the name itself is not.
-    pretrained: Annotated[str, How, PlaceOrName] = ""
+    pretrained: InputPathOrName = ""
     fit: UnscaledFit = FitSettings(
         steps=30_000,
         batch_size=1_024,
-        lr=5e-4,
-        lr_end=5e-6,
+        learning_rate=5e-4,
+        learning_rate_end=5e-6,
         warmup_share=0.03,
         beta2=0.98,
         weight_decay=0.2,
         clip_norm=1.0,
         ema_share=0.01,
         precision="bfloat16",
-        save_every=1_000,
-        validate_every=1_000,
     )
 
 
@@ -572,8 +657,7 @@ class PromptSettings(Config):
     """Which prompts are drawn."""
 
     kind: Literal["validation", "file", "world"] = "validation"
-    # One prompt a line. Its content is in sample's fingerprint, the path itself is not.
-    path: Annotated[str, How, Place] = ""
+    path: InputPath = Field("", description="one prompt a line")
     count: PositiveInt = Field(
         64, description="validation captions that are drawn; of the world's, so many of each set"
     )
@@ -614,9 +698,13 @@ class SampleSettings(Config):
     prompts_per_shard: PositiveInt = Field(
         1, description="drawn together; a killed run goes on with the first shard not finished"
     )
-    workers: Annotated[PositiveInt, How] = 1
-    threads: Annotated[PositiveInt, How] = 2
-    gpu: Annotated[bool, How] = False
+    run: ComputeRun = ComputeRun()
+
+
+class EvaluateRun(How):
+    """How evaluate runs."""
+
+    threads: PositiveInt = Field(2, description="processor threads")
 
 
 class EvaluateSettings(Config):
@@ -624,7 +712,7 @@ class EvaluateSettings(Config):
 
     judge: Literal["none", "shapes"] = "none"
     pictures: PositiveInt = Field(1_000, description="validation pictures behind dVAE numbers")
-    threads: Annotated[PositiveInt, How] = 2
+    run: EvaluateRun = EvaluateRun()
 
 
 class Settings(Config):

@@ -76,15 +76,14 @@ class ClipTask:
 
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield cropped pictures and their captions' ids."""
-        fit = self.cfg.fit
         return prepared_batches(
             self.train,
             COLUMNS,
             self.prepare,
-            fit=fit,
+            fit=self.cfg.fit,
             step=step,
             place=place,
-            threads=max(1, fit.threads // 2),
+            threads=max(1, self.cfg.run.threads // 2),
             depth=AHEAD,
         )
 
@@ -223,12 +222,12 @@ def run(inputs: Inputs, out: Folder, cfg: ClipJob) -> Result:
             found = measure(reranker, held_out, cfg)
         weights.save_clip(out, reranker)
         return Result(rows_in=train.rows, rows_out=0, health=found | health)
-    if cfg.fit.micro_batch is not None:
+    if cfg.run.micro_batch_size is not None:
         raise ConfigError(
-            "clip.fit.micro_batch: wanted null, because every pair is compared with all of the "
-            f"batch, found {cfg.fit.micro_batch}; use more workers or a smaller batch_size"
+            "clip.run.micro_batch_size: wanted null, because every pair is compared with all of "
+            f"the batch, found {cfg.run.micro_batch_size}; use more workers or a smaller batch_size"
         )
     task = ClipTask(cfg, require_rows(train, TRAIN), held_out, weights.load_bpe(inputs.folder(BPE)))
     health = truncated(task.tokenize, held_out)
-    result = on_ray.train(task, cfg.fit, out, rows=train.rows)
+    result = on_ray.train(task, cfg, out, rows=train.rows)
     return result.model_copy(update={"health": result.health | health})

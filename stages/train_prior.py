@@ -220,4 +220,4 @@ def run(inputs: Inputs, out: Folder, cfg: PriorJob) -> Result:
         weights.load_bpe(inputs.folder(BPE)),
         inputs.folder(DVAE),
     )
-    return on_ray.train(task, cfg.fit, out, rows=train.rows)
+    return on_ray.train(task, cfg, out, rows=train.rows)

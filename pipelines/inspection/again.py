@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from pydantic import ValidationError
 
 from pipelines.inspection.shards import row_groups
@@ -60,17 +59,15 @@ def encode_again(
 
 
 def _settings(manifest: Manifest) -> EncodeJob:
-    """Return how the shards were made, on what this machine has."""
+    """Return how the shards were made, to be run in this process."""
     if manifest.revision != encode.REVISION:
         raise SchemaMismatch(
             f"revision {manifest.revision} of encode made them, this is {encode.REVISION}"
         )
     try:
-        cfg = EncodeJob.model_validate(manifest.settings)
+        return EncodeJob.model_validate(manifest.settings)
     except ValidationError as error:
         raise SchemaMismatch("this version does not know all of their settings") from error
-    here = {"gpu": cfg.gpu and torch.cuda.is_available(), "decoders": 0}
-    return cfg.model_copy(update=here)
 
 
 def _encoded(encoder: EncodePart, part: Part, cfg: EncodeJob, rng: np.random.Generator) -> pa.Table:

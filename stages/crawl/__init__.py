@@ -29,7 +29,7 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
         shards,
         out,
         what="crawl",
-        workers=cfg.workers,
+        workers=cfg.run.workers,
         instead=_GiveUp,
         env={  # both are read when the libraries are imported
             "OPENCV_IO_MAX_IMAGE_PIXELS": str(cfg.max_pixels),

@@ -100,7 +100,9 @@ class FetchPiece:
 
     def _listed(self, piece: Piece) -> list[dict[str, Any]]:
         listed = read_piece(piece, self.cfg.source, self.out).to_pylist()
-        return with_captions(listed, piece.index, self.reader, self.cfg.source, self.cfg.threads)
+        return with_captions(
+            listed, piece.index, self.reader, self.cfg.source, self.cfg.run.threads
+        )
 
     def _made(self, piece: Piece, listed: list[dict[str, Any]], results: list[Fetched]) -> Made:
         """Write the shard a row group at a time, letting go of what is written."""
@@ -197,7 +199,7 @@ def fetch(urls: list[str], shrink: Resize, cfg: CrawlJob) -> list[Fetched]:
         Downloader(
             sample_writer_class=partial(_Collect, results),
             resizer=shrink,
-            thread_count=cfg.threads,
+            thread_count=cfg.run.threads,
             save_caption=False,
             extract_exif=False,  # a parser of hostile bytes that nobody needs here
             output_folder=scratch,

@@ -42,8 +42,8 @@ def run(inputs: Inputs, out: Folder, cfg: EncodeJob) -> Result:
         [Shard(part.name.removesuffix(".parquet"), part, rows=part.rows) for part in parts],
         out,
         what="encode",
-        workers=cfg.workers,
-        gpus=1.0 if cfg.gpu else 0.0,
+        workers=cfg.run.workers,
+        gpus=1.0 if cfg.run.gpu else 0.0,
     )
     health: Counter[str] = Counter()
     for stats in outcome.stats:

@@ -23,7 +23,7 @@ class TileEncoder:
 
     def __init__(self, dvae: Dvae, cfg: EncodeJob) -> None:
         torch.backends.cudnn.allow_tf32 = False  # the same codes on every device, nearly always
-        self.cfg, self.device = cfg, torch.device("cuda" if cfg.gpu else "cpu")
+        self.cfg, self.device = cfg, torch.device("cuda" if cfg.run.gpu else "cpu")
         self.dvae = dvae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, squares: Sequence[Pixels], keys: Sequence[str]) -> Int[Tensor, "n k"]:

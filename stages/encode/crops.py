@@ -56,7 +56,7 @@ def cropped(clean: Folder, part: Part, cfg: EncodeJob, pool: Executor) -> Iterat
             for group in groups
             for start in range(0, len(group), cfg.tile)
         )
-        yield from ahead(crop, tiles, pool, depth=2 * max(1, cfg.decoders))
+        yield from ahead(crop, tiles, pool, depth=2 * max(1, cfg.run.decoders))
 
 
 def tiles(found: Iterable[Cropped], size: int) -> Iterator[Cropped]:

@@ -26,18 +26,18 @@ class EncodePart:
     def __init__(
         self, clean: Folder, dvae: Folder, bpe: Folder, metadata: Mapping[str, str], cfg: EncodeJob
     ) -> None:
-        torch.set_num_threads(cfg.threads)  # Ray would leave it at the CPUs it books
+        torch.set_num_threads(cfg.run.threads)  # Ray would leave it at the CPUs it books
         self.clean, self.metadata, self.cfg = clean, metadata, cfg
         self.encoder = TileEncoder(load_dvae(dvae), cfg)
         self.bpe = load_bpe(bpe)
-        self.pool = decoders(cfg.decoders)
+        self.pool = decoders(cfg.run.decoders)
 
     def __call__(self, part: Part) -> Made:
         """Encode one part; raise BrokenExecutor if that killed a process that crops."""
         try:
             return self.encode(part)
         except BrokenExecutor:
-            self.pool = decoders(self.cfg.decoders)
+            self.pool = decoders(self.cfg.run.decoders)
             raise
 
     def encode(self, part: Part) -> Made:

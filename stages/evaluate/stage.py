@@ -56,7 +56,7 @@ class Drawn:
 
 def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     """Measure every artifact of the run and commit the report."""
-    torch.set_num_threads(cfg.threads)
+    torch.set_num_threads(cfg.run.threads)
     manifests = {artifact.name: inputs.manifest(artifact) for artifact in READS}
     dvae = load_dvae(inputs.folder(DVAE))
     settings = manifests[DVAE.name].settings

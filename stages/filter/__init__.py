@@ -44,7 +44,7 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
         [Shard(f"measure-{name}", name, rows=rows_each) for name in names],
         measured,
         what="filter: measure",
-        workers=cfg.workers,
+        workers=cfg.run.workers,
         instead=MeasureCaptions,
     )
     if every.rows_in != rows_in:
@@ -60,7 +60,7 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
         [Shard(f"decide-{name}", name, rows=rows_each) for name in names],
         out,
         what="filter: decide",
-        workers=cfg.workers,
+        workers=cfg.run.workers,
     )
     gathered = run_shards(
         GatherBucket,
@@ -76,7 +76,7 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
         ],
         out,
         what="filter: gather",
-        workers=cfg.workers,
+        workers=cfg.run.workers,
     )
     for name in out.list(PARTS) + out.list(COMPARED):
         out.remove(name)

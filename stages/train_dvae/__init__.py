@@ -31,6 +31,6 @@ def run(inputs: Inputs, out: Folder, cfg: DvaeJob) -> Result:
     task = DvaeTask(cfg, train, held_out if held_out.rows else train)
     if cfg.pretrained:
         return taken_over.run(task, out, rows=train.rows)
-    result = on_ray.train(task, cfg.fit, out, rows=train.rows)
+    result = on_ray.train(task, cfg, out, rows=train.rows)
     health = result.health | {"alarm": alarm(result.health, cfg, cfg.fit.steps)}
     return result.model_copy(update={"health": health})

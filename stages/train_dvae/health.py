@@ -72,7 +72,7 @@ def advice(seen: Mapping[str, float], cfg: DvaeJob) -> str:
         )
     return (
         f"train longer (dvae.fit.steps, now {cfg.fit.steps}), with a smaller step size "
-        f"(dvae.fit.lr, now {cfg.fit.lr:g}) or smaller batches"
+        f"(dvae.fit.learning_rate, now {cfg.fit.learning_rate:g}) or smaller batches"
     )
 
 

@@ -54,15 +54,14 @@ class DvaeTask:
 
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield cropped pictures, one random crop per picture and epoch."""
-        fit = self.cfg.fit
         return prepared_batches(
             self.train,
             COLUMNS,
             self.prepare,
-            fit=fit,
+            fit=self.cfg.fit,
             step=step,
             place=place,
-            threads=max(1, fit.threads // 2),
+            threads=max(1, self.cfg.run.threads // 2),
             depth=AHEAD,
         )
 

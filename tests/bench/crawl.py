@@ -64,9 +64,11 @@ def ours(urls: Path, root: Path, port: int, side: int, threads: int) -> list[str
             "source": {"kind": "urls", "path": str(urls)},
             "rows_per_shard": SHARD,
             "retries": 0,
-            "workers": WORKERS,
-            "threads": threads,
-            "allow_hosts": [f"{host}:{port}" for host in HOSTS],
+            "run": {
+                "workers": WORKERS,
+                "threads": threads,
+                "allow_hosts": [f"{host}:{port}" for host in HOSTS],
+            },
         },
     }
     config = root.with_suffix(".yaml")

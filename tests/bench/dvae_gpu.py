@@ -76,8 +76,10 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 def job(asked: argparse.Namespace, mode: str, rows: int) -> DvaeJob:
     """Return the paper's settings for a model and a step of these sizes."""
     paper = DvaeSettings()
-    how = {"batch_size": rows, "compile": "compile" in mode, "recompute": "recompute" in mode}
-    sizes = {"width": asked.width, "blocks": asked.blocks, "fit": paper.fit.model_copy(update=how)}
+    how = {"compile": "compile" in mode, "activation_checkpointing": "recompute" in mode}
+    nodes = {"fit": paper.fit.model_copy(update={"batch_size": rows}),
+             "run": paper.run.model_copy(update=how)}  # fmt: skip
+    sizes = {"width": asked.width, "blocks": asked.blocks, **nodes}
     return DvaeJob(**dict(paper) | sizes, image_vocab=asked.codes, side=asked.side)
 
 
@@ -89,7 +91,7 @@ def training(
     task = DvaeTask(cfg, None, None)  # type: ignore[arg-type]
     torch.manual_seed(0)
     model = task.build().to(device)
-    engine = spread(model, task.blocks(model), cfg.fit, place)
+    engine = spread(model, task.blocks(model), cfg, place)
     state = State.fresh(model, cfg.fit)
     batch = {
         "pixels": torch.randint(0, 256, (rows, asked.side, asked.side, 3), dtype=torch.uint8),
@@ -98,7 +100,7 @@ def training(
     batch = {name: values.to(device) for name, values in batch.items()}
 
     def update() -> float:
-        return loop.learn(task, engine, batch, state, cfg.fit, place, Window())
+        return loop.learn(task, engine, batch, state, cfg, place, Window())
 
     norm = update()  # compiles
     took, memory = seconds_and_memory(update, asked.updates, device)

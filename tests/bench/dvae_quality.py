@@ -19,7 +19,7 @@ import pyarrow as pa
 import torch
 
 from infra.store import open_folder
-from schemas.configs import CrawlJob, DvaeJob, FitSettings
+from schemas.configs import CrawlJob, DvaeJob, FitSettings, TrainingRun
 from schemas.rows import CLEAN_PAIR
 from stages import pictures, shapes
 from stages.crawl.shrink import Shrink
@@ -41,23 +41,20 @@ def settings(corpus: str, seed: int) -> DvaeJob:
     fit = FitSettings(
         steps=UPDATES[corpus],
         batch_size=16,
-        lr=5e-3,
-        lr_end=1e-4,
+        learning_rate=5e-3,
+        learning_rate_end=1e-4,
         warmup_share=0.05,
         beta2=0.99,
         weight_decay=1e-4,
         clip_norm=1.0,
         ema_share=0.02,
         precision="auto",
-        save_every=1_000,
-        validate_every=1_000,
-        log_every=250,
         seed=seed,
     )
     return DvaeJob(
         width=32, blocks=1, codebook_width=64, image_vocab=CODES, side=SIDE,
         beta=BETA[corpus], beta_ramp_share=0.003, temperature_end=1 / 16, temperature_share=1.0,
-        fit=fit,
+        fit=fit, run=TrainingRun(log_every=250),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from infra.store import Folder, open_folder
-from pipelines.presets import demo
+from pipelines.options import resolve
 from schemas import rows
 from schemas.artifacts import BPE, DVAE, TOKEN_PAIRS, TRAIN, VAL, Artifact
 from schemas.configs import PriorJob
@@ -46,13 +46,13 @@ def trained(root: Path, cfg: PriorJob) -> dict[str, float]:
     bpe = weights.load_bpe(artifact(root, BPE))
     task = PriorTask(cfg, train, val, bpe, artifact(root, DVAE))
     with tempfile.TemporaryDirectory() as out:
-        return loop.fit(task, cfg.fit, open_folder(out), Place())
+        return loop.fit(task, cfg, open_folder(out), Place())
 
 
 def lines(root: Path, names: list[str]) -> Iterator[str]:
     """Yield the head of the table, then one line for each variant."""
     yield "variant   text nats  image nats  against the paper's  CPU s"
-    settings, base = demo(), None
+    settings, base = resolve("demo"), None
     for name in names:
         prior = settings.prior.model_copy(update=VARIANTS[name])
         started = time.process_time()

@@ -91,7 +91,9 @@ def reader(table: Table) -> None:
 
 def task_of(table: Table, bpe: Bpe, dropout: float) -> PriorTask:
     """Return the prior's task, of which only the batches are used."""
-    fit = FitSettings(steps=1, batch_size=BATCH, lr=1.0, lr_end=1.0, ema_share=0.0)
+    fit = FitSettings(
+        steps=1, batch_size=BATCH, learning_rate=1.0, learning_rate_end=1.0, ema_share=0.0
+    )
     cfg = PriorJob(tokens=TOKENS, bpe_dropout=dropout, fit=fit)
     return PriorTask(cfg, table, table, bpe, table.folder)
 

@@ -191,7 +191,7 @@ def test_a_crawl_that_read_nothing_is_not_done_and_tries_again(ray_cluster, tmp_
         (tmp_path / "list.csv").write_text("url,caption\n" + "".join(f"{u},c\n" for u in urls))
         out = open_folder(tmp_path / "out")
         cfg = CrawlJob(
-            side=64, retries=0, allow_hosts=allow, rows_per_shard=2,
+            side=64, retries=0, run={"allow_hosts": allow}, rows_per_shard=2,
             source=SourceSettings(path=str(tmp_path / "list.csv")),
         )  # fmt: skip
         for _ in range(2):
@@ -218,7 +218,8 @@ def test_a_mended_list_takes_over_what_was_fetched(ray_cluster, tmp_path):
         path.write_bytes(data)
 
         def cfg(**settings):
-            own = {"side": 64, "rows_per_shard": 4, "retries": 0, "allow_hosts": web.allow_hosts}
+            own = {"side": 64, "rows_per_shard": 4, "retries": 0,
+                   "run": {"allow_hosts": web.allow_hosts}}  # fmt: skip
             return CrawlJob(source=SourceSettings(path=str(path)), **own | settings)
 
         first = open_folder(tmp_path / "first")

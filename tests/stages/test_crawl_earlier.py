@@ -52,7 +52,8 @@ def test_only_what_may_heal_is_asked_for_again(ray_cluster, web, tmp_path):
     pq.write_table(pa.table({"url": urls, "caption": urls}), tmp_path / "list.parquet")
 
     def job(**settings):
-        own = {"side": 64, "rows_per_shard": 10, "retries": 0, "allow_hosts": web.allow_hosts}
+        own = {"side": 64, "rows_per_shard": 10, "retries": 0,
+               "run": {"allow_hosts": web.allow_hosts}}  # fmt: skip
         source = SourceSettings(path=str(tmp_path / "list.parquet"))
         return CrawlJob(source=source, **own | settings)
 

@@ -99,7 +99,7 @@ def crawl(kind: str, source: Path, out: Path, threads: int) -> None:
 
     job = CrawlJob(
         side=64,
-        threads=threads,
+        run={"threads": threads},
         retries=0,
         rows_per_shard=40,
         source=SourceSettings(kind=kind, path=str(source)),

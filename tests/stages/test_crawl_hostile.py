@@ -62,8 +62,7 @@ def crawl_hostile_web(tmp_path, count, **settings):
             max_bytes=hostile.MAX_BYTES,
             retries=1,
             rows_per_shard=500,
-            workers=2,
-            allow_hosts=web.allow_hosts,
+            run={"workers": 2, "allow_hosts": web.allow_hosts},
             **settings,
         )
         started = time.monotonic()

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 TOKENS = TokenSpec(text_vocab=300, text_len=24, image_vocab=32, grid=8)
 SHARDS, ROWS = 18, 8
-CFG = job(tokens=TOKENS, tile=8, workers=2, decoders=1)
+CFG = job(tokens=TOKENS, tile=8, run={"workers": 2, "decoders": 1})
 
 
 @pytest.fixture(scope="module")

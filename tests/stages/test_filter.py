@@ -159,7 +159,7 @@ def test_the_funnel_adds_up_and_shows_examples(filtered):
 def test_the_same_settings_give_the_same_bytes_and_another_seed_another_split(filtered, tmp_path):
     _, inputs, out, result = filtered
     again = open_folder(tmp_path / "again")
-    assert filter_stage.run(inputs, again, job(workers=2)) == result
+    assert filter_stage.run(inputs, again, job(run={"workers": 2})) == result
     other = open_folder(tmp_path / "other")
     filter_stage.run(inputs, other, job(seed=1))
     assert {r["key"] for r in table(other, "val/")} != {r["key"] for r in table(out, "val/")}

@@ -39,7 +39,7 @@ def check(stage, inputs, cfg, tmp_path, parts, *, unlike=()):
 
 def test_crawl_goes_on_where_it_was_killed(ray_cluster, tmp_path):
     with worlds.served(tmp_path / "world", pictures=80, bad_share=0.3) as world:
-        cfg = world.job(rows_per_shard=4, threads=4)
+        cfg = world.job(rows_per_shard=4, run={"threads": 4})
         check(crawl, Inputs({}), cfg, tmp_path, ["shard-"], unlike=["detail"])
 
 

@@ -63,7 +63,7 @@ def codes_of(inputs, data):
 
 
 def settings(**changes):
-    base = {"candidates": 4, "keep": 2, "tile": 2, "threads": 1, "given_rows": ROWS}
+    base = {"candidates": 4, "keep": 2, "tile": 2, "run": {"threads": 1}, "given_rows": ROWS}
     return SampleSettings(**base | changes)
 
 

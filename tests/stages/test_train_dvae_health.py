@@ -6,7 +6,7 @@ import pytest
 
 from infra.store import open_folder
 from schemas.artifacts import DVAE
-from schemas.configs import DvaeJob, EncodeJob, FitSettings, TokenSpec
+from schemas.configs import DvaeJob, EncodeJob, TokenSpec
 from schemas.errors import GateClosed
 from schemas.manifest import Result
 from schemas.rows import CLEAN_PAIR
@@ -18,6 +18,7 @@ from stages.training.table import open_table
 from stages.training.task import Place
 from tests.stages.finished import finish
 from tests.stages.training.pairs import clean_pairs
+from tests.stages.training.toy import nodes
 
 # What `python -m tests.bench.dvae_quality world` measures of a run of 3,000 updates that goes well.
 HEALTHY = {
@@ -27,12 +28,13 @@ HEALTHY = {
 
 
 def settings(**changes):
-    fit = FitSettings(
-        steps=150, batch_size=8, lr=4e-3, lr_end=4e-4, beta2=0.99, clip_norm=1.0, ema_share=0.05,
-        save_every=1_000, validate_every=50, log_every=1_000, threads=1,
-    )  # fmt: skip
+    training = {
+        "steps": 150, "batch_size": 8, "learning_rate": 4e-3, "learning_rate_end": 4e-4,
+        "beta2": 0.99, "clip_norm": 1.0, "ema_share": 0.05, "save_every": 1_000,
+        "validate_every": 50, "log_every": 1_000, "threads": 1,
+    }  # fmt: skip
     sizes = {"width": 8, "blocks": 1, "codebook_width": 16, "image_vocab": 64, "side": 16}
-    return DvaeJob(**{**sizes, "beta_ramp_share": 0.1, "temperature_share": 0.5, "fit": fit,
+    return DvaeJob(**{**sizes, "beta_ramp_share": 0.1, "temperature_share": 0.5, **nodes(training),
                       **changes})  # fmt: skip
 
 

@@ -22,12 +22,12 @@ def from_web(cfg: CrawlJob, resize: Resize) -> tuple[WebOpener, Resize]:
     opener = WebOpener(
         max_bytes=cfg.max_bytes,
         retries=cfg.retries,
-        allow_hosts=cfg.allow_hosts,
+        allow_hosts=cfg.run.allow_hosts,
         agent=cfg.user_agent,
-        contact=cfg.contact,
+        contact=cfg.run.contact,
         robots_timeout=cfg.timeout_seconds if cfg.respect_robots else None,
         respect_opt_outs=cfg.respect_opt_outs,
-        hosts=Hosts(cfg.host_connections, cfg.host_pause_seconds),
+        hosts=Hosts(cfg.run.host_connections, cfg.run.host_pause_seconds),
         budget=budget,
     )
 
