@@ -29,6 +29,7 @@ from pydantic import (
     PositiveInt,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,43 @@ class Config(BaseModel):
     def what(self) -> dict[str, Any]:
         """Return the settings that decide what comes out, as plain JSON values."""
         tree = {}
-        for name, field in type(self).model_fields.items():
+        for name in self._deciding():
             value = getattr(self, name)
-            if not isinstance(value, How) and not any(isinstance(m, Input) for m in field.metadata):
-                tree[name] = value.what() if isinstance(value, Config) else value
+            tree[name] = value.what() if isinstance(value, Config) else value
+        return tree
+
+    def changed(self, usual: "Config | None" = None) -> dict[str, Any]:
+        """Return those of them that are not as in `usual`, or else not their defaults."""
+        tree = {}
+        for name, field in self._deciding().items():
+            value, default = getattr(self, name), field.default
+            if usual is not None:
+                default = getattr(usual, name)
+            if isinstance(value, Config):
+                value = value.changed(default if isinstance(default, Config) else None)
+                default = {}
+            if value != default:
+                tree[name] = value
         return tree
 
     @property
     def digest(self) -> str:
-        """Return hex digits that change when, and only when, a *what* setting changes."""
-        text = json.dumps(self.what(), sort_keys=True, default=str)
+        """Return hex digits of the settings that decide what comes out and have no default value.
+
+        So a new setting leaves all that is finished as it is, if its default does; and a default
+        that comes to be another one goes with a new REVISION of its stage.
+        """
+        text = json.dumps(self.changed(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def _deciding(cls) -> dict[str, FieldInfo]:
+        return {
+            name: field
+            for name, field in cls.model_fields.items()
+            if not isinstance(field.default, How)
+            and not any(isinstance(mark, Input) for mark in field.metadata)
+        }
 
 
 class How(Config):

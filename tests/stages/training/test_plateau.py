@@ -199,9 +199,3 @@ def test_a_loss_that_falls_along_a_power_law_is_halved_in_the_second_half_of_the
 def test_settings_that_make_no_sense_are_refused_in_a_sentence(changes, sentence):
     with pytest.raises(ValidationError, match=sentence):
         settings(**(flat(CFG) | changes))
-
-
-def test_patience_is_no_setting_of_a_run_that_does_not_wait():
-    cosine = settings(decay="cosine")
-    assert cosine.digest == settings(decay="cosine", patience_share=0.5).digest
-    assert CFG.digest != settings(**(flat(CFG) | {"patience_share": 0.2})).digest
