@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pipelines import world_site
-from schemas.configs import Settings
+from schemas.settings import Settings
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from schemas.configs import PriorShape, Settings, TokenSpec, TrainingRun, TrainingSettings
 from schemas.errors import ConfigError
+from schemas.settings import PriorShape, Settings, TokenSpec, TrainingRun, TrainingSettings
 from stages.models.prior import Prior
 from stages.train_prior import CANDIDATES, MEASURED_AT_ONCE
 

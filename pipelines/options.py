@@ -13,8 +13,8 @@ from pipelines.config_file import parse, read_file
 from pipelines.places import leaves, make_absolute
 from pipelines.presets import PRESETS
 from pipelines.renamed import RENAMED
-from schemas.configs import Settings
 from schemas.errors import ConfigError
+from schemas.settings import Settings
 
 NOTHING = {"", "none", "null", "~"}  # what people write for a setting that is not there
 
@@ -58,7 +58,7 @@ def _assign(tree: dict[str, Any], path: str, value: Any, *, where: str) -> None:
             return  # an empty part of a file changes nothing
         if path in RENAMED:
             raise ConfigError(f"{where}: '{path}' is called '{RENAMED[path]}' now; use that name")
-        hint = f"did you mean '{close[0]}'?" if close else "see schemas/configs.py for all names"
+        hint = f"did you mean '{close[0]}'?" if close else "see schemas/settings/ for all names"
         if parts:
             hint = f"it has parts, such as '{parts[0]}'"
         raise ConfigError(f"{where}: there is no setting '{path}'; {hint}")

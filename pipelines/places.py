@@ -6,20 +6,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from infra.addresses import is_remote, normal
-from schemas.configs import Input, Settings
+from schemas.settings import Config, Input, Settings, Shared
 
 
-def leaves(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+def leaves(model: type[Config] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Yield the dotted path of every setting, and what is said of it."""
+    below = {}
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from leaves(field.annotation, f"{prefix}{name}.")
+        if name in model.marked(Shared):
+            continue
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Config):
+            below[f"{prefix}{name}."] = field.annotation
         else:
             yield f"{prefix}{name}", field
+    for path, node in below.items():
+        yield from leaves(node, path)
 
 
 def make_absolute(tree: dict[str, Any], folder: Path) -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pipelines.memory import FULL, weights_of
-from schemas.configs import PriorShape, TokenSpec, TrainingSettings
+from schemas.settings import PriorShape, TokenSpec, TrainingSettings
 from stages.models.prior import Prior
 from stages.training.powersgd import fused, is_worth_it
 

@@ -15,7 +15,7 @@ from pipelines.memory import (
     weights_of,
 )
 from pipelines.traffic import sent_between_copies
-from schemas.configs import PriorShape, Settings, TrainingRun
+from schemas.settings import PriorShape, Settings, TrainingRun
 from stages.models.dvae import Dvae
 from stages.models.flops import allowed_pairs, dvae_flops, prior_flops
 from stages.training.peaks import SHEETS, sheet_of

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from schemas import rows
 from schemas.artifacts import BPE, CLEAN_PAIRS, TRAIN, VAL
-from schemas.configs import ClipJob, ClipShape
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.settings import ClipSettings, ClipShape
 from stages import pictures
 from stages.digests import digest_of
 from stages.models.bpe import Bpe
@@ -54,7 +54,7 @@ LOG = logging.getLogger(__name__)
 class ClipTask:
     """Each picture against all captions of the global batch, and the other way round."""
 
-    cfg: ClipJob
+    cfg: ClipSettings
     train: Table
     held_out: Table
     bpe: Bpe
@@ -170,12 +170,12 @@ def gather(own: Float[Tensor, "b d"]) -> tuple[Float[Tensor, "all d"], slice]:
     return AddUp.apply(every), place  # type: ignore[no-untyped-call]
 
 
-def shape_of(cfg: ClipJob) -> ClipShape:
+def shape_of(cfg: ClipSettings) -> ClipShape:
     """Return only the sizes of the towers."""
     return ClipShape(**{name: getattr(cfg, name) for name in ClipShape.model_fields})
 
 
-def measure(model: Reranker, held_out: Table, cfg: ClipJob) -> Scalars:
+def measure(model: Reranker, held_out: Table, cfg: ClipSettings) -> Scalars:
     """Return R-precision: how often a picture's own caption beats 99 other ones."""
     columns = first(held_out, COLUMNS, VALIDATION_PAIRS)
     pixels, places = augment.held_out(columns["image"].tolist(), cfg.side)
@@ -203,12 +203,12 @@ def truncated(tokenize: Tokenize, held_out: Table) -> dict[str, int]:
     return {"validation_captions": len(captions), "truncated_captions": cut}
 
 
-def outside(cfg: ClipJob) -> dict[str, str]:
+def outside(cfg: ClipSettings) -> dict[str, str]:
     """Return a digest of the pretrained CLIP: of a folder's files, or of a hub name itself."""
     return {"pretrained": digest_of(cfg.pretrained)} if cfg.pretrained else {}
 
 
-def run(inputs: Inputs, out: Folder, cfg: ClipJob) -> Result:
+def run(inputs: Inputs, out: Folder, cfg: ClipSettings) -> Result:
     """Train on all clean pairs, or copy a pretrained CLIP and measure it on them."""
     folder = inputs.folder(CLEAN_PAIRS)
     train = open_table(folder, TRAIN, rows.CLEAN_PAIR)

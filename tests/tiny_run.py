@@ -25,9 +25,9 @@ from schemas.artifacts import (
     TOKEN_PAIRS,
     TOKENIZER,
 )
-from schemas.configs import ClipShape, DvaeShape, PriorShape, SampleSettings, TokenSpec
 from schemas.folder import Inputs
 from schemas.manifest import InputRecord, Manifest, StageSummary, Summary
+from schemas.settings import ClipShape, DvaeShape, PriorShape, SampleSettings, TokenSpec
 from stages import shapes
 from stages.models.bpe import train_bpe
 from stages.models.clip import fresh_reranker

@@ -1,7 +1,7 @@
 """Is a picture the same in any company?"""
 
 from pipelines.checking.run import Found, Run
-from schemas.configs import ComputeRun, SampleSettings
+from schemas.settings import ComputeRun, SampleSettings
 from stages.models.sampler import LANE
 from stages.sample.artist import load_artist
 

@@ -13,10 +13,10 @@ from infra.store import Store
 from pipelines.drawing.given import Given, given
 from pipelines.drawing.wish import HOW, Wish
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, SAMPLES
-from schemas.configs import ComputeRun, SampleSettings
 from schemas.errors import ArtifactMissing, ConfigError
 from schemas.folder import Inputs
 from schemas.manifest import MANIFEST, Manifest
+from schemas.settings import ComputeRun, SampleSettings
 from stages.models.odds import Odds
 from stages.pictures import encode_png
 from stages.sample.artist import Drawn, load_artist

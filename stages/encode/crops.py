@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from schemas.artifacts import TRAIN
-from schemas.configs import EncodeJob
 from schemas.folder import Folder
+from schemas.settings import EncodeSettings
 from stages.ahead import ahead
 from stages.encode.cut import Part
 from stages.pictures import PictureError, Pixels, crop_for_prior, decode
@@ -36,7 +36,7 @@ class Cropped:
     dropped: list[Row]  # with the reason
 
 
-def cropped(clean: Folder, part: Part, cfg: EncodeJob, pool: Executor) -> Iterator[Cropped]:
+def cropped(clean: Folder, part: Part, cfg: EncodeSettings, pool: Executor) -> Iterator[Cropped]:
     """Yield the part's squares, those of `tile` clean pairs at a time, cropped ahead by `pool`."""
     crops = cfg.crops if part.source.startswith(TRAIN) else 1
     crop = partial(crop_rows, crops=crops, seed=cfg.seed, side=cfg.tokens.side)

@@ -3,9 +3,9 @@
 import math
 from typing import NamedTuple
 
-from schemas.configs import EncodeJob
 from schemas.errors import GateClosed
 from schemas.manifest import Manifest
+from schemas.settings import EncodeSettings
 
 
 class Check(NamedTuple):
@@ -45,7 +45,7 @@ TAKEN_OVER = "train one on these pictures instead (dvae.pretrained= with nothing
 UNMEASURED = "what is no finite number was not measured: its weights are of no use"
 
 
-def check_quality(dvae: Manifest, cfg: EncodeJob) -> None:
+def check_quality(dvae: Manifest, cfg: EncodeSettings) -> None:
     """Raise GateClosed if the dVAE's health misses a bound and `force` is not set.
 
     Says each figure that was wanted and found, and what to change: what training saw go wrong

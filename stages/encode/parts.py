@@ -10,8 +10,8 @@ import torch
 
 from schemas import rows
 from schemas.artifacts import DROPPED_ROWS
-from schemas.configs import EncodeJob
 from schemas.folder import Folder
+from schemas.settings import EncodeSettings
 from stages.encode.codes import TileEncoder
 from stages.encode.crops import Row, cropped, decoders, tiles
 from stages.encode.cut import Part
@@ -24,7 +24,12 @@ class EncodePart:
     """One per actor. Plain Python, so that a test can call it without Ray."""
 
     def __init__(
-        self, clean: Folder, dvae: Folder, bpe: Folder, metadata: Mapping[str, str], cfg: EncodeJob
+        self,
+        clean: Folder,
+        dvae: Folder,
+        bpe: Folder,
+        metadata: Mapping[str, str],
+        cfg: EncodeSettings,
     ) -> None:
         torch.set_num_threads(cfg.run.threads)  # Ray would leave it at the CPUs it books
         self.clean, self.metadata, self.cfg = clean, metadata, cfg

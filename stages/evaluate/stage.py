@@ -19,9 +19,9 @@ from schemas.artifacts import (
     SAMPLES,
     TOKEN_PAIRS,
 )
-from schemas.configs import EvaluateSettings
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest, Result
+from schemas.settings import EvaluateSettings
 from stages.evaluate.accuracy import Verdict, accuracy, gain, judge_itself, judged
 from stages.evaluate.checks import checks
 from stages.evaluate.drawn import Prompt, prompts

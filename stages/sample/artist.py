@@ -14,9 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR
-from schemas.configs import SampleSettings
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
+from schemas.settings import SampleSettings
 from stages.models.bpe import Bpe
 from stages.models.clip import Reranker
 from stages.models.dvae import Dvae

@@ -8,10 +8,10 @@ import pyarrow as pa
 import torch
 
 from schemas import rows
-from schemas.configs import SampleSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.settings import SampleSettings
 from stages.digests import digest_of_files
 from stages.pictures import encode_png
 from stages.sample.artist import Drawn, load_artist

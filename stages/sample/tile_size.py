@@ -10,10 +10,10 @@ import os
 import torch
 
 from schemas.artifacts import PRIOR
-from schemas.configs import SampleSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import FileDigest
+from schemas.settings import SampleSettings
 from stages.models.odds import Odds
 from stages.models.prior import Prior
 from stages.models.sampler import LANE, rows_of_lane

@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 
-from schemas.configs import DvaeJob, DvaeShape
 from schemas.errors import ConfigError
 from schemas.folder import Folder
 from schemas.manifest import Result
+from schemas.settings import DvaeSettings, DvaeShape
 from stages.models.dvae import Dvae
 from stages.train_dvae.task import DvaeTask
 from stages.training import weights
@@ -16,7 +16,7 @@ from stages.training.published import digest_of, open_published
 from stages.training.record import PICTURES, Scalars
 
 
-def outside(cfg: DvaeJob) -> dict[str, str]:
+def outside(cfg: DvaeSettings) -> dict[str, str]:
     """Return a digest of the weights to take over, none if there are none.
 
     Raises ConfigError for weights of other sizes than the settings', before any stage runs.
@@ -27,7 +27,7 @@ def outside(cfg: DvaeJob) -> dict[str, str]:
     return {"pretrained": digest_of(cfg.pretrained)}
 
 
-def fitting(cfg: DvaeJob) -> Dvae:
+def fitting(cfg: DvaeSettings) -> Dvae:
     """Open the weights; raise ConfigError unless their sizes are those of the settings."""
     found = open_published(cfg.pretrained)
     sizes = {

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
 
-from schemas.configs import FitSettings, TrainingSettings
 from schemas.folder import Folder
+from schemas.settings import FitSettings, TrainingSettings
 from stages.training import checkpoints, schedules, verdict
 from stages.training.meter import Meter, Window
 from stages.training.order import generator

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from schemas.configs import TrainingSettings
 from schemas.errors import UserError
 from schemas.folder import Folder
 from schemas.manifest import Result
+from schemas.settings import TrainingSettings
 from stages.training import checkpoints, loop
 from stages.training.task import Place, Task
 from stages.training.verdict import Diverged

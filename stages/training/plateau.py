@@ -8,7 +8,7 @@ is better than the best one by FALL is a plateau.
 import math
 from dataclasses import dataclass
 
-from schemas.configs import FitSettings
+from schemas.settings import FitSettings
 
 WINDOWS = 4  # of a patience: enough updates in each that its mean tells the trend from the noise
 # Of the best mean. A loss that falls along a power law falls for ever, and by less than its noise.

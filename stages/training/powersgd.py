@@ -30,7 +30,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from schemas.configs import FitSettings
+from schemas.settings import FitSettings
 from stages.training.order import generator
 from stages.training.spread import local
 from stages.training.task import Place

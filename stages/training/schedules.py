@@ -7,7 +7,7 @@ does the training loss decide, see `plateau`.
 
 import math
 
-from schemas.configs import FitSettings
+from schemas.settings import FitSettings
 
 
 def cosine(step: float, *, length: float, start: float, end: float) -> float:

@@ -25,8 +25,8 @@ from torch.distributed.tensor import DTensor, Shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
-from schemas.configs import TrainingSettings
 from schemas.errors import ConfigError
+from schemas.settings import TrainingSettings
 from stages.training.task import Place
 
 SHAPES = 64  # of blocks, and of their inputs, that are compiled before one runs uncompiled

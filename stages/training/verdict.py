@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from schemas.configs import FitSettings
 from schemas.errors import UserError
+from schemas.settings import FitSettings
 from stages.training.spread import local
 from stages.training.state import State
 from stages.training.task import Place, Task

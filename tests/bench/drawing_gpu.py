@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from pipelines.options import resolve
-from schemas.configs import PriorShape, TokenSpec
+from schemas.settings import PriorShape, TokenSpec
 from stages.models.odds import AS_THEY_COME
 from stages.models.prior import Prior
 from stages.models.sampler import Drawing, Sampler

@@ -25,9 +25,9 @@ from dall_e.encoder import Encoder
 from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, METRICS, TRAIN
-from schemas.configs import DvaeJob, FitSettings, TrainingRun
 from schemas.folder import Inputs
 from schemas.manifest import Result
+from schemas.settings import DvaeSettings, FitSettings, TrainingRun
 from stages.models.dvae import Dvae, elbo_terms, kl_to_uniform, logit_laplace_nll, map_pixels
 from stages.models.flops import dvae_flops
 from stages.tables import PICTURE_FILE, parquet_bytes
@@ -45,7 +45,7 @@ PICTURES, STEPS, LOG_EVERY = 384, 24, 4
 TEMPERATURE = 0.5
 CPU = torch.device("cpu")
 
-JOB = DvaeJob(
+JOB = DvaeSettings(
     width=64,
     blocks=2,
     codebook_width=128,

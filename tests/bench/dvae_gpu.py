@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from schemas.configs import DvaeJob, DvaeSettings
+from schemas.settings import DvaeSettings
 from stages.models.dvae import Dvae
 from stages.models.flops import dvae_flops
 from stages.train_dvae.task import DvaeTask, shape_of
@@ -73,14 +73,14 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def job(asked: argparse.Namespace, mode: str, rows: int) -> DvaeJob:
+def job(asked: argparse.Namespace, mode: str, rows: int) -> DvaeSettings:
     """Return the paper's settings for a model and a step of these sizes."""
     paper = DvaeSettings()
     how = {"compile": "compile" in mode, "activation_checkpointing": "recompute" in mode}
     nodes = {"fit": paper.fit.model_copy(update={"batch_size": rows}),
              "run": paper.run.model_copy(update=how)}  # fmt: skip
     sizes = {"width": asked.width, "blocks": asked.blocks, **nodes}
-    return DvaeJob(**dict(paper) | sizes, image_vocab=asked.codes, side=asked.side)
+    return DvaeSettings(**dict(paper) | sizes | {"image_vocab": asked.codes, "side": asked.side})
 
 
 def training(

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pipelines.options import resolve
-from schemas.configs import PriorJob, PriorShape, TokenSpec
+from schemas.settings import PriorSettings, PriorShape, TokenSpec
 from stages.models import sparse
 from stages.models.attention import Layout, make_mask, masked_attention
 from stages.models.flops import prior_flops
@@ -98,7 +98,7 @@ def learned(
     return [found, *torch.autograd.grad(found, given, gradient.to(found.dtype))]
 
 
-def job(asked: argparse.Namespace, mode: str, rows: int) -> PriorJob:
+def job(asked: argparse.Namespace, mode: str, rows: int) -> PriorSettings:
     """Return the preset's settings with these sizes."""
     preset = resolve("h200").prior
     tokens = TokenSpec(
@@ -110,7 +110,7 @@ def job(asked: argparse.Namespace, mode: str, rows: int) -> PriorJob:
     sizes = {"layers": asked.layers, "heads": asked.heads, "head_dim": asked.head_dim,
              "fit": preset.fit.model_copy(update={"batch_size": rows}),
              "run": preset.run.model_copy(update=how)}  # fmt: skip
-    return PriorJob(**dict(preset) | sizes, tokens=tokens)
+    return PriorSettings(**dict(preset) | sizes | {"tokens": tokens})
 
 
 def ours(asked: argparse.Namespace, mode: str, rows: int, device: torch.device, peak: float) -> str:

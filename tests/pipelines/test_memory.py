@@ -12,7 +12,7 @@ from pipelines.memory import GIB, USABLE, kept_of_a_block, memory_of, others, we
 from pipelines.options import resolve
 from pipelines.presets import PRESETS
 from pipelines.traffic import sent_between_copies
-from schemas.configs import PriorShape, TokenSpec, TrainingSettings
+from schemas.settings import PriorShape, TokenSpec, TrainingSettings
 from stages.models.prior import Prior, prior_terms
 from stages.training.spread import spread
 from stages.training.task import Place

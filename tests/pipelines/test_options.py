@@ -2,8 +2,8 @@ import pytest
 
 from pipelines.options import leaf_paths, resolve
 from pipelines.renamed import RENAMED
-from schemas.configs import Settings, WorldSettings
 from schemas.errors import ConfigError
+from schemas.settings import Settings, WorldSettings
 
 
 def test_an_assignment_is_turned_into_the_fields_own_type():

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.options import resolve
 from pipelines.places import make_absolute
-from schemas.configs import Input
+from schemas.settings import Input
 
 HERE = "/data/mine"
 

@@ -20,10 +20,10 @@ from infra.session import ROOT
 from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKENIZER
-from schemas.configs import DvaeShape, EncodeJob, TokenSpec
 from schemas.errors import SchemaMismatch
 from schemas.folder import Inputs
 from schemas.manifest import Result
+from schemas.settings import DvaeShape, EncodeSettings, TokenSpec
 from stages import encode, pictures, shapes
 from stages.encode.crops import crop_rows
 from stages.encode.cut import Part, cut
@@ -96,7 +96,7 @@ def artifacts(root, tokens, pairs, **about_the_dvae):
 
 
 def job(**settings):
-    return EncodeJob(**{"tokens": TINY, "tile": 4, "run": {"threads": 1}} | settings)
+    return EncodeSettings(**{"tokens": TINY, "tile": 4, "run": {"threads": 1}} | settings)
 
 
 def actor(inputs, cfg):

@@ -8,7 +8,7 @@ import torch
 from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import BPE, DVAE
-from schemas.configs import TokenSpec
+from schemas.settings import TokenSpec
 from stages import encode, pictures
 from stages.encode.crops import crop_rows
 from stages.training.weights import load_bpe, load_dvae

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from infra.store import open_folder
-from schemas.configs import TokenSpec
+from schemas.settings import TokenSpec
 from stages import encode
 from tests.stages.killing import (
     InTheMiddle,

@@ -15,9 +15,9 @@ from PIL import Image
 from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import MEASURED, PAIRS
-from schemas.configs import FilterJob
 from schemas.folder import Inputs
 from schemas.manifest import Result
+from schemas.settings import FilterSettings
 from stages import filter as filter_stage
 from stages.filter.decide import ticket
 from stages.shards import Outcome, ShardStats
@@ -80,7 +80,7 @@ def table(out, prefix, schema=rows.CLEAN_PAIR):
 
 
 def job(**settings):
-    return FilterJob(**{"side": 64, "buckets": 4, "validation_share": 0.2} | settings)
+    return FilterSettings(**{"side": 64, "buckets": 4, "validation_share": 0.2} | settings)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,9 @@ from PIL import Image
 
 from infra.store import open_folder
 from schemas import rows
-from schemas.configs import (
+from schemas.errors import ConfigError
+from schemas.folder import Inputs
+from schemas.settings import (
     EvaluateSettings,
     PriorShape,
     PromptSettings,
@@ -22,8 +24,6 @@ from schemas.configs import (
     Settings,
     TokenSpec,
 )
-from schemas.errors import ConfigError
-from schemas.folder import Inputs
 from stages import sample
 from stages.models.odds import Odds
 from stages.models.prior import Prior

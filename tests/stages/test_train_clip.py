@@ -6,9 +6,9 @@ import torch
 from transformers import CLIPImageProcessorPil, CLIPModel
 
 from infra.store import open_folder
-from schemas.configs import ClipJob
 from schemas.errors import ConfigError
 from schemas.rows import CLEAN_PAIR
+from schemas.settings import ClipSettings
 from stages import shapes, train_clip
 from stages.models.clip import Reranker, fresh_reranker
 from stages.models.clip_pixels import Preparation
@@ -31,7 +31,7 @@ def settings(pretrained="", **fit):
         "ema_share": 0.2,
         "clip_norm": 1.0, "save_every": 3, "validate_every": 3, "log_every": 2, "threads": 1,
     }  # fmt: skip
-    return ClipJob(
+    return ClipSettings(
         width=16, layers=1, heads=2, patch=8, projection=8, text_len=14, text_vocab=300, side=16,
         pretrained=pretrained, **nodes(common | fit),
     )  # fmt: skip

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from infra.store import open_folder
-from schemas.configs import DvaeJob, DvaeSettings
 from schemas.rows import CLEAN_PAIR
+from schemas.settings import DvaeSettings
 from stages import pictures, train_dvae
 from stages.models.dvae import Dvae, relaxed_sample
 from stages.models.fidelity import ssim
@@ -31,7 +31,7 @@ def settings(**fit):
         "ema_share": 0.2,
         "save_every": 4, "validate_every": 4, "log_every": 2, "threads": 1,
     }  # fmt: skip
-    return DvaeJob(
+    return DvaeSettings(
         width=4, blocks=1, codebook_width=8, image_vocab=16, side=16,
         beta_ramp_share=0.5, temperature_share=0.5, **nodes(common | fit),
     )  # fmt: skip
@@ -46,8 +46,7 @@ def task(tmp_path):
 
 
 def test_the_kl_weighs_beta_over_192():
-    cfg = DvaeJob(**dict(DvaeSettings()), image_vocab=8_192, side=256)
-    task = DvaeTask(cfg, None, None)
+    task = DvaeTask(DvaeSettings(), None, None)
     assert task.weights(5_000)["kl"] == pytest.approx(6.6 / 192)
     assert task.weights(0)["kl"] == 0
     assert task.schedule(0) == {"beta": 0, "temperature": 1}

@@ -6,10 +6,10 @@ import pytest
 
 from infra.store import open_folder
 from schemas.artifacts import DVAE
-from schemas.configs import DvaeJob, EncodeJob, TokenSpec
 from schemas.errors import GateClosed
 from schemas.manifest import Result
 from schemas.rows import CLEAN_PAIR
+from schemas.settings import DvaeSettings, EncodeSettings, TokenSpec
 from stages.encode.gate import check_quality
 from stages.train_dvae.health import alarm
 from stages.train_dvae.task import DvaeTask
@@ -34,8 +34,8 @@ def settings(**changes):
         "validate_every": 50, "log_every": 1_000, "threads": 1,
     }  # fmt: skip
     sizes = {"width": 8, "blocks": 1, "codebook_width": 16, "image_vocab": 64, "side": 16}
-    return DvaeJob(**{**sizes, "beta_ramp_share": 0.1, "temperature_share": 0.5, **nodes(training),
-                      **changes})  # fmt: skip
+    sizes |= {"beta_ramp_share": 0.1, "temperature_share": 0.5}
+    return DvaeSettings(**{**sizes, **nodes(training), **changes})
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_badly_set_run_trips_the_alarm_and_the_gate_with_the_right_advice(
     made = finish(
         out, DVAE, Result(rows_in=40, rows_out=40), **health, alarm=alarm(health, cfg, 150)
     )
-    encode = EncodeJob(tokens=TokenSpec(text_vocab=300, text_len=8, image_vocab=64, grid=2))
+    encode = EncodeSettings(tokens=TokenSpec(text_vocab=300, text_len=8, image_vocab=64, grid=2))
     with pytest.raises(GateClosed, match=re.escape(advice)):
         check_quality(made.manifest(DVAE), encode)
 

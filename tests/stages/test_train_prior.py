@@ -9,9 +9,9 @@ import torch
 
 from infra.store import open_folder
 from schemas.artifacts import BPE
-from schemas.configs import PriorJob
 from schemas.errors import SchemaMismatch
 from schemas.rows import fixed_list, token_pair
+from schemas.settings import PriorSettings
 from stages import pictures, train_prior
 from stages.tables import TOKEN_FILE, parquet_bytes
 from stages.train_prior import PriorTask
@@ -30,7 +30,7 @@ def settings(*, dropout=0.1, unsaid=0.0, **fit):
         "ema_share": 0.2,
         "save_every": 4, "validate_every": 4, "log_every": 2, "threads": 1,
     }  # fmt: skip
-    return PriorJob(
+    return PriorSettings(
         layers=2, heads=2, head_dim=8, conv_kernel=3, tokens=TOKENS, bpe_dropout=dropout,
         caption_dropout=unsaid, **nodes(common | fit),
     )  # fmt: skip

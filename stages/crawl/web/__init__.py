@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from schemas.configs import CrawlJob
+from schemas.settings import CrawlSettings
 from stages.crawl.web.budget import Budget
 from stages.crawl.web.hosts import Hosts
 from stages.crawl.web.opener import WebOpener
@@ -12,7 +12,7 @@ from stages.crawl.web.opener import WebOpener
 Resize = Callable[..., tuple[Any, ...]]  # as img2dataset calls it
 
 
-def from_web(cfg: CrawlJob, resize: Resize) -> tuple[WebOpener, Resize]:
+def from_web(cfg: CrawlSettings, resize: Resize) -> tuple[WebOpener, Resize]:
     """Return an opener, and `resize` such that the two keep to one budget of bytes.
 
     The opener waits while too many bytes wait to be resized, so each picture it hands out must

@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipelines.options import resolve
-from schemas.configs import DvaeShape, PriorShape, TokenSpec
+from schemas.settings import DvaeShape, PriorShape, TokenSpec
 from stages.models.dvae import Dvae
 from stages.models.flops import allowed_pairs, dvae_flops, prior_flops
 from stages.models.prior import Prior

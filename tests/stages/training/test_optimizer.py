@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from schemas.configs import FitSettings
+from schemas.settings import FitSettings
 from stages.training import optimizer
 from tests.stages.training.toy import Deep, settings
 from tests.stages.training.workers import learn, saved

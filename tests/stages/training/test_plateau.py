@@ -8,7 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from schemas.configs import PriorSettings
+from schemas.settings import PriorSettings
 from stages.training.plateau import Plateau
 from stages.training.schedules import step_size
 from tests.stages.training.test_loop import metrics, run

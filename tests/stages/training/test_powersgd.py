@@ -5,7 +5,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from schemas.configs import DvaeSettings
+from schemas.settings import DvaeSettings
 from stages.models.prior import Prior
 from stages.training.powersgd import PowerSGD, matrices, sketch
 from stages.training.task import Place

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from schemas.configs import ClipSettings, DvaeSettings, PriorSettings
+from schemas.settings import ClipSettings, DvaeSettings, PriorSettings
 from stages.models.prior import Prior, prior_terms
 from stages.train_prior import PriorTask
 from stages.training.scaling import START, Scales

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from schemas.configs import DvaeSettings, FitSettings, PriorSettings, TrainingSettings
+from schemas.settings import DvaeSettings, FitSettings, PriorSettings, TrainingSettings
 from stages.training.schedules import averaging_decay, cosine, step_size
 from tests.stages.training.toy import nodes
 

@@ -9,8 +9,8 @@ import pytest
 from pipelines import usual as command
 from pipelines.options import resolve
 from schemas.artifacts import METRICS, PRIOR
-from schemas.configs import PriorJob
 from schemas.manifest import MANIFEST, Result
+from schemas.settings import PriorSettings
 from stages.training import usual
 from stages.training.task import Work
 from stages.training.usual import Band, band_of
@@ -53,7 +53,7 @@ def job(seed=0, **changes):
     """The demo's prior, in a run of 1,000 updates."""
     own = DEMO.prior.model_dump()
     fit = own.pop("fit") | {"steps": 1_000, "seed": seed}
-    return PriorJob(**(own | {"fit": fit, "tokens": DEMO.tokens} | changes))
+    return PriorSettings(**(own | {"fit": fit, "tokens": DEMO.tokens} | changes))
 
 
 def finished(folder, cfg, losses):

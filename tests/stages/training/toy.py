@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from schemas.configs import TrainingRun, TrainingSettings
 from schemas.errors import SchemaMismatch
+from schemas.settings import TrainingRun, TrainingSettings
 from stages.pictures import encode_png
 from stages.training.task import Validation, Work
 
