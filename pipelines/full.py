@@ -31,6 +31,7 @@ from pipelines.options import resolve
 from pipelines.places import of_workers
 from pipelines.planner import Selection, Stage, Step, plan
 from pipelines.presets import PRESETS
+from pipelines.settings_table import show_settings
 from pipelines.streams import OutputLost
 from schemas.artifacts import (
     BPE,
@@ -122,6 +123,8 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--force", action="append", default=[], metavar="STAGE",
                       help="run it even if it is finished; may be repeated")  # fmt: skip
     line.add_argument("--plan", action="store_true", help="print what would run, and stop")
+    line.add_argument("--settings", nargs="?", const="", metavar="PREFIX",
+                      help="print all settings, or those of a part such as prior.fit")  # fmt: skip
     return line
 
 
@@ -132,6 +135,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = resolve(args.preset, args.config, args.assignments)
+        if args.settings is not None:
+            show_settings(settings, args.settings)
+            return 0
         store = Store(absolute_root(args.root, args.preset))
         selection = Selection(
             first=args.first, last=args.last, only=args.only, force=tuple(args.force)

@@ -11,10 +11,9 @@ import pytest
 
 from pipelines import draw
 from pipelines.full import dalle, parser
-from pipelines.options import leaf_paths
 from pipelines.presets import PRESETS
 from pipelines.tables import stage_table
-from schemas.settings import Settings
+from schemas.settings import Settings, leaves
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -44,7 +43,7 @@ def test_each_relative_link_leads_somewhere(target):
 @pytest.mark.parametrize("arguments", FULL)
 def test_each_command_line_of_the_pipeline_is_understood(arguments):
     args = parser().parse_args(shlex.split(arguments, comments=True))
-    known = set(leaf_paths())
+    known = {leaf.path for leaf in leaves()}
     assert all(assignment.partition("=")[0] in known for assignment in args.assignments)
 
 

@@ -21,7 +21,7 @@ from schemas.settings.prior import PriorSettings, PriorShape
 from schemas.settings.sample import PromptSettings, SampleSettings
 from schemas.settings.tokens import BYTES, BpeSettings, TokenSpec
 from schemas.settings.training import FitSettings, TrainingRun, TrainingSettings
-from schemas.settings.tree import Settings
+from schemas.settings.tree import Leaf, Settings, leaves
 
 __all__ = [
     "BYTES",
@@ -41,6 +41,7 @@ __all__ = [
     "FitSettings",
     "How",
     "Input",
+    "Leaf",
     "Precision",
     "PriorSettings",
     "PriorShape",
@@ -54,4 +55,5 @@ __all__ = [
     "TrainingSettings",
     "Workers",
     "WorldSettings",
+    "leaves",
 ]
