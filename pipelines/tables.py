@@ -39,7 +39,6 @@ def stage_table(stages: Sequence[Stage]) -> str:
 
 
 def _file(stage: Stage) -> str:
-    """Return the stage's file or folder below stages/."""
     package = hasattr(stage.module, "__path__")
     return f"{stage.name}/" if package else f"{stage.name}.py"
 
@@ -68,7 +67,6 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
 
 
 def show_training(name: str, lines: Sequence[training_plan.Line], console: Console) -> None:
-    """Print what a training takes."""
     table = Table(name, "", "", box=None, pad_edge=False)
     table.columns[1].justify = "right"
     for line in lines:
@@ -97,7 +95,7 @@ def show_run(steps: Sequence[Step], store: Store) -> None:
     kinds, cpu = (torch.float32, torch.bfloat16), torch.device("cpu")
     single, half = (matrix_product(cpu, kind) / 1e9 for kind in kinds)
     console.print(
-        f"this machine: {single:,.0f} GFLOP/s in float32, {half:,.0f} in bfloat16 (1024-cubed matmul)"
+        f"this machine: {single:,.0f} GFLOP/s in float32, {half:,.0f} in bfloat16 (matmul)"
     )
     report = next((s for s in steps if s.stage.writes == REPORT and s.manifest is not None), None)
     if report is not None:
