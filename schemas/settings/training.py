@@ -216,8 +216,8 @@ class TrainingSettings(Config):
         if run.shard_group_size != fit.powersgd_parts:
             raise ValueError(
                 "fit.powersgd_parts must be the number of workers that share one copy of the "
-                f"weights, {run.shard_group_size}, found {fit.powersgd_parts}; set it to that, or change "
-                "run.shard_size"
+                f"weights, {run.shard_group_size}, found {fit.powersgd_parts}; set it to that, or "
+                "change run.shard_size"
             )
         return self
 

@@ -82,6 +82,7 @@ def mesh(run: TrainingRun) -> str:
     kind = "GPU" if run.gpu else "worker"
     words = [f"{run.workers:,} {kind}{'s' if run.workers > 1 else ''}"]
     if run.shard_group_size > 1:
-        words.append("sharded" if run.shard_group_size == run.workers else f"sharded by {run.shard_size}")
+        every = run.shard_group_size == run.workers
+        words.append("sharded" if every else f"sharded by {run.shard_size}")
     words += ["recomputed"] if run.activation_checkpointing else []
     return ", ".join(words)
