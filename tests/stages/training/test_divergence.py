@@ -199,9 +199,7 @@ def test_what_a_stage_leaves_is_valid_json_of_any_number():
     assert json.loads(text, parse_constant=no_constant)["health"]["psnr_db"] is None
 
 
-def test_the_same_command_says_the_same_again_and_another_learning_rate_starts_over(
-    folder, tmp_path
-):
+def test_the_same_command_says_the_same_again_and_another_rate_starts_over(folder, tmp_path):
     task = Spoilt(settings())
     refused(task, folder, "after update 5 of 12")
     again = Line(settings())  # what went wrong was an accident: it goes on from what is finite

@@ -129,7 +129,7 @@ def test_the_update_is_made_with_the_halved_learning_rate(folder):
     made = []
 
     class Still(Line):
-        """Its loss is zero, so that only weight decay moves the weights, by learning rate x decay."""
+        """Its loss is zero: only weight decay moves the weights, by learning rate x decay."""
 
         def loss_sums(self, model, batch, step):
             made.append(model.weight.detach().clone())
