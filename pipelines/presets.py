@@ -253,6 +253,7 @@ def h200() -> Settings:
     return base.model_copy(
         update={
             "crawl": base.crawl.model_copy(update={"workers": 8, "threads": 128}),
+            "measure": base.measure.model_copy(update={"workers": 8}),
             "filter": base.filter.model_copy(update={"workers": 8}),
             "dvae": base.dvae.model_copy(
                 update={

@@ -181,27 +181,16 @@ class CrawlSettings(Config):
     threads: Annotated[PositiveInt, How] = 32
 
 
-class NsfwSettings(Config):
-    """Unsafe pictures, found by a model that comes with a package (extra `nsfw`)."""
+class MeasureSettings(Config):
+    """Scores that cost more than the others and are off unless asked for."""
 
-    measure: bool = False
-    max_score: Share = 0.5
-
-
-class WritingSettings(Config):
-    """Pictures of text, and agencies' watermarks, read by a package (extra `ocr`)."""
-
-    measure: bool = False
-    max_share: Share = Field(0.2, description="of the picture, covered by letters")
-    watermarks: bool = Field(True, description="drop what an agency has written its name into")
-
-
-class AgreementSettings(Config):
-    """Whether picture and caption agree, by a pretrained CLIP."""
-
-    # A folder or hub name; what it holds is in filter's fingerprint, the name itself is not.
-    path: Annotated[str, How, PlaceOrName] = ""
-    min_score: float = Field(0.28, ge=-1, le=1, description="LAION-400M and 5B took 0.3 and 0.28")
+    nsfw: bool = Field(False, description="score how unsafe pictures are (extra `nsfw`)")
+    writing: bool = Field(False, description="find text and watermarks in pictures (extra `ocr`)")
+    # What it holds is in measure's fingerprint, the name itself is not.
+    clip: Annotated[str, How, PlaceOrName] = Field(
+        "", description="folder or hub name of a CLIP that compares picture and caption; empty: no"
+    )
+    workers: Annotated[PositiveInt, How] = 1
 
 
 class FilterSettings(Config):
@@ -217,9 +206,16 @@ class FilterSettings(Config):
     )
     max_aspect: PositiveFloat = 2.0  # appendix C
     min_contrast: NonNegativeFloat = Field(5.0, description="levels; less is a flat picture")
-    nsfw: NsfwSettings = NsfwSettings()
-    writing: WritingSettings = WritingSettings()
-    clip: AgreementSettings = AgreementSettings()
+    max_nsfw: Share = Field(0.5, description="score of an unsafe picture, where measure.nsfw is on")
+    max_writing: Share = Field(
+        0.2, description="share of the picture under letters, where measure.writing is on"
+    )
+    watermarks: bool = Field(
+        True, description="drop pictures with an agency's name, where measure.writing is on"
+    )
+    min_clip_score: float = Field(
+        0.28, ge=-1, le=1, description="where measure.clip is set; LAION took 0.28 to 0.3"
+    )
     # Evaluation sets, folders of pictures or Parquet files, whose pictures must not be learned.
     decontaminate: Annotated[tuple[str, ...], How, Place] = ()
     near_bits: int | None = Field(
@@ -632,6 +628,7 @@ class Settings(Config):
 
     tokens: TokenSpec = TokenSpec()
     crawl: CrawlSettings = CrawlSettings()
+    measure: MeasureSettings = MeasureSettings()
     filter: FilterSettings = FilterSettings()
     bpe: BpeSettings = BpeSettings()
     dvae: DvaeSettings = DvaeSettings()

@@ -28,7 +28,7 @@ PAIR = pa.schema(
     ]
 )
 
-# What the filter measures in a pair alone; null where there is no picture, or nobody asked.
+# What is measured in a pair alone; null where there is no picture, or nobody asked.
 MEASURES = [
     pa.field("chars", pa.int32()),
     pa.field("words", pa.int32()),
@@ -51,7 +51,7 @@ COMPARISONS = [
 ]
 SCORES = [*MEASURES, *COMPARISONS]
 
-# One row of the filter's measurements, kept so that a changed threshold measures nothing again.
+# One row for each pair, so that a changed threshold measures nothing again.
 MEASURED = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),

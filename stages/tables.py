@@ -1,11 +1,12 @@
 """Tables as whole Parquet files in memory, ready to commit, the same bytes for the same rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas import rows
 from schemas.folder import Folder
 
 # Rows with pictures: 256 of them are what a reader has in memory at once.
@@ -58,3 +59,18 @@ def read_table(folder: Folder, name: str, columns: Sequence[str] | None = None) 
     """Read a committed table, or some of its columns; for tables without pictures."""
     with folder.open(name) as file:
         return pq.read_table(file, columns=columns)
+
+
+def row_groups(
+    folder: Folder,
+    name: str,
+    columns: Sequence[str] | None = None,
+    *,
+    schema: pa.Schema | None = None,
+) -> Iterator[pa.Table]:
+    """Yield a committed table, one row group in memory at a time; check the schema if given."""
+    with folder.open(name) as file, pq.ParquetFile(file) as table:
+        if schema is not None:
+            rows.check(table.schema_arrow, schema, where=f"{folder.url}/{name}")
+        for group in range(table.num_row_groups):
+            yield table.read_row_group(group, columns, use_threads=False)

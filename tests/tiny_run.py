@@ -18,6 +18,7 @@ from schemas.artifacts import (
     CLEAN_PAIRS,
     CLIP,
     DVAE,
+    MEASURED,
     METRICS,
     PAIRS,
     PRIOR,
@@ -47,11 +48,12 @@ SAMPLE = SampleSettings(candidates=4, keep=2, tile=4, threads=1)
 SETS = ("held_out", "seen", "two_shapes")
 CLIP_SHAPE = ClipShape(width=16, layers=1, heads=2, patch=8, projection=16, text_len=10)
 STAGES = {
-    PAIRS: "crawl", CLEAN_PAIRS: "filter", BPE: "train_bpe", DVAE: "train_dvae",
-    TOKEN_PAIRS: "encode", PRIOR: "train_prior", CLIP: "train_clip", SAMPLES: "sample",
+    PAIRS: "crawl", MEASURED: "measure", CLEAN_PAIRS: "filter", BPE: "train_bpe",
+    DVAE: "train_dvae", TOKEN_PAIRS: "encode", PRIOR: "train_prior", CLIP: "train_clip",
+    SAMPLES: "sample",
 }  # fmt: skip
 READS = {
-    CLEAN_PAIRS: (PAIRS,), BPE: (CLEAN_PAIRS,), DVAE: (CLEAN_PAIRS,),
+    MEASURED: (PAIRS,), CLEAN_PAIRS: (PAIRS, MEASURED), BPE: (CLEAN_PAIRS,), DVAE: (CLEAN_PAIRS,),
     TOKEN_PAIRS: (CLEAN_PAIRS, BPE, DVAE), PRIOR: (TOKEN_PAIRS,), CLIP: (CLEAN_PAIRS, BPE),
     SAMPLES: (BPE, DVAE, PRIOR, CLIP),
 }  # fmt: skip

@@ -1,7 +1,7 @@
-"""Second pass: name what is wrong with each pair of a shard, and sort the others into buckets.
+"""First pass: name what is wrong with each pair of a shard, and sort the others into buckets.
 
 A bucket is a hash of the group, and near duplicates share a group, so that each bucket can find its
-own duplicates in the third pass and nothing needs all the pictures.
+own duplicates in the second pass and nothing needs all the pictures.
 """
 
 import hashlib
@@ -16,11 +16,10 @@ from schemas.artifacts import DROPPED_ROWS
 from schemas.configs import FilterJob
 from schemas.folder import Folder
 from stages.filter.compare import COMPARED
-from stages.filter.measure import read_groups
 from stages.filter.parts import Row, part_files
 from stages.filter.rules import Scores, why_drop
 from stages.shards import Made
-from stages.tables import PLAIN_FILE, parquet_bytes, read_table
+from stages.tables import PLAIN_FILE, parquet_bytes, read_table, row_groups
 
 MEASURES = [field.name for field in rows.MEASURES]
 
@@ -65,7 +64,8 @@ class DecidePairs:
         """Yield each pair with its scores, its group and the reason why it is dropped, or none."""
         measured = read_table(self.measured, name).to_pylist()
         compared = {r.pop("row"): r for r in read_table(self.out, COMPARED + name).to_pylist()}
-        pairs = (row for group in read_groups(self.pairs, name) for row in group)
+        groups = row_groups(self.pairs, name, schema=rows.PAIR)
+        pairs = (row for group in groups for row in group.to_pylist())
         for number, (pair, own) in enumerate(zip(pairs, measured, strict=True)):
             fetched = pair["status"] == "ok"
             alone = {"group": pair["sha256"], "caption_pictures": 1 if fetched else None}

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32, UInt64
 
 from schemas.errors import ConfigError
-from stages.filter.looks import contrast, perceptual_hash, whole
 from stages.pictures import SUFFIXES, PictureError, decode
+from stages.pictures.looks import contrast, perceptual_hash, whole
 
 PARQUET = ".parquet"
 COLUMNS = ("image", "jpg", "png", "picture")  # of bytes, or of a struct that has `bytes`

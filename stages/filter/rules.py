@@ -53,10 +53,10 @@ RULES: dict[str, Rule] = {
     "too_small": lambda pair, cfg: _below(pair.short_side, cfg.side),
     "too_elongated": lambda pair, cfg: _above(pair.aspect, cfg.max_aspect),
     "flat": lambda pair, cfg: _below(pair.contrast, cfg.min_contrast),
-    "nsfw": lambda pair, cfg: _above(pair.nsfw, cfg.nsfw.max_score),
-    "writing": lambda pair, cfg: _above(pair.writing, cfg.writing.max_share),
-    "watermark": lambda pair, cfg: cfg.writing.watermarks and pair.watermark is not None,
-    "caption_disagrees": lambda pair, cfg: _below(pair.clip_score, cfg.clip.min_score),
+    "nsfw": lambda pair, cfg: _above(pair.nsfw, cfg.max_nsfw),
+    "writing": lambda pair, cfg: _above(pair.writing, cfg.max_writing),
+    "watermark": lambda pair, cfg: cfg.watermarks and pair.watermark is not None,
+    "caption_disagrees": lambda pair, cfg: _below(pair.clip_score, cfg.min_clip_score),
     "evaluation_overlap": lambda pair, cfg: pair.overlaps is not None,
 }
 # These need the kept rows of the same group: see gather.py.
@@ -67,8 +67,3 @@ REASONS = (*RULES, NEAR_DUPLICATE, DUPLICATE)
 def why_drop(pair: Scores, cfg: FilterJob) -> str | None:
     """Name the first rule that a fetched pair breaks, or return None to keep it."""
     return next((reason for reason, breaks in RULES.items() if breaks(pair, cfg)), None)
-
-
-def aspect(width: int, height: int) -> float:
-    """Return long side / short side."""
-    return max(width, height) / min(width, height)

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.configs import FilterJob
-from stages.filter.boilerplate import boilerplate_share, is_boilerplate
-from stages.filter.cleaning import clean_caption
-from stages.filter.rules import RULES, Scores, aspect, why_drop
+from stages.filter.rules import RULES, Scores, why_drop
+from stages.measure.boilerplate import boilerplate_share
+from stages.measure.cleaning import clean_caption
+from tests.stages import labelled
 
 CFG = FilterJob(side=64)
 GOOD = "a red kite over a green field"
@@ -20,7 +21,7 @@ def judged(caption=GOOD, *, width=80, height=80, english=0.9, contrast=50.0, cfg
         words=len(caption.split()),
         english=english,
         boilerplate=boilerplate_share(caption),
-        aspect=aspect(width, height),
+        aspect=max(width, height) / min(width, height),
         short_side=min(width, height),
         contrast=contrast,
         **scores,
@@ -97,7 +98,7 @@ def test_the_first_broken_rule_is_named(changes, reason):
     ],
 )
 def test_boilerplate_is_known(caption):
-    assert is_boilerplate(caption)
+    assert labelled.is_boilerplate(caption)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_boilerplate_is_known(caption):
     ],
 )
 def test_captions_that_say_something_stay(caption):
-    assert not is_boilerplate(caption)
+    assert not labelled.is_boilerplate(caption)
     assert judged(caption) is None
 
 
