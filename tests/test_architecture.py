@@ -18,7 +18,7 @@ MAY_IMPORT = {
 FILES = sorted(path for top in MAY_IMPORT for path in (ROOT / top).rglob("*.py"))
 SHARED = {
     "__init__", "ahead", "digests", "models", "pictures", "progress", "shapes", "shards",
-    "storage", "tables", "training",
+    "markdown", "storage", "tables", "training",
 }  # fmt: skip
 TOP = {
     "stages", "pipelines", "schemas", "infra", "tests", "pyproject.toml", "README.md", "Makefile",

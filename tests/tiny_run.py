@@ -219,8 +219,14 @@ def health(artifact):
     kept, examples = sum(SIZES.values()), [{"key": "d", "url": "u", "caption": "x"}]
     return {
         "funnel": [
-            {"rule": "http_404", "rows_in": kept + 3, "dropped": 2, "examples": []},
-            {"rule": "too_short", "rows_in": kept + 1, "dropped": 1, "examples": examples},
+            {"rule": "http_404", "wanted": "", "rows_in": kept + 3, "dropped": 2, "examples": []},
+            {
+                "rule": "too_short",
+                "wanted": "chars at least min_chars",
+                "rows_in": kept + 1,
+                "dropped": 1,
+                "examples": examples,
+            },
         ]
     }
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from itertools import groupby
 
-from stages.crawl.markdown import code, table
 from stages.crawl.sources import LISTS
 from stages.crawl.sources.content import MAGIC, UNPACKED
 from stages.crawl.sources.file_names import named
@@ -18,6 +17,7 @@ from stages.crawl.sources.text_lists import DELIMITERS
 from stages.crawl.sources.text_lists import PACKED as PACKED_ENDINGS
 from stages.crawl.sources.written import meant_address
 from stages.crawl.web.addresses import safe_url
+from stages.markdown import code, table
 
 SAMPLES = (
     "0001.jpg 0001.txt 0001.json",

@@ -7,7 +7,6 @@ own duplicates in the second pass and nothing needs all the pictures.
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 
 import pyarrow as pa
 
@@ -17,11 +16,9 @@ from schemas.configs import FilterJob
 from schemas.folder import Folder
 from stages.filter.compare import COMPARED
 from stages.filter.parts import Row, part_files
-from stages.filter.rules import Scores, why_drop
+from stages.filter.rules import why_drop
 from stages.shards import Made
 from stages.tables import PLAIN_FILE, parquet_bytes, read_table, row_groups
-
-MEASURES = [field.name for field in rows.MEASURES]
 
 
 def ticket(seed: int, salt: str, name: str) -> float:
@@ -38,6 +35,7 @@ class DecidePairs:
     ) -> None:
         self.pairs, self.measured, self.out = pairs, measured, out
         self.buckets, self.cfg = buckets, cfg
+        self.settings = cfg.model_dump()
 
     def __call__(self, name: str) -> Made:
         """Judge the shard called `name`."""
@@ -68,19 +66,14 @@ class DecidePairs:
         pairs = (row for group in groups for row in group.to_pylist())
         for number, (pair, own) in enumerate(zip(pairs, measured, strict=True)):
             fetched = pair["status"] == "ok"
-            alone = {"group": pair["sha256"], "caption_pictures": 1 if fetched else None}
-            common = compared.get(number, alone)
-            scores = Scores(
-                caption_pictures=common["caption_pictures"],
-                overlaps=common.get("overlaps"),
-                **{measure: own[measure] for measure in MEASURES},
-            )
-            found = {
-                "caption": own["caption"],
-                "group": common["group"],
-                "reason": why_drop(scores, self.cfg) if fetched else pair["reason"],
+            common = compared.get(number) or {
+                "group": pair["sha256"],
+                "caption_pictures": 1 if fetched else None,
+                "overlaps": None,
             }
-            yield pair | asdict(scores) | found
+            scored = pair | own | common
+            reason = why_drop(scored, self.settings) if fetched else pair["reason"]
+            yield scored | {"reason": reason}
 
     def bucket_of(self, row: Row) -> int:
         """Return the bucket of the row's group."""

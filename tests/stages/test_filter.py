@@ -140,6 +140,7 @@ def test_the_funnel_adds_up_and_shows_examples(filtered):
     assert [s["rule"] for s in steps[:3]] == ["http_404", "timeout", "caption_missing"]
     assert steps[-1] == {
         "rule": "duplicate",
+        "wanted": "another picture or caption than each kept pair",
         "rows_in": 250,
         "dropped": 20,
         "examples": steps[-1]["examples"],

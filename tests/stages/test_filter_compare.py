@@ -17,11 +17,13 @@ from schemas.manifest import MANIFEST
 from stages import filter as filter_stage
 from stages.filter.compare import pictures_of_captions
 from stages.filter.gather import without_duplicates
-from stages.filter.rules import Scores, why_drop
+from stages.filter.rules import why_drop
 from stages.measure.pairs import MeasureCaptions
 from tests.stages.test_filter import job, jpeg, pair, pairs_folder, photo, table
 
 pytestmark = pytest.mark.ray
+
+UNCOMPARED = {"caption_pictures": 1, "overlaps": None}
 
 
 def reasons(out):
@@ -82,9 +84,8 @@ def test_pictures_that_kill_their_workers_leave_rows_that_say_so(corpus):
     measured = pq.read_table(io.BytesIO(made.files["shard-00000.parquet"])).to_pylist()
     assert [row["key"] for row in measured] == [row["key"] for row in found[:50]]
     for row in measured:
-        scores = Scores(**{field.name: row[field.name] for field in rows.MEASURES})
         assert row["english"] > 0.2
-        assert why_drop(scores, job()) == "undecodable"
+        assert why_drop(row | UNCOMPARED, job().model_dump()) == "undecodable"
 
 
 def test_the_ends_of_a_chain_may_both_stay():

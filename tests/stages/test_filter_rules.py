@@ -1,11 +1,14 @@
 """Each rule alone, then what must hold for any caption."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas import rows
 from schemas.configs import FilterJob
-from stages.filter.rules import RULES, Scores, why_drop
+from stages.filter.rules import REASONS, reason_table, why_drop
 from stages.measure.boilerplate import boilerplate_share
 from stages.measure.cleaning import clean_caption
 from tests.stages import labelled
@@ -16,17 +19,16 @@ GOOD = "a red kite over a green field"
 
 def judged(caption=GOOD, *, width=80, height=80, english=0.9, contrast=50.0, cfg=CFG, **scores):
     caption = clean_caption(caption)
-    pair = Scores(
-        chars=len(caption),
-        words=len(caption.split()),
-        english=english,
-        boilerplate=boilerplate_share(caption),
-        aspect=max(width, height) / min(width, height),
-        short_side=min(width, height),
-        contrast=contrast,
-        **scores,
-    )
-    return why_drop(pair, cfg)
+    found = dict.fromkeys(field.name for field in rows.SCORES) | {
+        "chars": len(caption),
+        "words": len(caption.split()),
+        "english": english,
+        "boilerplate": boilerplate_share(caption),
+        "aspect": max(width, height) / min(width, height),
+        "short_side": min(width, height),
+        "contrast": contrast,
+    }
+    return why_drop(found | scores, cfg.model_dump())
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_captions_are_cleaned_before_they_are_judged():
 
 @given(st.text(), st.integers(1, 500), st.integers(1, 500), st.floats(0, 1))
 def test_any_caption_gets_one_answer_and_becomes_one_line(text, width, height, english):
-    assert judged(text, width=width, height=height, english=english) in (None, *RULES)
+    assert judged(text, width=width, height=height, english=english) in (None, *REASONS)
     cleaned = clean_caption(text)
     assert cleaned == " ".join(cleaned.split())
     assert cleaned.isprintable() or not cleaned.isascii()
@@ -139,3 +141,11 @@ def test_a_stricter_limit_never_keeps_more(text, more):
     strict = CFG.model_copy(update={"min_chars": CFG.min_chars + more, "max_aspect": 1.5})
     if judged(text, width=90, height=120, cfg=strict) is None:
         assert judged(text, width=90, height=120) is None
+
+
+def test_the_table_of_reasons_is_what_the_code_prints():
+    top = Path(__file__).resolve().parents[2]
+    (readme,) = (p for p in (top / "README.md", *top.glob("stages/*/README.md"))
+                 if "<!-- reasons:begin" in p.read_text())  # fmt: skip
+    _, _, rest = readme.read_text().partition("<!-- reasons:begin")
+    assert rest.partition("<!-- reasons:end")[0].partition("-->\n")[2].strip() == reason_table()

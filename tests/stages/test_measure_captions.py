@@ -9,15 +9,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.world_site import FOREIGN
+from schemas import rows
 from schemas.configs import FilterJob
 from stages import shapes
-from stages.filter.rules import RULES, Scores, why_drop
+from stages.filter.rules import REASONS, why_drop
 from stages.measure.boilerplate import boilerplate_share
 from stages.measure.cleaning import clean_caption
 from stages.measure.language import Language, evidence
 from tests.stages import labelled
 
 CFG = FilterJob(side=64)
+ALIKE = dict.fromkeys(field.name for field in rows.SCORES) | {"contrast": 50.0}
 LANGUAGE = Language()
 HELD = [row for row in labelled.captions() if row.held]
 LONGEST = 100_000  # characters
@@ -179,10 +181,9 @@ def judged(caption):
         english, share = LANGUAGE.english(text), boilerplate_share(text)
         assert 0 <= english <= 1
         assert 0 <= share <= 1
-        words = len(text.split())
-        pair = Scores(chars=len(text), words=words, english=english, boilerplate=share)
-        why = why_drop(pair, CFG)
-        assert why is None or why in RULES
+        scores = {"chars": len(text), "words": len(text.split()), "english": english}
+        why = why_drop(ALIKE | scores | {"boilerplate": share}, CFG.model_dump())
+        assert why is None or why in REASONS
     return cleaned
 
 
