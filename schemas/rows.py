@@ -88,10 +88,6 @@ DROPPED = pa.schema(
 )
 
 
-TOKEN_FORMAT = "2"  # `format_version` in the metadata of token files
-OF_ONE_FILE = ("source_shard", "differing_codes")  # what each says of itself there
-
-
 def list_of(kind: pa.DataType, width: int) -> pa.DataType:
     """Return the type of lists of `width`; without nulls in them, reading costs a third less."""
     return pa.list_(pa.field("element", kind, nullable=False), width)

@@ -15,11 +15,11 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from schemas import rows
 from schemas.artifacts import BPE, DVAE, TOKEN_PAIRS, TRAIN, VAL
 from schemas.configs import PriorJob, PriorShape
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.tokens import TokenHeader
 from stages import pictures
 from stages.models.bpe import Bpe
 from stages.models.flops import prior_flops
@@ -195,23 +195,12 @@ def measure(model: Prior, tokens: Batch) -> Scalars:
     return {f"validation_{name}": nats[name] / count[name] for name in nats}
 
 
-def promised(inputs: Inputs, cfg: PriorJob) -> dict[str, str]:
-    """Say what the token shards must have been made with, as they say it themselves."""
-    made_with = {"format_version": rows.TOKEN_FORMAT}
-    for artifact in (DVAE, BPE):
-        manifest = inputs.manifest(artifact)
-        made_with[f"{artifact.name}_fingerprint"] = manifest.fingerprint
-        made_with[f"{artifact.name}_sha256"] = manifest.content_sha256
-    sizes = {name: str(getattr(cfg.tokens, name)) for name in type(cfg.tokens).model_fields}
-    return made_with | sizes
-
-
 def run(inputs: Inputs, out: Folder, cfg: PriorJob) -> Result:
     """Train on all token pairs, once their shards are known to be whole and to fit both models."""
-    folder, made_with = inputs.folder(TOKEN_PAIRS), promised(inputs, cfg)
-    schema = rows.token_pair(text_len=cfg.tokens.text_len, grid=cfg.tokens.grid)
-    train = require_rows(open_table(folder, TRAIN, schema, made_with), TRAIN)
-    held_out = open_table(folder, VAL, schema, made_with)
+    folder = inputs.folder(TOKEN_PAIRS)
+    header = TokenHeader.of(inputs.manifest(DVAE), inputs.manifest(BPE), cfg.tokens)
+    train = require_rows(open_table(folder, TRAIN, header.schema, header.text()), TRAIN)
+    held_out = open_table(folder, VAL, header.schema, header.text())
     require_intact(folder, inputs.manifest(TOKEN_PAIRS), (TRAIN, VAL), train.rows + held_out.rows)
     task = PriorTask(
         cfg,

@@ -38,6 +38,7 @@ from stages.pictures import crop_centre, decode, encode_png, to_tensor
 from stages.sample.prompts import Prompt
 from stages.sample.stage import DrawShard
 from stages.training import weights
+from tests.token_shards import header
 
 SEED = 5
 TOKENS = TokenSpec(text_vocab=300, text_len=12, image_vocab=16, grid=2)
@@ -198,17 +199,10 @@ def token_table(store, split, clean, bpe, dvae):
         "image": rows.fixed_list(codes),
         "crop": rows.fixed_list(np.array([[1, 0, 25, 24]] * len(clean), np.float32)),
     }
-    metadata = {
-        "format_version": "2", "dvae_fingerprint": fingerprint(DVAE), "dvae_sha256": "d" * 64,
-        "bpe_fingerprint": fingerprint(BPE), "bpe_sha256": "b" * 64,
-        "text_vocab": str(TOKENS.text_vocab), "image_vocab": str(TOKENS.image_vocab),
-        "text_len": str(TOKENS.text_len), "grid": str(TOKENS.grid), "crop": "listing 2",
-        "source_shard": f"{split}/shard-00000.parquet",
-    }  # fmt: skip
-    schema = rows.token_pair(text_len=TOKENS.text_len, grid=TOKENS.grid).with_metadata(metadata)
-    buffer = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns, schema=schema), buffer)
     name = f"{split}/shard-00000.parquet"
+    made_by = {f"{made.name}_fingerprint": fingerprint(made) for made in (DVAE, BPE)}
+    buffer = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns, schema=header(TOKENS, name, **made_by).schema), buffer)
     folder(store, TOKEN_PAIRS).commit(name, buffer.getvalue().to_pybytes())
 
 

@@ -6,9 +6,10 @@ import pyarrow.parquet as pq
 
 from infra.store import content_of
 from pipelines.checking.run import Found, Run
-from pipelines.inspection.shards import UNREADABLE, text_metadata, why
+from pipelines.inspection.shards import UNREADABLE, why
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, TOKEN_PAIRS, TRAIN, VAL, Artifact
-from schemas.rows import TOKEN_FORMAT
+from schemas.configs import TokenSpec
+from schemas.tokens import TokenHeader, text_metadata
 from stages.training.weights import DvaeConfig, load_bpe, read_config
 
 MODELS = (BPE, DVAE, PRIOR, CLIP)
@@ -84,16 +85,16 @@ def shards(run: Run) -> Found:
 
 
 def _promised(run: Run) -> dict[str, str]:
-    dvae = read_config(run.inputs.folder(DVAE), DvaeConfig)
-    promised = {
-        "format_version": TOKEN_FORMAT,
-        "text_vocab": str(load_bpe(run.inputs.folder(BPE)).vocab),
-        "image_vocab": str(dvae.image_vocab),
-        "grid": str(dvae.side // 8),
-    }
-    for artifact in (DVAE, BPE):
-        promised[f"{artifact.name}_fingerprint"] = run.inputs.manifest(artifact).fingerprint
-        promised[f"{artifact.name}_sha256"] = content(run, artifact)
+    """Return what token shards must say to be read with the models that are there."""
+    found = read_config(run.inputs.folder(DVAE), DvaeConfig)
+    vocab = load_bpe(run.inputs.folder(BPE)).vocab
+    tokens = TokenSpec(text_vocab=vocab, image_vocab=found.image_vocab, grid=found.side // 8)
+    dvae, bpe = (
+        run.inputs.manifest(made).model_copy(update={"content_sha256": content(run, made)})
+        for made in (DVAE, BPE)
+    )
+    promised = TokenHeader.of(dvae, bpe, tokens).text()
+    del promised["text_len"]  # which neither of them knows
     return promised
 
 

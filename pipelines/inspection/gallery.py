@@ -37,8 +37,8 @@ class Card:
 def gallery(found: Target, tokens: Tokens) -> str:
     """Return the HTML page; pictures are on it as far as the root still has their makers."""
     pairs = list(some_rows(found.folder, tokens.shards.good, GALLERY_ROWS))
-    grid = tokens.first.spec.grid
-    dvae = found.beside(DVAE.name, tokens.first.metadata.get("dvae_fingerprint"))
+    grid = tokens.first.header.grid
+    dvae = found.beside(DVAE.name, tokens.first.header.dvae_fingerprint)
     manifest = found.manifest
     record = manifest.inputs.get(CLEAN_PAIRS.name) if manifest else None
     clean = found.beside(CLEAN_PAIRS.name, record.fingerprint if record else None)

@@ -13,13 +13,11 @@ import pyarrow.parquet as pq
 from infra.store import Store, open_folder, read_manifest
 from schemas import rows
 from schemas.artifacts import TOKEN_PAIRS, TRAIN, VAL
-from schemas.configs import TokenSpec
 from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
 from schemas.manifest import MANIFEST, Manifest
+from schemas.tokens import TokenHeader
 
-SHARED_METADATA = ("dvae_sha256", "bpe_sha256", "text_vocab", "image_vocab", "text_len", "grid")
-SIZES = ("text_vocab", "image_vocab", "text_len", "grid")
 UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, SchemaMismatch)
 FILES_AT_ONCE = 16  # an object store answers slowly, but many at once
 
@@ -92,12 +90,7 @@ class Shard:
     bytes: int
     image_bytes: int  # of the codes' column, compressed
     schema: pa.Schema
-    metadata: Mapping[str, str]
-
-    @cached_property
-    def spec(self) -> TokenSpec:
-        """Alphabets and lengths, from the metadata."""
-        return TokenSpec(**{name: int(self.metadata[name]) for name in SIZES})
+    header: TokenHeader
 
 
 @dataclass(frozen=True)
@@ -145,17 +138,9 @@ def _footer(folder: Folder, name: str) -> Shard:
         size = file.seek(0, 2)
         with pq.ParquetFile(file) as table:
             footer, schema = table.metadata, table.schema_arrow
-    metadata = text_metadata(schema)
-    missing = [key for key in SHARED_METADATA if key not in metadata]
-    if missing:
-        raise SchemaMismatch(f"the schema's metadata lacks {', '.join(missing)}")
-    shard = Shard(name, footer.num_rows, size, _image_bytes(footer), schema, metadata)
-    try:
-        spec = shard.spec
-    except ValueError as error:
-        raise SchemaMismatch(f"the schema's metadata has no sizes of tokens: {error}") from error
-    rows.check(schema, rows.token_pair(text_len=spec.text_len, grid=spec.grid), where=name)
-    return shard
+    header = TokenHeader.read(schema, where=name)
+    rows.check(schema, header.schema, where=name)
+    return Shard(name, footer.num_rows, size, _image_bytes(footer), schema, header)
 
 
 def _image_bytes(footer: pq.FileMetaData) -> int:
@@ -169,29 +154,15 @@ def _image_bytes(footer: pq.FileMetaData) -> int:
 
 def _alike(read: list[Shard], broken: dict[str, str]) -> Shards:
     """Keep the shards that were made as the most were."""
-
-    def makers(shard: Shard) -> tuple[str, ...]:
-        return tuple(shard.metadata[key] for key in SHARED_METADATA)
-
     if not read:
         return Shards([], broken)
-    ((usual, _),) = Counter(map(makers, read)).most_common(1)
+    ((usual, _),) = Counter(shard.header.shared() for shard in read).most_common(1)
     for shard in read:
-        differ = [
-            f"{key} is {have}, most shards have {want}"
-            for key, have, want in zip(SHARED_METADATA, makers(shard), usual, strict=True)
-            if have != want
-        ]
-        if differ:
-            broken[shard.name] = "; ".join(differ)
+        if differ := shard.header.differences(usual):
+            broken[shard.name] = "; ".join(
+                f"{key} is {have}, most shards have {want}" for key, (have, want) in differ.items()
+            )
     return Shards([shard for shard in read if shard.name not in broken], broken)
-
-
-def text_metadata(schema: pa.Schema) -> dict[str, str]:
-    """Return a schema's own metadata as text."""
-    raw: dict[bytes, bytes] = schema.metadata or {}
-    found = {key.decode(): value.decode(errors="replace") for key, value in raw.items()}
-    return {key: value for key, value in found.items() if key != "ARROW:schema"}
 
 
 def row_groups(
@@ -216,4 +187,4 @@ def some_rows(folder: Folder, shards: list[Shard], count: int) -> Iterator[dict[
         group = next(row_groups(folder, shard.name)).slice(0, min(each, left))
         left -= len(group)
         for row in group.to_pylist():
-            yield row | {"shard": shard.name, "source_shard": shard.metadata["source_shard"]}
+            yield row | {"shard": shard.name, "source_shard": shard.header.source_shard}

@@ -28,7 +28,7 @@ def describe(console: Console, found: Target, tokens: Tokens, rows: int) -> None
         _print_schema(console, tokens)
         _print_counts(console, found, tokens)
         _print_codes(console, tokens)
-        bpe = found.beside(BPE.name, tokens.first.metadata.get("bpe_fingerprint"))
+        bpe = found.beside(BPE.name, tokens.first.header.bpe_fingerprint)
         _print_rows(console, found, tokens, load_bpe(bpe) if bpe else None, rows)
 
 
@@ -46,13 +46,13 @@ def _print_schema(console: Console, tokens: Tokens) -> None:
         table.add_row(shown(column.name), shown(str(column.type).replace(" not null", "")))
     console.print(table)
     table = section(console, "metadata")
-    for key, value in sorted(tokens.first.metadata.items()):
+    for key, value in tokens.first.header.text().items():
         table.add_row(shown(key), shown(value if len(value) < 50 else value[:47] + "..."))
     console.print(table)
 
 
 def _print_counts(console: Console, found: Target, tokens: Tokens) -> None:
-    shards, text_len = tokens.shards, tokens.first.spec.text_len
+    shards, text_len = tokens.shards, tokens.first.header.text_len
     table = section(console, "rows")
     by_part = {p: sum(s.rows for s in shards.good if s.name.startswith(p)) for p in (TRAIN, VAL)}
     split = ", ".join(f"{part.rstrip('/')} {n:,}" for part, n in by_part.items() if n)
@@ -113,7 +113,7 @@ def _print_codes(console: Console, tokens: Tokens) -> None:
 def _stored(tokens: Tokens) -> str:
     """Compare the bytes of the codes with what their frequencies ask for."""
     stored = tokens.image_bytes / max(1, tokens.shards.rows)
-    bound = tokens.first.spec.image_len * tokens.entropy / 8
+    bound = tokens.first.header.spec.image_len * tokens.entropy / 8
     ratio = (
         f"{stored / bound:.3f} times the {bound:,.0f} of their entropy" if bound else "all alike"
     )
