@@ -32,7 +32,6 @@ from pipelines.places import of_workers
 from pipelines.planner import Selection, Stage, Step, plan
 from pipelines.presets import PRESETS
 from pipelines.streams import OutputLost
-from schemas import configs
 from schemas.artifacts import (
     BPE,
     CLEAN_PAIRS,
@@ -45,8 +44,8 @@ from schemas.artifacts import (
     SAMPLES,
     TOKEN_PAIRS,
 )
-from schemas.configs import Settings, job
 from schemas.errors import ConfigError, UserError
+from schemas.settings import Settings
 from stages import (
     crawl,
     encode,
@@ -63,14 +62,8 @@ from stages import (
 
 def dalle(cfg: Settings) -> tuple[Stage, ...]:
     """List the stages in the order they run, each with all it depends on."""
-    tokens, side = cfg.tokens, cfg.tokens.side
     return (
-        Stage(
-            module=crawl,
-            reads=(),
-            writes=PAIRS,
-            config=job(configs.CrawlJob, cfg.crawl, side=side),
-        ),
+        Stage(module=crawl, reads=(), writes=PAIRS, config=cfg.crawl),
         Stage(
             module=measure,
             reads=(PAIRS,),
@@ -81,38 +74,13 @@ def dalle(cfg: Settings) -> tuple[Stage, ...]:
             module=filter,
             reads=(PAIRS, MEASURED),
             writes=CLEAN_PAIRS,
-            config=job(configs.FilterJob, cfg.filter, side=side),
+            config=cfg.filter,
         ),
-        Stage(
-            module=train_bpe,
-            reads=(CLEAN_PAIRS,),
-            writes=BPE,
-            config=job(configs.BpeJob, cfg.bpe, text_vocab=tokens.text_vocab),
-        ),
-        Stage(
-            module=train_dvae,
-            reads=(CLEAN_PAIRS,),
-            writes=DVAE,
-            config=job(configs.DvaeJob, cfg.dvae, image_vocab=tokens.image_vocab, side=side),
-        ),
-        Stage(
-            module=encode,
-            reads=(CLEAN_PAIRS, BPE, DVAE),
-            writes=TOKEN_PAIRS,
-            config=job(configs.EncodeJob, cfg.encode, tokens=tokens),
-        ),
-        Stage(
-            module=train_prior,
-            reads=(TOKEN_PAIRS, BPE, DVAE),
-            writes=PRIOR,
-            config=job(configs.PriorJob, cfg.prior, tokens=tokens),
-        ),
-        Stage(
-            module=train_clip,
-            reads=(CLEAN_PAIRS, BPE),
-            writes=CLIP,
-            config=job(configs.ClipJob, cfg.clip, text_vocab=tokens.text_vocab, side=side),
-        ),
+        Stage(module=train_bpe, reads=(CLEAN_PAIRS,), writes=BPE, config=cfg.bpe),
+        Stage(module=train_dvae, reads=(CLEAN_PAIRS,), writes=DVAE, config=cfg.dvae),
+        Stage(module=encode, reads=(CLEAN_PAIRS, BPE, DVAE), writes=TOKEN_PAIRS, config=cfg.encode),
+        Stage(module=train_prior, reads=(TOKEN_PAIRS, BPE, DVAE), writes=PRIOR, config=cfg.prior),
+        Stage(module=train_clip, reads=(CLEAN_PAIRS, BPE), writes=CLIP, config=cfg.clip),
         Stage(
             module=sample,
             reads=(BPE, DVAE, PRIOR, CLIP)

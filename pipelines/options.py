@@ -12,20 +12,23 @@ from pydantic.fields import FieldInfo
 from pipelines.config_file import parse, read_file
 from pipelines.places import leaves, make_absolute
 from pipelines.presets import PRESETS
-from schemas.configs import Settings
+from pipelines.renamed import RENAMED
 from schemas.errors import ConfigError
+from schemas.settings import Settings
 
 NOTHING = {"", "none", "null", "~"}  # what people write for a setting that is not there
 
 
-def resolve(preset: str, file: Path | None, assignments: Sequence[str]) -> Settings:
+def resolve(preset: str, file: Path | None = None, assignments: Sequence[str] = ()) -> Settings:
     """Return the preset with the file's values, then the assignments, over it.
 
     Every path among them means the folder that the command was called in. Raises ConfigError, in
     one sentence, for a name that does not exist (with the nearest one that does) and for a value
     that is out of range.
     """
-    tree = PRESETS[preset]().model_dump()
+    tree = Settings().model_dump()
+    for path, value in PRESETS[preset].items():
+        _assign(tree, path, value, where=f"preset {preset}")
     if file is not None:
         for path, value in read_file(file).items():
             _assign(tree, path, value, where=str(file))
@@ -53,7 +56,9 @@ def _assign(tree: dict[str, Any], path: str, value: Any, *, where: str) -> None:
         parts = [name for name in known if name.startswith(path + ".")]
         if parts and value == {}:
             return  # an empty part of a file changes nothing
-        hint = f"did you mean '{close[0]}'?" if close else "see schemas/configs.py for all names"
+        if path in RENAMED:
+            raise ConfigError(f"{where}: '{path}' is called '{RENAMED[path]}' now; use that name")
+        hint = f"did you mean '{close[0]}'?" if close else "see schemas/settings/ for all names"
         if parts:
             hint = f"it has parts, such as '{parts[0]}'"
         raise ConfigError(f"{where}: there is no setting '{path}'; {hint}")

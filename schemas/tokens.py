@@ -6,9 +6,9 @@ import pyarrow as pa
 from pydantic import ConfigDict, ValidationError
 
 from schemas import rows
-from schemas.configs import TokenSpec
 from schemas.errors import SchemaMismatch
 from schemas.manifest import Manifest, Record
+from schemas.settings import TokenSpec
 
 TOKEN_FORMAT = "2"
 OF_ONE_FILE = frozenset({"source_shard", "differing_codes"})  # others are the artifact's

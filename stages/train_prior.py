@@ -16,9 +16,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from schemas.artifacts import BPE, DVAE, TOKEN_PAIRS, TRAIN, VAL
-from schemas.configs import PriorJob, PriorShape
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.settings import PriorSettings, PriorShape
 from schemas.tokens import TokenHeader
 from stages import pictures
 from stages.models.bpe import Bpe
@@ -48,7 +48,7 @@ PROMPTS, CANDIDATES = 4, 4  # of a contact sheet: one row for each validation ca
 class PriorTask:
     """Next-token prediction: the text counts 1/8, the image 7/8."""
 
-    cfg: PriorJob
+    cfg: PriorSettings
     train: Table
     held_out: Table
     bpe: Bpe
@@ -166,7 +166,7 @@ class PriorTask:
         weights.save_model(out, model, sizes)
 
 
-def shape_of(cfg: PriorJob) -> PriorShape:
+def shape_of(cfg: PriorSettings) -> PriorShape:
     """Return only the sizes of the transformer."""
     return PriorShape(**{name: getattr(cfg, name) for name in PriorShape.model_fields})
 
@@ -195,7 +195,7 @@ def measure(model: Prior, tokens: Batch) -> Scalars:
     return {f"validation_{name}": nats[name] / count[name] for name in nats}
 
 
-def run(inputs: Inputs, out: Folder, cfg: PriorJob) -> Result:
+def run(inputs: Inputs, out: Folder, cfg: PriorSettings) -> Result:
     """Train on all token pairs, once their shards are known to be whole and to fit both models."""
     folder = inputs.folder(TOKEN_PAIRS)
     header = TokenHeader.of(inputs.manifest(DVAE), inputs.manifest(BPE), cfg.tokens)
@@ -209,4 +209,4 @@ def run(inputs: Inputs, out: Folder, cfg: PriorJob) -> Result:
         weights.load_bpe(inputs.folder(BPE)),
         inputs.folder(DVAE),
     )
-    return on_ray.train(task, cfg.fit, out, rows=train.rows)
+    return on_ray.train(task, cfg, out, rows=train.rows)

@@ -14,7 +14,7 @@ from pipelines.full import dalle, parser
 from pipelines.options import leaf_paths
 from pipelines.presets import PRESETS
 from pipelines.tables import stage_table
-from schemas.configs import Settings
+from schemas.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

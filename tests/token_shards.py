@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from schemas import rows
-from schemas.configs import TokenSpec
 from schemas.folder import Folder
+from schemas.settings import TokenSpec
 from schemas.tokens import TokenHeader
 from stages.tables import TOKEN_FILE, parquet_file
 

@@ -8,7 +8,7 @@ from infra.store import content_of
 from pipelines.checking.run import Found, Run
 from pipelines.inspection.shards import UNREADABLE, why
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, TOKEN_PAIRS, TRAIN, VAL, Artifact
-from schemas.configs import TokenSpec
+from schemas.settings import TokenSpec
 from schemas.tokens import TokenHeader, text_metadata
 from stages.training.weights import DvaeConfig, load_bpe, read_config
 

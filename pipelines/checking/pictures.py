@@ -1,7 +1,7 @@
 """Is a picture the same in any company?"""
 
 from pipelines.checking.run import Found, Run
-from schemas.configs import SampleSettings
+from schemas.settings import ComputeRun, SampleSettings
 from stages.models.sampler import LANE
 from stages.sample.artist import load_artist
 
@@ -16,7 +16,9 @@ def company(run: Run) -> Found:
     much = run.too_much(rows * len(prompts) + rows)
     if much:
         return Found(None, much)
-    artist = load_artist(run.inputs, SampleSettings(tile=rows, gpu=run.device.type == "cuda"))
+    artist = load_artist(
+        run.inputs, SampleSettings(tile=rows, run=ComputeRun(gpu=run.device.type == "cuda"))
+    )
     together = artist.draw(prompts, range(CANDIDATES), SEED)
     ((alone,),) = artist.draw(prompts[-1:], range(1), SEED)
     (same,) = (drawn for drawn in together[-1] if drawn.candidate == 0)

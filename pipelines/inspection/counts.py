@@ -13,9 +13,9 @@ import torch
 from pipelines.inspection.repeats import Repeats, hashes
 from pipelines.inspection.shards import UNREADABLE, Shard, Shards, Target, look, row_groups, why
 from schemas import rows
-from schemas.configs import TokenSpec
 from schemas.errors import SchemaMismatch
 from schemas.folder import Folder
+from schemas.settings import TokenSpec
 from stages.models.codebook import CodebookHealth, codebook_health
 from stages.progress import Progress
 

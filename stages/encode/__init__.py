@@ -10,10 +10,10 @@ Paper   section 2.2: codes are the argmax of the encoder, without Gumbel noise; 
 from collections import Counter
 
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE
-from schemas.configs import EncodeJob
 from schemas.errors import SchemaMismatch
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.settings import EncodeSettings
 from schemas.tokens import TokenHeader
 from stages.encode.cut import cut
 from stages.encode.gate import check_quality
@@ -24,7 +24,7 @@ from stages.training.weights import DvaeConfig, load_bpe, read_config
 REVISION = 3
 
 
-def run(inputs: Inputs, out: Folder, cfg: EncodeJob) -> Result:
+def run(inputs: Inputs, out: Folder, cfg: EncodeSettings) -> Result:
     """Encode every clean pair, file by file, unless the dVAE is not worth it."""
     check_quality(inputs.manifest(DVAE), cfg)
     check_sizes(inputs, cfg)
@@ -42,8 +42,8 @@ def run(inputs: Inputs, out: Folder, cfg: EncodeJob) -> Result:
         [Shard(part.name.removesuffix(".parquet"), part, rows=part.rows) for part in parts],
         out,
         what="encode",
-        workers=cfg.workers,
-        gpus=1.0 if cfg.gpu else 0.0,
+        workers=cfg.run.workers,
+        gpus=1.0 if cfg.run.gpu else 0.0,
     )
     health: Counter[str] = Counter()
     for stats in outcome.stats:
@@ -57,7 +57,7 @@ def run(inputs: Inputs, out: Folder, cfg: EncodeJob) -> Result:
     )
 
 
-def check_sizes(inputs: Inputs, cfg: EncodeJob) -> None:
+def check_sizes(inputs: Inputs, cfg: EncodeSettings) -> None:
     """Raise SchemaMismatch unless both models have the alphabets and the side of the settings."""
     dvae = read_config(inputs.folder(DVAE), DvaeConfig)
     found = {
@@ -73,7 +73,7 @@ def check_sizes(inputs: Inputs, cfg: EncodeJob) -> None:
             )
 
 
-def header(inputs: Inputs, cfg: EncodeJob) -> TokenHeader:
+def header(inputs: Inputs, cfg: EncodeSettings) -> TokenHeader:
     """Return what every token file says of its making."""
     made_by = TokenHeader.of(inputs.manifest(DVAE), inputs.manifest(BPE), cfg.tokens)
     return made_by.and_also(

@@ -20,9 +20,9 @@ from schemas.artifacts import (
     SAMPLES,
     TOKEN_PAIRS,
 )
-from schemas.configs import EvaluateSettings
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest, Result
+from schemas.settings import EvaluateSettings
 from stages.evaluate.accuracy import Verdict, accuracy, gain, judge_itself, judged
 from stages.evaluate.checks import checks
 from stages.evaluate.drawn import Prompt, prompts
@@ -57,7 +57,7 @@ class Drawn:
 
 def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     """Measure every artifact of the run and commit the report."""
-    torch.set_num_threads(cfg.threads)
+    torch.set_num_threads(cfg.run.threads)
     manifests = {artifact.name: inputs.manifest(artifact) for artifact in READS}
     dvae = load_dvae(inputs.folder(DVAE))
     settings = manifests[DVAE.name].settings

@@ -11,10 +11,10 @@ import math
 import fsspec
 
 from schemas.artifacts import MEASURED, PAIRS
-from schemas.configs import FilterJob
 from schemas.errors import ConfigError, SchemaMismatch
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.settings import FilterSettings
 from stages.digests import digest_of
 from stages.filter.compare import COMPARED, compare
 from stages.filter.decide import DecidePairs
@@ -26,7 +26,7 @@ from stages.shards import Outcome, Shard, run_once, run_shards
 REVISION = 3
 
 
-def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
+def run(inputs: Inputs, out: Folder, cfg: FilterSettings) -> Result:
     """Judge every pair, then write the kept ones in buckets and the dropped ones beside them."""
     require_same_pairs(inputs)
     pairs, measured = inputs.folder(PAIRS), inputs.folder(MEASURED)
@@ -40,7 +40,7 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
         [Shard(f"decide-{name}", name, rows=rows_each) for name in names],
         out,
         what="filter: decide",
-        workers=cfg.workers,
+        workers=cfg.run.workers,
     )
     gathered = run_shards(
         GatherBucket,
@@ -56,7 +56,7 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
         ],
         out,
         what="filter: gather",
-        workers=cfg.workers,
+        workers=cfg.run.workers,
     )
     for name in out.list(PARTS) + out.list(COMPARED):
         out.remove(name)
@@ -84,7 +84,7 @@ def require_same_pairs(inputs: Inputs) -> None:
         )
 
 
-def outside(cfg: FilterJob) -> dict[str, str]:
+def outside(cfg: FilterSettings) -> dict[str, str]:
     """Return digests of the evaluation sets.
 
     Raises ConfigError for an evaluation set that is not there.

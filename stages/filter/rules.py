@@ -7,11 +7,11 @@ ratio (appendix C), without numbers for the first two. The other rules are commo
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from schemas.configs import FilterSettings
+from schemas.settings import FilterSettings
 from stages.markdown import table
 
 Scores = Mapping[str, Any]  # by column of rows.SCORES; null: not known
-Settings = Mapping[str, Any]  # of FilterJob, as a manifest has them too
+Settings = Mapping[str, Any]  # of FilterSettings, as a manifest has them too
 
 
 class Rule(NamedTuple):

@@ -9,10 +9,10 @@ Paper   appendix C filters by these scores; the filter has the thresholds
 import math
 
 from schemas.artifacts import PAIRS
-from schemas.configs import MeasureSettings
 from schemas.errors import SchemaMismatch
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.settings import MeasureSettings
 from stages.digests import digest_of
 from stages.measure.pairs import MeasureCaptions, MeasurePairs
 from stages.shards import Shard, run_shards
@@ -34,7 +34,7 @@ def run(inputs: Inputs, out: Folder, cfg: MeasureSettings) -> Result:
         [Shard(name, name, rows=rows_each) for name in names],
         out,
         what="measure",
-        workers=cfg.workers,
+        workers=cfg.run.workers,
         instead=MeasureCaptions,
     )
     if measured.rows_in != rows_in:

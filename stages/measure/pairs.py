@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from schemas import rows
-from schemas.configs import MeasureSettings
 from schemas.folder import Folder
+from schemas.settings import MeasureSettings
 from stages.measure.boilerplate import boilerplate_share
 from stages.measure.cleaning import clean_caption
 from stages.measure.language import Language

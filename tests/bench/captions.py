@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from schemas.configs import FilterSettings
+from schemas.settings import FilterSettings
 from stages.measure.boilerplate import boilerplate_share
 from stages.measure.cleaning import clean_caption
 from stages.measure.language import Language

@@ -18,9 +18,9 @@ from pipelines import export_tokens
 from pipelines.exporting.files import new_files
 from schemas import rows
 from schemas.artifacts import TOKEN_PAIRS
-from schemas.configs import TokenSpec
 from schemas.errors import ConfigError
 from schemas.manifest import Result
+from schemas.settings import TokenSpec
 from stages.tables import TOKEN_FILE, parquet_bytes
 from tests import s3, tiny_run
 from tests.stages.finished import finish

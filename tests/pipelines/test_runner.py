@@ -12,9 +12,9 @@ from pipelines.options import resolve
 from pipelines.planner import Selection, Stage, fingerprint_of, plan, wire
 from pipelines.runner import run
 from schemas.artifacts import Artifact
-from schemas.configs import Config
 from schemas.errors import ArtifactMissing, ConfigError, ShardsFailed
 from schemas.manifest import Result
+from schemas.settings import Config
 
 A, B, C = Artifact("a", ""), Artifact("b", ""), Artifact("c", "")
 

@@ -1,9 +1,9 @@
 """Artifacts for tests of stages that read them, made by hand."""
 
 from schemas.artifacts import MEASURED, PAIRS, Artifact
-from schemas.configs import MeasureSettings
 from schemas.folder import Inputs
 from schemas.manifest import MANIFEST, InputRecord, Manifest, Result
+from schemas.settings import MeasureSettings
 from stages.measure.pairs import MeasurePairs
 
 FINGERPRINT, CONTENT = "0123456789ab", "ab" * 32

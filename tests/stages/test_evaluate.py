@@ -13,7 +13,7 @@ import torch
 
 from infra.store import open_folder
 from schemas.artifacts import DVAE
-from schemas.configs import EvaluateSettings
+from schemas.settings import EvaluateSettings
 from stages import evaluate, shapes
 from stages.evaluate import charts, measures
 from stages.evaluate.accuracy import Verdict, accuracy, gain, halvings, judged

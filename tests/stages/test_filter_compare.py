@@ -10,10 +10,10 @@ from PIL import Image, ImageEnhance
 from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import PAIRS
-from schemas.configs import MeasureSettings
 from schemas.errors import SchemaMismatch
 from schemas.folder import Inputs
 from schemas.manifest import MANIFEST
+from schemas.settings import MeasureSettings
 from stages import filter as filter_stage
 from stages.filter.compare import pictures_of_captions
 from stages.filter.gather import without_duplicates
@@ -159,7 +159,10 @@ def test_pictures_of_a_caption_are_counted_once_for_each_group():
 def test_the_answer_does_not_depend_on_how_many_workers_there_are(filtered, corpus, tmp_path):
     fresh = pairs_folder(tmp_path / "pairs", corpus[1])
     again = open_folder(tmp_path / "again")
-    assert filter_stage.run(fresh, again, job(max_caption_pictures=5, workers=2)) == filtered[2]
+    assert (
+        filter_stage.run(fresh, again, job(max_caption_pictures=5, run={"workers": 2}))
+        == filtered[2]
+    )
 
 
 def test_what_cannot_be_decoded_is_dropped_and_equal_to_nothing(filtered):

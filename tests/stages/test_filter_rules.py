@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import rows
-from schemas.configs import FilterJob
+from schemas.settings import FilterSettings
 from stages.filter.rules import REASONS, reason_table, why_drop
 from stages.measure.boilerplate import boilerplate_share
 from stages.measure.cleaning import clean_caption
 from tests.stages import labelled
 
-CFG = FilterJob(side=64)
+CFG = FilterSettings(side=64)
 GOOD = "a red kite over a green field"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines.world_site import FOREIGN
 from schemas import rows
-from schemas.configs import FilterJob
+from schemas.settings import FilterSettings
 from stages import shapes
 from stages.filter.rules import REASONS, why_drop
 from stages.measure.boilerplate import boilerplate_share
@@ -18,7 +18,7 @@ from stages.measure.cleaning import clean_caption
 from stages.measure.language import Language, evidence
 from tests.stages import labelled
 
-CFG = FilterJob(side=64)
+CFG = FilterSettings(side=64)
 ALIKE = dict.fromkeys(field.name for field in rows.SCORES) | {"contrast": 50.0}
 LANGUAGE = Language()
 HELD = [row for row in labelled.captions() if row.held]
