@@ -6,9 +6,8 @@ from typing import Any
 
 import fsspec
 
-from schemas.errors import ConfigError, UserError
+from schemas.errors import ConfigError, UserError, of_storage
 
-MOST = 300  # characters of what a storage says
 JOINT = "::"
 
 
@@ -20,9 +19,9 @@ def reaching(path: str, setting: str) -> Iterator[None]:
     except Exception as error:  # each storage has kinds of its own
         if isinstance(error, UserError):
             raise
-        said = f"{type(error).__name__}: {' '.join(str(error).split())[:MOST]}"
         raise ConfigError(
-            f"wanted to look into '{path}' of {setting}, found {said}; mend that, or give another"
+            f"wanted to look into '{path}' of {setting}, found {of_storage(error)}; mend that, or "
+            "give another"
         ) from error
 
 
