@@ -74,3 +74,16 @@ def row_groups(
             rows.check(table.schema_arrow, schema, where=f"{folder.url}/{name}")
         for group in range(table.num_row_groups):
             yield table.read_row_group(group, columns, use_threads=False)
+
+
+def groups_of_rows(
+    footer: pq.FileMetaData, start: int, count: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yield each row group that holds some of these rows, and which of its own rows they are."""
+    before = 0
+    for group in range(footer.num_row_groups):
+        size = footer.row_group(group).num_rows
+        low, high = max(start - before, 0), min(start + count - before, size)
+        if low < high:
+            yield group, low, high
+        before += size

@@ -8,7 +8,6 @@ url.
 import hashlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +22,7 @@ from schemas.manifest import MANIFEST, Manifest
 from schemas.settings import CrawlSettings
 from stages.crawl.reasons import HEALING
 from stages.crawl.sources import INPUT
-from stages.storage import reaching
+from stages.storage import parallel_map, reaching
 
 SETTINGS = f"{INPUT}settings.json"  # of a crawl that is not finished
 MAY_DIFFER = {"source", "timeout_seconds", "retries"}  # none of them changes a picture
@@ -83,8 +82,7 @@ def _unfinished(path: str) -> Before:
         raise ConfigError(
             f"{WANTED} one without a finished shard in '{path}'; leave crawl.earlier empty"
         )
-    with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
-        content = hashlib.sha256(b"".join(threads.map(system.cat_file, names)))
+    content = hashlib.sha256(b"".join(parallel_map(system.cat_file, names)))
     shards = (name.rpartition("/")[2].removesuffix(".json") for name in names)
     return Before(settings, content.hexdigest(), frozenset(shards))
 

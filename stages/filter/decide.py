@@ -4,7 +4,6 @@ A bucket is a hash of the group, and near duplicates share a group, so that each
 own duplicates in the second pass and nothing needs all the pictures.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,6 +13,7 @@ from schemas import rows
 from schemas.artifacts import DROPPED_ROWS
 from schemas.folder import Folder
 from schemas.settings import FilterSettings
+from stages.digests import hash_bits
 from stages.filter.compare import COMPARED
 from stages.filter.parts import Row, part_files
 from stages.filter.rules import why_drop
@@ -23,8 +23,7 @@ from stages.tables import PLAIN_FILE, parquet_bytes, read_table, row_groups
 
 def ticket(seed: int, salt: str, name: str) -> float:
     """Return a number in [0, 1) that depends on nothing but its arguments."""
-    digest = hashlib.sha256(f"{seed} {salt} {name}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
+    return hash_bits(f"{seed} {salt} {name}", 48) / 2**48
 
 
 class DecidePairs:

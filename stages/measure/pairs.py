@@ -3,7 +3,6 @@
 Scores depend on no threshold, so a run with other thresholds reads them again.
 """
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 from schemas import rows
 from schemas.folder import Folder
 from schemas.settings import MeasureSettings
+from stages.digests import hash_bits
 from stages.measure.boilerplate import boilerplate_share
 from stages.measure.cleaning import clean_caption
 from stages.measure.language import Language
@@ -73,7 +73,7 @@ class MeasurePairs:
         return {
             "key": pair["key"],
             "caption": caption,
-            "caption_digest": digest64(caption.casefold()),
+            "caption_digest": hash_bits(caption.casefold()),
             "sha256": pair["sha256"],
             "chars": len(caption),
             "words": len(caption.split()),
@@ -115,8 +115,3 @@ def sizes(pair: Row) -> Row:
         "aspect": max(width, height) / min(width, height),
         "short_side": min(pair["width"], pair["height"]),
     }
-
-
-def digest64(text: str) -> int:
-    """Return the first 64 bits of the text's SHA-256."""
-    return int.from_bytes(hashlib.sha256(text.encode(errors="replace")).digest()[:8], "big")
