@@ -5,11 +5,11 @@ from itertools import groupby
 
 from stages.crawl.sources import LISTS
 from stages.crawl.sources.content import MAGIC, UNPACKED
+from stages.crawl.sources.delimited import SEPARATORS
 from stages.crawl.sources.file_names import named
 from stages.crawl.sources.found import HIDDEN
 from stages.crawl.sources.names import CAPTION, URL
 from stages.crawl.sources.samples import Part, Samples
-from stages.crawl.sources.separators import SEPARATORS
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tars import PACKED
 from stages.crawl.sources.text_lines import MARKS, NULS
