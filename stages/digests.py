@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from schemas.errors import UserError
 from schemas.folder import Folder
 from schemas.manifest import FileDigest
-from stages.storage import opened, parallel_map, system_of
+from stages.storage import opened, system_of
+from stages.threads import in_threads
 
 # What is wrong with a file itself, like a link that leads nowhere: whoever reads it says so. All
 # else may pass, and must not pass for content.
@@ -42,7 +43,7 @@ def digest_of_files(files: Sequence[tuple[str, str | None]]) -> str:
     total = hashlib.sha256()
     for start in range(0, len(files), AT_ONCE):
         some = files[start : start + AT_ONCE]
-        digests = parallel_map(_digest, [address for _, address in some])
+        digests = in_threads(_digest, [address for _, address in some])
         for (name, _), content in zip(some, digests, strict=True):
             line = f"{name} {content}\n"
             total.update(line.encode("utf-8", "surrogateescape"))

@@ -1,19 +1,14 @@
 """Any path or address that a setting names, on whatever storage, and what a storage minds of it."""
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import fsspec
 
 from schemas.errors import ConfigError, UserError, of_storage
 
 JOINT = "::"
-FILES_AT_ONCE = 16
-
-Item = TypeVar("Item")
-Made = TypeVar("Made")
 
 
 @contextmanager
@@ -43,12 +38,6 @@ def system_of(address: str) -> tuple[Any, str]:
     protocol, scheme, _ = before.partition("://")
     system = fsspec.filesystem(protocol if scheme else "file")
     return system, system._strip_protocol(address)
-
-
-def parallel_map(work: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
-    """Return `work(item)` for each item: an object store answers slowly, but many at once."""
-    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
-        return list(threads.map(work, items))
 
 
 def opened(address: str) -> Any:

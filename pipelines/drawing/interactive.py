@@ -10,11 +10,11 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.command import shown
+from pipelines.command.stopping import stopped_that_alone
 from pipelines.drawing.given import Given
 from pipelines.drawing.painter import Painter, Picture, file_name, ranked
 from pipelines.drawing.sheet import sheet_png
 from pipelines.drawing.wish import Wish
-from pipelines.stopping import stopped_that_alone
 from schemas.errors import ConfigError, UserError
 from stages.progress import Progress
 

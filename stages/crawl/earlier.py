@@ -22,7 +22,8 @@ from schemas.manifest import MANIFEST, Manifest
 from schemas.settings import CrawlSettings
 from stages.crawl.reasons import HEALING
 from stages.crawl.sources import INPUT
-from stages.storage import parallel_map, reaching
+from stages.storage import reaching
+from stages.threads import in_threads
 
 SETTINGS = f"{INPUT}settings.json"  # of a crawl that is not finished
 MAY_DIFFER = {"source", "timeout_seconds", "retries"}  # none of them changes a picture
@@ -82,7 +83,7 @@ def _unfinished(path: str) -> Before:
         raise ConfigError(
             f"{WANTED} one without a finished shard in '{path}'; leave crawl.earlier empty"
         )
-    content = hashlib.sha256(b"".join(parallel_map(system.cat_file, names)))
+    content = hashlib.sha256(b"".join(in_threads(system.cat_file, names)))
     shards = (name.rpartition("/")[2].removesuffix(".json") for name in names)
     return Before(settings, content.hexdigest(), frozenset(shards))
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from schemas import rows
 from schemas.artifacts import TRAIN, VAL
 from schemas.folder import Folder
-from stages.storage import parallel_map
+from stages.threads import in_threads
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def cut(clean: Folder, rows_per_shard: int) -> list[Part]:
             return parquet.metadata.num_rows
 
     parts = []
-    for name, size in zip(names, parallel_map(size_of, names), strict=True):
+    for name, size in zip(names, in_threads(size_of, names), strict=True):
         count = max(math.ceil(size / rows_per_shard), 1)
         for number in range(count):
             start = number * rows_per_shard

@@ -31,7 +31,7 @@ from stages.shards.records import (
     ShardStats,
     stats_file,
 )
-from stages.storage import parallel_map
+from stages.threads import in_threads
 
 __all__ = [
     "ATTEMPTS",
@@ -161,7 +161,7 @@ def _read_stats(out: Folder, names: Sequence[str]) -> _Finished:
         with out.open(stats_file(name)) as file:
             return _parse(file.read())
 
-    return dict(zip(done, parallel_map(read, done), strict=True))
+    return dict(zip(done, in_threads(read, done), strict=True))
 
 
 def _parse(data: bytes) -> tuple[ShardStats, FileDigest]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import world_site
+from pipelines.demo import world_site
 from schemas.errors import ConfigError
 from schemas.settings import WorldSettings
 from stages import shapes

@@ -1,10 +1,10 @@
 """A source of another kind than the one that is set: its sentence names the kind to set."""
 
 import pytest
-from schemas.configs import CrawlJob, SourceSettings
 
 from infra.store import open_folder
 from schemas.errors import ConfigError
+from schemas.settings import CrawlSettings, SourceSettings
 from stages.crawl.sources import pieces
 
 PICTURES, TARS, LISTS = (
@@ -44,7 +44,7 @@ OTHERS = [
 def said(path, kind, out):
     source = SourceSettings(kind=kind, path=str(path))
     with pytest.raises(ConfigError) as error:
-        pieces(CrawlJob(side=8, source=source), open_folder(out))
+        pieces(CrawlSettings(side=8, source=source), open_folder(out))
     return str(error.value)
 
 

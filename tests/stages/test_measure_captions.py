@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.world_site import FOREIGN
+from pipelines.demo.world_site import FOREIGN
 from schemas import rows
 from schemas.settings import FilterSettings
 from stages import shapes

@@ -28,7 +28,8 @@ from stages.crawl.sources.tar_members import (
     begins_tar,
     members,
 )
-from stages.storage import parallel_map, system_of
+from stages.storage import system_of
+from stages.threads import in_threads
 
 PACKED = {  # what packs tars, the endings that say so, and the command that unpacks one
     "gzip": (".tar.gz .tgz .taz", "gzip -dc"),
@@ -115,7 +116,7 @@ def tar_rows(source: SourceSettings, survey: Survey) -> Iterator[Row]:
     """
     files, found = tar_files(source)
     survey.add(found)
-    packers = parallel_map(_packed_by_content, [address for _, address in files])
+    packers = in_threads(_packed_by_content, [address for _, address in files])
     _refuse([(file, packer) for (file, _), packer in zip(files, packers, strict=True)], source)
     for label, address in files:
         with stored(address) as file:

@@ -11,7 +11,8 @@ from schemas.settings import SourceSettings
 from stages.crawl.sources import links
 from stages.crawl.sources.file_names import folder_to_pass_over
 from stages.crawl.sources.kinds import for_another_kind
-from stages.storage import parallel_map, reaching, system_of
+from stages.storage import reaching, system_of
+from stages.threads import in_threads
 
 DEVICES = "pipes, sockets and devices"
 FOLDER_LINKS = "links to folders of the source, which are read where they lie"
@@ -143,4 +144,4 @@ def heads(tree: Tree, names: Sequence[str], size: int) -> list[bytes]:
             return b""
         return data
 
-    return parallel_map(head, names)
+    return list(in_threads(head, names))
