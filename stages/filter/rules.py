@@ -96,7 +96,7 @@ def reason_table() -> str:
     """Return all reasons as a Markdown table, with the settings' defaults."""
     fields = FilterSettings.model_fields
     return table(
-        ("dropped as", "unless", "default"),
+        ("reason", "a pair is dropped unless", "default"),
         (
             (
                 f"`{reason}`",

@@ -17,7 +17,7 @@ from einops import rearrange
 
 from schemas.settings import PriorShape, TokenSpec
 from stages import shapes
-from stages.evaluate.measures import chance
+from stages.evaluate.accuracy import chance
 from stages.models.bpe import train_bpe
 from stages.models.odds import candidate_seed
 from stages.models.prior import Prior, prior_terms

@@ -1,14 +1,12 @@
 """Each rule alone, then what must hold for any caption."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import rows
 from schemas.settings import FilterSettings
-from stages.filter.rules import REASONS, reason_table, why_drop
+from stages.filter.rules import REASONS, why_drop
 from stages.measure.boilerplate import boilerplate_share
 from stages.measure.cleaning import clean_caption
 from tests.stages import labelled
@@ -141,11 +139,3 @@ def test_a_stricter_limit_never_keeps_more(text, more):
     strict = CFG.model_copy(update={"min_chars": CFG.min_chars + more, "max_aspect": 1.5})
     if judged(text, width=90, height=120, cfg=strict) is None:
         assert judged(text, width=90, height=120) is None
-
-
-def test_the_table_of_reasons_is_what_the_code_prints():
-    top = Path(__file__).resolve().parents[2]
-    (readme,) = (p for p in (top / "README.md", *top.glob("stages/*/README.md"))
-                 if "<!-- reasons:begin" in p.read_text())  # fmt: skip
-    _, _, rest = readme.read_text().partition("<!-- reasons:begin")
-    assert rest.partition("<!-- reasons:end")[0].partition("-->\n")[2].strip() == reason_table()
