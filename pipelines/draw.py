@@ -7,6 +7,11 @@ models loaded and asks for prompts; with --server it is a web page.
 In Python: `Painter("runs/demo").draw("a small green star", n=16)[0].image.save("star.png")`.
 """
 
+if __name__ == "__main__":
+    from pipelines.command.stopping import while_importing
+
+    while_importing()
+
 import argparse
 import sys
 from collections.abc import Sequence

@@ -7,7 +7,6 @@ Run it as `pipelines/full.py`, `python -m pipelines.full`, or through `ray job s
 import argparse
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,8 +15,9 @@ from pathlib import Path
 
 if __name__ == "__main__":  # run as a file, only pipelines/ is on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during imports just ends
+    from pipelines.command.stopping import while_importing
+
+    while_importing()
 
 from infra import session
 from infra.addresses import is_remote, normal
@@ -32,6 +32,7 @@ from pipelines.options import resolve
 from pipelines.places import of_workers
 from pipelines.planner import Selection, Stage, Step, plan
 from pipelines.presets import PRESETS
+from pipelines.settings_table import show_settings
 from schemas.artifacts import (
     BPE,
     CLEAN_PAIRS,
@@ -130,6 +131,8 @@ def parser() -> argparse.ArgumentParser:
                       help="run this stage even if it is finished; repeatable")  # fmt: skip
     line.add_argument("--plan", action="store_true",
                       help="print what would run and what it would cost; run nothing")  # fmt: skip
+    line.add_argument("--settings", nargs="?", const="", metavar="PREFIX",
+                      help="print all settings, or those of a part such as prior.fit")  # fmt: skip
     return line
 
 
@@ -139,6 +142,9 @@ def main(args: argparse.Namespace) -> int:
     log_to_errors()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = resolve(args.preset, args.config, args.assignments)
+    if args.settings is not None:
+        show_settings(settings, args.settings)
+        return 0
     store = Store(absolute_root(args.root, args.preset))
     selection = Selection(first=args.first, last=args.last, only=args.only, force=tuple(args.force))
     require_root(store.root, writes=not args.plan)

@@ -2,7 +2,7 @@
 
 import difflib
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -10,11 +10,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from pipelines.config_file import parse, read_file
-from pipelines.places import leaves, make_absolute
+from pipelines.places import make_absolute
 from pipelines.presets import PRESETS
 from pipelines.renamed import RENAMED
 from schemas.errors import ConfigError
-from schemas.settings import Settings
+from schemas.settings import Settings, leaves
 
 NOTHING = {"", "none", "null", "~"}  # what people write for a setting that is not there
 
@@ -44,13 +44,8 @@ def resolve(preset: str, file: Path | None = None, assignments: Sequence[str] = 
         raise ConfigError(_sentence(error)) from None
 
 
-def leaf_paths() -> Iterator[str]:
-    """Yield the dotted path of every setting."""
-    yield from (path for path, _ in leaves())
-
-
 def _assign(tree: dict[str, Any], path: str, value: Any, *, where: str) -> None:
-    known = list(leaf_paths())
+    known = {leaf.path: leaf.field for leaf in leaves()}
     if path not in known:
         close = difflib.get_close_matches(path, known, n=1, cutoff=0.5)
         parts = [name for name in known if name.startswith(path + ".")]
@@ -58,7 +53,7 @@ def _assign(tree: dict[str, Any], path: str, value: Any, *, where: str) -> None:
             return  # an empty part of a file changes nothing
         if path in RENAMED:
             raise ConfigError(f"{where}: '{path}' is called '{RENAMED[path]}' now; use that name")
-        hint = f"did you mean '{close[0]}'?" if close else "see schemas/settings/ for all names"
+        hint = f"did you mean '{close[0]}'?" if close else "--settings prints all of them"
         if parts:
             hint = f"it has parts, such as '{parts[0]}'"
         raise ConfigError(f"{where}: there is no setting '{path}'; {hint}")
@@ -66,7 +61,7 @@ def _assign(tree: dict[str, Any], path: str, value: Any, *, where: str) -> None:
     node = tree
     for name in parents:
         node = node[name]
-    node[leaf] = _shaped(value, dict(leaves())[path])
+    node[leaf] = _shaped(value, known[path])
 
 
 def _shaped(value: Any, field: FieldInfo) -> Any:

@@ -3,37 +3,21 @@
 import glob
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fsspec
-from pydantic.fields import FieldInfo
 
 from infra.addresses import is_remote, normal
-from schemas.settings import Config, Input, Settings, Shared
+from schemas.settings import Input, Settings, leaves
 from stages.storage import JOINT
 
 COMMA = re.compile(r",(?![^{]*\})")  # none of those in {a,b}
 
 
-def leaves(model: type[Config] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Yield the dotted path of every setting, and what is said of it."""
-    below = {}
-    for name, field in model.model_fields.items():
-        if name in model.marked(Shared):
-            continue
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Config):
-            below[f"{prefix}{name}."] = field.annotation
-        else:
-            yield f"{prefix}{name}", field
-    for path, node in below.items():
-        yield from leaves(node, path)
-
-
 def make_absolute(tree: dict[str, Any], folder: Path) -> None:
     """Make every path among the settings absolute, once: below `folder`, or one's home for `~`."""
-    for path, field in leaves():
+    for path, field, _ in leaves():
         for mark in (m for m in field.metadata if isinstance(m, Input)):
             *parents, leaf = path.split(".")
             node = tree

@@ -40,6 +40,14 @@ def system_of(address: str) -> tuple[Any, str]:
     return system, system._strip_protocol(address)
 
 
+def is_file(system: Any, path: str) -> bool:
+    """Say whether a file is there; a storage's own isfile() takes every failure for a no."""
+    try:
+        return bool(system.info(path)["type"] == "file")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def opened(address: str) -> Any:
     """Open a file for reading."""
     system, inner = system_of(address)

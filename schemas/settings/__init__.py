@@ -22,7 +22,7 @@ from schemas.settings.prior import PriorSettings, PriorShape
 from schemas.settings.sample import PromptSettings, SampleSettings
 from schemas.settings.tokens import BYTES, BpeSettings, TokenSpec
 from schemas.settings.training import FitSettings, TrainingRun, TrainingSettings
-from schemas.settings.tree import Settings
+from schemas.settings.tree import Leaf, Settings, leaves
 
 __all__ = [
     "BYTES",
@@ -42,6 +42,7 @@ __all__ = [
     "FitSettings",
     "How",
     "Input",
+    "Leaf",
     "MeasureSettings",
     "Precision",
     "PriorSettings",
@@ -56,4 +57,5 @@ __all__ = [
     "TrainingSettings",
     "Workers",
     "WorldSettings",
+    "leaves",
 ]

@@ -28,17 +28,12 @@ class TokenSpec(Config):
         return self.grid**2
 
     @model_validator(mode="after")
-    def _bytes_and_16_bits(self) -> Self:
+    def _ids_fit_in_16_bits(self) -> Self:
         for name, size in (("text_vocab", self.text_vocab), ("image_vocab", self.image_vocab)):
             if size > 65_535:  # the pad id, text_vocab itself, must fit too
                 raise ValueError(
                     f"{name} must be at most 65535, because tokens are stored in 16 bits"
                 )
-        if self.text_vocab < BYTES:
-            raise ValueError(
-                f"text_vocab must be at least {BYTES}, one id for each byte so that any caption "
-                f"can be written, found {self.text_vocab}"
-            )
         return self
 
 

@@ -1,10 +1,12 @@
 """The whole tree of settings, and what its parts must agree on."""
 
-from typing import Self
+from collections.abc import Iterator
+from typing import Literal, NamedTuple, Self
 
 from pydantic import model_validator
+from pydantic.fields import FieldInfo
 
-from schemas.settings.base import Config, Shared
+from schemas.settings.base import Config, How, Input, Shared
 from schemas.settings.clip import ClipSettings
 from schemas.settings.crawl import CrawlSettings
 from schemas.settings.dvae import DvaeSettings
@@ -83,3 +85,27 @@ class Settings(Config):
                 f"{self.crawl.source.kind}; use validation or file"
             )
         return self
+
+
+class Leaf(NamedTuple):
+    """One setting that can be set."""
+
+    path: str  # dotted
+    field: FieldInfo
+    kind: Literal["what", "how", "input"]  # in the fingerprint: its value, nothing, what is there
+
+
+def leaves(node: type[Config] = Settings, prefix: str = "") -> Iterator[Leaf]:
+    """Yield every setting: of each node its own, then those of the nodes in it."""
+    below = {}
+    for name, field in node.model_fields.items():
+        if name in node.marked(Shared):
+            continue
+        if isinstance(field.default, Config):
+            below[f"{prefix}{name}."] = type(field.default)
+        elif name in node.marked(Input):
+            yield Leaf(prefix + name, field, "input")
+        else:
+            yield Leaf(prefix + name, field, "how" if issubclass(node, How) else "what")
+    for path, inside in below.items():
+        yield from leaves(inside, path)

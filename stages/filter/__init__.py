@@ -8,8 +8,6 @@ Paper   appendix C: caption length, English, boilerplate, aspect ratio; the rule
 
 import math
 
-import fsspec
-
 from schemas.artifacts import MEASURED, PAIRS
 from schemas.errors import ConfigError, SchemaMismatch
 from schemas.folder import Folder, Inputs
@@ -22,6 +20,7 @@ from stages.filter.funnel import funnel
 from stages.filter.gather import GatherBucket
 from stages.filter.parts import PARTS, buckets_for
 from stages.shards import Outcome, Shard, run_once, run_shards
+from stages.storage import reaching, system_of
 
 REVISION = 3
 
@@ -89,14 +88,18 @@ def outside(cfg: FilterSettings) -> dict[str, str]:
 
     Raises ConfigError for an evaluation set that is not there.
     """
-    for path in cfg.decontaminate:
-        system, top = fsspec.core.url_to_fs(path)
-        if not system.exists(top):
-            raise ConfigError(
-                f"wanted an evaluation set at '{path}', found nothing; set filter.decontaminate to "
-                "folders of pictures or Parquet files"
-            )
-    return {f"filter.decontaminate[{n}]": digest_of(p) for n, p in enumerate(cfg.decontaminate)}
+    found = {}
+    for number, path in enumerate(cfg.decontaminate):
+        name = f"filter.decontaminate[{number}]"
+        with reaching(path, name):
+            system, top = system_of(path)
+            if not system.exists(top):
+                raise ConfigError(
+                    f"wanted an evaluation set at '{path}', found nothing; set "
+                    "filter.decontaminate to folders of pictures or Parquet files"
+                )
+            found[name] = digest_of(path)
+    return found
 
 
 def validation_below(decided: Outcome, share: float) -> float:

@@ -16,6 +16,7 @@ from schemas.settings import MeasureSettings
 from stages.digests import digest_of
 from stages.measure.pairs import MeasureCaptions, MeasurePairs
 from stages.shards import Shard, run_shards
+from stages.storage import reaching
 
 REVISION = 2
 
@@ -52,4 +53,7 @@ def run(inputs: Inputs, out: Folder, cfg: MeasureSettings) -> Result:
 
 def outside(cfg: MeasureSettings) -> dict[str, str]:
     """Return the digest of the pretrained CLIP, if there is one."""
-    return {"measure.clip": digest_of(cfg.clip)} if cfg.clip else {}
+    if not cfg.clip:
+        return {}
+    with reaching(cfg.clip, "measure.clip"):
+        return {"measure.clip": digest_of(cfg.clip)}

@@ -184,7 +184,12 @@ def plan(capsys, tmp_path, *assignments, preset="paper"):
         ["prior.run.workers=1"],
         ["prior.run.shard=false"],
         ["prior.run.shard_size=2"],
-        ["prior.run.shard_size=2", "prior.fit.powersgd_rank=896", "prior.run.gpu_memory_gib=141"],
+        [
+            "prior.run.shard_size=2",
+            "prior.fit.powersgd_rank=896",
+            "prior.fit.powersgd_parts=2",
+            "prior.run.gpu_memory_gib=141",
+        ],
         ["prior.run.workers=12", "prior.run.shard_size=4"],
         ["prior.run.shard=false", "prior.fit.powersgd_rank=896"],
         ["prior.run.activation_checkpointing=false", "prior.run.micro_batch_size=16"],
@@ -249,7 +254,8 @@ def test_what_is_counted_between_copies_is_what_powersgd_sends(machine, rank, mo
 
 
 def test_the_papers_rank_saves_what_the_paper_says(capsys, tmp_path):
-    sets = ("prior.run.shard_size=8", "prior.fit.powersgd_rank=896", "prior.run.gpu_memory_gib=140")
+    sets = ("prior.run.shard_size=8", "prior.fit.powersgd_rank=896", "prior.fit.powersgd_parts=8",
+            "prior.run.gpu_memory_gib=140")  # fmt: skip
     code, table, _ = plan(capsys, tmp_path, *sets)
     lines = [" ".join(line.split()) for line in table.splitlines()]
     assert code == 0

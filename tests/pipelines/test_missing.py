@@ -6,14 +6,14 @@ from PIL import Image
 from pipelines.full import main
 
 FOLDER = (
-    "crawl.source.kind=folder wants crawl.source.path, found none; name a folder of pictures, "
+    "crawl.source.kind=folder needs crawl.source.path, found none; name a folder of pictures, "
     "such as --set crawl.source.path=pictures/"
 )
 BY_KIND = {
     "folder": FOLDER,
-    "tars": "crawl.source.kind=tars wants crawl.source.path, found none; name tars, such as --set "
+    "tars": "crawl.source.kind=tars needs crawl.source.path, found none; name tars, such as --set "
     "'crawl.source.path=tars/*.tar'",
-    "urls": "crawl.source.kind=urls wants crawl.source.path, found none; name url lists, such as "
+    "urls": "crawl.source.kind=urls needs crawl.source.path, found none; name url lists, such as "
     "--set crawl.source.path=list.parquet",
 }
 

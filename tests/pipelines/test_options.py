@@ -1,9 +1,12 @@
+import re
+
 import pytest
 
-from pipelines.options import leaf_paths, resolve
+from pipelines.full import main
+from pipelines.options import resolve
 from pipelines.renamed import RENAMED
 from schemas.errors import ConfigError
-from schemas.settings import Settings, WorldSettings
+from schemas.settings import Settings, WorldSettings, leaves
 
 
 def test_an_assignment_is_turned_into_the_fields_own_type():
@@ -115,7 +118,7 @@ def test_a_bad_setting_is_one_sentence(assignment, sentence):
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
 def test_a_renamed_setting_answers_with_its_new_name(old, new, tmp_path):
-    assert new in leaf_paths()
+    assert new in {leaf.path for leaf in leaves()}
     file = tmp_path / "old.yaml"
     file.write_text(f"{old}: 1")
     for given in ({"assignments": [f"{old}=1"]}, {"file": file}):
@@ -132,8 +135,27 @@ def test_a_bad_file_is_one_sentence(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def test_the_settings_are_printed_in_80_columns_with_all_that_was_set(capsys):
+    assert main(["--preset", "tiny", "--set", "prior.layers=12", "--settings"]) == 0
+    printed = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in printed.splitlines())
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    assert "prior.layers = 12 (default 64) what" in lines
+    assert 'crawl.source.path = "" input' in lines
+    said = " ".join(lines)
+    for path, field, kind in leaves():
+        assert re.search(rf"{re.escape(path)} = .* {kind} {re.escape(field.description)}", said)
+    assert main(["--settings", "prior.run"]) == 0
+    printed = capsys.readouterr().out
+    assert "gradient accumulation" in printed
+    assert {line.split(" = ")[0].rpartition(".")[0] for line in printed.splitlines()
+            if " = " in line} == {"prior.run"}  # fmt: skip
+    assert main(["--settings", "priors"]) == 2
+    assert "found 'priors'; did you mean 'prior'?" in capsys.readouterr().err
+
+
 def test_every_leaf_can_be_named_and_how_settings_leave_the_digest_alone():
-    paths = list(leaf_paths())
+    paths = [leaf.path for leaf in leaves()]
     assert {"crawl.source.world.pictures", "prior.fit.learning_rate", "tokens.grid"} <= set(paths)
     before = resolve("tiny", None, [])
     how = resolve(

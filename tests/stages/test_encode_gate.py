@@ -50,7 +50,7 @@ def test_a_figure_that_is_no_number_closes_the_gate_with_a_sentence(tmp_path, ch
     pairs = {"train/a.parquet": [clean_pair(0, 40)]}
     poor = artifacts(tmp_path, TINY, pairs, **{check.figure: found}).manifest(DVAE)
     with pytest.raises(
-        GateClosed, match=rf"found {check.nothing}; .*or move encode.{check.setting}"
+        GateClosed, match=rf"found {check.nothing}; .*or move encode.gate.{check.setting}"
     ):
         check_quality(poor, job())
     check_quality(poor, job(gate={"force": True}))

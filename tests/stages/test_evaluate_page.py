@@ -7,22 +7,22 @@ from scipy.stats import beta
 
 from stages import shapes
 from stages.evaluate.page import Gallery, duration, render
-from tests.stages.test_evaluate import small_report, verdict
-from tests.stages.test_evaluate_checks import GOOD, HARMED, HELPED, verdicts
+from tests.stages.test_evaluate import judgement, small_report
+from tests.stages.test_evaluate_checks import GOOD, HARMED, HELPED, judgements
 
 RED_STAR, BLUE_RING = shapes.Kind("red", "star"), shapes.Kind("blue", "ring")
 # Seen: 35 of 36 first pictures are right, of the favourites 30. Held out: 1 of 3, and 2.
-VERDICTS = [
-    *verdicts(*[HARMED] * 6, HELPED, *[GOOD] * 29),
-    verdict("a red star", [], [RED_STAR]),
-    verdict("a red star", [BLUE_RING], [RED_STAR, BLUE_RING]),
-    verdict("a blue ring", [BLUE_RING], [shapes.Kind("red", "ring")]),
+JUDGEMENTS = [
+    *judgements(*[HARMED] * 6, HELPED, *[GOOD] * 29),
+    judgement("a red star", [], [RED_STAR]),
+    judgement("a red star", [BLUE_RING], [RED_STAR, BLUE_RING]),
+    judgement("a blue ring", [BLUE_RING], [shapes.Kind("red", "ring")]),
 ]
 
 
 @pytest.fixture(scope="module")
 def page():
-    return render(small_report(VERDICTS), Gallery()).replace("\N{NO-BREAK SPACE}", " ")
+    return render(small_report(JUDGEMENTS), Gallery()).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def text(html):
