@@ -39,7 +39,6 @@ class ShardSet:
 
     @cached_property
     def manifest(self) -> Manifest | None:
-        """The manifest of the artifact they lie in, if it is finished."""
         return read_manifest(self.folder)
 
 
@@ -101,11 +100,9 @@ class TokenShards:
 
     @property
     def rows(self) -> int:
-        """Rows in all good shards."""
         return sum(shard.rows for shard in self.good)
 
     def without(self, broken: Mapping[str, str]) -> "TokenShards":
-        """Move shards that turned out to be broken."""
         good = [shard for shard in self.good if shard.name not in broken]
         return replace(self, good=good, broken={**self.broken, **broken})
 
@@ -126,7 +123,6 @@ def read_footers(found: ShardSet) -> TokenShards:
 
 
 def describe_error(error: BaseException) -> str:
-    """Describe in one line why a file cannot be read."""
     message = (str(error).splitlines() or [""])[0][:200]
     return message if isinstance(error, SchemaMismatch) else f"{type(error).__name__}: {message}"
 
