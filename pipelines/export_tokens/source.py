@@ -8,8 +8,8 @@ from pipelines.inspect_tokens.token_shards import ShardSet, target
 from schemas.artifacts import TRAIN, VAL
 from schemas.errors import ArtifactMissing
 from schemas.tokens import TokenHeader
-from stages.training.intact import require_intact
-from stages.training.table import Table, open_table, readable
+from stages.data.intact import require_intact
+from stages.data.table import Table, open_table, readable
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, TOKEN_PAIRS, TRAIN, VAL, A
 from schemas.settings import TokenSpec
 from schemas.tokens import TokenHeader, text_metadata
 from stages.threads import in_threads
-from stages.training.weights import DvaeConfig, load_bpe, read_config
+from stages.weights import DvaeConfig, load_bpe, read_config
 
 MODELS = (BPE, DVAE, PRIOR, CLIP)
 MOST_SHARDS = 256  # evenly spread

@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 from schemas.artifacts import TRAIN
 from schemas.folder import Folder
 from schemas.settings import EncodeSettings
-from stages.ahead import ahead
-from stages.digests import hash_bits
+from stages.data.digests import hash_bits
+from stages.data.parquet import groups_of_rows
+from stages.data.prefetch import prefetch
 from stages.encode.cut import Part
 from stages.pictures import PictureError, Pixels, crop_for_prior, decode
-from stages.tables import groups_of_rows
 
 Row = dict[str, Any]
 
@@ -52,13 +52,13 @@ def cropped(clean: Folder, part: Part, cfg: EncodeSettings, pool: Executor) -> I
             return table.read_row_group(group).slice(low, high - low).to_pylist()
 
         wanted = groups_of_rows(table.metadata, part.start, part.rows)
-        groups = ahead(read, wanted, reader, depth=1)
+        groups = prefetch(read, wanted, reader, depth=1)
         tiles = (
             group[start : start + cfg.tile]
             for group in groups
             for start in range(0, len(group), cfg.tile)
         )
-        yield from ahead(crop, tiles, pool, depth=2 * max(1, cfg.run.decoders))
+        yield from prefetch(crop, tiles, pool, depth=2 * max(1, cfg.run.decoders))
 
 
 def tiles(found: Iterable[Cropped], size: int) -> Iterator[Cropped]:

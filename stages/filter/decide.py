@@ -13,12 +13,12 @@ from schemas import rows
 from schemas.artifacts import DROPPED_ROWS
 from schemas.folder import Folder
 from schemas.settings import FilterSettings
-from stages.digests import hash_bits
+from stages.data.digests import hash_bits
+from stages.data.parquet import PLAIN_FILE, parquet_bytes, read_table, row_groups
 from stages.filter.compare import COMPARED
 from stages.filter.parts import Row, part_files
 from stages.filter.rules import why_drop
 from stages.shards import Made
-from stages.tables import PLAIN_FILE, parquet_bytes, read_table, row_groups
 
 
 def ticket(seed: int, salt: str, name: str) -> float:

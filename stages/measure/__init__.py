@@ -13,7 +13,7 @@ from schemas.errors import SchemaMismatch
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import MeasureSettings
-from stages.digests import digest_of
+from stages.data.digests import digest_of
 from stages.measure.pairs import MeasureCaptions, MeasurePairs
 from stages.shards import Shard, run_shards
 from stages.storage import reaching

@@ -11,7 +11,8 @@ import pyarrow as pa
 from schemas import rows
 from schemas.folder import Folder
 from schemas.settings import MeasureSettings
-from stages.digests import hash_bits
+from stages.data.digests import hash_bits
+from stages.data.parquet import PLAIN_FILE, parquet_bytes, row_groups
 from stages.measure.boilerplate import boilerplate_share
 from stages.measure.cleaning import clean_caption
 from stages.measure.language import Language
@@ -19,7 +20,6 @@ from stages.measure.nsfw import Nsfw
 from stages.measure.writing import Reader
 from stages.pictures.looks import contrast, glance, perceptual_hash
 from stages.shards import Made
-from stages.tables import PLAIN_FILE, parquet_bytes, row_groups
 
 Row = dict[str, Any]
 

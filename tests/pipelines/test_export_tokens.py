@@ -21,7 +21,7 @@ from schemas.artifacts import TOKEN_PAIRS
 from schemas.errors import ConfigError
 from schemas.manifest import Result
 from schemas.settings import TokenSpec
-from stages.tables import TOKEN_FILE, parquet_bytes
+from stages.data.parquet import TOKEN_FILE, parquet_bytes
 from tests import s3, tiny_run
 from tests.stages.finished import finish
 from tests.token_shards import header

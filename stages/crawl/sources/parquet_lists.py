@@ -25,7 +25,7 @@ from stages.crawl.sources.content import (
 from stages.crawl.sources.listed import LISTED, Row, damage_row
 from stages.crawl.sources.names import tell
 from stages.crawl.sources.parquet_columns import check_texts, normal, our_columns
-from stages.tables import groups_of_rows
+from stages.data.parquet import groups_of_rows
 
 PARQUET = ".parquet"
 BATCH_ROWS = 65_536  # because a row group may be huge
