@@ -16,7 +16,7 @@ import pytest
 
 from pipelines.full import dalle
 from pipelines.presets import PRESETS
-from pipelines.tables import stage_table
+from pipelines.run_tables import stage_table
 from schemas.rows import token_pair
 from schemas.settings import Settings, leaves
 from stages.crawl.reasons import OWN
