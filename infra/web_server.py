@@ -55,12 +55,11 @@ class WebServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """`host:port`, as `crawl.allow_hosts` wants it."""
+        """`host:port`, as `crawl.run.allow_hosts` wants it."""
         return f"{HOST}:{self.port}"
 
     @property
     def url(self) -> str:
-        """The url of the folder, without a slash at the end."""
         return f"http://{self.address}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:

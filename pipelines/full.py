@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The whole system as a list of nine stages, and the command that runs it.
+"""The whole system as a list of ten stages, and the command that runs it.
 
 Run it as `pipelines/full.py`, `python -m pipelines.full`, or through `ray job submit`.
 """
@@ -20,11 +20,11 @@ if __name__ == "__main__":  # run as a file, only pipelines/ is on the path
     while_importing()
 
 from infra import session
-from infra.addresses import is_remote, normal
+from infra.paths import is_remote, normal
 from infra.ray_address import cluster_address
 from infra.roots import require_root
 from infra.store import Store
-from pipelines import demo, runner, tables
+from pipelines import demo, run_tables, runner
 from pipelines.command import command, complain, log_to_errors, program
 from pipelines.command.streams import OutputLost
 from pipelines.missing import require_source
@@ -32,7 +32,7 @@ from pipelines.options import resolve
 from pipelines.places import of_workers
 from pipelines.planner import Selection, Stage, Step, plan
 from pipelines.presets import PRESETS
-from schemas import configs
+from pipelines.settings_table import show_settings
 from schemas.artifacts import (
     BPE,
     CLEAN_PAIRS,
@@ -45,13 +45,14 @@ from schemas.artifacts import (
     SAMPLES,
     TOKEN_PAIRS,
 )
-from schemas.configs import Settings, job
 from schemas.errors import ConfigError
+from schemas.settings import Settings
 from stages import (
     crawl,
     encode,
     evaluate,
     filter,
+    measure,
     sample,
     train_bpe,
     train_clip,
@@ -62,51 +63,25 @@ from stages import (
 
 def dalle(cfg: Settings) -> tuple[Stage, ...]:
     """List the stages in the order they run, each with all it depends on."""
-    tokens, side = cfg.tokens, cfg.tokens.side
     return (
+        Stage(module=crawl, reads=(), writes=PAIRS, config=cfg.crawl),
         Stage(
-            module=crawl,
-            reads=(),
-            writes=PAIRS,
-            config=job(configs.CrawlJob, cfg.crawl, side=side),
+            module=measure,
+            reads=(PAIRS,),
+            writes=MEASURED,
+            config=cfg.measure,
         ),
         Stage(
             module=filter,
-            reads=(PAIRS,),
+            reads=(PAIRS, MEASURED),
             writes=CLEAN_PAIRS,
-            keeps=MEASURED,
-            config=job(configs.FilterJob, cfg.filter, side=side),
+            config=cfg.filter,
         ),
-        Stage(
-            module=train_bpe,
-            reads=(CLEAN_PAIRS,),
-            writes=BPE,
-            config=job(configs.BpeJob, cfg.bpe, text_vocab=tokens.text_vocab),
-        ),
-        Stage(
-            module=train_dvae,
-            reads=(CLEAN_PAIRS,),
-            writes=DVAE,
-            config=job(configs.DvaeJob, cfg.dvae, image_vocab=tokens.image_vocab, side=side),
-        ),
-        Stage(
-            module=encode,
-            reads=(CLEAN_PAIRS, BPE, DVAE),
-            writes=TOKEN_PAIRS,
-            config=job(configs.EncodeJob, cfg.encode, tokens=tokens),
-        ),
-        Stage(
-            module=train_prior,
-            reads=(TOKEN_PAIRS, BPE, DVAE),
-            writes=PRIOR,
-            config=job(configs.PriorJob, cfg.prior, tokens=tokens),
-        ),
-        Stage(
-            module=train_clip,
-            reads=(CLEAN_PAIRS, BPE),
-            writes=CLIP,
-            config=job(configs.ClipJob, cfg.clip, text_vocab=tokens.text_vocab, side=side),
-        ),
+        Stage(module=train_bpe, reads=(CLEAN_PAIRS,), writes=BPE, config=cfg.bpe),
+        Stage(module=train_dvae, reads=(CLEAN_PAIRS,), writes=DVAE, config=cfg.dvae),
+        Stage(module=encode, reads=(CLEAN_PAIRS, BPE, DVAE), writes=TOKEN_PAIRS, config=cfg.encode),
+        Stage(module=train_prior, reads=(TOKEN_PAIRS, BPE, DVAE), writes=PRIOR, config=cfg.prior),
+        Stage(module=train_clip, reads=(CLEAN_PAIRS, BPE), writes=CLIP, config=cfg.clip),
         Stage(
             module=sample,
             reads=(BPE, DVAE, PRIOR, CLIP)
@@ -116,7 +91,7 @@ def dalle(cfg: Settings) -> tuple[Stage, ...]:
         ),
         Stage(
             module=evaluate,
-            reads=(PAIRS, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES),
+            reads=(PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES),
             writes=REPORT,
             config=cfg.evaluate,
         ),
@@ -141,7 +116,6 @@ def absolute_root(root: str | None, preset: str) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
     line = argparse.ArgumentParser(prog="pipelines/full.py", description=__doc__.split("\n")[0])
     line.add_argument("--preset", choices=PRESETS, default="demo", help="settings (default demo)")
     line.add_argument("--config", type=Path, metavar="FILE", help="YAML that overrides the preset")
@@ -156,6 +130,8 @@ def parser() -> argparse.ArgumentParser:
                       help="run this stage even if it is finished; repeatable")  # fmt: skip
     line.add_argument("--plan", action="store_true",
                       help="print what would run and what it would cost; run nothing")  # fmt: skip
+    line.add_argument("--settings", nargs="?", const="", metavar="PREFIX",
+                      help="print all settings, or those of a part such as prior.fit")  # fmt: skip
     return line
 
 
@@ -165,12 +141,15 @@ def main(args: argparse.Namespace) -> int:
     log_to_errors()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = resolve(args.preset, args.config, args.assignments)
+    if args.settings is not None:
+        show_settings(settings, args.settings)
+        return 0
     store = Store(absolute_root(args.root, args.preset))
     selection = Selection(first=args.first, last=args.last, only=args.only, force=tuple(args.force))
     require_root(store.root, writes=not args.plan)
     steps = plan(dalle(settings), store, selection)
     if args.plan:
-        tables.show_plan(steps, settings, store)
+        run_tables.show_plan(steps, settings, store)
         return 0
     return _run(settings, store, selection, steps)
 
@@ -186,8 +165,8 @@ def _run(settings: Settings, store: Store, selection: Selection, steps: Sequence
     finally:
         session.stop()
     with suppress(OutputLost):  # the exit code tells the outcome too
-        tables.show_run(ended, store)
-    if sentence := tables.shortfalls(ended, store):
+        run_tables.show_run(ended, store)
+    if sentence := run_tables.shortfalls(ended, store):
         complain(sentence)
         return 3
     return 0

@@ -9,17 +9,18 @@ from typing import Any, Literal, Protocol
 
 from infra.store import Store
 from schemas.artifacts import Artifact
-from schemas.configs import Config
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
+from schemas.forecast import Forecast
 from schemas.manifest import Manifest, Result
+from schemas.settings import Config
 
 
 class StageModule(Protocol):
     """What a stage's module says about itself.
 
-    Optional: `outside(cfg) -> digests` of what is no artifact, and with `Stage.keeps` also
-    `kept(cfg, digests)`.
+    Optional: `outside(cfg) -> digests` of what is no artifact, and `forecast(cfg) -> Forecast` of
+    what it will take.
     """
 
     REVISION: int  # raised when the same settings come to mean something else
@@ -30,17 +31,12 @@ class StageModule(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One line of a pipeline: what runs, what it reads and writes, and all it depends on.
-
-    `keeps` is what the stage makes on the way and can use again after a change of settings: a
-    folder that depends on `kept(cfg, digests)` and on what the stage reads, and nothing else.
-    """
+    """One line of a pipeline: what runs, what it reads and writes, and all it depends on."""
 
     module: StageModule
     reads: tuple[Artifact, ...]
     writes: Artifact
     config: Config
-    keeps: Artifact | None = None
 
     @property
     def name(self) -> str:
@@ -51,6 +47,13 @@ class Stage:
         """Return the digest of every input that is not an artifact."""
         digests: Callable[[Any], dict[str, str]] = getattr(self.module, "outside", lambda cfg: {})
         return digests(self.config)
+
+    def forecast(self) -> Forecast:
+        """Return what the stage will take; empty where that depends on unseen data."""
+        found: Callable[[Any], Forecast] = getattr(
+            self.module, "forecast", lambda cfg: Forecast("")
+        )
+        return found(self.config)
 
 
 # "check": finished, but an input is about to be made anew and may come out different.
@@ -77,7 +80,6 @@ class Step:
 
     @property
     def address(self) -> str:
-        """Return `<name>/<fingerprint>`, the artifact's place under the root."""
         return f"{self.stage.writes.name}/{self.fingerprint}"
 
 
@@ -133,17 +135,6 @@ def fingerprint_of(stage: Stage, inputs: Mapping[str, str], outside: Mapping[str
     """Return twelve hex digits of what the stage does and what it does it to."""
     recipe = [stage.name, stage.module.REVISION, stage.config.digest, sorted(inputs.items()),
               sorted(outside.items())]  # fmt: skip
-    return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
-
-
-def kept_fingerprint(step: Step, contents: Mapping[str, str]) -> str:
-    """Return twelve hex digits of what the stage makes on the way and keeps, and from what."""
-    stage = step.stage
-    recipe = [
-        stage.name,
-        stage.module.kept(stage.config, step.outside),  # type: ignore[attr-defined]
-        sorted(contents.items()),
-    ]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 
 

@@ -32,7 +32,7 @@ def unused(store: Store) -> Iterator[tuple[str, int, int]]:
     """
     require_run(store.top)
     entries = store.summary().stages.values()
-    used = {entry.artifact for entry in entries} | {entry.keeps for entry in entries}
+    used = {entry.artifact for entry in entries}
     if not used:
         raise ArtifactMissing(f"wanted stages in the summary.json of {store.root}, found none")
     for name in NAMES:
@@ -54,7 +54,6 @@ def _agreed(question: str) -> bool:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
     line = arguments("prune", __doc__)
     line.add_argument("root", help="directory or s3:// address of a run")
     line.add_argument("--yes", action="store_true", help="delete without asking")
@@ -63,7 +62,6 @@ def parser() -> argparse.ArgumentParser:
 
 @command(parser)
 def main(args: argparse.Namespace) -> None:
-    """List what is unused, ask, delete."""
     store = Store(args.root)
     found = list(unused(store))
     for address, files, size in found:
@@ -71,7 +69,9 @@ def main(args: argparse.Namespace) -> None:
     if not found:
         print("nothing to delete: the newest run uses every artifact")
         return
-    if not args.yes and not _agreed(f"delete these {len(found)} artifacts? [y/N] "):
+    if not args.yes and not _agreed(
+        f"delete {len(found)} artifact{'s' * (len(found) > 1)}? [y/N] "
+    ):
         print("nothing was deleted")
         return
     for address, _, _ in found:

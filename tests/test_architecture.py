@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.full import dalle
-from schemas.configs import Settings
+from schemas.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {
@@ -30,6 +30,7 @@ TOP = {
 # Names of modules and classes that stand in two folders for the same idea, not for two.
 SAME_IDEA = {
     "dvae", "prior",  # the models, and the checks of each
+    "forecast",  # what a stage will take: its type, and that of each training
     "funnel",  # rows that each rule drops: counted by the filter, shown by the report
     "task",  # what the training loop is given: the base class, and the dVAE's
     "Block",  # a residual block, of each model

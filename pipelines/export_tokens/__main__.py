@@ -38,16 +38,15 @@ def export(address: str, to: str, out: str) -> str:
     with new_files(out) as files:
         with Progress("export", source.rows) as progress:
             for part, table in source.tables.items():
-                names = WRITERS[to](table, source.schema, files, part, progress.advance)
+                names = WRITERS[to](table, source.header.schema, files, part, progress.advance)
                 parts[part.rstrip("/") or "all"] = {"rows": table.rows, "files": names}
-        meta = {"format": to, "tokens": source.metadata, "parts": parts}
+        meta = {"format": to, "tokens": source.header.shared().text(), "parts": parts}
         with files.create(META) as file:
             file.write(json.dumps(meta, indent=2).encode())
     return f"wrote {source.rows:,} rows in {len(files.written):,} files to {out}"
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
     line = arguments("export_tokens", __doc__)
     line.add_argument("address", help="a run's root, a token_pairs folder, or one shard")
     line.add_argument("--to", required=True, choices=WRITERS, help="format to write")
@@ -57,7 +56,6 @@ def parser() -> argparse.ArgumentParser:
 
 @command(parser)
 def main(args: argparse.Namespace) -> None:
-    """Export."""
     log_to_errors()
     with writing_to(args.out):
         print(export(args.address, args.to, args.out))

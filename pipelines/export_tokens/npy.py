@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 
 from pipelines.export_tokens.new_files import NewFiles
 from schemas import rows
-from stages.training.table import Columns, Table
+from stages.data.table import Columns, Table
 
 ARRAYS = ("text", "image", "text_length")
 KIND = "<u2"
@@ -47,14 +47,12 @@ def _shape(kind: pa.DataType) -> tuple[int, ...]:
 
 
 def header(shape: tuple[int, ...]) -> bytes:
-    """Return the header of a `.npy` file."""
     buffer = io.BytesIO()
     npy.write_array_header_1_0(buffer, {"descr": KIND, "fortran_order": False, "shape": shape})
     return buffer.getvalue()
 
 
 def content(values: np.ndarray) -> bytes:
-    """Return an array's bytes in a `.npy` file."""
     return values.astype(KIND, copy=False).tobytes()
 
 

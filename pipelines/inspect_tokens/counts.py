@@ -20,9 +20,9 @@ from pipelines.inspect_tokens.token_shards import (
     row_groups,
 )
 from schemas import rows
-from schemas.configs import TokenSpec
 from schemas.errors import SchemaMismatch
 from schemas.folder import Folder
+from schemas.settings import TokenSpec
 from stages.models.codebook import CodebookHealth, codebook_health
 from stages.progress import Progress
 from stages.threads import in_threads
@@ -57,17 +57,14 @@ class TokenCounts:
 
     @property
     def bytes(self) -> int:
-        """Size of all good shards."""
         return sum(shard.bytes for shard in self.shards.good)
 
     @property
     def image_bytes(self) -> int:
-        """Size of the code columns of all good shards."""
         return sum(shard.image_bytes for shard in self.shards.good)
 
     @cached_property
     def codebook(self) -> CodebookHealth:
-        """Use of the codebook by these rows."""
         return codebook_health(torch.from_numpy(self.codes))
 
     @property
@@ -79,7 +76,7 @@ class TokenCounts:
 def count_tokens(found: ShardSet) -> TokenCounts:
     """Count everything in the shards, two at a time; broken ones are named in the result."""
     shards = read_footers(found)
-    spec = shards.good[0].spec if shards.good else TokenSpec()
+    spec = shards.good[0].header.spec if shards.good else TokenSpec()
     lengths = np.zeros(spec.text_len + 1, np.int64)
     codes = np.zeros(spec.image_vocab, np.int64)
     keys, contents = Repeats(shards.rows), Repeats(shards.rows)
@@ -112,14 +109,14 @@ def _counted(
 
 
 def _count(folder: Folder, shard: TokenShard) -> ShardCounts:
-    lengths = np.zeros(shard.spec.text_len + 1, np.int64)
-    codes = np.zeros(shard.spec.image_vocab, np.int64)
+    lengths = np.zeros(shard.header.spec.text_len + 1, np.int64)
+    codes = np.zeros(shard.header.spec.image_vocab, np.int64)
     keys, contents = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
     for group in row_groups(folder, shard.name):  # whole, for damage may be in any column
         _check_nulls(group)
         text, image = rows.matrix(group["text"]), rows.matrix(group["image"])
         length = group["text_length"].to_numpy()
-        _check_ids(text, length, image, shard.spec)
+        _check_ids(text, length, image, shard.header.spec)
         lengths += np.bincount(length, minlength=len(lengths))
         codes += np.bincount(image.reshape(-1), minlength=len(codes))
         keys.append(hashes(key.encode() for key in group["key"].to_pylist()))

@@ -14,7 +14,7 @@ from pipelines.inspect_tokens.token_shards import ShardSet, brief, some_rows
 from schemas.artifacts import BPE, TRAIN, VAL
 from stages.models.bpe import Bpe
 from stages.shards import stats_file
-from stages.training.weights import load_bpe
+from stages.weights import load_bpe
 
 TRUNCATED = "truncated_captions"  # encode's name for it in its manifest's health
 IDS_SHOWN = 12
@@ -25,23 +25,21 @@ LETTERS = " .:-=+*#%"
 
 
 def describe(console: Console, found: ShardSet, tokens: TokenCounts, rows: int) -> None:
-    """Print the schema, the statistics, and some rows decoded."""
     console.print(f"[bold]{shown(found.folder.url)}[/]", soft_wrap=True)
     if not tokens.shards.good:
         return
     first = tokens.first
     columns = {column.name: str(column.type).replace(" not null", "") for column in first.schema}
     print_section(console, "schema", columns)
-    metadata = {name: brief(value) for name, value in sorted(first.metadata.items())}
+    metadata = {name: brief(value) for name, value in first.header.text().items()}
     print_section(console, "metadata", metadata)
     print_section(console, "rows", _row_statistics(console, found, tokens))
     print_section(console, "image codes", _code_statistics(console, tokens))
-    bpe = found.beside(BPE.name, first.metadata.get("bpe_fingerprint"))
+    bpe = found.beside(BPE.name, first.header.bpe_fingerprint)
     _print_rows(console, found, tokens, load_bpe(bpe) if bpe else None, rows)
 
 
 def print_section(console: Console, title: str, lines: Mapping[str, str]) -> None:
-    """Print a title and a table of names and values below it."""
     console.print(f"\n[bold]{title}[/]")
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
     table.add_column(min_width=16, style="dim")
@@ -51,7 +49,7 @@ def print_section(console: Console, title: str, lines: Mapping[str, str]) -> Non
 
 
 def _row_statistics(console: Console, found: ShardSet, tokens: TokenCounts) -> dict[str, str]:
-    shards, text_len = tokens.shards, tokens.first.spec.text_len
+    shards, text_len = tokens.shards, tokens.first.header.text_len
     by_part = {p: sum(s.rows for s in shards.good if s.name.startswith(p)) for p in (TRAIN, VAL)}
     split = ", ".join(f"{part.rstrip('/')} {n:,}" for part, n in by_part.items() if n)
     lines = {
@@ -85,7 +83,6 @@ def _truncated(found: ShardSet, tokens: TokenCounts) -> str:
 
 
 def percent(part: int, whole: int) -> str:
-    """Write a share in three digits."""
     return f"{100 * part / max(1, whole):.3g}%"
 
 
@@ -107,7 +104,7 @@ def _code_statistics(console: Console, tokens: TokenCounts) -> dict[str, str]:
 
 def _stored(tokens: TokenCounts) -> str:
     stored = tokens.image_bytes / max(1, tokens.shards.rows)
-    independent = tokens.first.spec.image_len * tokens.entropy / 8
+    independent = tokens.first.header.spec.image_len * tokens.entropy / 8
     return f"{stored:,.0f} bytes/row  ({independent:,.0f} if codes were independent)"
 
 
@@ -151,7 +148,6 @@ def spark(counts: np.ndarray, signs: str = BLOCKS, width: int = 40) -> str:
 
 
 def print_difference(console: Console, found: Difference) -> None:
-    """Print what differs between two encodings."""
     if found.metadata:
         pairs = found.metadata.items()
         print_section(
@@ -180,7 +176,6 @@ def print_difference(console: Console, found: Difference) -> None:
 
 
 def print_broken(console: Console, found: ShardSet, broken: Mapping[str, str]) -> None:
-    """Name each broken file, and how to repair them."""
     _print_each(console, broken)
     if broken:
         some = f"{len(broken)} of {len(found.names)} shards are broken"

@@ -16,7 +16,7 @@ from pipelines.inspect_tokens.token_shards import ShardSet, TokenShard, brief, r
 from schemas.artifacts import BPE, CLEAN_PAIRS, DROPPED_ROWS, DVAE, TRAIN, VAL
 from schemas.errors import SchemaMismatch
 from schemas.manifest import Manifest
-from stages.digests import file_digest
+from stages.data.digests import file_digest
 from stages.progress import Progress
 from stages.threads import in_threads
 
@@ -32,7 +32,6 @@ class Verification:
     broken: dict[str, str] = field(default_factory=dict)
 
     def add(self, broken: Mapping[str, str]) -> None:
-        """Add problems to those already known."""
         for name, problem in broken.items():
             known = self.broken.get(name)
             self.broken[name] = f"{known}; {problem}" if known else problem
@@ -90,11 +89,13 @@ def _check_bytes(found: ShardSet, manifest: Manifest, result: Verification) -> N
 
 
 def _foreign(shards: Iterable[TokenShard], manifest: Manifest) -> dict[str, str]:
-    """Find shards that were made with another dVAE or BPE than the manifest's."""
     broken = {}
     for shard in shards:
         for maker in (DVAE.name, BPE.name):
-            have, want = shard.metadata[f"{maker}_sha256"], manifest.inputs[maker].content_sha256
+            have, want = (
+                getattr(shard.header, f"{maker}_sha256"),
+                manifest.inputs[maker].content_sha256,
+            )
             if have != want:
                 broken[shard.name] = f"{maker}_sha256 is {have}, the manifest has {want}"
     return broken

@@ -26,12 +26,12 @@ from schemas.artifacts import (
 from schemas.errors import ArtifactMissing
 from schemas.folder import Folder, Inputs
 from schemas.manifest import FileDigest
-from stages.digests import file_digest
+from stages.data.digests import file_digest
+from stages.data.table import first, open_table
 from stages.models.dvae import Dvae
 from stages.models.flops import prior_flops
 from stages.models.prior import Prior
-from stages.training.table import first, open_table
-from stages.training.weights import load_dvae, load_prior
+from stages.weights import load_dvae, load_prior
 
 CHECKED = (CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP)
 ROWS = 2  # token pairs to run the prior on
@@ -64,7 +64,6 @@ class Run:
         self.inputs = Inputs(self.folders)
 
     def missing(self, needs: tuple[Artifact, ...]) -> list[str]:
-        """List the artifacts that are not finished."""
         return [artifact.name for artifact in needs if artifact.name not in self.folders]
 
     def files(self, artifact: Artifact) -> Mapping[str, FileDigest | None]:
@@ -85,12 +84,10 @@ class Run:
 
     @cached_property
     def dvae(self) -> Dvae:
-        """The discrete VAE, on the device."""
         return load_dvae(self.inputs.folder(DVAE)).to(self.device)
 
     @cached_property
     def prior(self) -> Prior:
-        """The transformer, on the device."""
         return load_prior(self.inputs.folder(PRIOR)).to(self.device)
 
     @cached_property

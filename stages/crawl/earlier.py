@@ -8,7 +8,6 @@ url.
 import hashlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +16,14 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from schemas.artifacts import STATS
-from schemas.configs import CrawlJob
 from schemas.errors import ConfigError
 from schemas.folder import Folder
 from schemas.manifest import MANIFEST, Manifest
+from schemas.settings import CrawlSettings
 from stages.crawl.reasons import HEALING
 from stages.crawl.sources import INPUT
 from stages.storage import reaching
+from stages.threads import in_threads
 
 SETTINGS = f"{INPUT}settings.json"  # of a crawl that is not finished
 MAY_DIFFER = {"source", "timeout_seconds", "retries"}  # none of them changes a picture
@@ -41,7 +41,7 @@ class Before:
     finished: frozenset[str] | None = None  # names of shards; None: all of them
 
 
-def leave_settings(out: Folder, cfg: CrawlJob, revision: int) -> None:
+def leave_settings(out: Folder, cfg: CrawlSettings, revision: int) -> None:
     """Leave what a later crawl has to know of this one, should it not come to its end."""
     out.commit(SETTINGS, json.dumps(cfg.what() | {"revision": revision}).encode())
 
@@ -83,8 +83,7 @@ def _unfinished(path: str) -> Before:
         raise ConfigError(
             f"{WANTED} one without a finished shard in '{path}'; leave crawl.earlier empty"
         )
-    with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
-        content = hashlib.sha256(b"".join(threads.map(system.cat_file, names)))
+    content = hashlib.sha256(b"".join(in_threads(system.cat_file, names)))
     shards = (name.rpartition("/")[2].removesuffix(".json") for name in names)
     return Before(settings, content.hexdigest(), frozenset(shards))
 
@@ -95,7 +94,7 @@ class Earlier:
     Raises ConfigError if other settings or another `revision` of the stage made its pictures.
     """
 
-    def __init__(self, cfg: CrawlJob, revision: int) -> None:
+    def __init__(self, cfg: CrawlSettings, revision: int) -> None:
         self.path = cfg.earlier.rstrip("/")
         before = earlier_crawl(self.path)
         self.finished = before.finished

@@ -12,6 +12,7 @@ from schemas.artifacts import (
     CLEAN_PAIRS,
     CLIP,
     DVAE,
+    MEASURED,
     PAIRS,
     PRIOR,
     REPORT_HTML,
@@ -19,9 +20,9 @@ from schemas.artifacts import (
     SAMPLES,
     TOKEN_PAIRS,
 )
-from schemas.configs import EvaluateSettings
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest, Result
+from schemas.settings import EvaluateSettings
 from stages.evaluate.accuracy import Judgement, accuracy, gain, judge_itself, judged
 from stages.evaluate.checks import checks
 from stages.evaluate.funnel import funnel
@@ -31,10 +32,10 @@ from stages.evaluate.reconstructions import Captioned, measured_pictures, recons
 from stages.evaluate.retrieval import retrieval
 from stages.pictures import Pixels, contact_sheet, decode, encode_png
 from stages.progress import Progress
-from stages.training.weights import load_clip, load_dvae
+from stages.weights import load_clip, load_dvae
 
 REVISION = 6
-READS = (PAIRS, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
+READS = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
 TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
 
 PROMPTS_SHOWN = 16  # of each set, on the page
@@ -55,7 +56,7 @@ class Drawings:
 
 def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     """Measure every artifact of the run and commit the report."""
-    torch.set_num_threads(cfg.threads)
+    torch.set_num_threads(cfg.run.threads)
     manifests = {artifact.name: inputs.manifest(artifact) for artifact in READS}
     dvae = load_dvae(inputs.folder(DVAE))
     settings = manifests[DVAE.name].settings

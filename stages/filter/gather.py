@@ -1,4 +1,4 @@
-"""Third pass: take one bucket out of every part, drop its duplicates and split it in two.
+"""Second pass: take one bucket out of every part, drop its duplicates and split it in two.
 
 The same bytes under other words are one more caption of that picture and stay. A picture that is
 nearly one that stays is dropped, whatever its words. A group may be a chain whose ends are not near
@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from schemas import rows
 from schemas.artifacts import DROPPED_ROWS, TRAIN, VAL
-from schemas.configs import FilterJob
 from schemas.folder import Folder
+from schemas.settings import FilterSettings
+from stages.data.parquet import PICTURE_FILE, parquet_bytes
 from stages.filter.decide import count, dropped_bytes, ticket
 from stages.filter.parts import Row, read_bucket
 from stages.filter.rules import DUPLICATE, NEAR_DUPLICATE
 from stages.shards import Made
-from stages.tables import PICTURE_FILE, parquet_bytes
 
 EMPTY = rows.CLEAN_PAIR.empty_table()
 
@@ -26,7 +26,7 @@ class GatherBucket:
     """One per actor: makes a shard of clean pairs for train and one for val out of one bucket."""
 
     def __init__(
-        self, out: Folder, parts: Sequence[str], validation_below: float, cfg: FilterJob
+        self, out: Folder, parts: Sequence[str], validation_below: float, cfg: FilterSettings
     ) -> None:
         self.out, self.parts, self.cfg = out, parts, cfg
         self.validation_below = validation_below

@@ -14,9 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR
-from schemas.configs import SampleSettings
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
+from schemas.settings import SampleSettings
 from stages.models.bpe import Bpe
 from stages.models.clip import Reranker
 from stages.models.dvae import Dvae
@@ -24,7 +24,7 @@ from stages.models.odds import Odds, candidate_seed
 from stages.models.sampler import Sampler, rows_of_lane
 from stages.pictures import Pixels, from_tensor, to_tensor
 from stages.sample.tile_size import tile_for_device
-from stages.training.weights import load_bpe, load_clip, load_dvae, load_prior
+from stages.weights import load_bpe, load_clip, load_dvae, load_prior
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def load_artist(inputs: Inputs, cfg: SampleSettings) -> Artist:
             "left out, found prior.caption_dropout=0; leave guidance at 1, or train the prior "
             "again with --set prior.caption_dropout=0.1"
         )
-    device = "cuda" if cfg.gpu else "cpu"
+    device = "cuda" if cfg.run.gpu else "cpu"
     # in 32 bits the same codes on every device, nearly always
     torch.backends.cuda.matmul.allow_tf32 = cfg.precision == "bfloat16"
     tile = cfg.tile or tile_for_device(inputs, cfg)

@@ -27,8 +27,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray]
 BIN = Path(sys.executable).parent
 COMPARED = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS)
 OTHERWISE = (
-    "crawl.workers=2", "crawl.threads=5", "filter.workers=2", "encode.workers=2",
-    "encode.threads=1", "encode.decoders=1", "crawl.host_connections=3",
+    "crawl.run.workers=2", "crawl.run.threads=5", "filter.run.workers=2", "encode.run.workers=2",
+    "encode.run.threads=1", "encode.run.decoders=1", "crawl.run.host_connections=3",
 )  # fmt: skip
 
 
@@ -124,18 +124,13 @@ def submitted(cluster, tmp_path_factory):
 def content(root, artifact):
     """The bytes and permissions of every file that a reader depends on."""
     store = Store(str(root))
-    folder = store.newest(artifact) if artifact != MEASURED else kept(store)
+    folder = store.newest(artifact)
     return {
         name: (file.read_bytes(), file.stat().st_mode & 0o777)
         for name in folder.list()
         if not name.startswith((*ASIDE, MANIFEST))
         for file in [folder.path / name]
     }
-
-
-def kept(store):
-    (name,) = {name.split("/")[1] for name in store.top.list(f"{MEASURED.name}/")}
-    return store.folder(MEASURED.name, name)
 
 
 @pytest.mark.parametrize("artifact", COMPARED, ids=lambda artifact: artifact.name)
@@ -157,7 +152,7 @@ def test_no_row_names_a_place_of_this_machine(submitted):
 def test_a_failed_stage_ends_the_job_with_its_reason(cluster, submitted):
     assert set(statuses(submitted).values()) == {"done"}
     code, log = submit(cluster, "--", "pipelines/full.py", "--preset", "tiny", "--root", submitted,
-                       "--set", "encode.seed=1", "--set", "encode.min_psnr_db=99")  # fmt: skip
+                       "--set", "encode.seed=1", "--set", "encode.gate.min_psnr_db=99")  # fmt: skip
     assert code == 1
     assert statuses(submitted)["encode"] == "failed"
     last = [line for line in log.splitlines() if line.startswith(("error:", "stage encode"))]

@@ -3,12 +3,13 @@
 import pytest
 from s3fs import S3FileSystem
 
-from schemas.configs import AgreementSettings, FilterJob
 from schemas.errors import UserError
+from schemas.settings import FilterSettings, MeasureSettings
 from stages import filter as filter_stage
+from stages import measure
 from stages.filter.decontaminate import evaluation_pictures
 from stages.sample import prompts
-from stages.training import published, torch_files
+from stages.weights import published, torch_files
 
 FAILS = {
     "s3://bucket/x.png": "ValueError: Invalid endpoint",
@@ -18,7 +19,7 @@ FAILS = {
 
 
 def filtered(**changes):
-    return filter_stage.outside(FilterJob(side=8, **changes))
+    return filter_stage.outside(FilterSettings(side=8, **changes))
 
 
 READERS = {
@@ -27,7 +28,7 @@ READERS = {
     "sample.prompts.path": prompts._read,
     "filter.decontaminate": evaluation_pictures,
     "filter.decontaminate ": lambda path: filtered(decontaminate=(path,)),
-    "filter.clip.path": lambda path: filtered(clip=AgreementSettings(path=path)),
+    "measure.clip": lambda path: measure.outside(MeasureSettings(clip=path)),
 }
 
 

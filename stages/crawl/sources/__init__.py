@@ -8,15 +8,15 @@ the same pieces, and the workers know one format.
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder
+from schemas.settings import CrawlSettings, SourceSettings
 from stages.crawl.sources.folder import folder_files, folder_rows
 from stages.crawl.sources.found import Kind, found_files
 from stages.crawl.sources.listed import Row
@@ -25,6 +25,7 @@ from stages.crawl.sources.parquet_lists import PARQUET, packed_rows, read_ours, 
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tars import tar_files, tar_rows
 from stages.crawl.sources.text_lists import TEXT_SUFFIXES, read_text_list, suffix_of
+from stages.threads import in_threads
 
 INPUT, INPUT_DONE, INPUT_SURVEY = "input/", "input/done.json", "input/survey.json"
 NO_ROWS = "lists without rows"
@@ -59,15 +60,14 @@ class Piece:
     ours: bool  # one of our lists under `input/`, else the user's own file
 
 
-def pieces(cfg: CrawlJob, out: Folder) -> list[Piece]:
+def pieces(cfg: CrawlSettings, out: Folder) -> list[Piece]:
     """Cut the source into pieces of `rows_per_shard` rows; the same cut every time.
 
     Raises ConfigError if there is nothing at the path or the columns are not there.
     """
     files, survey = list_files(cfg.source) if _is_listed(cfg.source) else ([], Survey("pictures"))
     if files and all(file.lower().endswith(PARQUET) for file in files):
-        with ThreadPoolExecutor(16) as threads:
-            sizes = list(threads.map(lambda file: rows_in(file, cfg.source), files))
+        sizes = list(in_threads(partial(rows_in, source=cfg.source), files))
         for file, rows in zip(files, sizes, strict=True):
             _count(survey, file, rows)
         _say(survey, cfg.source, out, any(sizes))
@@ -111,7 +111,7 @@ def surveyed(out: Folder) -> dict[str, Any]:
         return {"source": json.load(file)}
 
 
-def _cut(listing: Iterable[Sequence[Any]], cfg: CrawlJob, *, ours: bool) -> list[Piece]:
+def _cut(listing: Iterable[Sequence[Any]], cfg: CrawlSettings, *, ours: bool) -> list[Piece]:
     found: list[Piece] = []
     for file, rows in listing:
         for start in range(0, rows, cfg.rows_per_shard):

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 
 from pipelines.inspect_tokens import __main__ as inspect_tokens
 from schemas.artifacts import TOKEN_PAIRS
-from stages.tables import TOKEN_FILE
+from stages.data.parquet import TOKEN_FILE
 from tests import tiny_run
 
 
@@ -105,8 +105,8 @@ ALL = [
     (cut_short, "ArrowInvalid"),
     (emptied, "ArrowInvalid"),
     (other_dvae, "dvae_sha256 is eee"),
-    (no_metadata, "metadata lacks"),
-    (odd_sizes, "has no sizes of tokens"),
+    (no_metadata, "wrong value of bpe_fingerprint"),
+    (odd_sizes, "wrong value of grid"),
     (code_too_large, "image code 16 is out of range"),
     (text_too_long, "text_length 13 is out of range"),
     (pad_inside_text, "ids below 300, then pads of 300"),

@@ -5,17 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from schemas.configs import FitSettings
 from schemas.errors import ConfigError
+from stages.training.distributed import local, parallelize, shard_group_size
 from stages.training.powersgd import PowerSGD
-from stages.training.spread import local, sharers, spread
-from stages.training.task import Place
 from tests.stages.training.toy import Deep, Wide, settings
-from tests.stages.training.workers import each, learn, saved
+from tests.stages.training.workers import bytes_sent, each, learn, saved
 
 
 def machines(**changes):
-    return settings(shard=True, machine=2, **({"workers": 4} | changes))
+    return settings(shard=True, shard_size=2, **({"workers": 4} | changes))
 
 
 def deep(**changes):
@@ -26,29 +24,29 @@ MACHINES = machines()
 WIDE = Wide(settings(), noise=0.0)
 
 
-def look(place, path):
+def look(context, path):
     """Keep what one worker of four compresses, and what it does if another overflows."""
-    cfg = machines(compress_rank=16)
+    cfg = machines(powersgd_rank=16)
     model = WIDE.build()
-    spread(model, WIDE.blocks(model), cfg, place)
-    power = PowerSGD(model, WIDE.blocks(model), cfg, place)
+    parallelize(model, WIDE.layers(model), cfg, context)
+    power = PowerSGD(model, WIDE.layers(model), cfg.fit, context)
     found = {
         name: [tuple(sketch.shape) for sketch in sketches]
         for name, sketches in power.sketches.items()
     }
     for weight in model.parameters():
         weight.grad = torch.ones_like(weight)
-    if place.rank == 3:  # in its part of its copy alone
+    if context.rank == 3:  # in its part of its copy alone
         local(model[1].out.weight.grad)[0, 0] = torch.inf
     power.exchange()
     gradients = [local(weight.grad) for weight in model.parameters()]
     seen = {
         "sketches": found,
-        "bytes": power.bytes_sent(),
+        "bytes": bytes_sent(power),
         "skips": all(gradient.isnan().all() for gradient in gradients),
         "owes": any(local(error).any() for error in power.errors.values()),
     }
-    torch.save(seen, path / f"look-{place.rank}.pt")
+    torch.save(seen, path / f"look-{context.rank}.pt")
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +57,9 @@ def root(tmp_path_factory):
         1,
         (settings(), deep(), root / "one"),
         (settings(), WIDE, root / "wide, one"),
-        (settings(compress_rank=16), replace(WIDE, stop_at=6), root / "one, then machines"),
+        (settings(powersgd_rank=16), replace(WIDE, stop_at=6), root / "one, then machines"),
     )
-    learn(2, (machines(compress_rank=4, workers=2), WIDE, root / "wide, low, a machine"))
+    learn(2, (machines(powersgd_rank=4, workers=2), WIDE, root / "wide, low, a machine"))
     each(4, look, root)
     uneven = {"keep": (1, 2)}  # 2 rows on the first worker, 1 row on each of the others
     learn(
@@ -69,14 +67,14 @@ def root(tmp_path_factory):
         (MACHINES, deep(), root / "machines"),
         (settings(), deep(**uneven), root / "uneven copies"),
         (MACHINES, deep(**uneven), root / "uneven machines"),
-        (machines(compress_rank=16), WIDE, root / "wide, all"),
-        (machines(compress_rank=4), WIDE, root / "wide, low"),
-        (machines(compress_rank=4), replace(WIDE, stop_at=6), root / "wide, low, stopped"),
-        (machines(compress_rank=4), WIDE, root / "wide, low, stopped"),
-        (machines(compress_rank=16), WIDE, root / "one, then machines"),
-        (machines(compress_rank=16), replace(WIDE, stop_at=6), root / "machines, then one"),
+        (machines(powersgd_rank=16), WIDE, root / "wide, all"),
+        (machines(powersgd_rank=4), WIDE, root / "wide, low"),
+        (machines(powersgd_rank=4), replace(WIDE, stop_at=6), root / "wide, low, stopped"),
+        (machines(powersgd_rank=4), WIDE, root / "wide, low, stopped"),
+        (machines(powersgd_rank=16), WIDE, root / "one, then machines"),
+        (machines(powersgd_rank=16), replace(WIDE, stop_at=6), root / "machines, then one"),
     )
-    learn(1, (settings(compress_rank=16), WIDE, root / "machines, then one"))
+    learn(1, (settings(powersgd_rank=16), WIDE, root / "machines, then one"))
     return root
 
 
@@ -138,23 +136,23 @@ def test_a_run_goes_on_where_weights_are_cut_in_other_ways(root, run):
 
 
 def test_a_copy_is_shared_by_a_machine_or_by_all_or_by_nobody():
-    assert sharers(MACHINES, Place(0, 4)) == 2
-    assert sharers(settings(shard=True), Place(0, 4)) == 4
-    assert sharers(settings(), Place(0, 4)) == 1
+    assert shard_group_size(MACHINES, 4) == 2
+    assert shard_group_size(settings(shard=True), 4) == 4
+    assert shard_group_size(settings(), 4) == 1
     with pytest.raises(ConfigError, match="wants a multiple of 2 workers, found 3"):
-        sharers(MACHINES, Place(0, 3))
+        shard_group_size(MACHINES, 3)
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"machine": 2, "workers": 4}, "set shard to true, or machine to null"),
-        ({"machine": 2, "workers": 3, "shard": True}, "found 3 workers in machines of 2"),
-        ({"shard": True, "compress_rank": 8}, "share one have none; set machine, or shard to"),
-        ({"shard": True, "machine": 2, "workers": 2, "compress_rank": 7}, "found 7 and 2"),
-        ({"shard": True, "machine": 2, "workers": 4, "workers_min": 2}, "wants whole machines"),
+        ({"shard_size": 2, "workers": 4}, "set shard to true, or shard_size to null"),
+        ({"shard_size": 2, "workers": 3, "shard": True}, "found 3 workers and 2"),
+        ({"shard": True, "powersgd_rank": 8}, "share one have none; set run.shard_size, or"),
+        ({"shard": True, "shard_size": 2, "workers": 2, "powersgd_rank": 7}, "found 7 and 2"),
+        ({"shard": True, "shard_size": 2, "workers": 4, "workers_min": 2}, "wants whole copies"),
     ],
 )
 def test_settings_that_make_no_machines_are_refused_in_a_sentence(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
-        FitSettings(steps=1, batch_size=1, lr=1, lr_end=1, ema_share=0.1, **changes)
+        settings(**changes)

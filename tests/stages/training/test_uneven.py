@@ -10,17 +10,17 @@ from infra.store import open_folder
 from schemas.artifacts import METRICS
 from schemas.errors import SchemaMismatch
 from schemas.rows import CLEAN_PAIR
+from stages.data import augment
+from stages.data.table import open_table
 from stages.models.dvae import Double
 from stages.train_clip import ClipTask
 from stages.train_dvae import DvaeTask
-from stages.train_prior import PriorTask
-from stages.training import augment, loop
-from stages.training.table import open_table
-from stages.training.task import Place
-from stages.training.verdict import Diverged
+from stages.train_prior.task import PriorTask
+from stages.training.divergence import Diverged
+from stages.training.trainer import Trainer
 from tests.stages import test_train_clip, test_train_dvae, test_train_prior
 from tests.stages.training.pairs import clean_pairs, clean_row
-from tests.stages.training.toy import silent
+from tests.stages.training.toy import ALONE, silent
 from tests.stages.training.workers import learn, saved
 
 # How many of seven rows each of three workers has, update by update.
@@ -31,15 +31,15 @@ STEPS = len(DEALT)
 class Dealt:
     """Its rows are dealt as DEALT says; one worker alone has them all."""
 
-    def batches(self, step, place):
-        whole = super().batches(step, Place())
+    def batches(self, step, context):
+        whole = super().batches(step, ALONE)
         for k, batch in enumerate(whole, start=step):
             dealt = DEALT[k % STEPS]
-            if place.world == 1:
+            if context.world_size == 1:
                 yield {name: values[: sum(dealt)] for name, values in batch.items()}
             else:
-                start = sum(dealt[: place.rank])
-                stop = start + dealt[place.rank]
+                start = sum(dealt[: context.rank])
+                stop = start + dealt[context.rank]
                 yield {name: values[start:stop] for name, values in batch.items()}
 
 
@@ -62,9 +62,9 @@ MAKE = {
 }
 RUNS = {
     "copies": {},
-    "parts": {"shard": True, "recompute": True},
-    "parts, row by row": {"micro_batch": 1, "shard": True},
-    "thin": {"compress_rank": 3},
+    "parts": {"shard": True, "activation_checkpointing": True},
+    "parts, row by row": {"micro_batch_size": 1, "shard": True},
+    "thin": {"powersgd_rank": 3},
 }
 CASES = [
     ("dvae", "copies"), ("dvae", "parts, row by row"),
@@ -84,7 +84,8 @@ def tables(root):
 
 def job(root, kind, name, **changes):
     cls, settings = MAKE[kind]
-    common = {"lr": 1e-4, "lr_end": 1e-4, "batch_size": 7, "steps": STEPS, "save_every": STEPS,
+    common = {"learning_rate": 1e-4, "learning_rate_end": 1e-4, "batch_size": 7,
+              "steps": STEPS, "save_every": STEPS,
               "clip_norm": None, "validate_every": 3, "ema_share": 0.5}  # fmt: skip
     cfg = settings(**(common | changes))
     data = root / kind
@@ -97,7 +98,7 @@ def job(root, kind, name, **changes):
         task = cls(cfg, made.train, tables(data)[1], made.bpe)
     else:
         task = cls(cfg, *tables(data))
-    return cfg.fit, task, root / f"{kind}, {name}"
+    return cfg, task, root / f"{kind}, {name}"
 
 
 def unreadable(root, kind, name):
@@ -107,16 +108,23 @@ def unreadable(root, kind, name):
     bad = [clean_row(n, image=b"no picture") for n in range(50, 90)]
     table = open_table(clean_pairs(data, *bad), "train/", CLEAN_PAIR)
     cls, settings = {"dvae": (DvaeTask, MAKE["dvae"][1]), "clip": (ClipTask, MAKE["clip"][1])}[kind]
-    cfg = settings(lr=1e-4, lr_end=1e-4, batch_size=3, steps=12, save_every=12, clip_norm=None)
+    cfg = settings(
+        learning_rate=1e-4,
+        learning_rate_end=1e-4,
+        batch_size=3,
+        steps=12,
+        save_every=12,
+        clip_norm=None,
+    )
     more = [test_train_clip.task_of(data / "x", cfg).bpe] if kind == "clip" else []
-    return cfg.fit, cls(cfg, table, table, *more), root / f"unreadable {kind}, {name}"
+    return cfg, cls(cfg, table, table, *more), root / f"unreadable {kind}, {name}"
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("uneven")
     learn(1, *[job(root, kind, "one") for kind in MAKE],
-          job(root, "prior", "one, thin", compress_rank=3),
+          job(root, "prior", "one, thin", powersgd_rank=3),
           *[unreadable(root, kind, "one") for kind in ("dvae", "clip")])  # fmt: skip
     learn(3, *[job(root, kind, run, **RUNS[run]) for kind, run in CASES],
           *[unreadable(root, kind, "three") for kind in ("dvae", "clip")])  # fmt: skip
@@ -155,8 +163,8 @@ def test_a_worker_without_a_readable_picture_waits_for_the_others(root, kind):
 def test_an_update_without_any_row_is_said_and_counted(tmp_path):
     fit, task, path = job(tmp_path, "dvae", "said", log_every=3)
     said = []
-    loop.fit(task, fit, open_folder(path), Place(),
-             lambda step, line, *, alarm=False: said.append((step, line, alarm)))  # fmt: skip
+    Trainer(task, fit, open_folder(path), ALONE,
+             lambda step, line, *, alarm=False: said.append((step, line, alarm))).fit()  # fmt: skip
     (alarm,) = [line for step, line, aloud in said if aloud and "no row of" in line]
     assert "no row of 1 of 3 batches can be used, and so many updates were skipped" in alarm
     lines = open_folder(path).open(METRICS).read().splitlines()
@@ -170,11 +178,17 @@ def test_a_run_without_any_readable_picture_ends_with_a_sentence(tmp_path, kind)
     good = task.train
     none = open_table(only(tmp_path / "none", bad), "train/", CLEAN_PAIR)
     with pytest.raises(Diverged, match=r"12 of the 12 updates .* no row .* run filter again"):
-        loop.fit(replace(task, train=none), fit, open_folder(path), Place(), silent)
+        Trainer(replace(task, train=none), fit, open_folder(path), ALONE, silent).fit()
     assert not open_folder(path).exists("model.safetensors")
     assert saved_steps(path) == []
     with pytest.raises(SchemaMismatch, match=r"wanted pictures to measure with, found none .*10"):
-        loop.fit(replace(task, train=good, held_out=none), fit, open_folder(path), Place(), silent)
+        Trainer(
+            replace(task, train=good, held_out=none),
+            fit,
+            open_folder(path),
+            ALONE,
+            silent,
+        ).fit()
 
 
 def saved_steps(path):
@@ -184,7 +198,7 @@ def saved_steps(path):
 def only(root, found):
     import pyarrow as pa
 
-    from stages.tables import PICTURE_FILE, parquet_bytes
+    from stages.data.parquet import PICTURE_FILE, parquet_bytes
 
     out = open_folder(root)
     table = pa.Table.from_pylist(found, schema=CLEAN_PAIR)

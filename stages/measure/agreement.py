@@ -1,0 +1,31 @@
+"""How well picture and caption agree, by a pretrained CLIP (never the one that we train later)."""
+
+from collections.abc import Sequence
+
+import torch
+
+from stages import pictures
+from stages.models.published_clip import pretrained_reranker
+
+
+class Agreement:
+    """The CLIP, opened once; raises ConfigError where there is none of that name."""
+
+    def __init__(self, path: str) -> None:
+        self.reranker = pretrained_reranker(path, setting="measure.clip")
+
+    @torch.inference_mode()
+    def scores(self, images: Sequence[bytes], captions: Sequence[str]) -> list[float]:
+        """Return the cosine of each picture and its caption, -1 to 1."""
+        text = self.reranker.text_features(captions)
+        described = [self.reranker.image_features(_pixels(image)) for image in images]
+        return (torch.cat(described) * text).sum(-1).tolist()
+
+
+def _pixels(image: bytes) -> torch.Tensor:
+    """Return a picture as 1 x 3 x height x width, its middle square."""
+    pixels = pictures.decode(image)
+    side = min(pixels.shape[:2])
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    square = torch.from_numpy(pixels[top : top + side, left : left + side].copy())
+    return square.permute(2, 0, 1)[None] / 255
