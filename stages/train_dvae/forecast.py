@@ -6,6 +6,7 @@ from schemas.forecast import Forecast, Line
 from schemas.settings import DvaeSettings
 from stages.models.dvae import Dvae
 from stages.models.flops import dvae_flops
+from stages.numbers import byte_size, compact
 from stages.training import forecast as training
 
 
@@ -15,9 +16,9 @@ def forecast(cfg: DvaeSettings) -> Forecast:
         dvae = Dvae(cfg, cfg.image_vocab)
     count = training.parameter_count(dvae)
     if cfg.pretrained:
-        return Forecast(f"{training.short(count)} weights, copied")
+        return Forecast(f"{compact(count)} weights, copied")
     flops = 3 * dvae_flops(dvae, cfg.side) * cfg.fit.steps * cfg.fit.batch_size
-    states = training.size(training.IN_MEMORY * training.FLOAT32 * count // cfg.run.sharers)
+    states = byte_size(training.IN_MEMORY * training.FLOAT32 * count // cfg.run.sharers)
     lines = (
         Line("weights", f"{count:,}"),
         Line("operations of the run", f"{flops:.3g} FLOP"),
