@@ -23,9 +23,9 @@ from schemas.manifest import Result
 from stages import pictures
 from stages.models.bpe import Bpe
 from stages.models.flops import prior_flops
-from stages.models.odds import candidate_seed
 from stages.models.prior import Prior, prior_terms
 from stages.models.sampler import Sampler
+from stages.models.sampling import candidate_seed
 from stages.training import augment, on_ray, weights
 from stages.training.intact import require_intact
 from stages.training.order import generator
@@ -110,7 +110,7 @@ class PriorTask:
         """Cut one caption as its own random numbers of this epoch say."""
         seed = augment.row_seed(self.cfg.fit.seed, epoch, key)
         length = self.cfg.tokens.text_len
-        return self.bpe.ids(caption, length, dropout=self.cfg.bpe_dropout, seed=seed)[0]
+        return self.bpe.encode_padded(caption, length, dropout=self.cfg.bpe_dropout, seed=seed)[0]
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """Count tokens of each kind, pads included."""

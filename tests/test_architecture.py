@@ -17,7 +17,7 @@ MAY_IMPORT = {
 }
 FILES = sorted(path for top in MAY_IMPORT for path in (ROOT / top).rglob("*.py"))
 SHARED = {
-    "__init__", "ahead", "digests", "models", "pictures", "progress", "shapes", "shards",
+    "__init__", "ahead", "digests", "models", "pictures", "progress", "seeds", "shapes", "shards",
     "storage", "tables", "training",
 }  # fmt: skip
 TOP = {

@@ -183,7 +183,7 @@ def table(store, artifact, name, content, schema):
 
 def token_table(store, split, clean, bpe, dvae):
     """Encode the clean rows' centre squares, with the schema and metadata of real token shards."""
-    encoded = [bpe.ids(row["caption"], TOKENS.text_len) for row in clean]
+    encoded = [bpe.encode_padded(row["caption"], TOKENS.text_len) for row in clean]
     pixels = to_tensor([crop_centre(decode(row["image"]), TOKENS.side) for row in clean])
     with torch.inference_mode():
         codes = dvae.codes(pixels).reshape(len(clean), -1).numpy().astype(np.uint16)

@@ -3,7 +3,7 @@
 from pipelines.checking.run import Found, Run
 from schemas.configs import SampleSettings
 from stages.models.sampler import LANE
-from stages.sample.artist import load_artist
+from stages.sample.generator import load_generator
 
 CANDIDATES = LANE + 1  # so that a prompt has two lanes
 SEED = 0
@@ -16,9 +16,9 @@ def company(run: Run) -> Found:
     much = run.too_much(rows * len(prompts) + rows)
     if much:
         return Found(None, much)
-    artist = load_artist(run.inputs, SampleSettings(tile=rows, gpu=run.device.type == "cuda"))
-    together = artist.draw(prompts, range(CANDIDATES), SEED)
-    ((alone,),) = artist.draw(prompts[-1:], range(1), SEED)
+    generator = load_generator(run.inputs, SampleSettings(tile=rows, gpu=run.device.type == "cuda"))
+    together = generator.draw(prompts, range(CANDIDATES), SEED)
+    ((alone,),) = generator.draw(prompts[-1:], range(1), SEED)
     (same,) = (drawn for drawn in together[-1] if drawn.candidate == 0)
     values, score = int((alone.pixels != same.pixels).sum()), alone.clip_score != same.clip_score
     differ = values + int(score)

@@ -10,11 +10,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pipelines.checking.run import Found, Run
-from stages.models import sparse
-from stages.models.attention import Attend, masked_attention
+from stages.models import sparse_attention
+from stages.models.incremental_decoding import Prefix, TileDecoder
+from stages.models.masks import Attend, masked_attention
 from stages.models.prior import Prior
-from stages.models.rotary import turned_attention
-from stages.models.tile import Prompt, Tile
+from stages.models.rotary import rotary_attention
+from stages.models.sampling import guide
 
 ALLOWED = 1e-4  # of a logit's size and one
 
@@ -43,22 +44,23 @@ def guided(run: Run) -> Found:
     much = run.too_much(3 * len(text))
     if much:
         return Found(None, much)
-    unsaid = torch.full_like(text, run.prior.pad)
-    told, untold = from_cache(
-        run.prior, torch.cat([text, unsaid]), torch.cat([codes, codes])
+    empty = torch.full_like(text, run.prior.pad)
+    conditional, unconditional = from_cache(
+        run.prior, torch.cat([text, empty]), torch.cat([codes, codes])
     ).chunk(2)
     plain = run.prior(text, codes)[1]
-    return _near(untold + 1.0 * (told - untold), plain, f"{plain.shape[1]} positions")
+    return _near(guide(conditional, unconditional, 1.0), plain, f"{plain.shape[1]} positions")
 
 
 def from_cache(
     prior: Prior, text: Int[Tensor, "b T"], codes: Int[Tensor, "b I"], given: int = 0
 ) -> Float[Tensor, "b I-given K"]:
     """Return the sampler's logits of every code, whatever they say taking the given ones."""
-    tile = Tile(prior, len(text), 1, torch.float32)
-    prompts = [Prompt(prior, *one) for one in zip(text, codes[:, :given], strict=True)]
-    logits = [tile.load(prompts)]
-    logits += [tile.step(codes[:, place, None]) for place in range(given, codes.shape[1] - 1)]
+    decoder = TileDecoder(prior, len(text), 1, torch.float32)
+    logits = [
+        decoder.load([Prefix(prior, *one) for one in zip(text, codes[:, :given], strict=True)])
+    ]
+    logits += [decoder.step(codes[:, place, None]) for place in range(given, codes.shape[1] - 1)]
     return torch.cat(logits, dim=1)
 
 
@@ -85,7 +87,7 @@ def _layers(prior: Prior) -> range:
 
 def _in_blocks(prior: Prior, layer: int) -> Attend:
     """Return attention in blocks, which shorter sequences are not computed with otherwise."""
-    return sparse.in_blocks(prior.mask_name(layer), prior.layout)
+    return sparse_attention.in_blocks(prior.mask_name(layer), prior.layout)
 
 
 def _forward(
@@ -96,8 +98,8 @@ def _forward(
     places = torch.arange(codes.shape[1], device=codes.device)
     x = torch.cat([prior.embed_text(text), prior.embed_image(codes, places)], dim=1)
     for block, attend in zip(prior.blocks, attends, strict=True):
-        if not prior.learned:
-            attend = partial(turned_attention, by=prior.get_buffer("angles"), attend=attend)
+        if not prior.learned_positions:
+            attend = partial(rotary_attention, angles=prior.get_buffer("angles"), attend=attend)
         x = block(x, attend)
     return prior.image_head(prior.norm(x)[:, prior.tokens.text_len :])
 

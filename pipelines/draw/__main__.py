@@ -4,7 +4,7 @@
 
 With --complete it goes on where the top rows of a picture end. With --interactive it keeps the
 models loaded and asks for prompts; with --server it is a web page.
-In Python: `Painter("runs/demo").draw("a small green star", n=16)[0].image.save("star.png")`.
+In Python: `TextToImage("runs/demo").draw("a small green star", n=16)[0].image.save("star.png")`.
 """
 
 import argparse
@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.command import complain, program
-from pipelines.drawing import interactive
-from pipelines.drawing.painter import Painter
-from pipelines.drawing.proxy import proxy_of
-from pipelines.drawing.wish import HOW, Wish
+from pipelines.draw import interactive
+from pipelines.draw.draw_request import SAMPLING, DrawRequest
+from pipelines.draw.proxy import proxy_of
+from pipelines.draw.text_to_image import TextToImage
 from schemas.errors import ConfigError, UserError
 
 
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _refuse_beside("--server", args)
             _refuse_settings(args)
             proxy = proxy_of(args.root_path, args.allow_origin)
-            from pipelines.drawing.server import serve  # which brings Ray
+            from pipelines.draw.server import serve  # which brings Ray
 
             serve(args.root, args.host, args.port, gpu=args.gpu, proxy=proxy)
         elif args.root_path or args.allow_origin:
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif args.interactive:
             _refuse_beside("--interactive", args)
             settings = _wish(args, "any").model_dump(exclude={"prompt"})
-            well = interactive.ask(Painter(args.root, gpu=args.gpu), settings)
+            well = interactive.ask(TextToImage(args.root, gpu=args.gpu), settings)
             return 0 if well or sys.stdin.isatty() else 2  # a list of prompts went wrong in parts
         elif args.prompt is None:
             raise ConfigError("wanted a prompt, found none; give one, or --interactive or --server")
@@ -72,12 +72,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigError("--rows is of a picture: wanted --complete PICTURE, found none")
         else:
             wish = _wish(args, args.prompt)
-            painter = Painter(args.root, gpu=args.gpu)
-            wish = painter.settled(wish)
-            given = painter.given(args.complete, args.rows) if args.complete else None
-            for sentence in painter.cut(wish):
+            pipeline = TextToImage(args.root, gpu=args.gpu)
+            wish = pipeline.settled(wish)
+            given = pipeline.given(args.complete, args.rows) if args.complete else None
+            for sentence in pipeline.cut(wish):
                 print(sentence, file=sys.stderr)
-            _, out = interactive.draw(painter, wish, given, args.out)
+            _, out = interactive.draw(pipeline, wish, given, args.out)
             print(out)
     except UserError as error:
         complain(error)
@@ -85,8 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _wish(args: argparse.Namespace, prompt: str) -> Wish:
-    return Wish.of(
+def _wish(args: argparse.Namespace, prompt: str) -> DrawRequest:
+    return DrawRequest.of(
         prompt=prompt,
         candidates=args.n,
         top=args.top,
@@ -99,7 +99,7 @@ def _wish(args: argparse.Namespace, prompt: str) -> Wish:
 
 
 def _refuse_settings(args: argparse.Namespace) -> None:
-    names = ("n", "top", "seed", *HOW)
+    names = ("n", "top", "seed", *SAMPLING)
     told = [name for name in names if getattr(args, name) != parser().get_default(name)]
     if told:
         flag = "-n" if told[0] == "n" else f"--{told[0].replace('_', '-')}"

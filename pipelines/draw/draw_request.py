@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from schemas.errors import ConfigError
 
 SEEDS = 2**53 - 1  # as far as a page's numbers are exact
-HOW = ("temperature", "top_k", "top_p", "guidance")
+SAMPLING = ("temperature", "top_k", "top_p", "guidance")
 LETTERS_SHOWN = 60  # of what was found, in an error
 
 
@@ -26,7 +26,7 @@ def _said(prompt: str) -> str:
     return prompt
 
 
-class Wish(BaseModel):
+class DrawRequest(BaseModel):
     """One drawing. What is None is as in the run's own samples."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -42,7 +42,7 @@ class Wish(BaseModel):
 
     def how(self) -> dict[str, Any]:
         """Return what says how codes are drawn."""
-        return {name: getattr(self, name) for name in HOW}
+        return {name: getattr(self, name) for name in SAMPLING}
 
     @classmethod
     def of(cls, **values: object) -> Self:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from schemas.errors import ConfigError
 from stages.pictures import PictureError, Pixels
-from stages.sample.artist import Artist
-from stages.sample.given import read, square_of, top_codes
+from stages.sample.completion import read, square_of, top_codes
+from stages.sample.generator import Generator
 
 PAPERS_SHARE = 15 / 32  # of the rows (section 3.3)
 PALE = 0.3  # of the contrast that is left of what is not given
@@ -18,7 +18,7 @@ INK = (34, 33, 30)
 
 
 @dataclass(frozen=True)
-class Given:
+class ImagePrompt:
     """The top of a picture, as codes that every candidate keeps."""
 
     square: Pixels  # the whole picture, as the dVAE takes it
@@ -47,13 +47,13 @@ class Given:
         return Image.fromarray(shown)
 
 
-def given(artist: Artist, path: str, rows: int | None = None) -> Given:
+def given(generator: Generator, path: str, rows: int | None = None) -> ImagePrompt:
     """Encode a picture, cropped to the square in its middle; keep its top `rows` rows of codes.
 
     As large a share as in the paper, unless told. Raises ConfigError for what is no picture, is too
     small, or leaves nothing to draw.
     """
-    grid = artist.sampler.prior.tokens.grid
+    grid = generator.sampler.prior.tokens.grid
     if rows is None:
         rows = max(1, round(grid * PAPERS_SHARE))
     if not 0 < rows < grid:
@@ -62,10 +62,10 @@ def given(artist: Artist, path: str, rows: int | None = None) -> Given:
             "leave it out for the paper's share"
         )
     try:
-        square = square_of(read(path), artist.side)
+        square = square_of(read(path), generator.side)
     except (PictureError, OSError) as error:
         raise ConfigError(
-            f"--complete: wanted a picture of {artist.side} x {artist.side} pixels or more, found "
+            f"--complete: wanted a picture of {generator.side} x {generator.side} pixels or more, found "
             f"'{path}' ({error}); give another file"
         ) from error
-    return Given(square, rows, grid, top_codes(artist, square, rows))
+    return ImagePrompt(square, rows, grid, top_codes(generator, square, rows))

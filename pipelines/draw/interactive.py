@@ -10,10 +10,10 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.command import shown
-from pipelines.drawing.given import Given
-from pipelines.drawing.painter import Painter, Picture, file_name, ranked
-from pipelines.drawing.sheet import sheet_png
-from pipelines.drawing.wish import Wish
+from pipelines.draw.draw_request import DrawRequest
+from pipelines.draw.image_prompt import ImagePrompt
+from pipelines.draw.sheet import sheet_png
+from pipelines.draw.text_to_image import Picture, TextToImage, file_name, ranked
 from pipelines.stopping import stopped_that_alone
 from schemas.errors import ConfigError, UserError
 from stages.progress import Progress
@@ -40,7 +40,10 @@ Ctrl-C            while it draws, stops that drawing"""
 
 
 def draw(
-    painter: Painter, wish: Wish, given: Given | None = None, out: Path | None = None
+    pipeline: TextToImage,
+    wish: DrawRequest,
+    given: ImagePrompt | None = None,
+    out: Path | None = None,
 ) -> tuple[list[Picture], Path]:
     """Draw a settled wish with a bar of how far it is; return all, ranked, and where its sheet is.
 
@@ -48,7 +51,7 @@ def draw(
     """
     found: list[Picture] = []
     with Progress("draw", wish.candidates, unit="pictures") as progress:
-        for tile in painter.tiles(wish, given):
+        for tile in pipeline.tiles(wish, given):
             found += tile
             progress.advance(len(tile))
     found = ranked(found)
@@ -62,7 +65,7 @@ def draw(
     return found, out
 
 
-def ask(painter: Painter, settings: dict[str, object]) -> bool:
+def ask(pipeline: TextToImage, settings: dict[str, object]) -> bool:
     """Draw each line that is typed, until there are no more; what is wrong with one is said.
 
     Returns whether all were drawn.
@@ -70,7 +73,7 @@ def ask(painter: Painter, settings: dict[str, object]) -> bool:
     console = Console(width=WIDTH, highlight=False)
     if isinstance(sys.stdin, TextIOWrapper):  # what is no text is one bad line, not the last one
         sys.stdin.reconfigure(errors="surrogateescape")
-    side, well = painter.side, True
+    side, well = pipeline.side, True
     console.print(f"Pictures of {side} x {side} pixels. Say what to draw; :help says what else.")
     while True:
         try:
@@ -85,7 +88,7 @@ def ask(painter: Painter, settings: dict[str, object]) -> bool:
         if line in (":quit", ":q"):
             return well
         try:
-            settings = _answer(console, painter, line, settings)
+            settings = _answer(console, pipeline, line, settings)
         except UserError as error:
             console.print(f"[red]error:[/] {shown(str(error))}")
             well = False
@@ -101,35 +104,35 @@ def _left(well: bool) -> bool:
 
 
 def _answer(
-    console: Console, painter: Painter, line: str, settings: dict[str, object]
+    console: Console, pipeline: TextToImage, line: str, settings: dict[str, object]
 ) -> dict[str, object]:
     """Do what a line says; return the settings from then on."""
     if line == ":help":
         console.print(HELP, markup=False)
     elif line == ":settings":
-        wish = painter.settled(Wish.of(prompt="any", **settings))
+        wish = pipeline.settled(DrawRequest.of(prompt="any", **settings))
         for name, value in wish.model_dump(exclude={"prompt"}).items():
             console.print(f"  {name:<12} {value}")
     elif line.startswith(":"):
-        return _changed(painter, line, settings)
+        return _changed(pipeline, line, settings)
     elif line:
-        wish = painter.settled(Wish.of(prompt=line, **settings))
-        for sentence in painter.cut(wish):
+        wish = pipeline.settled(DrawRequest.of(prompt=line, **settings))
+        for sentence in pipeline.cut(wish):
             console.print(f"[yellow]{sentence}[/]")
-        found, out = draw(painter, wish)
+        found, out = draw(pipeline, wish)
         best = "   ".join(f"no. {p.drawn.candidate} {p.drawn.clip_score:.3f}" for p in found[:4])
         console.print(f"best by CLIP: {best}")
         console.print(str(out), soft_wrap=True, markup=False)
     return settings
 
 
-def _changed(painter: Painter, line: str, settings: dict[str, object]) -> dict[str, object]:
+def _changed(pipeline: TextToImage, line: str, settings: dict[str, object]) -> dict[str, object]:
     name, _, value = line[1:].partition(" ")
     if name not in NAMES:
         known = ", ".join(f":{known}" for known in NAMES)
         raise ConfigError(f"there is no ':{name}'; there are {known}, :settings, :help and :quit")
     settings = settings | {NAMES[name]: value.strip()}
-    painter.settled(Wish.of(prompt="any", **settings))
+    pipeline.settled(DrawRequest.of(prompt="any", **settings))
     return settings
 
 

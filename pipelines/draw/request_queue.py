@@ -8,7 +8,7 @@ from schemas.errors import UserError
 NEWEST = 0.5  # share of the newest tile in what a tile is known to take
 
 
-class LineFull(UserError):
+class QueueFull(UserError):
     """There is no place left; `seconds` is when one may be free."""
 
     def __init__(self, places: int, seconds: int) -> None:
@@ -18,28 +18,28 @@ class LineFull(UserError):
         self.seconds = seconds
 
 
-class Line:
+class RequestQueue:
     """Places for one who draws and for those who wait. All of it happens on one event loop."""
 
     def __init__(self, places: int) -> None:
         self.places = places
-        self.taken: list[Place] = []
+        self.taken: list[Ticket] = []
         self.seconds_a_tile: float | None = None  # until one was drawn
 
-    def join(self, tiles: int) -> "Place":
-        """Take the last place, for so many tiles; raise LineFull when there is none."""
+    def join(self, tiles: int) -> "Ticket":
+        """Take the last place, for so many tiles; raise QueueFull when there is none."""
         if len(self.taken) >= self.places:
             first = self.taken[0].tiles * (self.seconds_a_tile or 1)
-            raise LineFull(self.places, max(1, round(first)))
-        place = Place(self, tiles)
+            raise QueueFull(self.places, max(1, round(first)))
+        place = Ticket(self, tiles)
         self.taken.append(place)
         return place
 
 
-class Place:
+class Ticket:
     """One place in a line, until it is left."""
 
-    def __init__(self, line: Line, tiles: int) -> None:
+    def __init__(self, line: RequestQueue, tiles: int) -> None:
         self.tiles = tiles  # yet to be drawn
         self._line = line
         self._moved = asyncio.Event()
@@ -49,7 +49,7 @@ class Place:
         """How many come before this place."""
         return self._line.taken.index(self)
 
-    def seconds(self, places: "list[Place]") -> float | None:
+    def seconds(self, places: "list[Ticket]") -> float | None:
         """Return how long what is left to draw for these places takes, where it is known."""
         each = self._line.seconds_a_tile
         return None if each is None else each * sum(place.tiles for place in places)

@@ -11,8 +11,8 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from infra import session
-from pipelines.drawing.painter import Painter, models, require_gpu
-from pipelines.drawing.proxy import NO_PROXY, Proxy
+from pipelines.draw.proxy import NO_PROXY, Proxy
+from pipelines.draw.text_to_image import TextToImage, models, require_gpu
 from schemas.errors import ConfigError, UserError
 
 NAME = "draw"
@@ -84,10 +84,10 @@ def _builder(root: str, host: str, gpu: bool, proxy: Proxy) -> Callable[[], ASGI
     def build() -> ASGIApp:
         import torch
 
-        from pipelines.drawing.site import Site
+        from pipelines.draw.web_app import WebApp
 
         torch.set_num_threads(_processors())  # Ray allows a replica one
-        return Site(Painter(root, gpu=gpu)).application(host, proxy)
+        return WebApp(TextToImage(root, gpu=gpu)).application(host, proxy)
 
     return build
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pipelines.drawing.given import Given
-from pipelines.drawing.painter import Picture
-from pipelines.drawing.wish import Wish
+from pipelines.draw.draw_request import DrawRequest
+from pipelines.draw.image_prompt import ImagePrompt
+from pipelines.draw.text_to_image import Picture
 from stages.pictures import encode_png
 
 SHOWN_SIDE = 256  # pixels of a picture on the sheet, unless it is larger by itself
@@ -16,7 +16,9 @@ GAP, CAPTION_SIZE, SCORE_SIZE = 16, 22, 15
 PAPER, INK, SOFT = "#ffffff", "#22211e", "#6b6860"
 
 
-def sheet_png(ranked: Sequence[Picture], wish: Wish, given: Given | None = None) -> bytes:
+def sheet_png(
+    ranked: Sequence[Picture], wish: DrawRequest, given: ImagePrompt | None = None
+) -> bytes:
     """Return a settled wish's best pictures as a sheet that says what was drawn, and how."""
     how = {name: str(value) for name, value in wish.how().items()}
     text = {"prompt": wish.prompt, "seed": str(wish.seed), **how}
@@ -25,7 +27,9 @@ def sheet_png(ranked: Sequence[Picture], wish: Wish, given: Given | None = None)
     return encode_png(np.asarray(sheet(ranked[: wish.top], given=given)), text)
 
 
-def sheet(pictures: Sequence[Picture], columns: int = 4, given: Given | None = None) -> Image.Image:
+def sheet(
+    pictures: Sequence[Picture], columns: int = 4, given: ImagePrompt | None = None
+) -> Image.Image:
     """Lay ranked pictures of one prompt out in rows, each above its score, the prompt below.
 
     What they complete comes first, in a column more. Nothing on it tells how many candidates there

@@ -10,20 +10,20 @@ from einops import rearrange
 from PIL import Image
 
 from infra.store import Store
-from pipelines.drawing.given import Given, given
-from pipelines.drawing.wish import HOW, Wish
+from pipelines.draw.draw_request import SAMPLING, DrawRequest
+from pipelines.draw.image_prompt import ImagePrompt, given
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, SAMPLES
 from schemas.configs import SampleSettings
 from schemas.errors import ArtifactMissing, ConfigError
 from schemas.folder import Inputs
 from schemas.manifest import MANIFEST, Manifest
-from stages.models.odds import Odds
+from stages.models.sampling import SamplingParams
 from stages.pictures import encode_png
-from stages.sample.artist import Drawn, load_artist
+from stages.sample.generator import Drawn, load_generator
 from stages.sample.stage import slug
 
 MODELS = (BPE, DVAE, PRIOR, CLIP)
-DRAWN_BY = (*HOW, "tile", "precision")
+DRAWN_BY = (*SAMPLING, "tile", "precision")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Picture:
         return Image.fromarray(self.drawn.pixels)
 
 
-class Painter:
+class TextToImage:
     """The models that the newest run under `root` used, loaded once.
 
     How codes are drawn is as in the run's own samples, where it has any, unless a wish says
@@ -51,39 +51,41 @@ class Painter:
         if gpu:
             require_gpu()
         self.how = _settings_of_run(Store(str(root))).model_copy(update={"gpu": gpu})
-        self.artist = load_artist(inputs, self.how)
+        self.generator = load_generator(inputs, self.how)
         self.takes_guidance = bool(inputs.manifest(PRIOR).settings.get("caption_dropout"))
 
     @property
     def side(self) -> int:
         """Height and width of a picture, in pixels."""
-        return self.artist.side
+        return self.generator.side
 
     @property
     def codes(self) -> int:
         """Different codes that a picture is written in."""
-        return self.artist.sampler.prior.tokens.image_vocab
+        return self.generator.sampler.prior.tokens.image_vocab
 
     @property
     def tile(self) -> int:
         """Pictures that are drawn at a time."""
-        return self.artist.sampler.tile
+        return self.generator.sampler.tile
 
     def draw(
-        self, prompt: str, n: int = 16, seed: int = 0, given: Given | None = None
+        self, prompt: str, n: int = 16, seed: int = 0, given: ImagePrompt | None = None
     ) -> list[Picture]:
         """Draw `n` candidates and return all, CLIP's favourite first; all complete what is given.
 
         Candidate i is the same picture whatever `n` is. Raises ConfigError for an empty prompt.
         """
-        tiles = self.tiles(self.settled(Wish.of(prompt=prompt, candidates=n, seed=seed)), given)
+        tiles = self.tiles(
+            self.settled(DrawRequest.of(prompt=prompt, candidates=n, seed=seed)), given
+        )
         return ranked(chain.from_iterable(tiles))
 
-    def given(self, picture: str | Path, rows: int | None = None) -> Given:
+    def given(self, picture: str | Path, rows: int | None = None) -> ImagePrompt:
         """Take the top of a picture; see `drawing.given`."""
-        return given(self.artist, str(picture), rows)
+        return given(self.generator, str(picture), rows)
 
-    def settled(self, wish: Wish) -> Wish:
+    def settled(self, wish: DrawRequest) -> DrawRequest:
         """Return the wish with the run's own settings where it has none.
 
         Raises ConfigError for guidance by a prior that never saw a picture without its caption.
@@ -98,30 +100,34 @@ class Painter:
             )
         return wish
 
-    def tiles(self, wish: Wish, given: Given | None = None) -> Iterator[list[Picture]]:
+    def tiles(self, wish: DrawRequest, given: ImagePrompt | None = None) -> Iterator[list[Picture]]:
         """Draw a settled wish's candidates 0, 1, ..., a tile at a time; none has its rank yet."""
-        odds = Odds(**wish.how())
+        sampling = SamplingParams(**wish.how())
         codes = None if given is None else rearrange(given.codes, "g -> 1 g")
         for first in range(0, wish.candidates, self.tile):
             numbers = range(first, min(first + self.tile, wish.candidates))
-            (drawn,) = self.artist.draw([wish.prompt], numbers, wish.seed, odds=odds, given=codes)
+            (drawn,) = self.generator.draw(
+                [wish.prompt], numbers, wish.seed, sampling=sampling, given=codes
+            )
             in_order = sorted(drawn, key=lambda one: one.candidate)
             yield [Picture(wish.prompt, one) for one in in_order]
 
-    def cut(self, wish: Wish) -> list[str]:
+    def cut(self, wish: DrawRequest) -> list[str]:
         """Say, a sentence for each model, what was too long of the prompt to be read."""
         found = []
-        if self.artist.truncates(wish.prompt):
-            read = self.artist.sampler.prior.tokens.text_len
+        if self.generator.truncates(wish.prompt):
+            read = self.generator.sampler.prior.tokens.text_len
             found.append(f"The prompt is too long: only its first {read} tokens are drawn.")
-        if self.artist.clip.truncates(wish.prompt):
+        if self.generator.clip.truncates(wish.prompt):
             found.append("The prompt is too long for CLIP, which ranks by its beginning.")
         return found
 
-    def png(self, picture: Picture, wish: Wish) -> bytes:
+    def png(self, picture: Picture, wish: DrawRequest) -> bytes:
         """Return a PNG that says how to draw it again, as the sample stage does."""
-        odds = Odds(**wish.how())
-        about = self.artist.about(picture.prompt, picture.drawn, run_seed=wish.seed, odds=odds)
+        sampling = SamplingParams(**wish.how())
+        about = self.generator.about(
+            picture.prompt, picture.drawn, run_seed=wish.seed, sampling=sampling
+        )
         return encode_png(picture.drawn.pixels, about)
 
 
@@ -146,7 +152,7 @@ def ranked(pictures: Iterable[Picture]) -> list[Picture]:
     ]
 
 
-def file_name(wish: Wish, candidate: int | None = None) -> str:
+def file_name(wish: DrawRequest, candidate: int | None = None) -> str:
     """Name a wish's sheet, or one picture of it: letters and digits of the prompt, and numbers."""
     number = "" if candidate is None else f"-{candidate:03d}"
     return f"{slug(wish.prompt)}-{wish.seed}{number}.png"

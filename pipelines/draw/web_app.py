@@ -33,12 +33,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from pipelines.drawing.guard import Guard
-from pipelines.drawing.line import Line, LineFull, Place
-from pipelines.drawing.painter import Painter, Picture, file_name, ranked
-from pipelines.drawing.proxy import NO_PROXY, Proxy, Unprefixed
-from pipelines.drawing.sheet import sheet_png
-from pipelines.drawing.wish import Wish
+from pipelines.draw.draw_request import DrawRequest
+from pipelines.draw.guard import Guard
+from pipelines.draw.proxy import NO_PROXY, Proxy, Unprefixed
+from pipelines.draw.request_queue import QueueFull, RequestQueue, Ticket
+from pipelines.draw.sheet import sheet_png
+from pipelines.draw.text_to_image import Picture, TextToImage, file_name, ranked
 from schemas.errors import ConfigError
 
 PLACES = 16  # in the line, the one that is being drawn for counted
@@ -49,7 +49,7 @@ PARTS = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js"}
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
 
-class AskedWish(Wish):
+class BoundedRequest(DrawRequest):
     """A wish from the network, where everything has an end."""
 
     candidates: int = Field(16, ge=1, le=MOST)
@@ -64,12 +64,12 @@ class AskedWish(Wish):
         return prompt
 
 
-class Site:
+class WebApp:
     """Answers requests, and draws one wish at a time."""
 
-    def __init__(self, painter: Painter, *, places: int = PLACES) -> None:
-        self.painter = painter
-        self.line = Line(places)
+    def __init__(self, pipeline: TextToImage, *, places: int = PLACES) -> None:
+        self.pipeline = pipeline
+        self.line = RequestQueue(places)
         # One thread: who has the turn may wait for the last tile of one who has left.
         self.brush = ThreadPoolExecutor(1)
 
@@ -90,14 +90,14 @@ class Site:
 
     async def about(self, request: Request) -> Response:
         """Say what is drawn here, and within which bounds."""
-        own = self.painter.settled(Wish(prompt="any"))
+        own = self.pipeline.settled(DrawRequest(prompt="any"))
         return JSONResponse(
             {
-                "side": self.painter.side,
-                "tile": self.painter.tile,
-                "codes": self.painter.codes,
-                "takes_guidance": self.painter.takes_guidance,
-                "made_by": self.painter.artist.made_by,
+                "side": self.pipeline.side,
+                "tile": self.pipeline.tile,
+                "codes": self.pipeline.codes,
+                "takes_guidance": self.pipeline.takes_guidance,
+                "made_by": self.pipeline.generator.made_by,
                 "settings": own.model_dump(exclude={"prompt"}),
                 "most": {"candidates": MOST, "letters": LETTERS, "places": self.line.places},
             }
@@ -107,28 +107,28 @@ class Site:
         """Take a place in the line for a wish; all else is said as it becomes known."""
         body = await _body(request)
         try:
-            wish = self.painter.settled(AskedWish.of_json(body))
-            place = self.line.join(math.ceil(wish.candidates / self.painter.tile))
+            wish = self.pipeline.settled(BoundedRequest.of_json(body))
+            place = self.line.join(math.ceil(wish.candidates / self.pipeline.tile))
         except ConfigError as error:
             raise HTTPException(400, str(error)) from None
-        except LineFull as error:
+        except QueueFull as error:
             raise HTTPException(503, str(error), {"Retry-After": str(error.seconds)}) from None
-        return Told(self._events(wish, place), place)
+        return EventStream(self._events(wish, place), place)
 
-    async def _events(self, wish: Wish, place: Place) -> AsyncIterator[Mapping[str, Any]]:
+    async def _events(self, wish: DrawRequest, place: Ticket) -> AsyncIterator[Mapping[str, Any]]:
         async for ahead in place.turns():
             yield {"event": "waiting", "ahead": ahead, "seconds": place.seconds_ahead}
         yield {
             "event": "started",
             "candidates": wish.candidates,
             "seconds": place.seconds_own,
-            "notes": self.painter.cut(wish),
+            "notes": self.pipeline.cut(wish),
             "settings": wish.model_dump(),
         }
         try:
             found: list[Picture] = []
             began = before = time.monotonic()
-            tiles = self.painter.tiles(wish)
+            tiles = self.pipeline.tiles(wish)
             while tile := await self._in_thread(self._tile, tiles, wish):
                 place.drew(time.monotonic() - before)
                 before = time.monotonic()
@@ -151,17 +151,19 @@ class Site:
     async def _in_thread(self, work: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.brush, work, *args)
 
-    def _tile(self, tiles: Iterator[list[Picture]], wish: Wish) -> list[tuple[Picture, bytes]]:
+    def _tile(
+        self, tiles: Iterator[list[Picture]], wish: DrawRequest
+    ) -> list[tuple[Picture, bytes]]:
         tile = next(tiles, [])
-        return [(picture, self.painter.png(picture, wish)) for picture in tile]
+        return [(picture, self.pipeline.png(picture, wish)) for picture in tile]
 
 
-class Told(StreamingResponse):
+class EventStream(StreamingResponse):
     """Events as lines of JSON; its place is left when all are told, or nobody listens any more."""
 
     media_type = "application/x-ndjson"
 
-    def __init__(self, events: AsyncIterator[Mapping[str, Any]], place: Place) -> None:
+    def __init__(self, events: AsyncIterator[Mapping[str, Any]], place: Ticket) -> None:
         super().__init__(
             (json.dumps(event) + "\n" async for event in events),
             headers={"X-Accel-Buffering": "no"},  # a proxy must hand each line on as it comes
@@ -176,7 +178,7 @@ class Told(StreamingResponse):
             self.place.leave()
 
 
-def _told(picture: Picture, png: bytes, wish: Wish) -> Mapping[str, Any]:
+def _told(picture: Picture, png: bytes, wish: DrawRequest) -> Mapping[str, Any]:
     drawn = picture.drawn
     return {
         "event": "picture",

@@ -3,7 +3,6 @@
 Needs no model, so that it can be done in processes beside the one that has the GPU.
 """
 
-import hashlib
 import multiprocessing
 import os
 import threading
@@ -23,6 +22,7 @@ from schemas.folder import Folder
 from stages.ahead import ahead
 from stages.encode.cut import Part
 from stages.pictures import PictureError, Pixels, crop_for_prior, decode
+from stages.seeds import seed_of
 
 Row = dict[str, Any]
 
@@ -107,9 +107,8 @@ def keys_of(key: str, crops: int) -> list[str]:
 
 
 def row_seed(seed: int, purpose: str, key: str) -> int:
-    """Return 63 bits that belong to one row alone."""
-    digest = hashlib.sha256(f"{seed} {purpose} {key}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+    """Return a seed that belongs to one row and purpose alone."""
+    return seed_of(f"{seed} {purpose} {key}")
 
 
 def row_generator(seed: int, purpose: str, key: str) -> np.random.Generator:

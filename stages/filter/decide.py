@@ -4,7 +4,6 @@ A bucket is a hash of the group, and near duplicates share a group, so that each
 own duplicates in the third pass and nothing needs all the pictures.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from stages.filter.compare import COMPARED
 from stages.filter.measure import read_groups
 from stages.filter.parts import Row, part_files
 from stages.filter.rules import Scores, why_drop
+from stages.seeds import seed_of
 from stages.shards import Made
 from stages.tables import PLAIN_FILE, parquet_bytes, read_table
 
@@ -27,8 +27,7 @@ MEASURES = [field.name for field in rows.MEASURES]
 
 def ticket(seed: int, salt: str, name: str) -> float:
     """Return a number in [0, 1) that depends on nothing but its arguments."""
-    digest = hashlib.sha256(f"{seed} {salt} {name}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
+    return (seed_of(f"{seed} {salt} {name}") >> 15) / 2**48  # 48 bits, which a float holds
 
 
 class DecidePairs:

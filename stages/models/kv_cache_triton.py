@@ -1,48 +1,50 @@
-"""A step's attention as one kernel of a GPU: the same as `LayerCache.look` computes in many.
+"""A step's attention as one GPU kernel: the same as `KVCache.attend_in_torch` computes in many.
 
-Each program takes some rows of one lane and one head. It goes over the prompt's keys and values,
-which these rows share, then over each row's own of the codes, with one running softmax in 32 bits
-(Milakov and Gimelshein 2018), so scores are never written.
+Each program takes some rows of one lane and one head. It reads the prompt's keys and values, which
+these rows share, then each row's own keys and values of codes, with one running softmax in 32 bits
+(Milakov and Gimelshein 2018), so scores are never written to memory.
 
 Triton comes with torch where there is a GPU; elsewhere this file is not imported.
 """
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 import triton
 import triton.language as tl
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from stages.models.cache import At, LayerCache
-
-ROWS = 16  # of a program; the fewest that units for matrix products take
-SLOTS, PLACES = 64, 16  # of the text and of the codes, looked at together
+ROWS = 16  # rows a program computes: the fewest that a GPU's matrix units take
+TEXT_SLOTS, CODE_SLOTS = 64, 16  # cached slots that a program reads at once
 
 
-def takes(width: int) -> bool:
-    """Say whether heads can be so wide."""
+def supports(width: int) -> bool:
+    """Say whether the kernel can compute heads of this width."""
     return width >= 16 and width & (width - 1) == 0
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]  # recorded as it is, not looked through
-def attend(q: Float[Tensor, "l h c k"], cache: "LayerCache", at: "At") -> Float[Tensor, "l h c k"]:
-    """Attend to the prompt and to the codes seen, this step's own among them."""
-    assert isinstance(at.group, Tensor)
-    assert at.hidden is not None
+def attend(
+    q: Float[Tensor, "l h c k"],
+    text_keys: Float[Tensor, "l h t k"],
+    text_values: Float[Tensor, "l h t k"],
+    keys: Float[Tensor, "g r s k"],
+    values: Float[Tensor, "g r s k"],
+    group: Int[Tensor, " one"],
+    hidden: Bool[Tensor, "one s"],
+) -> Float[Tensor, "l h c k"]:
+    """Attend to the prompt and to the codes of `group` that are not hidden."""
     lanes, heads, rows, width = q.shape
     out = q.new_empty(lanes, rows, heads, width).transpose(1, 2)
     _kernel[(lanes * heads, triton.cdiv(rows, ROWS))](
         q,
-        cache.text_keys,
-        cache.text_values,
-        cache.keys,
-        cache.values,
-        at.group,
-        at.hidden,
+        text_keys,
+        text_values,
+        keys,
+        values,
+        group,
+        hidden,
         out,
         1 / math.sqrt(width),
         heads,
@@ -50,12 +52,12 @@ def attend(q: Float[Tensor, "l h c k"], cache: "LayerCache", at: "At") -> Float[
         lanes * heads * rows,
         *q.stride()[:3],
         *out.stride()[:3],
-        text=cache.text_keys.shape[2],
-        places=cache.keys.shape[2],
+        text_slots=text_keys.shape[2],
+        code_slots=keys.shape[2],
         WIDTH=width,
         ROWS=ROWS,
-        SLOTS=SLOTS,
-        PLACES=PLACES,
+        TEXT_SLOTS=TEXT_SLOTS,
+        CODE_SLOTS=CODE_SLOTS,
         num_warps=8,
     )
     return out
@@ -81,12 +83,12 @@ def _kernel(  # type: ignore[no-untyped-def]
     out_lane,
     out_head,
     out_row,
-    text: tl.constexpr,
-    places: tl.constexpr,
+    text_slots: tl.constexpr,
+    code_slots: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
-    SLOTS: tl.constexpr,
-    PLACES: tl.constexpr,
+    TEXT_SLOTS: tl.constexpr,
+    CODE_SLOTS: tl.constexpr,
 ):
     both = tl.program_id(0)
     lane, head = both // heads, both % heads
@@ -97,12 +99,12 @@ def _kernel(  # type: ignore[no-untyped-def]
     q = tl.load(q_at + in_lane[:, None] * q_row + width, mask=real[:, None], other=0.0)
     highest = tl.full([ROWS], -float("inf"), tl.float32)
     total = tl.zeros([ROWS], tl.float32)
-    found = tl.zeros([ROWS, WIDTH], tl.float32)
+    output = tl.zeros([ROWS, WIDTH], tl.float32)
 
-    prompt = both.to(tl.int64) * text * WIDTH
-    for first in range(0, text, SLOTS):
-        slot = first + tl.arange(0, SLOTS)
-        there = slot < text
+    prompt = both.to(tl.int64) * text_slots * WIDTH
+    for first in range(0, text_slots, TEXT_SLOTS):
+        slot = first + tl.arange(0, TEXT_SLOTS)
+        there = slot < text_slots
         own = prompt + slot[:, None] * WIDTH + width
         keys = tl.load(text_keys_at + own, mask=there[:, None], other=0.0)
         values = tl.load(text_values_at + own, mask=there[:, None], other=0.0)
@@ -111,15 +113,15 @@ def _kernel(  # type: ignore[no-untyped-def]
         before, highest = highest, tl.maximum(highest, tl.max(scores, 1))
         shrunk, weights = tl.exp(before - highest), tl.exp(scores - highest[:, None])
         total = total * shrunk + tl.sum(weights, 1)
-        found = found * shrunk[:, None] + tl.dot(
+        output = output * shrunk[:, None] + tl.dot(
             weights.to(values.dtype), values, input_precision="ieee"
         )
 
     group = tl.load(group_at)
-    for first in range(0, places, PLACES):
-        place = first + tl.arange(0, PLACES)
-        seen = tl.load(hidden_at + place, mask=place < places, other=1) == 0
-        own = (group * all_rows + row)[:, None] * places + place
+    for first in range(0, code_slots, CODE_SLOTS):
+        slot = first + tl.arange(0, CODE_SLOTS)
+        seen = tl.load(hidden_at + slot, mask=slot < code_slots, other=1) == 0
+        own = (group * all_rows + row)[:, None] * code_slots + slot
         own = own[:, :, None] * WIDTH + width
         mask = real[:, None, None] & seen[None, :, None]
         keys = tl.load(keys_at + own, mask=mask, other=0.0).to(tl.float32)
@@ -129,8 +131,8 @@ def _kernel(  # type: ignore[no-untyped-def]
         before, highest = highest, tl.maximum(highest, tl.max(scores, 1))
         shrunk, weights = tl.exp(before - highest), tl.exp(scores - highest[:, None])
         total = total * shrunk + tl.sum(weights, 1)
-        found = found * shrunk[:, None] + tl.sum(weights[:, :, None] * values, 1)
+        output = output * shrunk[:, None] + tl.sum(weights[:, :, None] * values, 1)
 
-    found = (found / total[:, None]).to(out_at.dtype.element_ty)
+    output = (output / total[:, None]).to(out_at.dtype.element_ty)
     out_at += lane * out_lane + head * out_head
-    tl.store(out_at + in_lane[:, None] * out_row + width, found, mask=real[:, None])
+    tl.store(out_at + in_lane[:, None] * out_row + width, output, mask=real[:, None])

@@ -10,36 +10,37 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-CANDIDATES = 100  # captions that a picture chooses from, its own one among them: the field's usual
-SHUFFLES, BY_LUCK = 199, 0.025  # of the pictures, and the share of them that may do as well
+CANDIDATES = 100  # captions that a picture chooses from, its own among them, as is usual
+SHUFFLES, BY_LUCK = 199, 0.025  # of the pictures, and the share of shuffles that may do as well
 
 
-class Retrieval(NamedTuple):
-    """Which pictures found their caption, and the share of them that a blind choice would."""
+class RPrecision(NamedTuple):
+    """Which pictures found their caption, and the share that a random choice would find."""
 
     found: Bool[np.ndarray, " p"]
     chance: float
 
 
-def r_precision(scores: Float[np.ndarray, "p p"], captions: Sequence[str]) -> Retrieval:
-    """Hide each picture's caption among others, always the same ones; a tie counts as missed.
+def r_precision(scores: Float[np.ndarray, "p p"], captions: Sequence[str]) -> RPrecision:
+    """Rank each picture's caption among others, always the same ones; a tie counts as missed.
 
-    `scores[i, j]` is picture i with caption j. Captions of the same words are no rivals, so where
-    few read differently there are fewer to choose from, and chance is higher: a blind choice finds
-    one of n, and n is not the same for all.
+    `scores[i, j]` is picture i with caption j. Captions of the same words are not compared, so a
+    corpus of few different captions has fewer than CANDIDATES, and chance is higher: the mean of
+    1 / n over pictures that choose from n captions.
     """
     rivals = _rivals(tuple(captions))
     found = [
         bool((scores[own, others] < scores[own, own]).all()) for own, others in enumerate(rivals)
     ]
-    return Retrieval(np.array(found, bool), float(np.mean([1 / (1 + len(o)) for o in rivals])))
+    return RPrecision(np.array(found, bool), float(np.mean([1 / (1 + len(o)) for o in rivals])))
 
 
 def found_by_luck(scores: Float[np.ndarray, "p p"], captions: Sequence[str]) -> float:
-    """Return the share that scores which know nothing of pictures exceed in 2.5 % of cases.
+    """Return the R-precision that scores blind to the pictures exceed in 2.5 % of cases.
 
-    Pictures swap their captions, always in the same ways. Unlike chance this holds for scores that
-    prefer some captions whatever they are shown: where these are common, that finds many.
+    A permutation test: pictures swap their captions, always in the same ways. Unlike chance this
+    also holds for scores that prefer some captions whatever the picture: where these captions are
+    common, that alone finds many.
     """
     wins = np.zeros(scores.shape, bool)  # picture i finds caption j among j's rivals
     for own, others in enumerate(_rivals(tuple(captions))):
@@ -52,7 +53,7 @@ def found_by_luck(scores: Float[np.ndarray, "p p"], captions: Sequence[str]) -> 
 
 @lru_cache(maxsize=1)
 def _rivals(captions: tuple[str, ...]) -> list[Int[np.ndarray, " r"]]:
-    """Draw for each picture the places of captions that read otherwise than its own."""
+    """Draw for each picture the indices of captions whose words differ from its own."""
     words = np.array([" ".join(caption.casefold().split()) for caption in captions], dtype=object)
     return [
         np.random.default_rng(number).permutation(np.flatnonzero(words != own))[: CANDIDATES - 1]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stages.digests import OF_THE_FILE
 from stages.pictures import PictureError, Pixels, crop_centre, decode, to_tensor
-from stages.sample.artist import Artist
+from stages.sample.generator import Generator
 from stages.sample.prompts import Prompt
 
 MAX_BYTES = 100_000_000  # of a file: more is no picture that anybody wants completed
@@ -48,18 +48,18 @@ def square_of(data: bytes, side: int) -> Pixels:
 
 
 @torch.inference_mode()
-def top_codes(artist: Artist, square: Pixels, rows: int) -> Int[Tensor, " g"]:
+def top_codes(generator: Generator, square: Pixels, rows: int) -> Int[Tensor, " g"]:
     """Encode a picture and keep the first rows; alone, so that its company changes no code.
 
     A GPU shortens no factor here, as in encode: else near ties could give other codes.
     """
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        (grid,) = artist.dvae.codes(to_tensor([square]).to(artist.device))
+        (grid,) = generator.dvae.codes(to_tensor([square]).to(generator.device))
     return grid[:rows].flatten()
 
 
 def with_codes(
-    prompts: Sequence[Prompt], rows: int, artist: Artist
+    prompts: Sequence[Prompt], rows: int, generator: Generator
 ) -> tuple[list[Prompt], Counter[str]]:
     """Put codes where prompts name a picture; count those whose picture cannot be used."""
     kept: list[Prompt] = []
@@ -69,10 +69,10 @@ def with_codes(
             kept.append(prompt)
             continue
         try:
-            square = square_of(read(prompt.given), artist.side)
+            square = square_of(read(prompt.given), generator.side)
         except PictureError as error:
             rejects[error.reason] += 1
         else:
-            codes = top_codes(artist, square, rows)
+            codes = top_codes(generator, square, rows)
             kept.append(replace(prompt, given=tuple(codes.tolist())))
     return kept, rejects

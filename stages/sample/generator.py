@@ -20,8 +20,8 @@ from schemas.folder import Inputs
 from stages.models.bpe import Bpe
 from stages.models.clip import Reranker
 from stages.models.dvae import Dvae
-from stages.models.odds import Odds, candidate_seed
 from stages.models.sampler import Sampler, rows_of_lane
+from stages.models.sampling import SamplingParams, candidate_seed
 from stages.pictures import Pixels, from_tensor, to_tensor
 from stages.sample.tile_size import tile_for_device
 from stages.training.weights import load_bpe, load_clip, load_dvae, load_prior
@@ -39,14 +39,14 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Artist:
+class Generator:
     """The four models, loaded once."""
 
     bpe: Bpe
     dvae: Dvae
     sampler: Sampler
     clip: Reranker
-    odds: Odds
+    sampling: SamplingParams
     device: str
     made_by: Mapping[str, str]  # fingerprints of the models, by artifact
 
@@ -56,24 +56,24 @@ class Artist:
         candidates: range,
         seed: int,
         *,
-        odds: Odds | None = None,
+        sampling: SamplingParams | None = None,
         given: Int[Tensor, "p g"] | None = None,
     ) -> list[list[Drawn]]:
         """Draw these candidates of every prompt; rank each prompt's, CLIP's favourite first.
 
         Candidates of a prompt may be drawn in several calls, if each begins with a whole lane:
-        where `candidates.start` is a multiple of the tile. `odds` other than the artist's own take
+        where `candidates.start` is a multiple of the tile. `sampling` other than the generator's own take
         a moment before the first picture.
         """
         seeds = torch.tensor([[candidate_seed(seed, p, i) for i in candidates] for p in prompts])
-        codes = self.sampler.draw(self.ids(prompts), seeds, odds or self.odds, given)
+        codes = self.sampler.draw(self.ids(prompts), seeds, sampling or self.sampling, given)
         return [
             self._ranked(prompt, candidates, own_seeds.tolist(), own_codes)
             for prompt, own_seeds, own_codes in zip(prompts, seeds, codes, strict=True)
         ]
 
     def about(
-        self, prompt: str, drawn: Drawn, *, run_seed: int, odds: Odds | None = None
+        self, prompt: str, drawn: Drawn, *, run_seed: int, sampling: SamplingParams | None = None
     ) -> dict[str, str]:
         """Return what a PNG says of its picture: all that is needed to draw it again.
 
@@ -85,7 +85,7 @@ class Artist:
             "candidate": drawn.candidate,
             "clip_score": drawn.clip_score,
             "run_seed": run_seed,
-            **(odds or self.odds)._asdict(),
+            **(sampling or self.sampling)._asdict(),
             "precision": self.sampler.precision,
             "tile": self.sampler.tile,
             **self.made_by,
@@ -100,12 +100,12 @@ class Artist:
     def ids(self, prompts: Sequence[str]) -> Int[Tensor, "p T"]:
         """Cut prompts into the tokens that the prior reads."""
         length = self.sampler.prior.tokens.text_len
-        text = np.stack([self.bpe.ids(prompt, length)[0] for prompt in prompts])
+        text = np.stack([self.bpe.encode_padded(prompt, length)[0] for prompt in prompts])
         return torch.from_numpy(text.astype(np.int64)).to(self.device)
 
     def truncates(self, prompt: str) -> bool:
         """Say whether the prompt has more tokens than the prior reads."""
-        return self.bpe.ids(prompt, self.sampler.prior.tokens.text_len)[2]
+        return self.bpe.encode_padded(prompt, self.sampler.prior.tokens.text_len)[2]
 
     @torch.inference_mode()
     def _ranked(
@@ -141,7 +141,7 @@ def _lanes(codes: Int[Tensor, "n I"], rows: int) -> Iterator[Int[Tensor, "rows I
         yield torch.cat([lane, lane[:1].expand(rows - len(lane), -1)])
 
 
-def load_artist(inputs: Inputs, cfg: SampleSettings) -> Artist:
+def load_generator(inputs: Inputs, cfg: SampleSettings) -> Generator:
     """Load the four models of a run; only what `cfg` says of how pictures are drawn is used.
 
     Raises ConfigError for guidance by a prior that never saw a picture without its caption.
@@ -158,12 +158,12 @@ def load_artist(inputs: Inputs, cfg: SampleSettings) -> Artist:
     tile = cfg.tile or tile_for_device(inputs, cfg)
     sampler = Sampler(load_prior(inputs.folder(PRIOR)), tile=tile, precision=cfg.precision)
     sampler.prior.to(device)
-    return Artist(
+    return Generator(
         bpe=load_bpe(inputs.folder(BPE)),
         dvae=load_dvae(inputs.folder(DVAE)).to(device),
         sampler=sampler,
         clip=load_clip(inputs.folder(CLIP)).to(device),
-        odds=Odds(cfg.temperature, cfg.top_k, cfg.top_p, cfg.guidance),
+        sampling=SamplingParams(cfg.temperature, cfg.top_k, cfg.top_p, cfg.guidance),
         device=device,
         made_by={a.name: inputs.manifest(a).fingerprint for a in (BPE, PRIOR, DVAE, CLIP)},
     )

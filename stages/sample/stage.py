@@ -14,8 +14,8 @@ from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from stages.digests import digest_of_files
 from stages.pictures import encode_png
-from stages.sample.artist import Drawn, load_artist
-from stages.sample.given import with_codes
+from stages.sample.completion import with_codes
+from stages.sample.generator import Drawn, load_generator
 from stages.sample.prompts import Prompt, digest, pictures, prompts
 from stages.sample.tile_size import agreed_tile
 from stages.shards import Made, Shard, run_shards
@@ -97,7 +97,7 @@ class DrawShard:
     def __init__(self, inputs: Inputs, cfg: SampleSettings) -> None:
         torch.set_num_threads(cfg.threads)
         self.cfg = cfg
-        self.artist = load_artist(inputs, cfg)
+        self.generator = load_generator(inputs, cfg)
 
     def __call__(self, payload: tuple[str, list[Prompt]]) -> Made:
         """Draw some prompts: their table, and loose PNGs of the best."""
@@ -126,8 +126,8 @@ class DrawShard:
             rows_out=len(table),
             rejects=dict(rejects),
             health={
-                "truncated_for_prior": sum(map(self.artist.truncates, texts)),
-                "truncated_for_clip": sum(map(self.artist.clip.truncates, texts)),
+                "truncated_for_prior": sum(map(self.generator.truncates, texts)),
+                "truncated_for_clip": sum(map(self.generator.clip.truncates, texts)),
             },
         )
 
@@ -135,23 +135,23 @@ class DrawShard:
         """Return the prompts with the codes they begin with; count those that cannot be drawn."""
         if not self.cfg.given_rows:
             return listed, Counter()
-        return with_codes(listed, self.cfg.given_rows, self.artist)
+        return with_codes(listed, self.cfg.given_rows, self.generator)
 
     def draw(self, some: list[Prompt]) -> list[list[Drawn]]:
         """Draw and rank every prompt's candidates."""
         if not some:
             return []
         given = torch.tensor([prompt.given for prompt in some], dtype=torch.long)
-        return self.artist.draw(
+        return self.generator.draw(
             [prompt.text for prompt in some],
             range(self.cfg.candidates),
             self.cfg.seed,
-            given=given.to(self.artist.device),
+            given=given.to(self.generator.device),
         )
 
     def png(self, prompt: Prompt, drawn: Drawn) -> bytes:
         """Return a PNG that says how to draw it again; its bytes do not depend on its rivals."""
-        text = self.artist.about(prompt.text, drawn, run_seed=self.cfg.seed)
+        text = self.generator.about(prompt.text, drawn, run_seed=self.cfg.seed)
         if prompt.given:
             text |= {
                 "given_rows": str(self.cfg.given_rows),

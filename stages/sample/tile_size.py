@@ -14,10 +14,10 @@ from schemas.configs import SampleSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import FileDigest
-from stages.models.odds import Odds
+from stages.models.incremental_decoding import TileDecoder
 from stages.models.prior import Prior
 from stages.models.sampler import LANE, rows_of_lane
-from stages.models.tile import Tile
+from stages.models.sampling import SamplingParams
 from stages.shards import run_once
 from stages.training.weights import PriorConfig, read_config
 
@@ -75,8 +75,8 @@ def fitting_tile(prior: Prior, cfg: SampleSettings, free: int, largest: int) -> 
 def bytes_of(prior: Prior, tile: int, cfg: SampleSettings) -> int:
     """Return the bytes that a tile takes beside the weights."""
     rows = rows_of_lane(tile)
-    guided = Odds(guidance=cfg.guidance).guided
+    guided = SamplingParams(guidance=cfg.guidance).guided
     lanes = tile // rows * (2 if guided else 1)
     dtype = torch.bfloat16 if cfg.precision == "bfloat16" else torch.float32
-    cache = Tile(prior, lanes, rows, dtype).nbytes
+    cache = TileDecoder(prior, lanes, rows, dtype).nbytes
     return cache + SCRATCH * torch.double.itemsize * lanes * rows * prior.tokens.image_vocab

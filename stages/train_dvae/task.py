@@ -104,7 +104,7 @@ class DvaeTask:
 
     def sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Sum the nats of both sides of the bound, with noise that is each row's own."""
-        pixels = augment.unit(batch["pixels"])
+        pixels = pictures.to_tensor(batch["pixels"])
         noise = [
             torch.Generator(pixels.device).manual_seed(seed) for seed in batch["seed"].tolist()
         ]

@@ -1,9 +1,7 @@
 """What training does to a row: a function of the seed, the epoch and the row's key alone."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +11,13 @@ from torch import Tensor
 from schemas.errors import SchemaMismatch
 from stages import pictures
 from stages.pictures import PictureError, Pixels
+from stages.seeds import seed_of
 from stages.training import order
 
 
 def row_seed(seed: int, epoch: int, key: str) -> int:
-    """Return 63 bits for one row in one epoch."""
-    digest = hashlib.sha256(f"{seed}\n{epoch}\n{key}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+    """Return the seed of one row in one epoch."""
+    return seed_of(f"{seed}\n{epoch}\n{key}")
 
 
 def row_generator(seed: int, epoch: int, key: str) -> np.random.Generator:
@@ -52,8 +50,3 @@ def held_out(images: Sequence[bytes], side: int) -> tuple[UInt8[Tensor, "b h w 3
             "again"
         )
     return pixels, places
-
-
-def unit(pixels: UInt8[Tensor, "b h w 3"]) -> Any:
-    """Return pixels in [0, 1] as (b, 3, h, w), laid out in memory as channels_last."""
-    return pixels.permute(0, 3, 1, 2).float() / 255

@@ -54,7 +54,7 @@ def _weights(module: nn.Module) -> bytes:
 
 
 def save_clip(out: Folder, reranker: "Reranker") -> None:
-    """Write a CLIP as the transformers library does, its preparation and its tokenizer too."""
+    """Write a CLIP as the transformers library does, its preprocessing and its tokenizer too."""
     from stages.models.clip import OwnTokens, PublishedTokens
 
     if isinstance(reranker.tokenize, OwnTokens):
@@ -64,7 +64,7 @@ def save_clip(out: Folder, reranker: "Reranker") -> None:
             reranker.tokenize.tokenizer.save_pretrained(scratch)
             for file in sorted(Path(scratch).iterdir()):
                 out.commit(PUBLISHED + file.name, file.read_bytes())
-    out.commit(PREPARATION, json.dumps(reranker.preparation.said(), indent=2).encode())
+    out.commit(PREPARATION, json.dumps(reranker.preprocessing.to_config(), indent=2).encode())
     out.commit(WEIGHTS, _weights(reranker.clip))
     out.commit(MODEL_CONFIG, reranker.clip.config.to_json_string(use_diff=False).encode())
 
@@ -86,7 +86,7 @@ def load_clip(folder: Folder) -> "Reranker":
     from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
     from stages.models.clip import OwnTokens, PublishedTokens, Reranker, Tokenize
-    from stages.models.clip_pixels import Preparation
+    from stages.models.clip_preprocessing import Preprocessing
 
     sizes = CLIPConfig.from_dict(json.loads(_read(folder, MODEL_CONFIG)))
     length, side = sizes.text_config.max_position_embeddings, sizes.vision_config.image_size
@@ -99,10 +99,12 @@ def load_clip(folder: Folder) -> "Reranker":
                 (Path(scratch) / name.removeprefix(PUBLISHED)).write_bytes(_read(folder, name))
             tokenize = PublishedTokens(AutoTokenizer.from_pretrained(scratch), length)
     said = json.loads(_read(folder, PREPARATION)) if folder.exists(PREPARATION) else None
-    preparation = (
-        Preparation.read(said, side, where=folder.url) if said else Preparation.plain(side)
+    preprocessing = (
+        Preprocessing.from_config(said, side, where=folder.url)
+        if said
+        else Preprocessing.plain(side)
     )
-    return Reranker(fill(CLIPModel(sizes), folder), tokenize, preparation).eval()
+    return Reranker(fill(CLIPModel(sizes), folder), tokenize, preprocessing).eval()
 
 
 def load_bpe(folder: Folder) -> Bpe:

@@ -13,8 +13,9 @@ import torch
 from schemas.configs import DvaeJob, DvaeSettings
 from stages.models.dvae import Dvae
 from stages.models.flops import dvae_flops
+from stages.pictures import to_tensor
 from stages.train_dvae.task import DvaeTask, shape_of
-from stages.training import augment, loop
+from stages.training import loop
 from stages.training.meter import Window
 from stages.training.peaks import matrix_product, peak_of
 from stages.training.spread import spread
@@ -112,7 +113,7 @@ def encoding(asked: argparse.Namespace, device: torch.device) -> str:
     cfg = job(asked, "eager", asked.tile)
     model = Dvae(shape_of(cfg), asked.codes).to(device, memory_format=torch.channels_last).eval()
     shape = (asked.tile, asked.side, asked.side, 3)
-    pixels = augment.unit(torch.randint(0, 256, shape, dtype=torch.uint8, device=device))
+    pixels = to_tensor(torch.randint(0, 256, shape, dtype=torch.uint8, device=device))
     lines, exact = [], None
     for kind, short in (("float32", False), ("TF32", True), ("bfloat16", True)):
         tensor_cores(short)

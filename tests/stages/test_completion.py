@@ -19,10 +19,11 @@ from schemas.configs import PriorShape, TokenSpec
 from stages import shapes
 from stages.evaluate.measures import chance
 from stages.models.bpe import train_bpe
-from stages.models.odds import candidate_seed
 from stages.models.prior import Prior, prior_terms
-from stages.models.sampler import sample
+from stages.models.sampling import candidate_seed
 from stages.shapes.world import BACKGROUNDS, COLOURS, RADII, Figure, Kind, Scene
+from tests.stages.models.losses import prior_loss
+from tests.stages.models.test_sampler import sample
 
 SIDE, GRID = 64, 8
 TEXT_VOCAB, TEXT_LEN = 300, 12
@@ -62,7 +63,7 @@ def learned():
     patches, codes = np.unique(cut, axis=0, return_inverse=True)
     codes = torch.from_numpy(codes.reshape(len(scenes), GRID**2))
     bpe = train_bpe([scene.words for scene in scenes], TEXT_VOCAB)
-    ids = np.stack([bpe.ids(scene.words, TEXT_LEN).ids for scene in scenes])
+    ids = np.stack([bpe.encode_padded(scene.words, TEXT_LEN).ids for scene in scenes])
     text = torch.from_numpy(ids.astype(np.int64))
     seen = torch.arange(len(scenes)) % HELD_OUT > 0
     prior = trained(text[seen], codes[seen], len(patches))
@@ -79,7 +80,7 @@ def trained(text, codes, image_vocab):
     for _ in range(UPDATES):
         rows = torch.randint(len(text), (BATCH,))
         adam.zero_grad()
-        prior_terms(prior, text[rows], codes[rows]).loss(1 / 8).backward()
+        prior_loss(prior_terms(prior, text[rows], codes[rows])).backward()
         adam.step()
         rate.step()
     return prior.eval()

@@ -15,7 +15,7 @@ from schemas.errors import ConfigError
 from stages.filter.agreement import Agreement
 from stages.filter.nsfw import Nsfw
 from stages.filter.writing import Reader
-from stages.models.clip_pixels import MEAN, STD
+from stages.models.clip_preprocessing import MEAN, STD
 from tests.stages.published import save_clip
 
 

@@ -17,7 +17,7 @@ from stages.models.dvae import Dvae, relaxed_sample
 from stages.models.fidelity import ssim
 from stages.train_dvae.measures import measure
 from stages.train_dvae.task import DvaeTask, shape_of
-from stages.training import augment, checkpoints, loop, weights
+from stages.training import checkpoints, loop, weights
 from stages.training.table import open_table
 from stages.training.task import Place
 from tests.stages.training.pairs import SIZES, clean_pairs, clean_row, inputs
@@ -115,7 +115,7 @@ def test_measures_are_those_of_pictures_decoded_from_codes_without_noise(task):
     model = Dvae(shape_of(task.cfg), 16).eval()
     with torch.no_grad():
         found, drawn = measure(model, pixels, temperature=0.5, batch_size=4)
-        real = augment.unit(pixels)
+        real = pictures.to_tensor(pixels)
         again = model.decode(model.codes(real))
         flat = real.mean((2, 3), keepdim=True)
     assert found["psnr_db"] == pytest.approx(-10 * math.log10(((again - real) ** 2).mean()))
@@ -133,7 +133,7 @@ def test_what_training_sees_is_measured_beside_what_encode_will_give(task):
     model = Dvae(shape_of(task.cfg), 16).eval()
     for parameter in model.parameters():  # a fresh one draws the same whatever the codes
         torch.nn.init.normal_(parameter, std=0.3)
-    real, heat = augment.unit(pixels), 0.7
+    real, heat = pictures.to_tensor(pixels), 0.7
     with torch.no_grad():
         torch.manual_seed(0)
         found, _ = measure(model, pixels, heat, batch_size=1)

@@ -1,4 +1,4 @@
-"""A small run's painter, and the page on a server of its own."""
+"""A small run's pipeline, and the page on a server of its own."""
 
 import threading
 from contextlib import contextmanager
@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pytest
 import uvicorn
 
-from pipelines.drawing.proxy import NO_PROXY
-from pipelines.drawing.site import Site
+from pipelines.draw.proxy import NO_PROXY
+from pipelines.draw.web_app import WebApp
 
 HOST = "127.0.0.1"
 
@@ -30,6 +30,6 @@ def served(site, proxy=NO_PROXY):
 
 
 @pytest.fixture(scope="module")
-def address(painter):
-    with served(Site(painter)) as address:
+def address(pipeline):
+    with served(WebApp(pipeline)) as address:
         yield address

@@ -14,8 +14,8 @@ from PIL import Image
 
 from infra.store import Store
 from pipelines import draw
-from pipelines.draw import Painter
-from pipelines.drawing.sheet import GAP, sheet
+from pipelines.draw import TextToImage
+from pipelines.draw.sheet import GAP, sheet
 from schemas.errors import ArtifactMissing, ConfigError
 from tests import tiny_run
 
@@ -23,8 +23,8 @@ PROMPT = "a small green star"
 
 
 def test_three_lines_of_python(root, tmp_path):
-    painter = Painter(root)
-    pictures = painter.draw(PROMPT, n=4)
+    pipeline = TextToImage(root)
+    pictures = pipeline.draw(PROMPT, n=4)
     pictures[0].image.save(tmp_path / "star.png")
     assert Image.open(tmp_path / "star.png").size == (16, 16)
     assert len(pictures) == 4
@@ -32,16 +32,16 @@ def test_three_lines_of_python(root, tmp_path):
 
 
 @pytest.mark.parametrize("n", [1, 3, 7])
-def test_candidates_are_the_same_whatever_their_number(painter, n):
-    many = {p.drawn.candidate: p.drawn for p in painter.draw(PROMPT, n=9)}
-    for picture in painter.draw(PROMPT, n=n):
+def test_candidates_are_the_same_whatever_their_number(pipeline, n):
+    many = {p.drawn.candidate: p.drawn for p in pipeline.draw(PROMPT, n=9)}
+    for picture in pipeline.draw(PROMPT, n=n):
         same = many[picture.drawn.candidate]
         assert np.array_equal(picture.drawn.pixels, same.pixels)
         assert picture.drawn.clip_score == same.clip_score
 
 
-def test_the_sheet_is_the_same_to_the_byte_for_any_n_with_the_same_choice(root, tmp_path, painter):
-    best = max(p.drawn.candidate for p in painter.draw(PROMPT, n=12)[:2])
+def test_the_sheet_is_the_same_to_the_byte_for_any_n_with_the_same_choice(root, tmp_path, pipeline):
+    best = max(p.drawn.candidate for p in pipeline.draw(PROMPT, n=12)[:2])
     digests = set()
     for n in (12, 12, best + 1):
         out = tmp_path / f"{len(digests)}.png"
@@ -51,37 +51,37 @@ def test_the_sheet_is_the_same_to_the_byte_for_any_n_with_the_same_choice(root, 
     assert len(digests) == 1
 
 
-def test_another_seed_or_prompt_gives_another_sheet(painter):
+def test_another_seed_or_prompt_gives_another_sheet(pipeline):
     def drawn(prompt, seed):
-        return sheet(painter.draw(prompt, n=4, seed=seed)).tobytes()
+        return sheet(pipeline.draw(prompt, n=4, seed=seed)).tobytes()
 
     assert len({drawn(PROMPT, 0), drawn(PROMPT, 1), drawn("a red ring", 0)}) == 3
 
 
-def test_the_painter_draws_what_the_sample_stage_drew(painter):
+def test_the_painter_draws_what_the_sample_stage_drew(pipeline):
     prompt, seed = "a red ring", tiny_run.SAMPLE.seed
-    (ranked,) = painter.artist.draw([prompt], range(4), seed)
-    for picture, drawn in zip(painter.draw(prompt, n=4, seed=seed), ranked, strict=True):
+    (ranked,) = pipeline.generator.draw([prompt], range(4), seed)
+    for picture, drawn in zip(pipeline.draw(prompt, n=4, seed=seed), ranked, strict=True):
         assert np.array_equal(picture.drawn.pixels, drawn.pixels)
-    assert painter.artist.odds.temperature == tiny_run.SAMPLE.temperature
-    assert painter.artist.sampler.tile == tiny_run.SAMPLE.tile
+    assert pipeline.generator.sampling.temperature == tiny_run.SAMPLE.temperature
+    assert pipeline.generator.sampler.tile == tiny_run.SAMPLE.tile
 
 
-def test_the_sheet_shows_enlarged_pictures_in_rows(painter):
-    image = sheet(painter.draw(PROMPT, n=6), columns=4)
+def test_the_sheet_shows_enlarged_pictures_in_rows(pipeline):
+    image = sheet(pipeline.draw(PROMPT, n=6), columns=4)
     assert image.width == 4 * 256 + 5 * GAP
-    picture = painter.draw(PROMPT, n=6)[1].drawn.pixels
+    picture = pipeline.draw(PROMPT, n=6)[1].drawn.pixels
     left, top = GAP + 256 + GAP, GAP
     block = np.asarray(image)[top : top + 256, left : left + 256]
     assert np.array_equal(block[8::16, 8::16], picture)  # whole squares of 16 pixels
 
 
-def test_a_long_prompt_is_wrapped_and_a_strange_one_survives(painter):
-    long = sheet(painter.draw("word " * 40, n=1))
-    short = sheet(painter.draw("word", n=1))
+def test_a_long_prompt_is_wrapped_and_a_strange_one_survives(pipeline):
+    long = sheet(pipeline.draw("word " * 40, n=1))
+    short = sheet(pipeline.draw("word", n=1))
     assert long.width == short.width
     assert long.height > short.height
-    sheet(painter.draw("ein \N{WHITE STAR} 星 <b>", n=1))
+    sheet(pipeline.draw("ein \N{WHITE STAR} 星 <b>", n=1))
 
 
 def test_the_command_prints_the_path_of_a_picture(root, tmp_path, capsys, monkeypatch):
@@ -106,7 +106,7 @@ def test_a_missing_run_is_one_sentence(tmp_path, capsys):
     assert said.startswith(f"error: wanted a run under {tmp_path}, found no summary.json")
     assert len(said.splitlines()) == 1
     with pytest.raises(ArtifactMissing):
-        Painter(tmp_path)
+        TextToImage(tmp_path)
 
 
 @pytest.mark.parametrize("arguments", [("  ", "-n", "1"), ("x", "-n", "0"), ("x", "--top", "0")])
@@ -115,9 +115,9 @@ def test_nothing_to_draw_is_one_sentence(root, capsys, arguments):
     assert re.search("wanted at least (1|one)", capsys.readouterr().err)
 
 
-def test_an_empty_prompt_is_refused_in_python_too(painter):
+def test_an_empty_prompt_is_refused_in_python_too(pipeline):
     with pytest.raises(ConfigError, match="say what to draw"):
-        painter.draw("")
+        pipeline.draw("")
 
 
 def test_without_samples_the_papers_settings_are_used(tmp_path):
@@ -125,13 +125,13 @@ def test_without_samples_the_papers_settings_are_used(tmp_path):
     summary = store.summary()
     stages = {k: v for k, v in summary.stages.items() if k != "sample"}
     store.top.commit("summary.json", type(summary)(stages=stages).model_dump_json().encode())
-    assert Painter(tmp_path).artist.odds.temperature == 1.0
+    assert TextToImage(tmp_path).generator.sampling.temperature == 1.0
 
 
 def test_no_ray_is_needed(root):
     program = (
-        "import sys\nfrom pipelines.draw import Painter\n"
-        f"Painter({root!r}).draw('a red ring', n=1)\n"
+        "import sys\nfrom pipelines.draw import TextToImage\n"
+        f"TextToImage({root!r}).draw('a red ring', n=1)\n"
         "assert 'ray' not in sys.modules, 'Ray was imported'"
     )
     top = str(Path(__file__).resolve().parents[2])

@@ -23,7 +23,7 @@ CTRL_C, CTRL_D = b"\x03", b"\x04"
 
 @pytest.fixture
 def answers(root, tmp_path, monkeypatch, capsys):
-    """Type lines to a painter of four candidates; return what it says, line by line."""
+    """Type lines to a pipeline of four candidates; return what it says, line by line."""
     monkeypatch.chdir(tmp_path)
 
     def answers(*lines, code=0):

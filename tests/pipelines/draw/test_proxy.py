@@ -13,11 +13,11 @@ import httpx
 import pytest
 
 from pipelines import draw
-from pipelines.drawing.proxy import Proxy, proxy_of
-from pipelines.drawing.site import Site
+from pipelines.draw.proxy import Proxy, proxy_of
+from pipelines.draw.web_app import WebApp
 from schemas.errors import ConfigError
 from tests.browser import opened
-from tests.pipelines.drawing.conftest import served
+from tests.pipelines.draw.conftest import served
 
 PUBLIC = "draw.example.org"
 ORIGIN = f"https://{PUBLIC}"
@@ -78,8 +78,8 @@ def proxied(site, prefix="/tools/draw", *, keeps_name=False, keeps_prefix=False,
 
 
 @pytest.fixture
-def site(painter):
-    return Site(painter)
+def site(pipeline):
+    return WebApp(pipeline)
 
 
 WAYS = [(False, False), (True, False), (False, True), (True, True)]
@@ -160,8 +160,8 @@ def test_only_what_is_named_may_ask(served_there, headers, status):
 
 
 @pytest.fixture(scope="module")
-def served_there(painter):
-    with served(Site(painter), proxy_of(None, [ORIGIN])) as address:
+def served_there(pipeline):
+    with served(WebApp(pipeline), proxy_of(None, [ORIGIN])) as address:
         yield address
 
 

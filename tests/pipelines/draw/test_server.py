@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from pipelines import draw
-from pipelines.drawing.site import PLACES
+from pipelines.draw.web_app import PLACES
 from tests.browser import opened
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 
 from pipelines import draw
-from pipelines.drawing import site as site_module
-from pipelines.drawing.painter import Painter
-from pipelines.drawing.site import BODY_BYTES, LETTERS, Site
+from pipelines.draw import site as site_module
+from pipelines.draw.text_to_image import TextToImage
+from pipelines.draw.web_app import BODY_BYTES, LETTERS, WebApp
 from tests import tiny_run
-from tests.pipelines.drawing.conftest import served
+from tests.pipelines.draw.conftest import served
 
 ROOT = Path(__file__).resolve().parents[3]
 PROMPT = "a small green star"
@@ -52,11 +52,11 @@ def refused(answer, status):
     return sentence
 
 
-def test_a_wish_is_told_as_it_is_drawn(address, painter):
+def test_a_wish_is_told_as_it_is_drawn(address, pipeline):
     first, *pictures, last = events(post(address, {"prompt": PROMPT, "candidates": 9, "seed": 3}))
     assert first["event"] == "started"
     assert [p["candidate"] for p in pictures] == list(range(9))
-    known = painter.draw(PROMPT, n=9, seed=3)
+    known = pipeline.draw(PROMPT, n=9, seed=3)
     assert last["ranking"] == [p.drawn.candidate for p in known]
     for picture in known:
         told = pictures[picture.drawn.candidate]
@@ -289,8 +289,8 @@ def until(true):
 
 
 @pytest.fixture
-def site(painter):
-    return Site(painter, places=2)
+def site(pipeline):
+    return WebApp(pipeline, places=2)
 
 
 LONG = {"prompt": "a", "candidates": 512}
@@ -327,10 +327,10 @@ def test_who_leaves_frees_the_place_and_is_drawn_no_further(site):
 
 
 def test_a_drawing_that_fails_says_so_and_the_next_one_is_drawn(root):
-    painter = Painter(root)
-    dvae = painter.artist.dvae
+    pipeline = TextToImage(root)
+    dvae = pipeline.generator.dvae
     decoder, dvae.decoder = dvae.decoder, None
-    with served(Site(painter)) as address:
+    with served(WebApp(pipeline)) as address:
         with asking(address, {"prompt": "a"}) as answer:
             lines = answer.iter_lines()
             assert json.loads(next(lines))["event"] == "started"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.models.bpe import SHORT, train_bpe
-from stages.models.merging import spell
+from stages.models.bpe_dropout import merge_with_dropout
 
 # Pairs that overlap in every way: of one letter, of both neighbours, of what merged before.
 LEARNED = [(0, 0), (0, 1), (1, 0), (3, 3), (4, 2), (3, 1), (6, 0), (2, 5), (7, 7), (8, 2)]
@@ -42,7 +42,7 @@ def in_rounds(spelling, dropout, draw):
 @given(LETTERS, st.floats(0, 1), st.integers(0, 2**32))
 def test_equal_draws_give_equal_spellings_and_as_many_are_made(letters, dropout, seed):
     ours, theirs = random.Random(seed), random.Random(seed)
-    assert spell(letters, MERGES, dropout, ours.random) == in_rounds(
+    assert merge_with_dropout(letters, MERGES, dropout, ours.random) == in_rounds(
         letters, dropout, theirs.random
     )
     assert ours.getstate() == theirs.getstate()
@@ -80,7 +80,7 @@ def all_draws(letters, dropout):
             raise Undecided
 
         try:
-            end = spell(letters, MERGES, dropout, draw)
+            end = merge_with_dropout(letters, MERGES, dropout, draw)
         except Undecided:
             open_ += [(*decided, True), (*decided, False)]
             continue
@@ -112,7 +112,7 @@ class Counted(dict):
 def test_a_word_twice_as_long_takes_twice_the_looks(dropout):
     def looks(length):
         merges, draw = Counted(MERGES), random.Random(0)
-        spell((0, 1, 0, 0, 2) * (length // 5), merges, dropout, draw.random)
+        merge_with_dropout((0, 1, 0, 0, 2) * (length // 5), merges, dropout, draw.random)
         return merges.asked
 
     assert looks(2_000) <= 2.2 * looks(1_000) <= 2.2 * 3 * 1_000

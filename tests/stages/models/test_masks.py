@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from stages.models.attention import (
-    Layout,
+from stages.models.masks import (
+    SequenceLayout,
     make_mask,
     mask_of_layer,
     masked_attention,
@@ -30,7 +30,7 @@ def says(name: str, query: int, key: int, kernel: int) -> bool:
 
 
 def make(name: str, kernel: int = 3, text_slots: int = TEXT_SLOTS, grid: int = GRID):
-    return make_mask(name, Layout(text_slots, grid, kernel))
+    return make_mask(name, SequenceLayout(text_slots, grid, kernel))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_sixteen_of_the_papers_64_layers_are_columns():
 
 @pytest.mark.parametrize("name", ["row", "column", "conv"])
 def test_attention_is_one_softmax_over_the_allowed_keys_query_by_query(name):
-    mask = make_mask(name, Layout(3, 4, 3))
+    mask = make_mask(name, SequenceLayout(3, 4, 3))
     q, k, v = torch.randn(3, 2, 4, len(mask), 8, generator=torch.manual_seed(0)).unbind()
     found = masked_attention(q, k, v, mask)
     for query, allowed in enumerate(mask):
@@ -91,7 +91,7 @@ def test_attention_is_one_softmax_over_the_allowed_keys_query_by_query(name):
 
 
 def test_attention_on_a_cpu_is_in_32_bits_under_autocast_too():
-    mask = make_mask("row", Layout(3, 4, 3))
+    mask = make_mask("row", SequenceLayout(3, 4, 3))
     q, k, v = torch.randn(3, 2, 4, len(mask), 8, generator=torch.manual_seed(0)).bfloat16().unbind()
     with torch.autocast("cpu", torch.bfloat16):
         found = masked_attention(q, k, v, mask)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stages.models.retrieval import found_by_luck, r_precision
+from stages.models.r_precision import found_by_luck, r_precision
 
 
 def test_a_picture_chooses_among_a_hundred_captions_that_read_differently():

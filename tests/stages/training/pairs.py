@@ -83,7 +83,7 @@ def token_pairs(root, **metadata):
     start = 0
     for split, size in SIZES.items():
         captions = [clean_row(n)["caption"] for n in range(start, start + size)]
-        encoded = [bpe.ids(caption, 12) for caption in captions]
+        encoded = [bpe.encode_padded(caption, 12) for caption in captions]
         columns = {
             "key": [f"{start + n:06d}" for n in range(size)],
             "group": [str(start + n) for n in range(size)],
