@@ -149,7 +149,7 @@ def clean_rows(split):
                 "key": f"{split}-{index:04d}",
                 "url": f"http://127.0.0.1:1/{split}/{index}.png",
                 # the second caption repeats the first, as captions do
-                "caption": found[0]["caption"] if index == 1 else shapes.caption(scene),
+                "caption": found[0]["caption"] if index == 1 else scene.caption,
                 "image": encode_png(pixels),
                 "width": 26,
                 "height": 24,

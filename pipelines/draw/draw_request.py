@@ -1,19 +1,19 @@
-"""What somebody wants drawn: a prompt, how many candidates, and how they are drawn."""
+"""A request to draw: a prompt, how many candidates, and the sampling parameters."""
 
 import unicodedata
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import ConfigError
+from stages.models.sampling import SamplingParams
 
-SEEDS = 2**53 - 1  # as far as a page's numbers are exact
-SAMPLING = ("temperature", "top_k", "top_p", "guidance")
-LETTERS_SHOWN = 60  # of what was found, in an error
+MAX_SEED = 2**53 - 1  # larger integers are not exact in JavaScript
+CHARACTERS_SHOWN = 60  # of a bad value, in its error
 
 
-def _said(prompt: str) -> str:
-    """Return the prompt without blanks around it; refuse one that says nothing, or not in words."""
+def _visible(prompt: str) -> str:
+    """Strip a prompt; refuse one without visible characters, and control characters."""
     prompt = prompt.strip()
     if all(unicodedata.category(letter)[0] in "CZ" for letter in prompt):
         raise ValueError("wanted at least one visible character, found none; say what to draw")
@@ -27,26 +27,27 @@ def _said(prompt: str) -> str:
 
 
 class DrawRequest(BaseModel):
-    """One drawing. What is None is as in the run's own samples."""
+    """One drawing; a sampling parameter that is None is the run's own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    prompt: Annotated[str, AfterValidator(_said)]
+    prompt: Annotated[str, AfterValidator(_visible)]
     candidates: int = Field(16, ge=1)
-    top: int = Field(4, ge=1, description="best ones on the sheet")
-    seed: int = Field(0, ge=-SEEDS, le=SEEDS)
+    top: int = Field(4, ge=1, description="best candidates on the sheet")
+    seed: int = Field(0, ge=-MAX_SEED, le=MAX_SEED)
     temperature: float | None = Field(None, ge=0.01, le=100)
-    top_k: int | None = Field(None, ge=0, le=2**20, description="0 keeps all codes")
-    top_p: float | None = Field(None, gt=0, le=1, description="1 keeps all codes")
-    guidance: float | None = Field(None, ge=0, le=100, description="1 is the model's own")
+    top_k: int | None = Field(None, ge=0, le=2**20, description="0 allows all codes")
+    top_p: float | None = Field(None, gt=0, le=1, description="1 allows all codes")
+    guidance: float | None = Field(None, ge=0, le=100, description="1 is no guidance")
 
-    def how(self) -> dict[str, Any]:
-        """Return what says how codes are drawn."""
-        return {name: getattr(self, name) for name in SAMPLING}
+    @property
+    def sampling(self) -> SamplingParams:
+        """The sampling parameters, once none is None."""
+        return SamplingParams(*(getattr(self, name) for name in SamplingParams._fields))
 
     @classmethod
     def of(cls, **values: object) -> Self:
-        """Check the values; raise ConfigError, one sentence, for the first that cannot be."""
+        """Check the values; raise ConfigError, one sentence, for the first that is not allowed."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -65,8 +66,8 @@ class DrawRequest(BaseModel):
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         found = repr(first["input"])
-        if len(found) > LETTERS_SHOWN:
-            found = f"{found[:LETTERS_SHOWN]}..."
+        if len(found) > CHARACTERS_SHOWN:
+            found = f"{found[:CHARACTERS_SHOWN]}..."
         match first["type"]:
             case "value_error":
                 return f"{name}: {first['ctx']['error']}" if name else str(first["ctx"]["error"])
@@ -74,7 +75,7 @@ class DrawRequest(BaseModel):
                 return f"wanted a {name}, found none; give one"
             case "extra_forbidden":
                 known = ", ".join(cls.model_fields)
-                return f"there is no setting '{name[:LETTERS_SHOWN]}'; there are {known}"
+                return f"there is no setting '{name[:CHARACTERS_SHOWN]}'; there are {known}"
             case "json_invalid" | "model_type":
                 return f'wanted a JSON object such as {{"prompt": "a star"}}, found {found}'
             case "greater_than_equal":

@@ -1,4 +1,4 @@
-"""What every request and every answer of the page goes through: who asks, and what may load."""
+"""Middleware that refuses requests of other sites, and sets the page's security headers."""
 
 from collections.abc import Collection
 from ipaddress import ip_address
@@ -19,12 +19,12 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-# With it, Ray Serve would go on drawing for a client that has left.
-STAYS = "x-request-disconnect-disabled"
+# a request with this header of Ray Serve's would be drawn on after its client disconnects
+KEEPS_DRAWING = "x-request-disconnect-disabled"
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether an address reaches this machine only."""
+    """Say whether a host name or address is this machine's loopback."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -32,7 +32,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _parts(address: str) -> SplitResult:
-    """Take an address apart; one that cannot be, like `//[`, names nobody."""
+    """Split an address; an invalid one, like `//[`, has an empty host."""
     try:
         return urlsplit(address)
     except ValueError:
@@ -40,12 +40,12 @@ def _parts(address: str) -> SplitResult:
 
 
 class Guard:
-    """Answers strangers with 403, and tells browsers to load nothing from elsewhere.
+    """Answers requests of other sites with 403, and lets browsers load nothing from elsewhere.
 
-    On a loopback address only requests that name one are answered: a page elsewhere whose name was
-    made to lead here (DNS rebinding) names itself. `origins` are where proxies show the page, as
-    browsers write it: requests may name these too. What a proxy says of itself (X-Forwarded-Host
-    and the like) could be anybody's words and is not read.
+    On a loopback address a request's Host header must be a loopback name, or one of `origins`, the
+    addresses at which proxies show the page: this stops DNS rebinding, where another site's name
+    resolves to this machine. X-Forwarded-Host and the like are not read, for any client can set
+    them.
     """
 
     def __init__(self, app: ASGIApp, *, host: str, origins: Collection[str] = ()) -> None:
@@ -53,7 +53,7 @@ class Guard:
         self.names = {_parts(origin).hostname for origin in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it; add our headers to the answer."""
+        """Pass a request on, or refuse it; add the security headers to the answer."""
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -67,7 +67,7 @@ class Guard:
             await JSONResponse({"error": wrong}, 403)(scope, receive, send_guarded)
 
     def wrong(self, headers: Headers) -> str | None:
-        """Say why a request is not answered, or nothing."""
+        """Return why a request is refused, or None."""
         asked, origin = headers.get("host", ""), headers.get("origin")
         name = _parts(f"//{asked}").hostname or ""
         if is_loopback(self.host) and not is_loopback(name) and name not in self.names:
@@ -80,6 +80,6 @@ class Guard:
                 f"wanted a request from this page, found one from '{(origin or '')[:100]}'; if a "
                 "proxy shows the page there, name that with --allow-origin"
             )
-        if STAYS in headers:
-            return f"wanted a client that may leave, found {STAYS}; take that header out"
+        if KEEPS_DRAWING in headers:
+            return f"wanted a client that may disconnect, found {KEEPS_DRAWING}; remove that header"
         return None

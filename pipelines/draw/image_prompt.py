@@ -1,4 +1,4 @@
-"""A user's picture to complete: the codes that are kept of it, and how the sheet shows them."""
+"""A user's picture to complete: the codes that candidates begin with, and its look on the sheet."""
 
 from dataclasses import dataclass
 
@@ -13,33 +13,33 @@ from stages.sample.completion import read, square_of, top_codes
 from stages.sample.generator import Generator
 
 PAPERS_SHARE = 15 / 32  # of the rows (section 3.3)
-PALE = 0.3  # of the contrast that is left of what is not given
+PALE = 0.3  # contrast of the part that is not given
 INK = (34, 33, 30)
 
 
 @dataclass(frozen=True)
 class ImagePrompt:
-    """The top of a picture, as codes that every candidate keeps."""
+    """The top rows of a picture, as codes with which every candidate begins."""
 
-    square: Pixels  # the whole picture, as the dVAE takes it
+    square: Pixels  # the whole picture, as the dVAE encodes it
     rows: int
     grid: int
     codes: Int[Tensor, " g"]
 
     @property
-    def words(self) -> str:
-        """Say how much is given."""
+    def label(self) -> str:
+        """The text below the picture on the sheet."""
         return f"given: {self.rows} of {self.grid} rows"
 
     @property
-    def record(self) -> dict[str, str]:
-        """Return what a PNG says of it, to draw it again."""
+    def metadata(self) -> dict[str, str]:
+        """What a PNG needs in its text to draw it again."""
         codes = " ".join(map(str, self.codes.tolist()))
         return {"given_rows": str(self.rows), "given_codes": codes}
 
     @property
     def image(self) -> Image.Image:
-        """The picture, pale below a line where it is no longer given."""
+        """The picture, pale below a line where the given rows end."""
         edge = self.rows * len(self.square) // self.grid
         shown = self.square.copy()
         shown[edge:] = np.round(255 - PALE * (255 - self.square[edge:].astype(np.float32)))
@@ -47,13 +47,13 @@ class ImagePrompt:
         return Image.fromarray(shown)
 
 
-def given(generator: Generator, path: str, rows: int | None = None) -> ImagePrompt:
-    """Encode a picture, cropped to the square in its middle; keep its top `rows` rows of codes.
+def image_prompt(generator: Generator, path: str, rows: int | None = None) -> ImagePrompt:
+    """Encode the centre square of a picture and keep its top `rows` rows of codes.
 
-    As large a share as in the paper, unless told. Raises ConfigError for what is no picture, is too
-    small, or leaves nothing to draw.
+    By default the paper's share of the rows. Raises ConfigError for a file that is no picture, a
+    picture that is too small, and rows that leave nothing to draw.
     """
-    grid = generator.sampler.prior.tokens.grid
+    grid, side = generator.sampler.prior.tokens.grid, generator.side
     if rows is None:
         rows = max(1, round(grid * PAPERS_SHARE))
     if not 0 < rows < grid:
@@ -62,10 +62,10 @@ def given(generator: Generator, path: str, rows: int | None = None) -> ImageProm
             "leave it out for the paper's share"
         )
     try:
-        square = square_of(read(path), generator.side)
+        square = square_of(read(path), side)
     except (PictureError, OSError) as error:
         raise ConfigError(
-            f"--complete: wanted a picture of {generator.side} x {generator.side} pixels or more, found "
-            f"'{path}' ({error}); give another file"
+            f"--complete: wanted a picture of {side} x {side} pixels or more, found '{path}' "
+            f"({error}); give another file"
         ) from error
     return ImagePrompt(square, rows, grid, top_codes(generator, square, rows))

@@ -1,4 +1,4 @@
-"""Prompts typed one after another, each drawn at once: the models stay loaded between them."""
+"""Draw prompts that are typed one after another; the models stay loaded between them."""
 
 import contextlib
 import os
@@ -13,82 +13,80 @@ from pipelines.command import shown
 from pipelines.draw.draw_request import DrawRequest
 from pipelines.draw.image_prompt import ImagePrompt
 from pipelines.draw.sheet import sheet_png
-from pipelines.draw.text_to_image import Picture, TextToImage, file_name, ranked
+from pipelines.draw.text_to_image import TextToImage, file_name
 from pipelines.stopping import stopped_that_alone
 from schemas.errors import ConfigError, UserError
 from stages.progress import Progress
+from stages.sample.generator import Picture, ranked
 
-with contextlib.suppress(ImportError):  # a Python built without it: then lines have no history
-    import readline  # noqa: F401  makes input() a line that can be edited and recalled
+with contextlib.suppress(ImportError):  # Python may be built without it: lines have no history then
+    import readline  # noqa: F401  input() becomes a line that can be edited and recalled
 
 WIDTH = 80
-BOM = "\ufeff"  # with which some editors begin a file
-NAMES = {
+BOM = "\ufeff"  # some editors begin a file with it
+SETTINGS = {
     "n": "candidates", "candidates": "candidates", "top": "top", "seed": "seed",
     "temperature": "temperature", "top-k": "top_k", "top-p": "top_p",
     "guidance": "guidance",
 }  # fmt: skip
 HELP = """\
-a line of words   draws them
-:n 64             so many candidates
-:top 8            so many of the best on the sheet
-:seed 7           another one, other pictures
-:temperature 0.8, :top-k 50, :top-p 0.9, :guidance 3     how codes are drawn
-:settings         what is set
-:quit             leaves, as Ctrl-D and Ctrl-C do
-Ctrl-C            while it draws, stops that drawing"""
+any text          draws it
+:n 64             number of candidates
+:top 8            number of best candidates on the sheet
+:seed 7           random seed
+:temperature 0.8, :top-k 50, :top-p 0.9, :guidance 3     sampling parameters
+:settings         shows all settings
+:quit             leaves, as do Ctrl-D and Ctrl-C
+Ctrl-C            stops a drawing"""
 
 
-def draw(
+def draw_sheet(
     pipeline: TextToImage,
-    wish: DrawRequest,
-    given: ImagePrompt | None = None,
+    request: DrawRequest,
+    image_prompt: ImagePrompt | None = None,
     out: Path | None = None,
 ) -> tuple[list[Picture], Path]:
-    """Draw a settled wish with a bar of how far it is; return all, ranked, and where its sheet is.
+    """Draw a resolved request with a progress bar; return its ranked pictures and its sheet's path.
 
-    Without `out` that is a file named by the prompt, beside others of that name.
+    Without `out` the sheet is named by the prompt, and never overwrites another one.
     """
-    found: list[Picture] = []
-    with Progress("draw", wish.candidates, unit="pictures") as progress:
-        for tile in pipeline.tiles(wish, given):
-            found += tile
+    pictures: list[Picture] = []
+    with Progress("draw", request.candidates, unit="pictures") as progress:
+        for tile in pipeline.tiles(request, image_prompt):
+            pictures += tile
             progress.advance(len(tile))
-    found = ranked(found)
-    sheet = sheet_png(found, wish, given)
-    name = file_name(wish).replace(".png", "-completed.png" if given else ".png")
+    pictures = ranked(pictures)
+    sheet = sheet_png(pictures, request, image_prompt)
+    name = file_name(request).replace(".png", "-completed.png" if image_prompt else ".png")
     out = out or _free(Path(name), sheet)
     try:
         out.write_bytes(sheet)
     except OSError as error:
         raise ConfigError(f"wanted to write {out}, found {error}; give another place") from error
-    return found, out
+    return pictures, out
 
 
-def ask(pipeline: TextToImage, settings: dict[str, object]) -> bool:
-    """Draw each line that is typed, until there are no more; what is wrong with one is said.
-
-    Returns whether all were drawn.
-    """
+def run_interactive(pipeline: TextToImage, settings: dict[str, object]) -> bool:
+    """Draw each line that is typed; print errors and go on. Return whether there were none."""
     console = Console(width=WIDTH, highlight=False)
-    if isinstance(sys.stdin, TextIOWrapper):  # what is no text is one bad line, not the last one
+    if isinstance(sys.stdin, TextIOWrapper):  # bytes that are no text spoil their own line only
         sys.stdin.reconfigure(errors="surrogateescape")
     side, well = pipeline.side, True
-    console.print(f"Pictures of {side} x {side} pixels. Say what to draw; :help says what else.")
+    console.print(f"Pictures of {side} x {side} pixels. Type what to draw, or :help.")
     while True:
         try:
             line = input("draw> " if sys.stdin.isatty() else "").strip().removeprefix(BOM)
         except EOFError:
-            return _left(well)
+            return _end_line(well)
         except KeyboardInterrupt as error:
             stopped_that_alone(error)
-            return _left(well)
+            return _end_line(well)
         except OSError as error:
             raise ConfigError(f"wanted prompts from standard input, found {error}") from error
         if line in (":quit", ":q"):
             return well
         try:
-            settings = _answer(console, pipeline, line, settings)
+            settings = _obey(console, pipeline, line, settings)
         except UserError as error:
             console.print(f"[red]error:[/] {shown(str(error))}")
             well = False
@@ -97,30 +95,30 @@ def ask(pipeline: TextToImage, settings: dict[str, object]) -> bool:
             console.print("stopped")
 
 
-def _left(well: bool) -> bool:
+def _end_line(well: bool) -> bool:
     if sys.stdin.isatty():
         print()
     return well
 
 
-def _answer(
+def _obey(
     console: Console, pipeline: TextToImage, line: str, settings: dict[str, object]
 ) -> dict[str, object]:
-    """Do what a line says; return the settings from then on."""
+    """Do what a line asks for; return the settings of the next ones."""
     if line == ":help":
         console.print(HELP, markup=False)
     elif line == ":settings":
-        wish = pipeline.settled(DrawRequest.of(prompt="any", **settings))
-        for name, value in wish.model_dump(exclude={"prompt"}).items():
+        request = pipeline.resolve(DrawRequest.of(prompt="any", **settings))
+        for name, value in request.model_dump(exclude={"prompt"}).items():
             console.print(f"  {name:<12} {value}")
     elif line.startswith(":"):
         return _changed(pipeline, line, settings)
     elif line:
-        wish = pipeline.settled(DrawRequest.of(prompt=line, **settings))
-        for sentence in pipeline.cut(wish):
+        request = pipeline.resolve(DrawRequest.of(prompt=line, **settings))
+        for sentence in pipeline.truncations(request):
             console.print(f"[yellow]{sentence}[/]")
-        found, out = draw(pipeline, wish)
-        best = "   ".join(f"no. {p.drawn.candidate} {p.drawn.clip_score:.3f}" for p in found[:4])
+        pictures, out = draw_sheet(pipeline, request)
+        best = "   ".join(f"no. {p.candidate} {p.clip_score:.3f}" for p in pictures[:4])
         console.print(f"best by CLIP: {best}")
         console.print(str(out), soft_wrap=True, markup=False)
     return settings
@@ -128,22 +126,22 @@ def _answer(
 
 def _changed(pipeline: TextToImage, line: str, settings: dict[str, object]) -> dict[str, object]:
     name, _, value = line[1:].partition(" ")
-    if name not in NAMES:
-        known = ", ".join(f":{known}" for known in NAMES)
+    if name not in SETTINGS:
+        known = ", ".join(f":{known}" for known in SETTINGS)
         raise ConfigError(f"there is no ':{name}'; there are {known}, :settings, :help and :quit")
-    settings = settings | {NAMES[name]: value.strip()}
-    pipeline.settled(DrawRequest.of(prompt="any", **settings))
+    settings = settings | {SETTINGS[name]: value.strip()}
+    pipeline.resolve(DrawRequest.of(prompt="any", **settings))
     return settings
 
 
 def _free(file: Path, data: bytes) -> Path:
-    """Return the file's name, or the first one with a number where nothing else is."""
+    """Return the file's name, numbered if something else has it already."""
     numbered = (file.with_stem(f"{file.stem}-{number}") for number in count(2))
-    return next(path for path in chain([file], numbered) if _has(path, data))
+    return next(path for path in chain([file], numbered) if _writable(path, data))
 
 
-def _has(path: Path, data: bytes) -> bool:
-    """Say whether nothing lies there, or the very same."""
+def _writable(path: Path, data: bytes) -> bool:
+    """Say whether nothing lies there, or the same bytes."""
     try:
         return not os.path.lexists(path) or path.read_bytes() == data
     except OSError:

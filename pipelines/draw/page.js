@@ -1,22 +1,22 @@
 "use strict";
 const $ = id => document.getElementById(id);
 const form = $("form"), grid = $("grid"), large = $("large");
-let about = null;     // what the server draws
-let drawing = null;   // what stops the drawing that goes on
-let shown = [];       // pictures that have come, in the order of the grid
-let said = null;      // the wish they were drawn for, with the run's own settings filled in
+let about = null;     // the answer of GET /about
+let drawing = null;   // the AbortController of the running request
+let pictures = [];    // the pictures received, in the order of the grid
+let request = null;   // the request they belong to, with the run's own settings filled in
 
-// The form and the address are one: a drawing can be kept as a bookmark, and gone back to.
+// The address holds the form's values, so a drawing can be bookmarked and the back button works.
 function fill(values) {
   for (const field of form.elements)
     if (field.name && values[field.name] != null) field.value = values[field.name];
 }
-function wish() {
-  const asked = {};
+function formValues() {
+  const values = {};
   for (const field of form.elements)
     if (field.name && field.closest("[hidden]") === null)
-      asked[field.name] = field.type === "number" ? field.valueAsNumber : field.value;
-  return asked;
+      values[field.name] = field.type === "number" ? field.valueAsNumber : field.value;
+  return values;
 }
 function fromAddress() {
   fill({ ...about.settings, prompt: "", ...Object.fromEntries(new URLSearchParams(location.search)) });
@@ -31,7 +31,7 @@ function time(seconds) {
   return whole < 90 ? `${whole} s` : whole < 5400 ? `${Math.round(whole / 60)} min` : `${Math.round(whole / 3600)} h`;
 }
 
-// How far it is, between events by the clock.
+// Progress: between two events it is estimated from the time.
 const clock = {
   total: 0, drawn: 0, began: 0, estimate: null, timer: 0,
   start(event) {
@@ -61,16 +61,16 @@ const clock = {
   stop() { clearInterval(this.timer); },
 };
 
-function places(count) {
-  for (const picture of shown) URL.revokeObjectURL(picture.url);
+function resetGrid(count) {
+  for (const picture of pictures) URL.revokeObjectURL(picture.url);
   if ($("sheet").href) URL.revokeObjectURL($("sheet").href);
-  shown = [];
+  pictures = [];
   grid.replaceChildren(...Array.from({ length: count }, () => {
-    const place = document.createElement("button"), frame = document.createElement("span"), score = document.createElement("span");
-    place.type = "button"; place.className = "place"; place.disabled = true;
+    const cell = document.createElement("button"), frame = document.createElement("span"), score = document.createElement("span");
+    cell.type = "button"; cell.className = "cell"; cell.disabled = true;
     frame.className = "frame"; score.className = "score";
-    place.append(frame, score);
-    return place;
+    cell.append(frame, score);
+    return cell;
   }));
 }
 function blob(base64) {
@@ -78,45 +78,45 @@ function blob(base64) {
   return URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
 }
 
-const heard = {
+const onEvent = {
   waiting(event) {
-    const ahead = event.ahead === 1 ? "1 drawing is before yours" : `${event.ahead} drawings are before yours`;
+    const ahead = event.ahead === 1 ? "1 drawing is ahead of yours" : `${event.ahead} drawings are ahead of yours`;
     $("status").textContent = ahead + (event.seconds === null ? "" : `, about ${time(event.seconds)}`);
     $("progress").removeAttribute("value");
   },
   started(event) {
-    said = event.settings;
+    request = event.settings;
     $("notes").textContent = event.notes.join(" ");
     $("notes").hidden = event.notes.length === 0;
     clock.start(event);
   },
   picture(event) {
-    const picture = { ...event, url: blob(event.png), place: grid.children[event.candidate] };
+    const picture = { ...event, url: blob(event.png), cell: grid.children[event.candidate] };
     delete picture.png;
     const image = new Image();
     image.src = picture.url;
     image.alt = `candidate ${event.candidate}`;
-    picture.place.firstChild.append(image);
-    picture.place.lastChild.textContent = event.score.toFixed(3);
-    picture.place.disabled = false;
-    picture.place.addEventListener("click", () => enlarge(shown.indexOf(picture)));
-    shown.push(picture);
+    picture.cell.firstChild.append(image);
+    picture.cell.lastChild.textContent = event.score.toFixed(3);
+    picture.cell.disabled = false;
+    picture.cell.addEventListener("click", () => enlarge(pictures.indexOf(picture)));
+    pictures.push(picture);
     clock.count();
   },
   done(event) {
     clock.stop();
-    const open = large.open ? shown[current] : null;
-    shown = event.ranking.map(number => shown.find(picture => picture.candidate === number));
-    shown.forEach((picture, rank) => {
+    const open = large.open ? pictures[current] : null;
+    pictures = event.ranking.map(number => pictures.find(picture => picture.candidate === number));
+    pictures.forEach((picture, rank) => {
       picture.rank = rank;
-      picture.place.classList.toggle("best", rank < said.top);
+      picture.cell.classList.toggle("best", rank < request.top);
     });
-    const kept = document.activeElement;
-    grid.replaceChildren(...shown.map(picture => picture.place));
-    if (grid.contains(kept)) kept.focus();
-    if (open) enlarge(shown.indexOf(open));
-    $("progress").value = $("progress").max = shown.length;
-    $("status").textContent = `${shown.length} drawn in ${time(event.seconds)}, CLIP's favourites first.`;
+    const focused = document.activeElement;
+    grid.replaceChildren(...pictures.map(picture => picture.cell));
+    if (grid.contains(focused)) focused.focus();
+    if (open) enlarge(pictures.indexOf(open));
+    $("progress").value = $("progress").max = pictures.length;
+    $("status").textContent = `${pictures.length} drawn in ${time(event.seconds)}, best CLIP score first.`;
     const link = $("sheet");
     link.href = blob(event.sheet);
     link.download = event.file;
@@ -125,7 +125,7 @@ const heard = {
   failed(event) { throw new Error(event.error); },
 };
 
-// A network gives lines of JSON in any pieces.
+// Yield the JSON lines of a response, which may arrive in pieces of any length.
 async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -138,33 +138,33 @@ async function* events(body) {
   }
 }
 
-async function draw(asked) {
+async function draw(values) {
   const stop = drawing = new AbortController();
   let last = null;
   fail("");
   busy(true);
   try {
-    const answer = await fetch("draw", {
+    const response = await fetch("draw", {
       method: "POST", signal: stop.signal,
-      headers: { "content-type": "application/json" }, body: JSON.stringify(asked),
+      headers: { "content-type": "application/json" }, body: JSON.stringify(values),
     });
-    if (!answer.ok) throw new Error((await answer.json()).error);
-    places(asked.candidates);
+    if (!response.ok) throw new Error((await response.json()).error);
+    resetGrid(values.candidates);
     $("state").hidden = false;
     $("sheet").hidden = $("notes").hidden = true;
-    for await (const event of events(answer.body)) {
+    for await (const event of events(response.body)) {
       last = event.event;
-      heard[last](event);
+      onEvent[last](event);
     }
     if (last !== "done") throw new TypeError();
   } catch (error) {
     clock.stop();
-    if (error.name === "AbortError") $("status").textContent = `Stopped; ${shown.length} drawn.`;
+    if (error.name === "AbortError") $("status").textContent = `Stopped; ${pictures.length} drawn.`;
     else {
       fail(error instanceof TypeError ? "The server cannot be reached; is it still running?" : error.message);
-      if (shown.length === 0) { $("state").hidden = true; places(0); }
+      if (pictures.length === 0) { $("state").hidden = true; resetGrid(0); }
     }
-    for (const place of [...grid.children]) if (place.disabled) place.remove();
+    for (const cell of [...grid.children]) if (cell.disabled) cell.remove();
   } finally {
     busy(false);
     drawing = null;
@@ -178,41 +178,41 @@ function busy(is) {
 
 let current = 0;
 function enlarge(index) {
-  const picture = shown[index];
+  const picture = pictures[index];
   current = index;
   $("picture").src = picture.url;
-  $("picture").alt = `${said.prompt}, candidate ${picture.candidate}`;
-  $("words").textContent = said.prompt;
+  $("picture").alt = `${request.prompt}, candidate ${picture.candidate}`;
+  $("words").textContent = request.prompt;
   const facts = {
-    "CLIP score": picture.score.toFixed(4), place: picture.rank === undefined ? "not known yet" : `${picture.rank + 1} of ${shown.length}`,
-    candidate: picture.candidate, seed: said.seed, temperature: said.temperature, "top-k": said.top_k, "top-p": said.top_p,
+    "CLIP score": picture.score.toFixed(4), rank: picture.rank === undefined ? "not ranked yet" : `${picture.rank + 1} of ${pictures.length}`,
+    candidate: picture.candidate, seed: request.seed, temperature: request.temperature, "top-k": request.top_k, "top-p": request.top_p,
   };
-  if (about.takes_guidance) facts.guidance = said.guidance;
+  if (about.takes_guidance) facts.guidance = request.guidance;
   $("facts").replaceChildren(...Object.entries(facts).flatMap(([name, value]) => {
-    const term = document.createElement("dt"), what = document.createElement("dd");
-    term.textContent = name; what.textContent = value;
-    return [term, what];
+    const term = document.createElement("dt"), detail = document.createElement("dd");
+    term.textContent = name; detail.textContent = value;
+    return [term, detail];
   }));
   $("save").href = picture.url;
   $("save").download = picture.file;
   $("before").disabled = index === 0;
-  $("after").disabled = index === shown.length - 1;
+  $("after").disabled = index === pictures.length - 1;
   if (!large.open) large.showModal();
 }
-function step(by) { if (shown[current + by]) enlarge(current + by); }
+function step(by) { if (pictures[current + by]) enlarge(current + by); }
 
 form.addEventListener("submit", event => {
   event.preventDefault();
   if (drawing || !about) return;
-  const asked = wish();
-  if (!asked.prompt.trim()) {
+  const values = formValues();
+  if (!values.prompt.trim()) {
     fail("Say what to draw.");
     return $("prompt").focus();
   }
-  const address = `?${new URLSearchParams(asked)}`;
+  const address = `?${new URLSearchParams(values)}`;
   if (address !== location.search) history.pushState(null, "", address);
-  document.title = asked.prompt.trim().slice(0, 60);
-  draw(asked);
+  document.title = values.prompt.trim().slice(0, 60);
+  draw(values);
 });
 $("prompt").addEventListener("keydown", event => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); form.requestSubmit(); }
@@ -224,7 +224,7 @@ $("after").addEventListener("click", () => step(1));
 $("close").addEventListener("click", () => large.close());
 large.addEventListener("click", event => { if (event.target === large) large.close(); });
 large.addEventListener("keydown", event => { if (event.key === "ArrowLeft") step(-1); if (event.key === "ArrowRight") step(1); });
-large.addEventListener("close", () => shown[current]?.place.focus());
+large.addEventListener("close", () => pictures[current]?.cell.focus());
 addEventListener("popstate", fromAddress);
 
 (async () => {
@@ -233,9 +233,9 @@ addEventListener("popstate", fromAddress);
   } catch {
     return fail("The server cannot be reached; is it still running?");
   }
-  form.elements.candidates.max = about.most.candidates;
+  form.elements.candidates.max = about.limits.candidates;
   form.elements.top_k.max = about.codes;
-  $("prompt").maxLength = about.most.letters;
+  $("prompt").maxLength = about.limits.characters;
   $("guidance").hidden = !about.takes_guidance;
   for (const part of [grid, $("picture")]) part.classList.toggle("crisp", about.side <= 96);
   fromAddress();

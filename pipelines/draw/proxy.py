@@ -1,4 +1,4 @@
-"""The page behind a proxy: where people see it, and what the proxy leaves in its paths."""
+"""The page behind a reverse proxy: its public origins, and the path prefix of its requests."""
 
 import re
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ PORTS = {"http": 80, "https": 443}
 
 
 class Proxy(NamedTuple):
-    """What the page must know of a proxy before it."""
+    """What the page must know about a reverse proxy."""
 
-    root_path: str = ""  # that stands before all paths, as in /draw
+    root_path: str = ""  # prefix of the paths that the proxy passes on, such as /draw
     origins: tuple[str, ...] = ()  # where browsers see the page, as they write it
 
 
@@ -24,7 +24,7 @@ NO_PROXY = Proxy()
 
 
 def proxy_of(root_path: str | None, origins: Sequence[str]) -> Proxy:
-    """Return the settings as they are used; raise ConfigError for what they cannot be."""
+    """Check and normalise the settings; raise ConfigError for what cannot be a path or origin."""
     return Proxy(_path(root_path or ""), tuple(map(_origin, origins)))
 
 
@@ -38,7 +38,7 @@ def _path(text: str) -> str:
 
 
 def _origin(text: str) -> str:
-    """Write an origin as browsers do: in small letters, without the usual port and without path."""
+    """Write an origin as browsers do: in lower case, without the default port and without path."""
     try:
         parts = urlsplit(text.lower())
         port = parts.port
@@ -54,18 +54,18 @@ def _origin(text: str) -> str:
     return f"{parts.scheme}://{host}{named}"
 
 
-class Unprefixed:
-    """Takes away what a proxy left before a path; paths without it are served as well."""
+class StripPrefix:
+    """Middleware that removes the proxy's prefix; paths without it are served as well."""
 
     def __init__(self, app: ASGIApp, *, prefix: str) -> None:
         self.app, self.prefix = app, prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with the path that it has here."""
+        """Pass a request on with its path in this application."""
         if self.prefix and scope["type"] == "http":
             path = scope["path"]
             if path == self.prefix and scope["method"] == "GET":
-                # Without the slash, all that lies beside the page would be beside its folder.
+                # without the slash, the page's relative addresses would miss the prefix
                 beside = RedirectResponse(f"{self.prefix.rpartition('/')[2]}/")
                 return await beside(scope, receive, send)
             if path.startswith(f"{self.prefix}/"):

@@ -1,4 +1,4 @@
-"""The page on Ray Serve: one replica holds the models and keeps the line."""
+"""The web page on Ray Serve: one replica holds the models and the queue."""
 
 import logging
 import os
@@ -16,22 +16,22 @@ from pipelines.draw.text_to_image import TextToImage, models, require_gpu
 from schemas.errors import ConfigError, UserError
 
 NAME = "draw"
-# Requests in the replica at a time: those in the line, and all that are told at once that it is
-# full. More wait in Serve, and past those Serve itself answers 503.
+# Requests in the replica at once: those in the queue, and others to which it answers 503. More wait
+# in Ray Serve, and past those it answers 503 itself.
 ONGOING, QUEUED = 1_000, 1_000
 
 
 def serve(root: str, host: str, port: int, *, gpu: bool = False, proxy: Proxy = NO_PROXY) -> None:
-    """Serve the page until the process is interrupted; print where it is.
+    """Serve the page until the process is interrupted; print its address.
 
     Raises ArtifactMissing for a run that is not finished, ConfigError for an address or a GPU that
-    is not to be had, and UserError where the models cannot be loaded.
+    is not available, and UserError if the models cannot be loaded.
     """
     models(root)
     root = root if "://" in root else str(Path(root).resolve())
     port = _free_port(host, port)
     joined = bool(os.environ.get("RAY_ADDRESS"))
-    if gpu and not joined:  # a cluster's are elsewhere
+    if gpu and not joined:  # a cluster's GPUs are on other machines
         require_gpu()
     try:
         session.start()
@@ -43,7 +43,7 @@ def serve(root: str, host: str, port: int, *, gpu: bool = False, proxy: Proxy = 
         print(f"http://{shown}:{port}   (Ctrl-C ends it)", flush=True)
         ended.wait()
     finally:
-        if joined:  # a private Ray ends with all that is in it
+        if joined:  # a private Ray ends with the deployment
             from ray import serve as ray_serve
 
             ray_serve.delete(NAME)
@@ -69,9 +69,9 @@ def _deploy(root: str, host: str, port: int, *, gpu: bool, proxy: Proxy) -> None
     try:
         ray_serve.run(deployment.bind(), name=NAME)
     except RuntimeError as error:
-        # What the replica said is the last line of its traceback.
-        told = ray_serve.status().applications[NAME].deployments[NAME].message
-        last = told.strip().rpartition("\n")[2] or str(error)
+        # the error is the last line of the replica's traceback
+        message = ray_serve.status().applications[NAME].deployments[NAME].message
+        last = message.strip().rpartition("\n")[2] or str(error)
         kind, _, sentence = last.partition(": ")
         if not kind.startswith(UserError.__module__):
             sentence = f"wanted the models of {root}, found {last}"
@@ -79,7 +79,7 @@ def _deploy(root: str, host: str, port: int, *, gpu: bool, proxy: Proxy) -> None
 
 
 def _builder(root: str, host: str, gpu: bool, proxy: Proxy) -> Callable[[], ASGIApp]:
-    """Return what makes the application, in the replica."""
+    """Return a function that the replica calls to make the application."""
 
     def build() -> ASGIApp:
         import torch
@@ -93,7 +93,7 @@ def _builder(root: str, host: str, gpu: bool, proxy: Proxy) -> Callable[[], ASGI
 
 
 def _processors() -> int:
-    """Return how many this process may use; where nobody knows that (macOS), how many there are."""
+    """Return how many processors this process may use; on macOS, how many there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,57 +1,40 @@
 """The models of a finished run, loaded once, and the pictures they draw; no Ray needed."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 import torch
 from einops import rearrange
-from PIL import Image
 
 from infra.store import Store
-from pipelines.draw.draw_request import SAMPLING, DrawRequest
-from pipelines.draw.image_prompt import ImagePrompt, given
+from pipelines.draw.draw_request import DrawRequest
+from pipelines.draw.image_prompt import ImagePrompt, image_prompt
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, SAMPLES
 from schemas.configs import SampleSettings
 from schemas.errors import ArtifactMissing, ConfigError
 from schemas.folder import Inputs
 from schemas.manifest import MANIFEST, Manifest
 from stages.models.sampling import SamplingParams
-from stages.pictures import encode_png
-from stages.sample.generator import Drawn, load_generator
+from stages.sample.generator import Picture, load_generator, ranked
 from stages.sample.stage import slug
 
 MODELS = (BPE, DVAE, PRIOR, CLIP)
-DRAWN_BY = (*SAMPLING, "tile", "precision")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One drawn picture and what is known about it."""
-
-    prompt: str
-    drawn: Drawn
-
-    @property
-    def image(self) -> Image.Image:
-        """The picture itself, in the size the model draws."""
-        return Image.fromarray(self.drawn.pixels)
 
 
 class TextToImage:
     """The models that the newest run under `root` used, loaded once.
 
-    How codes are drawn is as in the run's own samples, where it has any, unless a wish says
-    otherwise; so a candidate is the picture that the run drew of it.
+    Pictures are drawn as in the run's own samples, if it has any, unless a request says otherwise;
+    so a candidate is the very picture that the run drew.
     """
 
     def __init__(self, root: str | Path, *, gpu: bool = False) -> None:
         inputs = models(root)
         if gpu:
             require_gpu()
-        self.how = _settings_of_run(Store(str(root))).model_copy(update={"gpu": gpu})
-        self.generator = load_generator(inputs, self.how)
+        self.defaults = _settings_of_run(Store(str(root))).model_copy(update={"gpu": gpu})
+        self.generator = load_generator(inputs, self.defaults)
         self.takes_guidance = bool(inputs.manifest(PRIOR).settings.get("caption_dropout"))
 
     @property
@@ -60,79 +43,74 @@ class TextToImage:
         return self.generator.side
 
     @property
-    def codes(self) -> int:
-        """Different codes that a picture is written in."""
+    def image_vocab(self) -> int:
+        """Size of the dVAE's codebook."""
         return self.generator.sampler.prior.tokens.image_vocab
 
     @property
     def tile(self) -> int:
-        """Pictures that are drawn at a time."""
+        """Candidates that are drawn at once."""
         return self.generator.sampler.tile
 
     def draw(
-        self, prompt: str, n: int = 16, seed: int = 0, given: ImagePrompt | None = None
+        self, prompt: str, n: int = 16, seed: int = 0, image_prompt: ImagePrompt | None = None
     ) -> list[Picture]:
-        """Draw `n` candidates and return all, CLIP's favourite first; all complete what is given.
+        """Draw `n` candidates and return all, CLIP's favourite first.
 
-        Candidate i is the same picture whatever `n` is. Raises ConfigError for an empty prompt.
+        Candidate i is the same picture whatever `n` is; with an image prompt each one completes it.
+        Raises ConfigError for an empty prompt.
         """
-        tiles = self.tiles(
-            self.settled(DrawRequest.of(prompt=prompt, candidates=n, seed=seed)), given
-        )
-        return ranked(chain.from_iterable(tiles))
+        request = self.resolve(DrawRequest.of(prompt=prompt, candidates=n, seed=seed))
+        return ranked(chain.from_iterable(self.tiles(request, image_prompt)))
 
-    def given(self, picture: str | Path, rows: int | None = None) -> ImagePrompt:
-        """Take the top of a picture; see `drawing.given`."""
-        return given(self.generator, str(picture), rows)
+    def image_prompt(self, picture: str | Path, rows: int | None = None) -> ImagePrompt:
+        """Read a picture to complete, of which the top `rows` rows of codes are given."""
+        return image_prompt(self.generator, str(picture), rows)
 
-    def settled(self, wish: DrawRequest) -> DrawRequest:
-        """Return the wish with the run's own settings where it has none.
+    def resolve(self, request: DrawRequest) -> DrawRequest:
+        """Fill in the run's own sampling parameters where the request has none.
 
-        Raises ConfigError for guidance by a prior that never saw a picture without its caption.
+        Raises ConfigError for guidance with a prior that was trained with every caption.
         """
-        own = {name: getattr(self.how, name) for name in wish.how() if wish.how()[name] is None}
-        wish = wish.model_copy(update=own)
-        if wish.guidance != 1 and not self.takes_guidance:
-            found = str(wish.guidance).removesuffix(".0")  # of any other number every digit
+        missing = [name for name in SamplingParams._fields if getattr(request, name) is None]
+        own = {name: getattr(self.defaults, name) for name in missing}
+        request = request.model_copy(update=own)
+        if request.guidance != 1 and not self.takes_guidance:
+            found = str(request.guidance).removesuffix(".0")  # other numbers with all their digits
             raise ConfigError(
                 f"guidance: wanted 1, found {found}, for this prior was trained with "
                 "every caption; leave it at 1"
             )
-        return wish
+        return request
 
-    def tiles(self, wish: DrawRequest, given: ImagePrompt | None = None) -> Iterator[list[Picture]]:
-        """Draw a settled wish's candidates 0, 1, ..., a tile at a time; none has its rank yet."""
-        sampling = SamplingParams(**wish.how())
-        codes = None if given is None else rearrange(given.codes, "g -> 1 g")
-        for first in range(0, wish.candidates, self.tile):
-            numbers = range(first, min(first + self.tile, wish.candidates))
+    def tiles(
+        self, request: DrawRequest, image_prompt: ImagePrompt | None = None
+    ) -> Iterator[list[Picture]]:
+        """Draw a resolved request's candidates 0, 1, ..., a tile at a time, not yet ranked."""
+        given = None if image_prompt is None else rearrange(image_prompt.codes, "g -> 1 g")
+        for first in range(0, request.candidates, self.tile):
             (drawn,) = self.generator.draw(
-                [wish.prompt], numbers, wish.seed, sampling=sampling, given=codes
+                [request.prompt],
+                range(first, min(first + self.tile, request.candidates)),
+                request.seed,
+                sampling=request.sampling,
+                given=given,
             )
-            in_order = sorted(drawn, key=lambda one: one.candidate)
-            yield [Picture(wish.prompt, one) for one in in_order]
+            yield sorted(drawn, key=lambda picture: picture.candidate)
 
-    def cut(self, wish: DrawRequest) -> list[str]:
-        """Say, a sentence for each model, what was too long of the prompt to be read."""
-        found = []
-        if self.generator.truncates(wish.prompt):
+    def truncations(self, request: DrawRequest) -> list[str]:
+        """Return a sentence for each model that cannot read the whole prompt."""
+        sentences = []
+        if self.generator.truncates(request.prompt):
             read = self.generator.sampler.prior.tokens.text_len
-            found.append(f"The prompt is too long: only its first {read} tokens are drawn.")
-        if self.generator.clip.truncates(wish.prompt):
-            found.append("The prompt is too long for CLIP, which ranks by its beginning.")
-        return found
-
-    def png(self, picture: Picture, wish: DrawRequest) -> bytes:
-        """Return a PNG that says how to draw it again, as the sample stage does."""
-        sampling = SamplingParams(**wish.how())
-        about = self.generator.about(
-            picture.prompt, picture.drawn, run_seed=wish.seed, sampling=sampling
-        )
-        return encode_png(picture.drawn.pixels, about)
+            sentences.append(f"The prompt is too long: only its first {read} tokens are drawn.")
+        if self.generator.clip.truncates(request.prompt):
+            sentences.append("The prompt is too long for CLIP, which ranks by its beginning.")
+        return sentences
 
 
 def models(root: str | Path) -> Inputs:
-    """Return the models that the newest run used; raise ArtifactMissing where one is unfinished."""
+    """Return the newest run's models; raise ArtifactMissing where one is not finished."""
     store = Store(str(root))
     return Inputs({artifact.name: store.newest(artifact) for artifact in MODELS})
 
@@ -143,25 +121,16 @@ def require_gpu() -> None:
         raise ConfigError("--gpu: wanted a CUDA device, found none; leave it out")
 
 
-def ranked(pictures: Iterable[Picture]) -> list[Picture]:
-    """Sort a prompt's pictures, CLIP's favourite first, and say which place each has."""
-    order = sorted(pictures, key=lambda one: (-one.drawn.clip_score, one.drawn.candidate))
-    return [
-        replace(picture, drawn=replace(picture.drawn, rank=rank))
-        for rank, picture in enumerate(order)
-    ]
-
-
-def file_name(wish: DrawRequest, candidate: int | None = None) -> str:
-    """Name a wish's sheet, or one picture of it: letters and digits of the prompt, and numbers."""
+def file_name(request: DrawRequest, candidate: int | None = None) -> str:
+    """Name a request's sheet PROMPT-SEED.png, or one of its pictures PROMPT-SEED-CANDIDATE.png."""
     number = "" if candidate is None else f"-{candidate:03d}"
-    return f"{slug(wish.prompt)}-{wish.seed}{number}.png"
+    return f"{slug(request.prompt)}-{request.seed}{number}.png"
 
 
 def _settings_of_run(store: Store) -> SampleSettings:
-    """Return how the run's own samples were drawn, and in which tiles; the defaults if it has none.
+    """Return how the run's own samples were drawn; the defaults if it has none.
 
-    A tile that nobody had set was chosen by the stage, and is in what it measured.
+    A tile that no setting gave was chosen by the stage, and is in the manifest's health.
     """
     try:
         folder = store.newest(SAMPLES)
@@ -173,4 +142,5 @@ def _settings_of_run(store: Store) -> SampleSettings:
         **manifest.settings,
         "tile": manifest.health.get("tile", manifest.settings.get("tile")),
     }
-    return SampleSettings(**{name: known[name] for name in DRAWN_BY if name in known})
+    names = (*SamplingParams._fields, "tile", "precision")
+    return SampleSettings(**{name: known[name] for name in names if name in known})

@@ -1,6 +1,8 @@
-"""Pictures to complete: the codes of their top rows, which every candidate keeps.
+"""Pictures to complete: the codes of their top rows, with which every candidate begins.
 
 Paper: section 3.3, where 15 of 32 rows are given with a caption ("image-to-image translation").
+
+Dimensions: g given codes.
 """
 
 from collections import Counter
@@ -17,13 +19,13 @@ from stages.pictures import PictureError, Pixels, crop_centre, decode, to_tensor
 from stages.sample.generator import Generator
 from stages.sample.prompts import Prompt
 
-MAX_BYTES = 100_000_000  # of a file: more is no picture that anybody wants completed
+MAX_BYTES = 100_000_000  # a larger file is no picture to complete
 
 
 def read(where: str) -> bytes:
     """Return a file's bytes; raise PictureError with reason `picture_missing` or `too_large`.
 
-    What may pass, like a storage that does not answer, is not the picture's fault: raises OSError.
+    Raises OSError for what is not the picture's fault, such as a storage that does not answer.
     """
     try:
         with fsspec.open(where, "rb") as file:
@@ -40,32 +42,30 @@ def read(where: str) -> bytes:
 
 
 def square_of(data: bytes, side: int) -> Pixels:
-    """Decode a picture and crop it to the square in its middle, as large as the dVAE takes it.
-
-    Raises PictureError.
-    """
+    """Decode a picture and resize its centre square to `side` pixels; raise PictureError."""
     return crop_centre(decode(data), side)
 
 
 @torch.inference_mode()
 def top_codes(generator: Generator, square: Pixels, rows: int) -> Int[Tensor, " g"]:
-    """Encode a picture and keep the first rows; alone, so that its company changes no code.
+    """Encode one picture and return the codes of its first rows.
 
-    A GPU shortens no factor here, as in encode: else near ties could give other codes.
+    Alone, so that no batch changes a code; and without TF32, as in encode, because near ties could
+    give other codes.
     """
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         (grid,) = generator.dvae.codes(to_tensor([square]).to(generator.device))
     return grid[:rows].flatten()
 
 
-def with_codes(
+def with_given_codes(
     prompts: Sequence[Prompt], rows: int, generator: Generator
 ) -> tuple[list[Prompt], Counter[str]]:
-    """Put codes where prompts name a picture; count those whose picture cannot be used."""
+    """Encode the pictures that prompts name; count the prompts whose picture cannot be used."""
     kept: list[Prompt] = []
     rejects: Counter[str] = Counter()
     for prompt in prompts:
-        if isinstance(prompt.given, tuple):  # encoded before
+        if isinstance(prompt.given, tuple):  # codes of a validation pair
             kept.append(prompt)
             continue
         try:

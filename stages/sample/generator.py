@@ -1,16 +1,19 @@
-"""From a prompt to ranked pictures: the prior writes codes, the dVAE paints them, CLIP chooses.
+"""From a prompt to ranked pictures: the prior draws codes, the dVAE decodes them, CLIP ranks.
 
 Paper: section 2.6. A picture and its score depend on (seed, prompt, candidate) alone: each of the
-three models computes in lanes of one fixed size, with candidate i always in the same row of it.
+three models computes lanes of one fixed size, with candidate i always in the same row of its lane.
+
+Dimensions: p prompts, n candidates, T text length, I image length, g given codes, d features.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int
+from PIL import Image
 from torch import Tensor
 
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR
@@ -22,25 +25,37 @@ from stages.models.clip import Reranker
 from stages.models.dvae import Dvae
 from stages.models.sampler import Sampler, rows_of_lane
 from stages.models.sampling import SamplingParams, candidate_seed
-from stages.pictures import Pixels, from_tensor, to_tensor
+from stages.pictures import Pixels, encode_png, from_tensor, to_tensor
 from stages.sample.tile_size import tile_for_device
 from stages.training.weights import load_bpe, load_clip, load_dvae, load_prior
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """One picture, and where it came in its prompt's ranking."""
+class Picture:
+    """One candidate of a prompt, and its rank among those it was drawn with."""
 
+    prompt: str
     candidate: int
     seed: int
     clip_score: float  # cosine similarity with the prompt
-    rank: int  # 0 = CLIP's favourite
+    rank: int  # 0 is CLIP's favourite
     pixels: Pixels
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture as a PIL image, in the size the model draws."""
+        return Image.fromarray(self.pixels)
+
+
+def ranked(pictures: Iterable[Picture]) -> list[Picture]:
+    """Sort a prompt's pictures by CLIP score, the best first, and number their ranks."""
+    order = sorted(pictures, key=lambda one: (-one.clip_score, one.candidate))
+    return [replace(picture, rank=rank) for rank, picture in enumerate(order)]
 
 
 @dataclass(frozen=True)
 class Generator:
-    """The four models, loaded once."""
+    """The four models of a run, loaded once, and how they draw unless told otherwise."""
 
     bpe: Bpe
     dvae: Dvae
@@ -48,7 +63,7 @@ class Generator:
     clip: Reranker
     sampling: SamplingParams
     device: str
-    made_by: Mapping[str, str]  # fingerprints of the models, by artifact
+    fingerprints: Mapping[str, str]  # of the models, by artifact
 
     def draw(
         self,
@@ -58,75 +73,75 @@ class Generator:
         *,
         sampling: SamplingParams | None = None,
         given: Int[Tensor, "p g"] | None = None,
-    ) -> list[list[Drawn]]:
+    ) -> list[list[Picture]]:
         """Draw these candidates of every prompt; rank each prompt's, CLIP's favourite first.
 
-        Candidates of a prompt may be drawn in several calls, if each begins with a whole lane:
-        where `candidates.start` is a multiple of the tile. `sampling` other than the generator's own take
-        a moment before the first picture.
+        Candidates of a prompt may be drawn in several calls, if `candidates.start` is a multiple of
+        the tile. Other `sampling` than in the last call costs a moment before the first picture.
         """
         seeds = torch.tensor([[candidate_seed(seed, p, i) for i in candidates] for p in prompts])
-        codes = self.sampler.draw(self.ids(prompts), seeds, sampling or self.sampling, given)
+        codes = self.sampler.draw(self.tokenize(prompts), seeds, sampling or self.sampling, given)
         return [
             self._ranked(prompt, candidates, own_seeds.tolist(), own_codes)
             for prompt, own_seeds, own_codes in zip(prompts, seeds, codes, strict=True)
         ]
 
-    def about(
-        self, prompt: str, drawn: Drawn, *, run_seed: int, sampling: SamplingParams | None = None
-    ) -> dict[str, str]:
-        """Return what a PNG says of its picture: all that is needed to draw it again.
+    def png(
+        self,
+        picture: Picture,
+        run_seed: int,
+        sampling: SamplingParams | None = None,
+        given: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Encode a picture with all that is needed to draw it again, in the PNG's text.
 
-        Nothing of it depends on the picture's rivals, and each number reads back as what it was.
+        The bytes do not depend on other candidates, and each number reads back exactly.
         """
-        found = {
-            "prompt": prompt,
-            "seed": drawn.seed,
-            "candidate": drawn.candidate,
-            "clip_score": drawn.clip_score,
+        text = {
+            "prompt": picture.prompt,
+            "seed": picture.seed,
+            "candidate": picture.candidate,
+            "clip_score": picture.clip_score,
             "run_seed": run_seed,
             **(sampling or self.sampling)._asdict(),
             "precision": self.sampler.precision,
             "tile": self.sampler.tile,
-            **self.made_by,
+            **self.fingerprints,
+            **(given or {}),
         }
-        return {name: str(value) for name, value in found.items()}
+        return encode_png(picture.pixels, {name: str(value) for name, value in text.items()})
 
     @property
     def side(self) -> int:
-        """Pixels per side of a picture."""
+        """Height and width of a picture, in pixels."""
         return self.sampler.prior.tokens.side
 
-    def ids(self, prompts: Sequence[str]) -> Int[Tensor, "p T"]:
-        """Cut prompts into the tokens that the prior reads."""
+    def tokenize(self, prompts: Sequence[str]) -> Int[Tensor, "p T"]:
+        """Return the ids that the prior reads, on its device."""
         length = self.sampler.prior.tokens.text_len
-        text = np.stack([self.bpe.encode_padded(prompt, length)[0] for prompt in prompts])
+        text = np.stack([self.bpe.encode_padded(prompt, length).ids for prompt in prompts])
         return torch.from_numpy(text.astype(np.int64)).to(self.device)
 
     def truncates(self, prompt: str) -> bool:
         """Say whether the prompt has more tokens than the prior reads."""
-        return self.bpe.encode_padded(prompt, self.sampler.prior.tokens.text_len)[2]
+        return self.bpe.encode_padded(prompt, self.sampler.prior.tokens.text_len).truncated
 
     @torch.inference_mode()
     def _ranked(
         self, prompt: str, candidates: range, seeds: list[int], codes: Int[Tensor, "n I"]
-    ) -> list[Drawn]:
+    ) -> list[Picture]:
         text = self.clip.text_features([prompt])
-        found = [
-            scored
-            for lane in _lanes(codes, rows_of_lane(self.sampler.tile))
-            for scored in self._paint(lane, text)
-        ]
-        order = sorted(range(len(seeds)), key=lambda place: (-found[place][0], place))
-        return [
-            Drawn(candidates[place], seeds[place], found[place][0], rank, found[place][1])
-            for rank, place in enumerate(order)
-        ]
+        lanes = _lanes(codes, rows_of_lane(self.sampler.tile))
+        scored = [one for lane in lanes for one in self._decode(lane, text)]
+        return ranked(
+            Picture(prompt, candidate, seed, score, 0, pixels)
+            for candidate, seed, (score, pixels) in zip(candidates, seeds, scored, strict=False)
+        )
 
-    def _paint(
+    def _decode(
         self, codes: Int[Tensor, "lane I"], text: Float[Tensor, "1 d"]
     ) -> list[tuple[float, Pixels]]:
-        """Return score and picture of one lane's candidates; scored as stored, in 8 bits."""
+        """Return score and pixels of one lane's candidates; scored as stored, in 8 bits."""
         grids = rearrange(codes, "c (h w) -> c h w", h=self.sampler.prior.tokens.grid)
         pictures = from_tensor(self.dvae.decode(grids))
         image = self.clip.image_features(to_tensor(pictures).to(self.device))
@@ -135,16 +150,16 @@ class Generator:
 
 
 def _lanes(codes: Int[Tensor, "n I"], rows: int) -> Iterator[Int[Tensor, "rows I"]]:
-    """Cut a prompt's candidates into lanes of equal size; the last repeats its first row."""
+    """Cut a prompt's candidates into lanes of equal size; the last one repeats its first row."""
     for first in range(0, len(codes), rows):
         lane = codes[first : first + rows]
         yield torch.cat([lane, lane[:1].expand(rows - len(lane), -1)])
 
 
 def load_generator(inputs: Inputs, cfg: SampleSettings) -> Generator:
-    """Load the four models of a run; only what `cfg` says of how pictures are drawn is used.
+    """Load the four models of a run; of `cfg` only how pictures are drawn is used.
 
-    Raises ConfigError for guidance by a prior that never saw a picture without its caption.
+    Raises ConfigError for guidance with a prior that was trained with every caption.
     """
     if cfg.guidance != 1 and not inputs.manifest(PRIOR).settings.get("caption_dropout"):
         raise ConfigError(
@@ -153,7 +168,7 @@ def load_generator(inputs: Inputs, cfg: SampleSettings) -> Generator:
             "again with --set prior.caption_dropout=0.1"
         )
     device = "cuda" if cfg.gpu else "cpu"
-    # in 32 bits the same codes on every device, nearly always
+    # with float32 the same codes on every device, nearly always
     torch.backends.cuda.matmul.allow_tf32 = cfg.precision == "bfloat16"
     tile = cfg.tile or tile_for_device(inputs, cfg)
     sampler = Sampler(load_prior(inputs.folder(PRIOR)), tile=tile, precision=cfg.precision)
@@ -165,5 +180,5 @@ def load_generator(inputs: Inputs, cfg: SampleSettings) -> Generator:
         clip=load_clip(inputs.folder(CLIP)).to(device),
         sampling=SamplingParams(cfg.temperature, cfg.top_k, cfg.top_p, cfg.guidance),
         device=device,
-        made_by={a.name: inputs.manifest(a).fingerprint for a in (BPE, PRIOR, DVAE, CLIP)},
+        fingerprints={a.name: inputs.manifest(a).fingerprint for a in (BPE, PRIOR, DVAE, CLIP)},
     )

@@ -62,8 +62,8 @@ def learned():
     cut = rearrange(pixels, "b (h y) (w x) c -> (b h w) (y x c)", h=GRID, w=GRID)
     patches, codes = np.unique(cut, axis=0, return_inverse=True)
     codes = torch.from_numpy(codes.reshape(len(scenes), GRID**2))
-    bpe = train_bpe([scene.words for scene in scenes], TEXT_VOCAB)
-    ids = np.stack([bpe.encode_padded(scene.words, TEXT_LEN).ids for scene in scenes])
+    bpe = train_bpe([scene.caption for scene in scenes], TEXT_VOCAB)
+    ids = np.stack([bpe.encode_padded(scene.caption, TEXT_LEN).ids for scene in scenes])
     text = torch.from_numpy(ids.astype(np.int64))
     seen = torch.arange(len(scenes)) % HELD_OUT > 0
     prior = trained(text[seen], codes[seen], len(patches))
@@ -88,7 +88,9 @@ def trained(text, codes, image_vocab):
 
 def drawn(learned, text, given=None):
     """Draw one picture of each scene; return its codes."""
-    seeds = [[candidate_seed(0, scene.words, place)] for place, scene in enumerate(learned.scenes)]
+    seeds = [
+        [candidate_seed(0, scene.caption, place)] for place, scene in enumerate(learned.scenes)
+    ]
     return sample(learned.prior, text, torch.tensor(seeds), tile=16, given=given)[:, 0]
 
 
@@ -101,7 +103,7 @@ def pictures(learned, codes):
 def told(learned, codes):
     """Does each picture (column) show what each caption (row) names?"""
     seen = [Counter(shapes.judge(picture)) for picture in pictures(learned, codes)]
-    named = [Counter(shapes.named(scene.words)) for scene in learned.scenes]
+    named = [Counter(shapes.named(scene.caption)) for scene in learned.scenes]
     return np.array([[wanted <= found for found in seen] for wanted in named])
 
 

@@ -13,9 +13,9 @@ HOST = "127.0.0.1"
 
 
 @contextmanager
-def served(site, proxy=NO_PROXY):
-    """Run a site on a free port while the block runs; yield its address."""
-    application = site.application(HOST, proxy)
+def served(app, proxy=NO_PROXY):
+    """Run the page on a free port while the block runs; yield its address."""
+    application = app.application(HOST, proxy)
     config = uvicorn.Config(application, host=HOST, port=0, log_level="critical")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

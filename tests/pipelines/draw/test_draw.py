@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from infra.store import Store
-from pipelines import draw
 from pipelines.draw import TextToImage
+from pipelines.draw import __main__ as draw
 from pipelines.draw.sheet import GAP, sheet
 from schemas.errors import ArtifactMissing, ConfigError
 from tests import tiny_run
@@ -28,20 +28,20 @@ def test_three_lines_of_python(root, tmp_path):
     pictures[0].image.save(tmp_path / "star.png")
     assert Image.open(tmp_path / "star.png").size == (16, 16)
     assert len(pictures) == 4
-    assert [p.drawn.rank for p in pictures] == [0, 1, 2, 3]
+    assert [p.rank for p in pictures] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("n", [1, 3, 7])
 def test_candidates_are_the_same_whatever_their_number(pipeline, n):
-    many = {p.drawn.candidate: p.drawn for p in pipeline.draw(PROMPT, n=9)}
+    many = {p.candidate: p for p in pipeline.draw(PROMPT, n=9)}
     for picture in pipeline.draw(PROMPT, n=n):
-        same = many[picture.drawn.candidate]
-        assert np.array_equal(picture.drawn.pixels, same.pixels)
-        assert picture.drawn.clip_score == same.clip_score
+        same = many[picture.candidate]
+        assert np.array_equal(picture.pixels, same.pixels)
+        assert picture.clip_score == same.clip_score
 
 
 def test_the_sheet_is_the_same_to_the_byte_for_any_n_with_the_same_choice(root, tmp_path, pipeline):
-    best = max(p.drawn.candidate for p in pipeline.draw(PROMPT, n=12)[:2])
+    best = max(p.candidate for p in pipeline.draw(PROMPT, n=12)[:2])
     digests = set()
     for n in (12, 12, best + 1):
         out = tmp_path / f"{len(digests)}.png"
@@ -62,7 +62,7 @@ def test_the_painter_draws_what_the_sample_stage_drew(pipeline):
     prompt, seed = "a red ring", tiny_run.SAMPLE.seed
     (ranked,) = pipeline.generator.draw([prompt], range(4), seed)
     for picture, drawn in zip(pipeline.draw(prompt, n=4, seed=seed), ranked, strict=True):
-        assert np.array_equal(picture.drawn.pixels, drawn.pixels)
+        assert np.array_equal(picture.pixels, drawn.pixels)
     assert pipeline.generator.sampling.temperature == tiny_run.SAMPLE.temperature
     assert pipeline.generator.sampler.tile == tiny_run.SAMPLE.tile
 
@@ -70,7 +70,7 @@ def test_the_painter_draws_what_the_sample_stage_drew(pipeline):
 def test_the_sheet_shows_enlarged_pictures_in_rows(pipeline):
     image = sheet(pipeline.draw(PROMPT, n=6), columns=4)
     assert image.width == 4 * 256 + 5 * GAP
-    picture = pipeline.draw(PROMPT, n=6)[1].drawn.pixels
+    picture = pipeline.draw(PROMPT, n=6)[1].pixels
     left, top = GAP + 256 + GAP, GAP
     block = np.asarray(image)[top : top + 256, left : left + 256]
     assert np.array_equal(block[8::16, 8::16], picture)  # whole squares of 16 pixels

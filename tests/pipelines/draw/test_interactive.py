@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipelines import draw
+from pipelines.draw import __main__ as draw
 
 ROOT = Path(__file__).resolve().parents[3]
 CTRL_C, CTRL_D = b"\x03", b"\x04"

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import pytest
 
-from pipelines import draw
+from pipelines.draw import __main__ as draw
 from pipelines.draw.proxy import Proxy, proxy_of
 from pipelines.draw.web_app import WebApp
 from schemas.errors import ConfigError
@@ -22,7 +22,7 @@ from tests.pipelines.draw.conftest import served
 PUBLIC = "draw.example.org"
 ORIGIN = f"https://{PUBLIC}"
 CLIENT = httpx.Client(verify=False, timeout=60)  # each httpx.get would read all certificates first
-WISH = {"prompt": "a small green star", "candidates": 3}
+ASKED = {"prompt": "a small green star", "candidates": 3}
 
 
 class _Passer(BaseHTTPRequestHandler):
@@ -60,13 +60,13 @@ class _Passer(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def proxied(site, prefix="/tools/draw", *, keeps_name=False, keeps_prefix=False, named=True):
-    """Show a site below a path through a proxy; yield the page's address there."""
+def proxied(app, prefix="/tools/draw", *, keeps_name=False, keeps_prefix=False, named=True):
+    """Show the page below a path through a proxy; yield the page's address there."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Passer)
     server.daemon_threads, server.block_on_close = True, False
     here = f"http://127.0.0.1:{server.server_port}"
     told = Proxy(prefix if keeps_prefix else "", (ORIGIN, here) if named else ())
-    with served(site, told) as upstream:
+    with served(app, told) as upstream:
         server.prefix, server.upstream = prefix, upstream.removeprefix("http://")
         server.keeps_name, server.keeps_prefix = keeps_name, keeps_prefix
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -78,7 +78,7 @@ def proxied(site, prefix="/tools/draw", *, keeps_name=False, keeps_prefix=False,
 
 
 @pytest.fixture
-def site(pipeline):
+def app(pipeline):
     return WebApp(pipeline)
 
 
@@ -86,8 +86,8 @@ WAYS = [(False, False), (True, False), (False, True), (True, True)]
 
 
 @pytest.mark.parametrize(("keeps_name", "keeps_prefix"), WAYS)
-def test_all_that_the_page_names_is_there_below_a_path(site, keeps_name, keeps_prefix):
-    with proxied(site, keeps_name=keeps_name, keeps_prefix=keeps_prefix) as page:
+def test_all_that_the_page_names_is_there_below_a_path(app, keeps_name, keeps_prefix):
+    with proxied(app, keeps_name=keeps_name, keeps_prefix=keeps_prefix) as page:
         text = CLIENT.get(page).text
         named = re.findall(r'(?:src|href)="(?!data:)([^"]+)"', text)
         script = CLIENT.get(urljoin(page, "page.js")).text
@@ -96,18 +96,18 @@ def test_all_that_the_page_names_is_there_below_a_path(site, keeps_name, keeps_p
         assert sorted(fetched) == ["about", "draw"]
         for name in ("page.css", "page.js", "about"):
             assert CLIENT.get(urljoin(page, name)).status_code == 200
-        answer = CLIENT.post(urljoin(page, "draw"), json=WISH, headers={"Origin": ORIGIN})
+        answer = CLIENT.post(urljoin(page, "draw"), json=ASKED, headers={"Origin": ORIGIN})
         events = [json.loads(line)["event"] for line in answer.text.splitlines()]
         assert events == ["started", "picture", "picture", "picture", "done"]
 
 
-def test_lines_come_through_as_they_are_told(site):
-    with proxied(site) as page:
-        wish = WISH | {"candidates": 512}
-        with CLIENT.stream("POST", urljoin(page, "draw"), json=wish) as answer:
+def test_lines_come_through_as_they_are_told(app):
+    with proxied(app) as page:
+        asked = ASKED | {"candidates": 512}
+        with CLIENT.stream("POST", urljoin(page, "draw"), json=asked) as answer:
             assert json.loads(next(answer.iter_lines()))["event"] == "started"
-            assert len(site.line.taken) == 1  # it is still being drawn
-        until(lambda: not site.line.taken)
+            assert len(app.queue.tickets) == 1  # it is still being drawn
+        until(lambda: not app.queue.tickets)
 
 
 def until(true):
@@ -118,8 +118,8 @@ def until(true):
 
 
 @pytest.mark.parametrize("path", ["/tools/draw", "/tools/draw/", "/tools/draw/page.js", "/page.js"])
-def test_with_a_prefix_the_page_is_found_with_and_without_it(site, path):
-    with served(site, proxy_of("/tools/draw", [])) as address:
+def test_with_a_prefix_the_page_is_found_with_and_without_it(app, path):
+    with served(app, proxy_of("/tools/draw", [])) as address:
         answer = CLIENT.get(address + path, follow_redirects=True)
         assert answer.status_code == 200
         assert urlsplit(str(answer.url)).path == path.replace("draw", "draw/").replace("//", "/")
@@ -165,9 +165,9 @@ def served_there(pipeline):
         yield address
 
 
-def test_behind_a_proxy_that_nobody_named_the_answer_says_what_to_do(site):
-    with proxied(site, named=False) as page:
-        answer = CLIENT.post(urljoin(page, "draw"), json=WISH, headers={"Origin": ORIGIN})
+def test_behind_a_proxy_that_nobody_named_the_answer_says_what_to_do(app):
+    with proxied(app, named=False) as page:
+        answer = CLIENT.post(urljoin(page, "draw"), json=ASKED, headers={"Origin": ORIGIN})
         assert answer.status_code == 403
         assert f"found one from '{ORIGIN}'" in answer.json()["error"]
         assert "--allow-origin" in answer.json()["error"]
@@ -218,11 +218,11 @@ def test_options_of_the_page_are_of_the_page(capsys):
     assert "wanted --server too" in capsys.readouterr().err
 
 
-def test_a_browser_draws_below_a_path(site, tmp_path):
-    with proxied(site) as address, opened(tmp_path) as page:
+def test_a_browser_draws_below_a_path(app, tmp_path):
+    with proxied(app) as address, opened(tmp_path) as page:
         page.open(f"{address}?prompt=a+red+ring&candidates=2")
         until(lambda: page.ask("!document.getElementById('draw').disabled"))
         page.ask("document.getElementById('form').requestSubmit()")
         until(lambda: not page.ask("document.body.classList.contains('drawing')"))
-        assert page.ask("document.querySelectorAll('.place img').length") == 2
+        assert page.ask("document.querySelectorAll('.cell img').length") == 2
         assert page.ask("location.pathname") == "/tools/draw/"

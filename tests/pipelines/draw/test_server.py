@@ -16,13 +16,13 @@ import httpx
 import pytest
 import torch
 
-from pipelines import draw
-from pipelines.draw.web_app import PLACES
+from pipelines.draw import __main__ as draw
+from pipelines.draw.web_app import QUEUE
 from tests.browser import opened
 
 ROOT = Path(__file__).resolve().parents[3]
 CROWD, MANY = 200, 24
-PLACE = "document.querySelectorAll('.place:not(:disabled)')"
+CELL = "document.querySelectorAll('.cell:not(:disabled)')"
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 pytestmark = pytest.mark.ray
 
@@ -93,10 +93,10 @@ def test_a_browser_draws_and_fetches_nothing_from_outside(address, page):
     assert page.ask("document.activeElement.id") == "prompt"
     ask(page, "a small green star")
     drawn(page)
-    assert page.ask(f"{PLACE}.length") == 16
+    assert page.ask(f"{CELL}.length") == 16
     until(page, "[...document.images].every(image => image.complete)")
     assert set(
-        page.ask("[...document.querySelectorAll('.place img')].map(i => i.naturalWidth)")
+        page.ask("[...document.querySelectorAll('.cell img')].map(i => i.naturalWidth)")
     ) == {16}
     scores = [
         float(s)
@@ -111,10 +111,10 @@ def test_a_browser_draws_and_fetches_nothing_from_outside(address, page):
 
 def test_the_address_is_the_wish(address, page):
     visit(page, f"{address}/?prompt=a+red+ring&candidates=3&seed=7")
-    assert page.ask("document.querySelectorAll('.place').length") == 0  # a link draws nothing
+    assert page.ask("document.querySelectorAll('.cell').length") == 0  # a link draws nothing
     page.ask("document.getElementById('form').requestSubmit()")
     drawn(page)
-    assert page.ask(f"{PLACE}.length") == 3
+    assert page.ask(f"{CELL}.length") == 3
     assert "prompt=a+red+ring" in page.ask("location.search")
     assert "seed=7" in page.ask("location.search")
 
@@ -123,11 +123,11 @@ def test_a_picture_is_enlarged_and_downloaded(address, page):
     visit(page, f"{address}/?prompt=a+red+ring&candidates=5")
     page.ask("document.getElementById('form').requestSubmit()")
     drawn(page)
-    page.ask(f"{PLACE}[0].click()")
+    page.ask(f"{CELL}[0].click()")
     assert page.ask("document.getElementById('large').open")
-    assert "place\n1 of 5" in text(page, "facts")
+    assert "rank\n1 of 5" in text(page, "facts")
     page.ask("document.getElementById('after').click()")
-    assert "place\n2 of 5" in text(page, "facts")
+    assert "rank\n2 of 5" in text(page, "facts")
     name = page.ask("document.getElementById('save').download")
     assert re.fullmatch(r"a-red-ring-0-00\d\.png", name)
     assert page.ask("document.getElementById('sheet').download") == "a-red-ring-0.png"
@@ -142,7 +142,7 @@ def test_what_is_wrong_is_a_sentence_in_the_page(address, page):
     assert "U+0001 at place 1" in text(page, "error")
     ask(page, "<img src=x onerror=document.title='run'>")
     drawn(page)
-    page.ask(f"{PLACE}[0].click()")
+    page.ask(f"{CELL}[0].click()")
     assert text(page, "words").startswith("<img src=x")
     assert page.ask("document.title").startswith("<img")
     assert page.ask("document.querySelectorAll('#words img').length") == 0
@@ -151,11 +151,11 @@ def test_what_is_wrong_is_a_sentence_in_the_page(address, page):
 def test_a_drawing_is_stopped(address, page):
     visit(page, f"{address}/?prompt=a&candidates=512")
     page.ask("document.getElementById('form').requestSubmit()")
-    until(page, f"{PLACE}.length")
+    until(page, f"{CELL}.length")
     page.ask("document.getElementById('stop').click()")
     drawn(page)
     assert text(page, "status").startswith("Stopped; ")
-    assert 0 < page.ask("document.querySelectorAll('.place').length") < 512
+    assert 0 < page.ask("document.querySelectorAll('.cell').length") < 512
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +166,9 @@ def client():
         yield client
 
 
-def leave(client, address, wish):
+def leave(client, address, asked):
     """Ask, hear the first line, and hang up."""
-    with client.stream("POST", f"{address}/draw", json=wish) as answer:
+    with client.stream("POST", f"{address}/draw", json=asked) as answer:
         if answer.status_code == 200:
             return json.loads(next(answer.iter_lines()))["event"]
     return answer.status_code
@@ -185,10 +185,10 @@ def free(client, address):
 def test_a_crowd_gets_pictures_or_a_sentence(client, address):
     """And the page answers while it is there."""
     free(client, address)
-    wish = {"prompt": "a", "candidates": MANY}
+    asked = {"prompt": "a", "candidates": MANY}
 
     def one(number):
-        return client.post(f"{address}/draw", json=wish | {"seed": number})
+        return client.post(f"{address}/draw", json=asked | {"seed": number})
 
     with ThreadPoolExecutor(CROWD) as crowd:
         waiting = [crowd.submit(one, number) for number in range(CROWD)]
@@ -197,10 +197,10 @@ def test_a_crowd_gets_pictures_or_a_sentence(client, address):
     refused = [answer for answer in answers if answer.status_code == 503]
     drawn = [answer for answer in answers if answer.status_code == 200]
     assert len(drawn) + len(refused) == CROWD
-    assert len(drawn) >= PLACES
+    assert len(drawn) >= QUEUE
     assert refused
     for answer in refused:
-        assert f"found all {PLACES} taken" in answer.json()["error"]
+        assert f"found all {QUEUE} taken" in answer.json()["error"]
         assert int(answer.headers["retry-after"]) >= 1
     for answer in drawn:
         told = [json.loads(line) for line in answer.text.splitlines()]
@@ -214,8 +214,8 @@ def test_those_who_leave_give_their_places_up(client, address):
     free(client, address)
     began = time.monotonic()
     with ThreadPoolExecutor(CROWD) as crowd:
-        wish = {"prompt": "a", "candidates": 512}
-        heard = list(crowd.map(lambda _: leave(client, address, wish), range(CROWD)))
+        asked = {"prompt": "a", "candidates": 512}
+        heard = list(crowd.map(lambda _: leave(client, address, asked), range(CROWD)))
     assert set(heard) <= {"started", "waiting", 503}
     free(client, address)
     assert time.monotonic() - began < 60

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipelines import draw
-from pipelines.draw import site as site_module
+from pipelines.draw import __main__ as draw
+from pipelines.draw import web_app
 from pipelines.draw.text_to_image import TextToImage
-from pipelines.draw.web_app import BODY_BYTES, LETTERS, WebApp
+from pipelines.draw.web_app import BODY_BYTES, MAX_CHARACTERS, WebApp
 from tests import tiny_run
 from tests.pipelines.draw.conftest import served
 
@@ -27,7 +27,7 @@ PROMPT = "a small green star"
 
 
 def post(address, body, **headers):
-    """Send bytes, or a wish; return status, error or events, and headers."""
+    """Send bytes, or a request; return status, error or events, and headers."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"content-type": "application/json"} | headers
     return httpx.post(f"{address}/draw", content=data, headers=headers, timeout=60)
@@ -52,25 +52,25 @@ def refused(answer, status):
     return sentence
 
 
-def test_a_wish_is_told_as_it_is_drawn(address, pipeline):
+def test_a_request_is_answered_as_it_is_drawn(address, pipeline):
     first, *pictures, last = events(post(address, {"prompt": PROMPT, "candidates": 9, "seed": 3}))
     assert first["event"] == "started"
     assert [p["candidate"] for p in pictures] == list(range(9))
     known = pipeline.draw(PROMPT, n=9, seed=3)
-    assert last["ranking"] == [p.drawn.candidate for p in known]
+    assert last["ranking"] == [p.candidate for p in known]
     for picture in known:
-        told = pictures[picture.drawn.candidate]
+        told = pictures[picture.candidate]
         image = opened(told["png"])
-        assert np.array_equal(np.asarray(image), picture.drawn.pixels)
-        assert told["score"] == picture.drawn.clip_score
+        assert np.array_equal(np.asarray(image), picture.pixels)
+        assert told["score"] == picture.clip_score
 
 
-def test_the_wish_says_how_codes_are_drawn(address):
+def test_the_request_says_how_codes_are_drawn(address):
     """Of one likeliest code, or of almost no temperature, all candidates are one picture."""
-    wish = {"prompt": PROMPT, "candidates": 6}
+    asked = {"prompt": PROMPT, "candidates": 6}
 
     def different(**how):
-        told = events(post(address, wish | how))[1:-1]
+        told = events(post(address, asked | how))[1:-1]
         return len({opened(picture["png"]).tobytes() for picture in told})
 
     assert different() > 1
@@ -90,8 +90,8 @@ def test_the_readmes_request_is_answered(address):
 
 
 def test_a_download_says_how_to_draw_it_again(address):
-    wish = {"prompt": PROMPT, "candidates": 2, "seed": 3, "top_k": 5, "temperature": 0.5}
-    _, _, picture, last = events(post(address, wish))
+    asked = {"prompt": PROMPT, "candidates": 2, "seed": 3, "top_k": 5, "temperature": 0.5}
+    _, _, picture, last = events(post(address, asked))
     text = opened(picture["png"]).text
     assert text["prompt"] == PROMPT
     assert (text["candidate"], text["run_seed"], text["seed"]) == ("1", "3", picture["seed"])
@@ -114,8 +114,8 @@ def test_settings_come_back_from_a_download_as_they_were_asked(address, value):
 
 def test_a_download_is_the_sample_stages_file(address, root):
     row = pq.read_table(next(Path(root).glob("samples/*/table"))).to_pylist()[0]
-    wish = {"prompt": row["prompt"], "seed": tiny_run.SAMPLE.seed, "candidates": 4}
-    _, *pictures, _ = events(post(address, wish))
+    asked = {"prompt": row["prompt"], "seed": tiny_run.SAMPLE.seed, "candidates": 4}
+    _, *pictures, _ = events(post(address, asked))
     assert base64.b64decode(pictures[row["candidate"]]["png"]) == row["png"]
 
 
@@ -128,10 +128,10 @@ def test_the_sheet_is_the_commands(address, root, tmp_path):
 
 def test_what_is_not_said_is_as_in_the_runs_samples(address):
     own = httpx.get(f"{address}/about").json()["settings"]
-    wish = {"prompt": PROMPT, "candidates": 1}
-    said = events(post(address, wish))[1]["png"]
-    assert events(post(address, wish | {"temperature": own["temperature"]}))[1]["png"] == said
-    assert opened(events(post(address, wish | {"top_k": 1}))[1]["png"]).text["top_k"] == "1"
+    asked = {"prompt": PROMPT, "candidates": 1}
+    said = events(post(address, asked))[1]["png"]
+    assert events(post(address, asked | {"temperature": own["temperature"]}))[1]["png"] == said
+    assert opened(events(post(address, asked | {"top_k": 1}))[1]["png"]).text["top_k"] == "1"
 
 
 def test_a_prompt_too_long_for_the_models_is_drawn_and_said(address):
@@ -146,7 +146,7 @@ def test_a_prompt_too_long_for_the_models_is_drawn_and_said(address):
     [
         "<script>alert(1)</script>", "\N{SNOWMAN}\N{VARIATION SELECTOR-16} \N{GRINNING FACE}",
         "\N{RIGHT-TO-LEFT OVERRIDE}derbmun", "../../etc/passwd", "a\tb\nc", "%00%0a%s{0}", "星",
-        "'; DROP TABLE prompts; --", "a" * LETTERS, "\r\nSet-Cookie: a=b",
+        "'; DROP TABLE prompts; --", "a" * MAX_CHARACTERS, "\r\nSet-Cookie: a=b",
     ],
 )  # fmt: skip
 def test_a_strange_prompt_is_a_prompt(address, prompt):
@@ -173,7 +173,7 @@ def test_a_strange_prompt_is_a_prompt(address, prompt):
         ({"prompt": "a\0b"}, "U+0000 at place 1"),
         ({"prompt": "a\x1b[2Jb"}, "U+001B"),
         ({"prompt": ["a"]}, "prompt: wanted a valid string, found ['a']"),
-        ({"prompt": "a" * (LETTERS + 1)}, "wanted at most 4,000 characters, found 4,001"),
+        ({"prompt": "a" * (MAX_CHARACTERS + 1)}, "wanted at most 4,000 characters, found 4,001"),
         ({"prompt": "a", "candidates": 0}, "candidates: wanted at least 1, found 0"),
         ({"prompt": "a", "candidates": 513}, "candidates: wanted at most 512, found 513"),
         ({"prompt": "a", "candidates": 1e99}, "candidates: wanted"),
@@ -212,7 +212,7 @@ def test_only_json_is_read(address, kind):
 
 
 def test_a_body_that_never_ends_is_given_up(address, monkeypatch):
-    monkeypatch.setattr(site_module, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(web_app, "BODY_SECONDS", 0.2)
     host, port = address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as client:
         client.sendall(
@@ -259,7 +259,7 @@ def test_this_page_is_answered(address):
 
 def test_a_client_must_be_able_to_leave(address):
     header = {"x-request-disconnect-disabled": "?1"}
-    assert "may leave" in refused(post(address, {"prompt": "a"}, **header), 403)
+    assert "may disconnect" in refused(post(address, {"prompt": "a"}, **header), 403)
 
 
 @pytest.mark.parametrize("path", ["/", "/page.css", "/page.js", "/about", "/nothing"])
@@ -274,10 +274,10 @@ def test_browsers_are_told_to_load_nothing_from_elsewhere(address, path):
 
 
 @contextmanager
-def asking(address, wish):
+def asking(address, asked):
     """Ask, and read nothing yet."""
     headers = {"content-type": "application/json"}
-    with httpx.stream("POST", f"{address}/draw", json=wish, headers=headers, timeout=60) as answer:
+    with httpx.stream("POST", f"{address}/draw", json=asked, headers=headers, timeout=60) as answer:
         yield answer
 
 
@@ -289,15 +289,15 @@ def until(true):
 
 
 @pytest.fixture
-def site(pipeline):
-    return WebApp(pipeline, places=2)
+def app(pipeline):
+    return WebApp(pipeline, queue=2)
 
 
 LONG = {"prompt": "a", "candidates": 512}
 
 
-def test_who_waits_is_told_how_many_are_before(site):
-    with served(site) as address, asking(address, LONG | {"candidates": 256}) as one:
+def test_who_waits_is_told_how_many_are_before(app):
+    with served(app) as address, asking(address, LONG | {"candidates": 256}) as one:
         lines = one.iter_lines()
         assert json.loads(next(lines))["event"] == "started"
         told = [event["event"] for event in events(post(address, {"prompt": "b", "candidates": 1}))]
@@ -305,24 +305,24 @@ def test_who_waits_is_told_how_many_are_before(site):
         assert json.loads(list(lines)[-1])["event"] == "done"
 
 
-def test_past_the_line_is_503_with_when_to_come_again(site):
-    with served(site) as address, asking(address, LONG), asking(address, LONG):
+def test_past_the_line_is_503_with_when_to_come_again(app):
+    with served(app) as address, asking(address, LONG), asking(address, LONG):
         answer = post(address, {"prompt": "b"})
         assert "found all 2 taken" in refused(answer, 503)
         assert int(answer.headers["retry-after"]) >= 1
         assert httpx.get(address).status_code == 200  # the page itself needs no place
 
 
-def test_who_leaves_frees_the_place_and_is_drawn_no_further(site):
-    with served(site) as address:
+def test_who_leaves_frees_the_place_and_is_drawn_no_further(app):
+    with served(app) as address:
         with asking(address, LONG) as one, asking(address, LONG):
             lines = one.iter_lines()  # which leaves when it is forgotten
             next(lines)
-            assert len(site.line.taken) == 2
-        until(lambda: not site.line.taken)
+            assert len(app.queue.tickets) == 2
+        until(lambda: not app.queue.tickets)
         began = time.monotonic()
         assert events(post(address, {"prompt": "b", "candidates": 1}))[-1]["event"] == "done"
-        whole = LONG["candidates"] / tiny_run.SAMPLE.tile * site.line.seconds_a_tile
+        whole = LONG["candidates"] / tiny_run.SAMPLE.tile * app.queue.seconds_per_tile
         assert time.monotonic() - began < whole / 2
 
 

@@ -26,7 +26,7 @@ def clean_row(index, **changes):
     return {
         "key": f"{index:06d}",
         "url": f"http://pictures.test/{index}",
-        "caption": shapes.caption(scene),
+        "caption": scene.caption,
         "image": pictures.encode_png(pixels),
         "width": 20,
         "height": 20,
