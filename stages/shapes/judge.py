@@ -23,10 +23,7 @@ SOLID = 0.45  # a patch consists of pixels of which a larger share is its colour
 SMALLEST = 30.0  # pixels; a smaller patch is noise
 RESEMBLANCE = 0.66  # least overlap with the best shape for a patch to be one
 OVERLAP = 0.4  # largest share of a patch that larger patches may cover
-FRAME, SPREAD = (
-    32,
-    7.0,
-)  # side of the compared patches, and their root mean square radius, in pixels
+FRAME, SPREAD = 32, 7.0  # pixels: side and root mean square radius of compared patches
 WEAR = {"star": 0.2}  # share of the radius: detail thinner than that may be missing
 BLURS = (
     0.05,
@@ -34,7 +31,7 @@ BLURS = (
     0.25,
     0.4,
     0.55,
-)  # of the templates, as shares of their root mean square radius
+)  # of the templates, as shares of their spread
 CLOSE = np.ones((3, 3), np.uint8)  # closes the gaps of a roughly drawn ring
 
 Map = Float[np.ndarray, "h w"]
