@@ -3,6 +3,7 @@
 All in float32, on token pairs of the run. Dimensions as in `stages.models.sampler`.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from pipelines.checking.run import Found, Run
 from stages.models import sparse_attention
 from stages.models.incremental_decoding import Prefix, TileDecoder
-from stages.models.masks import Attend, masked_attention
+from stages.models.masks import Attend, MaskName, make_mask, masked_attention
 from stages.models.prior import Prior
 from stages.models.rotary import rotary_attention
 from stages.models.sampling import guide
@@ -71,33 +72,33 @@ def whole_masks(run: Run) -> Found:
     if much:
         return Found(None, much)
     prior = run.prior
-    dense = _forward(prior, text, codes, [
-        partial(masked_attention, mask=prior.mask(n).to(run.device)) for n in _layers(prior)
-    ])  # fmt: skip
+
+    def dense(name: MaskName) -> Attend:
+        return partial(masked_attention, mask=make_mask(name, prior.layout).to(run.device))
+
+    def in_blocks(name: MaskName) -> Attend:  # only longer sequences are computed so otherwise
+        return sparse_attention.in_blocks(name, prior.layout)
+
+    wanted = _forward(prior, text, codes, dense)
     ways = [run.prior(text, codes)[1]]
     if run.device.type == "cpu":
-        ways.append(_forward(prior, text, codes, [_in_blocks(prior, n) for n in _layers(prior)]))
-    found = [_near(logits, dense, f"{prior.shape.layers} layers") for logits in ways]
+        ways.append(_forward(prior, text, codes, in_blocks))
+    found = [_near(logits, wanted, f"{prior.shape.layers} layers") for logits in ways]
     return next((one for one in found if not one.good), found[-1])
 
 
-def _layers(prior: Prior) -> range:
-    return range(1, prior.shape.layers + 1)
-
-
-def _in_blocks(prior: Prior, layer: int) -> Attend:
-    """Return attention in blocks, which shorter sequences are not computed with otherwise."""
-    return sparse_attention.in_blocks(prior.mask_name(layer), prior.layout)
-
-
 def _forward(
-    prior: Prior, text: Int[Tensor, "b T"], codes: Int[Tensor, "b I"], attends: list[Attend]
+    prior: Prior,
+    text: Int[Tensor, "b T"],
+    codes: Int[Tensor, "b I"],
+    attention: Callable[[MaskName], Attend],
 ) -> Float[Tensor, "b I K"]:
-    """Write the forward pass out, with the attention of each layer as given."""
+    """Write the forward pass out, with the given attention of each mask."""
     codes = codes[:, :-1]
     places = torch.arange(codes.shape[1], device=codes.device)
     x = torch.cat([prior.embed_text(text), prior.embed_image(codes, places)], dim=1)
-    for block, attend in zip(prior.blocks, attends, strict=True):
+    for name, block in zip(prior.mask_names, prior.blocks, strict=True):
+        attend = attention(name)
         if not prior.learned_positions:
             attend = partial(rotary_attention, angles=prior.get_buffer("angles"), attend=attend)
         x = block(x, attend)

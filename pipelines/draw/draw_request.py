@@ -1,7 +1,8 @@
 """A request to draw: a prompt, how many candidates, and the sampling parameters."""
 
 import unicodedata
-from typing import Annotated, Self
+from collections.abc import Callable
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -48,16 +49,17 @@ class DrawRequest(BaseModel):
     @classmethod
     def of(cls, **values: object) -> Self:
         """Check the values; raise ConfigError, one sentence, for the first that is not allowed."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise ConfigError(cls._sentence(error)) from None
+        return cls._checked(cls.model_validate, values)
 
     @classmethod
     def of_json(cls, text: bytes) -> Self:
         """Read and check a JSON object; raise ConfigError as `of` does."""
+        return cls._checked(cls.model_validate_json, text)
+
+    @classmethod
+    def _checked(cls, validate: Callable[[Any], Self], values: object) -> Self:
         try:
-            return cls.model_validate_json(text)
+            return validate(values)
         except ValidationError as error:
             raise ConfigError(cls._sentence(error)) from None
 
@@ -78,11 +80,9 @@ class DrawRequest(BaseModel):
                 return f"there is no setting '{name[:CHARACTERS_SHOWN]}'; there are {known}"
             case "json_invalid" | "model_type":
                 return f'wanted a JSON object such as {{"prompt": "a star"}}, found {found}'
-            case "greater_than_equal":
-                return f"{name}: wanted at least {first['ctx']['ge']}, found {found}"
-            case "greater_than":
-                return f"{name}: wanted more than {first['ctx']['gt']}, found {found}"
-            case "less_than_equal":
-                return f"{name}: wanted at most {first['ctx']['le']}, found {found}"
+            case "greater_than_equal" | "greater_than" | "less_than_equal":
+                ((kind, bound),) = first["ctx"].items()
+                words = {"ge": "at least", "gt": "more than", "le": "at most"}[kind]
+                return f"{name}: wanted {words} {bound}, found {found}"
         rule = first["msg"].removeprefix("Input should be ").partition(",")[0]
         return f"{name}: wanted {rule}, found {found}; choose another"

@@ -27,6 +27,9 @@ EPSILON = 0.1  # appendix A.3: keeps the logit of a pixel finite
 INT32_MAX = 2**31 - 1
 GROUPS = 4  # of blocks; the resolution halves (encoder) or doubles (decoder) between two groups
 
+Pictures = Float[Tensor, "b 3 H W"]
+CodeLogits = Float[Tensor, "b K h w"]
+CodeGrid = Int[Tensor, "b h w"]
 # The source of random numbers: torch's default, one generator, or one for each picture of a batch.
 Noise = torch.Generator | Sequence[torch.Generator] | None
 
@@ -73,15 +76,12 @@ class FullPrecisionConv2d(Conv2d):
 class Codebook(FullPrecisionConv2d):
     """The decoder's 1x1 input: one embedding per code, or a mixture of them."""
 
-    def __init__(self, codes: int, width: int) -> None:
-        super().__init__(codes, width)
-
     def reset_parameters(self) -> None:
         """Draw every embedding from N(0, 1); the head of this file says why."""
         super().reset_parameters()
         nn.init.normal_(self.weight)
 
-    def lookup(self, codes: Int[Tensor, "b h w"]) -> Float[Tensor, "b d h w"]:
+    def lookup(self, codes: CodeGrid) -> Float[Tensor, "b d h w"]:
         """Return `forward` of the one-hot of `codes`, without making the one-hot."""
         assert self.bias is not None
         table = rearrange(self.weight, "d k 1 1 -> k d")
@@ -157,7 +157,7 @@ class Encoder(nn.Module):
         parts["output"] = output_head(FullPrecisionConv2d(8 * width, image_vocab))
         self.blocks = nn.Sequential(parts)
 
-    def forward(self, mapped: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b K h w"]:
+    def forward(self, mapped: Pictures) -> CodeLogits:
         return self.blocks(mapped)
 
 
@@ -177,10 +177,10 @@ class Decoder(nn.Module):
         parts["output"] = output_head(Conv2d(width, 6, 1))
         self.blocks = nn.Sequential(parts)
 
-    def forward(self, z: Float[Tensor, "b K h w"]) -> Float[Tensor, "b 6 H W"]:
+    def forward(self, z: CodeLogits) -> Float[Tensor, "b 6 H W"]:
         return self.blocks(self.codebook(z)).float()
 
-    def from_codes(self, codes: Int[Tensor, "b h w"]) -> Float[Tensor, "b 6 H W"]:
+    def from_codes(self, codes: CodeGrid) -> Float[Tensor, "b 6 H W"]:
         """Return `forward` of the one-hot of `codes`."""
         return self.blocks(self.codebook.lookup(codes)).float()
 
@@ -194,28 +194,23 @@ class Dvae(nn.Module):
         self.decoder = Decoder(shape, image_vocab)
 
     def forward(
-        self,
-        pixels: Float[Tensor, "b 3 H W"],
-        temperature: float,
-        generator: Noise = None,
-    ) -> tuple[Float[Tensor, "b K h w"], Float[Tensor, "b 3 H W"], Float[Tensor, "b 3 H W"]]:
+        self, pixels: Pictures, temperature: float, generator: Noise = None
+    ) -> tuple[CodeLogits, Pictures, Pictures]:
         """Return the encoder's logits, and mu and ln b of every pixel value."""
         logits = self.logits(pixels)
         z = relaxed_sample(logits, temperature, generator)
         mu, ln_b = self.decoder(z).chunk(2, dim=1)
         return logits, mu, ln_b
 
-    def logits(self, pixels: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b K h w"]:
+    def logits(self, pixels: Pictures) -> CodeLogits:
         """Return the logits of every code at every position of the grid."""
         return self.encoder(map_pixels(pixels))
 
-    def codes(self, pixels: Float[Tensor, "b 3 H W"]) -> Int[Tensor, "b h w"]:
+    def codes(self, pixels: Pictures) -> CodeGrid:
         """Encode pictures: the likeliest code at every position (section 2.2, footnote 6)."""
         return self.logits(pixels).argmax(dim=1)
 
-    def sampled_codes(
-        self, pixels: Float[Tensor, "b 3 H W"], generator: Noise = None
-    ) -> Int[Tensor, "b h w"]:
+    def sampled_codes(self, pixels: Pictures, generator: Noise = None) -> CodeGrid:
         """Encode pictures with a code drawn by its probability at every position.
 
         For the prior this acts like label smoothing, which helps if it is large for its data (the
@@ -223,19 +218,17 @@ class Dvae(nn.Module):
         """
         return with_gumbel_noise(self.logits(pixels), generator).argmax(dim=1)
 
-    def decode(self, codes: Int[Tensor, "b h w"]) -> Float[Tensor, "b 3 H W"]:
+    def decode(self, codes: CodeGrid) -> Pictures:
         """Decode pictures in [0, 1] from their codes."""
         return picture_of(self.decoder.from_codes(codes).chunk(2, dim=1)[0])
 
 
-def picture_of(mu: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b 3 H W"]:
+def picture_of(mu: Pictures) -> Pictures:
     """Return the likeliest picture in [0, 1] (appendix A.3: ln b is not used)."""
     return unmap_pixels(torch.sigmoid(mu))
 
 
-def relaxed_sample(
-    logits: Float[Tensor, "b K h w"], temperature: float, generator: Noise = None
-) -> Float[Tensor, "b K h w"]:
+def relaxed_sample(logits: CodeLogits, temperature: float, generator: Noise = None) -> CodeLogits:
     """Sample the Gumbel-softmax: nearly one-hot codes with gradients; at temperature 0, one-hots.
 
     Both passes are relaxed: no straight-through (the first author, in the release's threads).
@@ -250,9 +243,7 @@ def relaxed_sample(
     return rearrange(z, "b h w k -> b k h w")
 
 
-def with_gumbel_noise(
-    logits: Float[Tensor, "b K h w"], generator: Noise = None
-) -> Float[Tensor, "b K h w"]:
+def with_gumbel_noise(logits: CodeLogits, generator: Noise = None) -> CodeLogits:
     """Add Gumbel noise: the largest logit of each position is then a sample of the softmax."""
     exponential = torch.empty_like(logits)
     if isinstance(generator, Sequence):
@@ -272,7 +263,7 @@ def logit_laplace_nll(
     return math.log(2) + ln_b + jacobian + distance * torch.exp(-ln_b)
 
 
-def kl_to_uniform(logits: Float[Tensor, "b K h w"]) -> Float[Tensor, "b h w"]:
+def kl_to_uniform(logits: CodeLogits) -> Float[Tensor, "b h w"]:
     """Return KL(softmax(logits), uniform) in nats, of plain logits: no noise, no temperature."""
     ln_q = rearrange(logits, "b k h w -> b h w k").log_softmax(dim=-1)
     return (ln_q.exp() * ln_q).sum(dim=-1) + math.log(logits.shape[1])
@@ -288,10 +279,7 @@ class ElboTerms(NamedTuple):
 
 
 def elbo_terms(
-    dvae: nn.Module,
-    pixels: Float[Tensor, "b 3 H W"],
-    temperature: float,
-    generator: Noise = None,
+    dvae: nn.Module, pixels: Pictures, temperature: float, generator: Noise = None
 ) -> ElboTerms:
     """Sum both terms of equation 1 over a batch; temperature 0 gives the true bound.
 
@@ -300,12 +288,7 @@ def elbo_terms(
     return terms_of(pixels, *dvae(pixels, temperature, generator))
 
 
-def terms_of(
-    pixels: Float[Tensor, "b 3 H W"],
-    logits: Float[Tensor, "b K h w"],
-    mu: Float[Tensor, "b 3 H W"],
-    ln_b: Float[Tensor, "b 3 H W"],
-) -> ElboTerms:
+def terms_of(pixels: Pictures, logits: CodeLogits, mu: Pictures, ln_b: Pictures) -> ElboTerms:
     """Sum both terms of equation 1 from what a Dvae returned for these pixels."""
     return ElboTerms(
         reconstruction=logit_laplace_nll(map_pixels(pixels), mu, ln_b).sum(),

@@ -70,7 +70,6 @@ class TileDecoder:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all keys and values."""
         return sum(cache.nbytes for cache in self.caches)
 
     def load(self, prefixes: Sequence[Prefix]) -> Float[Tensor, "l c K"]:

@@ -23,6 +23,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+StepHeads = Float[Tensor, "l h c k"]  # queries, keys or values of one code of every row
+
 
 class CacheSlot(NamedTuple):
     """Where the code at one raster position is stored, and what of its group it sees."""
@@ -116,12 +118,9 @@ class KVCache(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory."""
         return sum(part.nbytes for part in self)
 
-    def update(
-        self, k: Float[Tensor, "l h c k"], v: Float[Tensor, "l h c k"], at: CacheSlot
-    ) -> None:
+    def update(self, k: StepHeads, v: StepHeads, at: CacheSlot) -> None:
         """Store a code's keys and values in its slot."""
         if isinstance(at.slot, int):
             rows: slice | Tensor = slice(None)
@@ -130,7 +129,7 @@ class KVCache(NamedTuple):
         self.keys[at.group, rows, at.slot] = rearrange(k, "l h c k -> (l h c) k")
         self.values[at.group, rows, at.slot] = rearrange(v, "l h c k -> (l h c) k")
 
-    def attend(self, q: Float[Tensor, "l h c k"], at: CacheSlot) -> Float[Tensor, "l h c k"]:
+    def attend(self, q: StepHeads, at: CacheSlot) -> StepHeads:
         """Attend to the prompt and to the codes seen, this step's own among them.
 
         On a GPU by one Triton kernel, where the heads' width allows.
@@ -142,9 +141,7 @@ class KVCache(NamedTuple):
                 return kv_cache_triton.attend(q, *self, at.group, at.hidden)
         return self.attend_in_torch(q, at)
 
-    def attend_in_torch(
-        self, q: Float[Tensor, "l h c k"], at: CacheSlot
-    ) -> Float[Tensor, "l h c k"]:
+    def attend_in_torch(self, q: StepHeads, at: CacheSlot) -> StepHeads:
         """Attend by plain torch operations, with one softmax over text and codes."""
         group = at.group if len(self.keys) > 1 else 0  # an int gives a view, a tensor a copy
         keys, values = (x[group].reshape(x.shape[1:])[:, : at.read] for x in self[2:])

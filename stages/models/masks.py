@@ -27,8 +27,8 @@ from torch import Tensor
 
 MaskName = Literal["row", "column", "conv", "causal"]
 
-# (q, k, v), each "b h n k" -> the attention's output, "b h n k"
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+Heads = Float[Tensor, "b h n k"]  # queries, keys, values, or what attention returns
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # (q, k, v) -> output, each one Heads
 
 
 class SequenceLayout(NamedTuple):
@@ -86,12 +86,7 @@ def make_mask(name: MaskName, layout: SequenceLayout) -> Bool[Tensor, "n n"]:
     return mask_rule(name, layout)(rearrange(slot, "query -> query 1"), slot)
 
 
-def masked_attention(
-    q: Float[Tensor, "b h n k"],
-    k: Float[Tensor, "b h n k"],
-    v: Float[Tensor, "b h n k"],
-    mask: Bool[Tensor, "n n"],
-) -> Float[Tensor, "b h n k"]:
+def masked_attention(q: Heads, k: Heads, v: Heads, mask: Bool[Tensor, "n n"]) -> Heads:
     """Attend with one softmax over all the keys that the mask allows (section 2.2, footnote 7).
 
     On a CPU in 32 bits, also under autocast: for short sequences the fused kernel takes up to four

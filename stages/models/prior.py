@@ -27,7 +27,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from schemas.configs import PriorShape, TokenSpec
@@ -154,6 +154,8 @@ class Prior(nn.Module):
         self.text_token = nn.Embedding(tokens.text_vocab, d)
         self.text_pad = nn.Embedding(tokens.text_len, d)  # section 2.2: one for each position
         self.layout = SequenceLayout(1 + tokens.text_len, tokens.grid, shape.conv_kernel)
+        layers = range(1, shape.layers + 1)
+        self.mask_names = [mask_of_layer(n, shape.layers, shape.attention) for n in layers]
         self.learned_positions = shape.positions == "learned"
         if self.learned_positions:
             self.text_position = nn.Embedding(tokens.text_len, d)
@@ -192,26 +194,14 @@ class Prior(nn.Module):
                 module.reset_parameters(self.shape.layers)
         nn.init.normal_(self.start, std=EMBEDDING_STD)
 
-    def mask_name(self, layer: int) -> MaskName:
-        """Name the mask of a layer; layers count from 1."""
-        return mask_of_layer(layer, self.shape.layers, self.shape.attention)
-
-    @property
-    def mask_names(self) -> list[MaskName]:
-        """Name the masks of all layers, in order."""
-        return [self.mask_name(layer) for layer in range(1, self.shape.layers + 1)]
-
-    def mask(self, layer: int) -> Bool[Tensor, "n n"]:
-        """Return the mask of a layer; layers count from 1."""
-        return make_mask(self.mask_name(layer), self.layout)
-
-    def attention(self, layer: int, slots: int, device: torch.device) -> Attend:
-        """Return the attention of a layer over the first `slots` slots; layers count from 1."""
-        name = self.mask_name(layer)
+    def attention(self, name: MaskName, slots: int, device: torch.device) -> Attend:
+        """Return the attention with this mask over the first `slots` slots."""
         if slots == self.layout.slots:
             attend = sparse_attention.attention(name, self.layout, device)
         else:
-            attend = partial(masked_attention, mask=self.mask(layer)[:slots, :slots].to(device))
+            attend = partial(
+                masked_attention, mask=make_mask(name, self.layout)[:slots, :slots].to(device)
+            )
         if self.learned_positions:
             return attend
         angles = self.get_buffer("angles")[:slots]
@@ -251,8 +241,8 @@ class Prior(nn.Module):
         image = image[:, : self.tokens.image_len - 1]
         position = torch.arange(image.shape[1], device=image.device)
         x = torch.cat([self.embed_text(text), self.embed_image(image, position)], dim=1)
-        for layer, block in enumerate(self.blocks, start=1):
-            x = block(x, self.attention(layer, x.shape[1], x.device))
+        for name, block in zip(self.mask_names, self.blocks, strict=True):
+            x = block(x, self.attention(name, x.shape[1], x.device))
         x = self.norm(x)
         last_text = self.tokens.text_len  # its slot predicts the first code
         return self.text_head(x[:, :last_text]), self.image_head(x[:, last_text:])

@@ -13,7 +13,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from stages.models.masks import Attend, SequenceLayout
+from stages.models.masks import Attend, Heads, SequenceLayout
 
 BASE = 100.0  # the slowest rotation takes some 600 slots: more than text and a grid of 32
 
@@ -42,12 +42,7 @@ def rotate(
 
 
 def rotary_attention(
-    q: Float[Tensor, "b h n k"],
-    k: Float[Tensor, "b h n k"],
-    v: Float[Tensor, "b h n k"],
-    *,
-    angles: Float[Tensor, "#n p"],
-    attend: Attend,
-) -> Float[Tensor, "b h n k"]:
+    q: Heads, k: Heads, v: Heads, *, angles: Float[Tensor, "#n p"], attend: Attend
+) -> Heads:
     """Attend with rotated queries and keys; values have no position."""
     return attend(rotate(q, angles), rotate(k, angles), v)

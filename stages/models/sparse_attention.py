@@ -26,6 +26,7 @@ from torch import Tensor
 
 from stages.models.masks import (
     Attend,
+    Heads,
     MaskName,
     SequenceLayout,
     make_mask,
@@ -35,6 +36,8 @@ from stages.models.masks import (
 
 SCORES = 2**20  # computed at once on a CPU: they stay in its cache
 SHORT = 640  # slots; shorter sequences are faster with a whole mask
+
+FewHeads = Float[Tensor, "c n d"]
 
 
 @cache
@@ -56,9 +59,7 @@ def in_blocks(name: MaskName, layout: SequenceLayout) -> Attend:
     return _transposing(name, layout, torch.compiler.disable(attend))
 
 
-def causal_attention(
-    q: Float[Tensor, "b h n d"], k: Float[Tensor, "b h n d"], v: Float[Tensor, "b h n d"]
-) -> Float[Tensor, "b h n d"]:
+def causal_attention(q: Heads, k: Heads, v: Heads) -> Heads:
     """Attend to all earlier slots, by torch's own kernel."""
     return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
@@ -88,13 +89,7 @@ def windows_of(name: MaskName, layout: SequenceLayout) -> Windows:
     return Windows(layout, ~torch.stack(windows), ~mask[:text, :text])
 
 
-def block_attention(
-    q: Float[Tensor, "b h n d"],
-    k: Float[Tensor, "b h n d"],
-    v: Float[Tensor, "b h n d"],
-    *,
-    windows: Windows,
-) -> Float[Tensor, "b h n d"]:
+def block_attention(q: Heads, k: Heads, v: Heads, *, windows: Windows) -> Heads:
     """Attend row by row of the grid, some heads at once, in the precision of the arguments.
 
     In 16 bits scores are rounded before the softmax, which itself is computed in 32.
@@ -107,12 +102,7 @@ def block_attention(
         return torch.cat([_attend_heads(*part, windows) for part in parts]).view(q.shape)
 
 
-def _attend_heads(
-    q: Float[Tensor, "c n d"],
-    k: Float[Tensor, "c n d"],
-    v: Float[Tensor, "c n d"],
-    windows: Windows,
-) -> Float[Tensor, "c n d"]:
+def _attend_heads(q: FewHeads, k: FewHeads, v: FewHeads, windows: Windows) -> FewHeads:
     """Attend with scaled queries; one softmax over the text and the window of each code."""
     layout, hidden = windows.layout, windows.hidden
     rows_back = hidden.shape[-1] // layout.grid - 1
@@ -178,13 +168,13 @@ def _transposing(name: MaskName, layout: SequenceLayout, attend: Attend) -> Atte
 
 
 def _transposed_attention(
-    q: Tensor, k: Tensor, v: Tensor, *, layout: SequenceLayout, attend: Attend
-) -> Tensor:
+    q: Heads, k: Heads, v: Heads, *, layout: SequenceLayout, attend: Attend
+) -> Heads:
     q, k, v = (_transposed(x, layout) for x in (q, k, v))
     return _transposed(attend(q, k, v), layout)
 
 
-def _transposed(x: Float[Tensor, "b h n d"], layout: SequenceLayout) -> Float[Tensor, "b h n d"]:
+def _transposed(x: Heads, layout: SequenceLayout) -> Heads:
     """Swap rows and columns of the grid; twice is the identity."""
     text, image = x.split([layout.text_slots, layout.slots - layout.text_slots], dim=2)
     image = F.pad(image, (0, 0, 0, 1))  # the last code stays the last

@@ -120,8 +120,8 @@ def lines(path: str) -> list[Line]:
     Raises ConfigError for a file that is missing, of another kind or without prompts in it.
     """
     readers: dict[str, Callable[[bytes], list[Line]]] = {
-        ".txt": _text,
-        ".jsonl": _json_lines,
+        ".txt": lambda data: [{"prompt": line} for line in _lines(data)],
+        ".jsonl": lambda data: [_json(line) for line in _lines(data)],
         ".csv": lambda data: _table(data, ","),
         ".tsv": lambda data: _table(data, "\t"),
         ".parquet": _parquet,
@@ -164,7 +164,8 @@ def validation_captions(folder: Folder, count: int, given_rows: int = 0) -> Iter
     With `given_rows`, each has the codes of the first rows of its first picture.
     """
     seen: set[str] = set()
-    part, kind = (VAL, "validation") if _any_rows(folder, VAL) else (TRAIN, "training")
+    in_val = next(_rows(folder, VAL, ["caption"]), None) is not None
+    part, kind = (VAL, "validation") if in_val else (TRAIN, "training")
     for row in _rows(folder, part, ["caption", "image"] if given_rows else ["caption"]):
         if len(seen) == count:
             return
@@ -182,10 +183,6 @@ def _rows(folder: Folder, part: str, columns: list[str]) -> Iterator[dict[str, A
                 yield from table.read_row_group(group, columns=columns).to_pylist()
 
 
-def _any_rows(folder: Folder, part: str) -> bool:
-    return next(_rows(folder, part, ["caption"]), None) is not None
-
-
 def _read(path: str) -> bytes:
     try:
         with fsspec.open(path, "rb") as file:
@@ -194,14 +191,6 @@ def _read(path: str) -> bytes:
         raise ConfigError(
             f"sample.prompts.path wants a file of prompts, found none at '{path}': {error}"
         ) from error
-
-
-def _text(data: bytes) -> list[Line]:
-    return [{"prompt": line} for line in _lines(data)]
-
-
-def _json_lines(data: bytes) -> list[Line]:
-    return [_json(line) for line in _lines(data)]
 
 
 def _lines(data: bytes) -> list[str]:
@@ -215,11 +204,9 @@ def _json(line: str) -> Line:
         value = json.loads(line or "{}")
     except (ValueError, RecursionError):
         return None
-    return {"prompt": value} if isinstance(value, str) else value if _is_row(value) else None
-
-
-def _is_row(value: object) -> bool:
-    return isinstance(value, dict)
+    if isinstance(value, str):
+        return {"prompt": value}
+    return value if isinstance(value, dict) else None
 
 
 def _table(data: bytes, separator: str) -> list[Line]:

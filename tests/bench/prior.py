@@ -18,7 +18,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from schemas.configs import PriorShape, TokenSpec
 from stages.models.flops import prior_flops
-from stages.models.masks import Attend, make_mask, masked_attention
+from stages.models.masks import Attend, MaskName, make_mask, masked_attention
 from stages.models.prior import Prior, prior_terms
 from tests.bench.clock import MATRIX, Taken, in_words, matrix_product, middle, ratio, seconds
 from tests.stages.models.losses import prior_loss
@@ -32,9 +32,9 @@ Step = Callable[[], None]
 class DensePrior(Prior):
     """Ours with the masked reference in place of the structured paths."""
 
-    def attention(self, layer: int, slots: int, device: torch.device) -> Attend:
+    def attention(self, name: MaskName, slots: int, device: torch.device) -> Attend:
         """Return the reference."""
-        return partial(masked_attention, mask=whole_mask(self.mask_name(layer), self.layout))
+        return partial(masked_attention, mask=whole_mask(name, self.layout))
 
 
 whole_mask = cache(make_mask)

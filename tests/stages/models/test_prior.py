@@ -60,7 +60,7 @@ def test_the_papers_model_has_12_billion_parameters_in_its_matrices():
         if isinstance(m, nn.Linear) and not isinstance(m, Head)
     ]
     assert sum(matrices) == 12_092_178_432
-    assert prior.mask(1).shape == (1_280, 1_280)
+    assert prior.layout.slots == 1_280
 
 
 def test_a_fresh_model_scores_chance(text, image):

@@ -13,11 +13,7 @@ from tests.stages.models.losses import prior_loss
 
 NAMES = ("row", "column", "conv")
 LAYOUTS = [
-    SequenceLayout(1, 2, 1),
-    SequenceLayout(4, 3, 3),
-    SequenceLayout(7, 5, 3),
-    SequenceLayout(17, 12, 11),
-    SequenceLayout(9, 4, 11),
+    SequenceLayout(*sizes) for sizes in ((1, 2, 1), (4, 3, 3), (7, 5, 3), (17, 12, 11), (9, 4, 11))
 ]
 CPU = torch.device("cpu")
 
