@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stages.models.kv_cache import CacheLayout, CacheSlot, KVCache
+from stages.models.kv_cache import CacheLayout, KVCache
 from stages.models.masks import SequenceLayout, make_mask
 
 GRIDS = [(2, 3), (4, 3), (5, 3), (6, 5), (12, 11), (32, 11)]
@@ -55,10 +55,8 @@ def test_reading_whole_groups_by_number_is_the_same(name):
     for code in range(15):
         q, k, v = torch.randn(3, 2, 2, 5, 8, generator=generator).unbind()
         number = torch.tensor([code])
-        all_of_it = CacheSlot(
-            found.group[number], found.slot[number], found.slots, found.hidden[number]
-        )
-        some.update(k, v, found.at(number))
-        whole.update(k, v, all_of_it)
-        one, other = some.attend(q, found.at(number)), whole.attend(q, all_of_it)
+        known, unknown = found.at(number), found.at_unknown(number)
+        some.update(k, v, known)
+        whole.update(k, v, unknown)
+        one, other = some.attend(q, known), whole.attend(q, unknown)
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)

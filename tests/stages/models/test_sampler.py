@@ -25,7 +25,7 @@ NONE = torch.zeros(0, dtype=torch.long)  # codes given
 SEED, UNIFORMS = 4163147837928207018, [0.5206054981474657, 0.4447197299631057]
 
 
-def noisy(layers: int, tokens: TokenSpec = TOKENS, **shape) -> Prior:
+def noisy(layers: int, tokens: TokenSpec = TOKENS, **shape):
     torch.manual_seed(0)
     sizes = {"heads": 2, "head_dim": 4, "conv_kernel": 3} | shape
     prior = Prior(tokens, PriorShape(layers=layers, **sizes)).eval()
@@ -45,13 +45,13 @@ def text() -> torch.Tensor:
     return torch.tensor([[3, 1, 4, 11, 11], [2, 7, 1, 8, 10], [5, 11, 11, 11, 11]])
 
 
-def seeds(prompts: int, candidates: int) -> torch.Tensor:
+def seeds(prompts: int, candidates: int):
     return torch.tensor(
         [[candidate_seed(0, f"prompt {p}", c) for c in range(candidates)] for p in range(prompts)]
     )
 
 
-def plain_logits(prior: Prior, text: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+def plain_logits(prior, text, image):
     """Return what the whole model says of each row's every code: (lane, row, position, code)."""
     rows = image.shape[1]
     return torch.stack(
@@ -59,9 +59,7 @@ def plain_logits(prior: Prior, text: torch.Tensor, image: torch.Tensor) -> torch
     )
 
 
-def cached_logits(
-    prior: Prior, text: torch.Tensor, image: torch.Tensor, given: int = 0
-) -> torch.Tensor:
+def cached_logits(prior, text, image, given=0):
     """Return the same, code by code, with as many codes given at once."""
     decoder = TileDecoder(prior, len(text), image.shape[1], torch.float32)
     prefixes = [Prefix(prior, *one) for one in zip(text, image[:, 0, :given], strict=True)]
@@ -70,11 +68,15 @@ def cached_logits(
     return torch.stack(logits, dim=2)
 
 
+def code_of(logits, uniform, **sampling):
+    return sample_code(logits, uniform, SamplingParams(**sampling))
+
+
 def sample(prior, text, seeds, *, tile, given=None, **sampling):
     return Sampler(prior, tile=tile).draw(text, seeds, SamplingParams(**sampling), given)
 
 
-def random_codes(*shape: int) -> torch.Tensor:
+def random_codes(*shape: int):
     return torch.randint(13, shape, generator=torch.Generator().manual_seed(1))
 
 
@@ -147,8 +149,8 @@ def test_pictures_follow_the_models_joint_distribution():
 def test_draws_follow_the_softmax(temperature, top_k):
     logits = torch.linspace(-1, 1, 6)[torch.randperm(6, generator=torch.Generator().manual_seed(0))]
     uniform = uniforms(7, 20_000)[None]
-    drawn = sample_code(
-        logits.expand(1, 20_000, -1), uniform, SamplingParams(temperature, top_k)
+    drawn = code_of(
+        logits.expand(1, 20_000, -1), uniform, temperature=temperature, top_k=top_k
     ).flatten()
     allowed = logits if not top_k else logits.where(logits >= logits.sort().values[-top_k], -1e9)
     expected = 20_000 * (allowed / temperature).softmax(-1)
@@ -161,7 +163,7 @@ def test_draws_follow_the_softmax(temperature, top_k):
 @pytest.mark.parametrize("top_k", [1, 3, 7])
 def test_top_k_keeps_exactly_k_codes_even_if_all_tie(top_k):
     uniform = torch.linspace(0, 1, 500, dtype=torch.double)[None, :-1]
-    drawn = sample_code(torch.zeros(1, 499, 7), uniform, SamplingParams(top_k=top_k))
+    drawn = code_of(torch.zeros(1, 499, 7), uniform, top_k=top_k)
     assert len(drawn.unique()) == top_k
 
 
@@ -178,9 +180,7 @@ def test_top_p_keeps_the_fewest_codes_that_reach_it(top_p, top_k):
             wanted.add(code)
             reached += own
     uniform = torch.linspace(0, 1, 20_001, dtype=torch.double)[None, :-1]
-    drawn = sample_code(
-        logits.expand(1, 20_000, -1), uniform, SamplingParams(top_k=top_k, top_p=top_p)
-    )
+    drawn = code_of(logits.expand(1, 20_000, -1), uniform, top_k=top_k, top_p=top_p)
     assert set(drawn.unique().tolist()) == wanted
     counts = torch.bincount(drawn.flatten(), minlength=9) / 20_000
     kept = torch.full((9,), -math.inf).double()
@@ -190,9 +190,7 @@ def test_top_p_keeps_the_fewest_codes_that_reach_it(top_p, top_k):
 
 def test_top_p_keeps_at_least_one_code_where_all_tie():
     uniform = torch.linspace(0, 1, 500, dtype=torch.double)[None, :-1]
-    assert sample_code(
-        torch.zeros(1, 499, 7), uniform, SamplingParams(top_p=1e-9)
-    ).unique().tolist() == [0]
+    assert code_of(torch.zeros(1, 499, 7), uniform, top_p=1e-9).unique().tolist() == [0]
 
 
 def test_two_hundred_thousand_first_codes_follow_the_softmax():
@@ -214,7 +212,7 @@ def test_two_hundred_thousand_first_codes_follow_the_softmax():
 def test_the_largest_uniform_still_draws_a_possible_code():
     logits = torch.tensor([0.1, 3.0, -1e30, -1e30]).expand(1, 2, -1)
     uniform = torch.tensor([[0.0, 1 - 2**-53]], dtype=torch.double)
-    assert sample_code(logits, uniform, SamplingParams()).tolist() == [[0, 1]]
+    assert code_of(logits, uniform).tolist() == [[0, 1]]
 
 
 def test_the_first_candidates_are_the_same_however_many_are_drawn(prior, text):
@@ -233,7 +231,7 @@ def test_prompts_beside_and_their_order_do_not_matter(prior, text):
 
 @torch.no_grad()
 def test_a_lanes_place_and_company_do_not_change_one_bit():
-    """CacheSlot sizes where libraries do choose between kernels."""
+    """At sizes where libraries do choose between kernels."""
     tokens = TokenSpec(text_vocab=11, text_len=21, image_vocab=300, grid=4)
     prior = noisy(3, tokens, heads=6, head_dim=32, conv_kernel=5)
     texts = torch.randint(12, (8, 21), generator=torch.Generator().manual_seed(0))
