@@ -53,7 +53,7 @@ def image_prompt(generator: Generator, path: str, rows: int | None = None) -> Im
     By default the paper's share of the rows. Raises ConfigError for a file that is no picture, a
     picture that is too small, and rows that leave nothing to draw.
     """
-    grid, side = generator.sampler.prior.tokens.grid, generator.side
+    grid, side = generator.tokens.grid, generator.tokens.side
     if rows is None:
         rows = max(1, round(grid * PAPERS_SHARE))
     if not 0 < rows < grid:

@@ -71,7 +71,7 @@ def run_interactive(pipeline: TextToImage, settings: dict[str, object]) -> bool:
     console = Console(width=WIDTH, highlight=False)
     if isinstance(sys.stdin, TextIOWrapper):  # bytes that are no text spoil their own line only
         sys.stdin.reconfigure(errors="surrogateescape")
-    side, well = pipeline.side, True
+    side, well = pipeline.generator.tokens.side, True
     console.print(f"Pictures of {side} x {side} pixels. Type what to draw, or :help.")
     while True:
         try:

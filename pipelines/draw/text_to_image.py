@@ -38,16 +38,6 @@ class TextToImage:
         self.takes_guidance = bool(inputs.manifest(PRIOR).settings.get("caption_dropout"))
 
     @property
-    def side(self) -> int:
-        """Height and width of a picture, in pixels."""
-        return self.generator.side
-
-    @property
-    def image_vocab(self) -> int:
-        """Size of the dVAE's codebook."""
-        return self.generator.sampler.prior.tokens.image_vocab
-
-    @property
     def tile(self) -> int:
         """Candidates that are drawn at once."""
         return self.generator.sampler.tile
@@ -102,7 +92,7 @@ class TextToImage:
         """Return a sentence for each model that cannot read the whole prompt."""
         sentences = []
         if self.generator.truncates(request.prompt):
-            read = self.generator.sampler.prior.tokens.text_len
+            read = self.generator.tokens.text_len
             sentences.append(f"The prompt is too long: only its first {read} tokens are drawn.")
         if self.generator.clip.truncates(request.prompt):
             sentences.append("The prompt is too long for CLIP, which ranks by its beginning.")

@@ -94,9 +94,9 @@ class WebApp:
         defaults = self.pipeline.resolve(DrawRequest(prompt="any"))
         return JSONResponse(
             {
-                "side": self.pipeline.side,
+                "side": self.pipeline.generator.tokens.side,
                 "tile": self.pipeline.tile,
-                "codes": self.pipeline.image_vocab,
+                "codes": self.pipeline.generator.tokens.image_vocab,
                 "takes_guidance": self.pipeline.takes_guidance,
                 "made_by": self.pipeline.generator.fingerprints,
                 "settings": defaults.model_dump(exclude={"prompt"}),

@@ -21,11 +21,10 @@ def prior_flops(tokens: TokenSpec, shape: PriorShape) -> int:
     with torch.device("meta"):
         prior = Prior(tokens, shape)
     slots = tokens.text_len + tokens.image_len
-    blocks = sum(linear.weight.numel() for linear in _linear(prior.blocks)) * slots
-    heads = (
-        prior.text_head.weight.numel() * tokens.text_len
-        + prior.image_head.weight.numel() * tokens.image_len
-    )
+    linears = [part for part in prior.blocks.modules() if isinstance(part, nn.Linear)]
+    blocks = sum(linear.weight.numel() for linear in linears) * slots
+    text_head, image_head = prior.text_head.weight, prior.image_head.weight
+    heads = text_head.numel() * tokens.text_len + image_head.numel() * tokens.image_len
     return 2 * (blocks + heads) + 4 * shape.width * allowed_pairs(tokens, shape)
 
 
@@ -44,10 +43,6 @@ def dvae_flops(dvae: Dvae, side: int) -> int:
         2 * convolution.weight.numel() * (side // _reduction(name)) ** 2
         for name, convolution in convolutions.items()
     )
-
-
-def _linear(module: nn.Module) -> list[nn.Linear]:
-    return [part for part in module.modules() if isinstance(part, nn.Linear)]
 
 
 def _reduction(name: str) -> int:

@@ -21,7 +21,6 @@ codes, K image codes, I image length, T text length.
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
@@ -164,8 +163,27 @@ class Sampler:
         """
         if given is None:
             given = text.new_zeros(len(text), 0)
-        with self._precision():
-            return self._draw(text, seeds, sampling, given)
+        short = self.dtype == torch.bfloat16
+        with torch.autocast(self.prior.start.device.type, torch.bfloat16, enabled=short):
+            sampler, rows = self.tile_sampler(sampling), rows_of_lane(self.tile)
+            prefixes = [[Prefix(self.prior, *one) for one in zip(text, given, strict=True)]]
+            if sampling.guided:
+                prefixes.append(self._unconditional(given))
+            lanes_each = math.ceil(seeds.shape[1] / rows)
+            # a prompt's last lane is filled up with its last seed, the last tile with the last lane
+            seeds_of_lanes = _stretch(seeds, lanes_each * rows, dim=1).view(-1, rows)
+            prompt_of_lane = torch.arange(len(text)).repeat_interleave(lanes_each)
+            padded = math.ceil(len(prompt_of_lane) / sampler.lanes) * sampler.lanes
+            tiles = [
+                sampler.draw([some[i] for some in prefixes for i in prompts], lane_seeds)
+                for prompts, lane_seeds in zip(
+                    _stretch(prompt_of_lane, padded, dim=0).split(sampler.lanes),
+                    _stretch(seeds_of_lanes, padded, dim=0).split(sampler.lanes),
+                    strict=True,
+                )
+            ]
+        codes = torch.cat(tiles)[: len(prompt_of_lane)]
+        return rearrange(codes, "(p l) c i -> p (l c) i", p=len(text))[:, : seeds.shape[1]]
 
     def tile_sampler(self, sampling: SamplingParams) -> TileSampler:
         """Return the tile sampler of these parameters: the last one, or a new one in its memory."""
@@ -174,33 +192,6 @@ class Sampler:
             self._kept = TileSampler(self.prior, self.tile, sampling, self.dtype, self.record)
         return self._kept
 
-    def _draw(
-        self,
-        text: Int[Tensor, "p T"],
-        seeds: Int[Tensor, "p n"],
-        sampling: SamplingParams,
-        given: Int[Tensor, "p g"],
-    ) -> Int[Tensor, "p n I"]:
-        drawing, rows = self.tile_sampler(sampling), rows_of_lane(self.tile)
-        groups = [[Prefix(self.prior, *one) for one in zip(text, given, strict=True)]]
-        if sampling.guided:
-            groups.append(self._unconditional(given))
-        lanes_each = math.ceil(seeds.shape[1] / rows)
-        # a prompt's last lane is filled up with its last seed, the last tile with the last lane
-        lanes = rearrange(_stretch(seeds, lanes_each * rows, dim=1), "p (l c) -> (p l) c", c=rows)
-        owners = torch.arange(len(text)).repeat_interleave(lanes_each)
-        many = math.ceil(len(lanes) / drawing.lanes) * drawing.lanes
-        tiles = [
-            drawing.draw([prefixes[i] for prefixes in groups for i in own], lane)
-            for own, lane in zip(
-                _stretch(owners, many, dim=0).split(drawing.lanes),
-                _stretch(lanes, many, dim=0).split(drawing.lanes),
-                strict=True,
-            )
-        ]
-        codes = torch.cat(tiles)[: len(lanes)]
-        return rearrange(codes, "(p l) c i -> p (l c) i", p=len(text))[:, : seeds.shape[1]]
-
     def _unconditional(self, given: Int[Tensor, "p g"]) -> list[Prefix]:
         """Return each prompt's prefix with an empty caption; equal given codes share one."""
         empty_caption = given.new_full((self.prior.tokens.text_len,), self.prior.pad)
@@ -208,10 +199,6 @@ class Sampler:
         one_each = dict(zip(starts, given, strict=True))
         made = {start: Prefix(self.prior, empty_caption, own) for start, own in one_each.items()}
         return [made[start] for start in starts]
-
-    def _precision(self) -> AbstractContextManager[object]:
-        short = self.dtype == torch.bfloat16
-        return torch.autocast(self.prior.start.device.type, torch.bfloat16, enabled=short)
 
 
 def _stretch(values: Tensor, size: int, *, dim: int) -> Tensor:

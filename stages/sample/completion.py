@@ -61,15 +61,18 @@ def top_codes(generator: Generator, square: Pixels, rows: int) -> Int[Tensor, " 
 def with_given_codes(
     prompts: Sequence[Prompt], rows: int, generator: Generator
 ) -> tuple[list[Prompt], Counter[str]]:
-    """Encode the pictures that prompts name; count the prompts whose picture cannot be used."""
+    """Encode the pictures that prompts name; count the prompts whose picture cannot be used.
+
+    Prompts without a picture, and those of validation pairs with their codes, stay as they are.
+    """
     kept: list[Prompt] = []
     rejects: Counter[str] = Counter()
     for prompt in prompts:
-        if isinstance(prompt.given, tuple):  # codes of a validation pair
+        if isinstance(prompt.given, tuple):
             kept.append(prompt)
             continue
         try:
-            square = square_of(read(prompt.given), generator.side)
+            square = square_of(read(prompt.given), generator.tokens.side)
         except PictureError as error:
             rejects[error.reason] += 1
         else:

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR
-from schemas.configs import SampleSettings
+from schemas.configs import SampleSettings, TokenSpec
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
 from stages.models.bpe import Bpe
@@ -112,19 +112,19 @@ class Generator:
         return encode_png(picture.pixels, {name: str(value) for name, value in text.items()})
 
     @property
-    def side(self) -> int:
-        """Height and width of a picture, in pixels."""
-        return self.sampler.prior.tokens.side
+    def tokens(self) -> TokenSpec:
+        """Sizes of text and image: `tokens.side` is a picture's height and width in pixels."""
+        return self.sampler.prior.tokens
 
     def tokenize(self, prompts: Sequence[str]) -> Int[Tensor, "p T"]:
         """Return the ids that the prior reads, on its device."""
-        length = self.sampler.prior.tokens.text_len
+        length = self.tokens.text_len
         text = np.stack([self.bpe.encode_padded(prompt, length).ids for prompt in prompts])
         return torch.from_numpy(text.astype(np.int64)).to(self.device)
 
     def truncates(self, prompt: str) -> bool:
         """Say whether the prompt has more tokens than the prior reads."""
-        return self.bpe.encode_padded(prompt, self.sampler.prior.tokens.text_len).truncated
+        return self.bpe.encode_padded(prompt, self.tokens.text_len).truncated
 
     @torch.inference_mode()
     def _ranked(
@@ -142,7 +142,7 @@ class Generator:
         self, codes: Int[Tensor, "lane I"], text: Float[Tensor, "1 d"]
     ) -> list[tuple[float, Pixels]]:
         """Return score and pixels of one lane's candidates; scored as stored, in 8 bits."""
-        grids = rearrange(codes, "c (h w) -> c h w", h=self.sampler.prior.tokens.grid)
+        grids = rearrange(codes, "c (h w) -> c h w", h=self.tokens.grid)
         pictures = from_tensor(self.dvae.decode(grids))
         image = self.clip.image_features(to_tensor(pictures).to(self.device))
         scores = (image @ text.T).squeeze(1)

@@ -101,7 +101,7 @@ class DrawShard:
     def __call__(self, payload: tuple[str, list[Prompt]]) -> Made:
         """Draw a shard: its table of all candidates, and loose PNGs of the best."""
         name, listed = payload
-        some, rejects = self.kept(listed)
+        some, rejects = with_given_codes(listed, self.cfg.given_rows, self.generator)
         texts = [prompt.text for prompt in some]
         table: list[dict[str, object]] = []
         files: dict[str, bytes] = {}
@@ -129,12 +129,6 @@ class DrawShard:
                 "truncated_for_clip": sum(map(self.generator.clip.truncates, texts)),
             },
         )
-
-    def kept(self, listed: list[Prompt]) -> tuple[list[Prompt], Counter[str]]:
-        """Return the prompts with their given codes; count those that cannot be drawn."""
-        if not self.cfg.given_rows:
-            return listed, Counter()
-        return with_given_codes(listed, self.cfg.given_rows, self.generator)
 
     def draw(self, some: list[Prompt]) -> list[list[Picture]]:
         """Draw and rank every prompt's candidates."""
@@ -171,15 +165,7 @@ def loose_file(prompt: Prompt, picture: Picture) -> str:
 def _row(
     prompt: Prompt, picture: Picture, png: bytes | None, file: str | None
 ) -> dict[str, object]:
-    return {
-        "prompt_id": prompt.prompt_id,
-        "prompt": prompt.text,
-        "set": prompt.set,
-        "seed": picture.seed,
-        "candidate": picture.candidate,
-        "clip_score": picture.clip_score,
-        "rank": picture.rank,
-        "given": prompt.given or None,
-        "png": png,
-        "file": file,
-    }
+    names = ("prompt", "seed", "candidate", "clip_score", "rank")
+    drawn = {name: getattr(picture, name) for name in names}
+    asked = {"prompt_id": prompt.prompt_id, "set": prompt.set, "given": prompt.given or None}
+    return drawn | asked | {"png": png, "file": file}

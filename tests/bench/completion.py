@@ -69,9 +69,9 @@ def main(root: str, pictures: str = str(PICTURES)) -> None:
     pairs = list(islice(rows(folder, VAL, ["caption", "image"]), int(pictures)))
     captions = [pair["caption"] for pair in pairs]
     codes = torch.tensor([pair["image"] for pair in pairs])
-    grid = generator.sampler.prior.tokens.grid
+    grid = generator.tokens.grid
     kept = round(grid * PAPERS_SHARE)
-    edge = kept * generator.side // grid
+    edge = kept * generator.tokens.side // grid
     with torch.inference_mode():
         whole = np.concatenate(
             [
