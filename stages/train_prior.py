@@ -96,12 +96,12 @@ class PriorTask:
             text = np.stack([self.retokenize(*row) for row in captions_of(columns)])
             columns = columns | {"text": text}
         if self.cfg.caption_dropout > 0:
-            unsaid = np.array([self.leaves_out(*row) for row in captions_of(columns)])
-            text = np.where(unsaid[:, None], self.cfg.tokens.text_vocab, columns["text"])
+            dropped = np.array([self.drops_caption(*row) for row in captions_of(columns)])
+            text = np.where(dropped[:, None], self.cfg.tokens.text_vocab, columns["text"])
             columns = columns | {"text": text}
         return tokens_of(columns)
 
-    def leaves_out(self, key: str, caption: str, epoch: int) -> bool:
+    def drops_caption(self, key: str, caption: str, epoch: int) -> bool:
         """Say whether the picture is seen without its caption in this epoch."""
         seed = augment.row_seed(self.cfg.fit.seed, epoch, key)
         return generator(seed, 1).random() < self.cfg.caption_dropout  # 1: not BPE dropout's draws
@@ -141,7 +141,7 @@ class PriorTask:
             weight * scalars[f"validation_{name}"] for name, weight in self.weights(step).items()
         )
         if not math.isfinite(scalars["validation_loss"]):
-            return Validation(scalars)  # codes cannot be drawn by odds that are no numbers
+            return Validation(scalars)  # no code can be sampled from logits that are NaN
         return Validation(scalars, {"samples": self.contact_sheet(model, columns)})
 
     def contact_sheet(self, model: Prior, columns: Columns) -> bytes:

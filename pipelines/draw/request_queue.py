@@ -35,50 +35,36 @@ class RequestQueue:
         self.tickets.append(ticket)
         return ticket
 
+    def seconds(self, tickets: "list[Ticket]") -> float | None:
+        """Estimate how long the tiles of these tickets take; None before any tile was drawn."""
+        each = self.seconds_per_tile
+        return None if each is None else each * sum(ticket.tiles for ticket in tickets)
+
 
 class Ticket:
     """A request's place in the queue, until it leaves."""
 
     def __init__(self, queue: RequestQueue, tiles: int) -> None:
         self.tiles = tiles  # still to be drawn
-        self._queue = queue
+        self.queue = queue
         self._moved = asyncio.Event()
 
-    @property
-    def ahead(self) -> int:
-        """Requests that are drawn before this one."""
-        return self._queue.tickets.index(self)
-
-    @property
-    def seconds_ahead(self) -> float | None:
-        """Estimated seconds until this request is drawn; None before the first tile."""
-        return self._seconds(self._queue.tickets[: self.ahead])
-
-    @property
-    def seconds_own(self) -> float | None:
-        """Estimated seconds that this request still draws; None before the first tile."""
-        return self._seconds([self])
-
-    def _seconds(self, tickets: "list[Ticket]") -> float | None:
-        each = self._queue.seconds_per_tile
-        return None if each is None else each * sum(ticket.tiles for ticket in tickets)
-
-    async def turns(self) -> AsyncIterator[int]:
-        """Yield how many requests are ahead, whenever that changes, until none is."""
-        while ahead := self.ahead:
-            yield ahead
+    async def turns(self) -> AsyncIterator[tuple[int, float | None]]:
+        """Yield the number of requests ahead and their seconds, when it changes, until it is 0."""
+        while ahead := self.queue.tickets[: self.queue.tickets.index(self)]:
+            yield len(ahead), self.queue.seconds(ahead)
             self._moved.clear()
             await self._moved.wait()
 
     def drew(self, seconds: float) -> None:
         """Count one tile as drawn, in so many seconds."""
         self.tiles -= 1
-        before = self._queue.seconds_per_tile
+        before = self.queue.seconds_per_tile
         known = seconds if before is None else before
-        self._queue.seconds_per_tile = known + NEWEST * (seconds - known)
+        self.queue.seconds_per_tile = known + NEWEST * (seconds - known)
 
     def leave(self) -> None:
         """Make room, whether or not the request was drawn; does not wait."""
-        self._queue.tickets.remove(self)
-        for ticket in self._queue.tickets:
+        self.queue.tickets.remove(self)
+        for ticket in self.queue.tickets:
             ticket._moved.set()

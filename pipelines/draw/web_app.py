@@ -123,12 +123,12 @@ class WebApp:
     async def _events(
         self, request: DrawRequest, ticket: Ticket
     ) -> AsyncIterator[Mapping[str, Any]]:
-        async for ahead in ticket.turns():
-            yield {"event": "waiting", "ahead": ahead, "seconds": ticket.seconds_ahead}
+        async for ahead, seconds in ticket.turns():
+            yield {"event": "waiting", "ahead": ahead, "seconds": seconds}
         yield {
             "event": "started",
             "candidates": request.candidates,
-            "seconds": ticket.seconds_own,
+            "seconds": self.queue.seconds([ticket]),
             "notes": self.pipeline.truncations(request),
             "settings": request.model_dump(),
         }

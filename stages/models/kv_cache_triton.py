@@ -38,58 +38,24 @@ def attend(
     lanes, heads, rows, width = q.shape
     out = q.new_empty(lanes, rows, heads, width).transpose(1, 2)
     _kernel[(lanes * heads, triton.cdiv(rows, ROWS))](
-        q,
-        text_keys,
-        text_values,
-        keys,
-        values,
-        group,
-        hidden,
-        out,
-        1 / math.sqrt(width),
-        heads,
-        rows,
-        lanes * heads * rows,
-        *q.stride()[:3],
-        *out.stride()[:3],
-        text_slots=text_keys.shape[2],
-        code_slots=keys.shape[2],
-        WIDTH=width,
-        ROWS=ROWS,
-        TEXT_SLOTS=TEXT_SLOTS,
-        CODE_SLOTS=CODE_SLOTS,
-        num_warps=8,
-    )
+        q, text_keys, text_values, keys, values, group, hidden, out,
+        1 / math.sqrt(width), heads, rows, lanes * heads * rows,
+        *q.stride()[:3], *out.stride()[:3],
+        text_slots=text_keys.shape[2], code_slots=keys.shape[2], WIDTH=width, ROWS=ROWS,
+        TEXT_SLOTS=TEXT_SLOTS, CODE_SLOTS=CODE_SLOTS, num_warps=8,
+    )  # fmt: skip
     return out
 
 
+# fmt: off
 @triton.jit  # type: ignore[untyped-decorator]
 def _kernel(  # type: ignore[no-untyped-def]
-    q_at,
-    text_keys_at,
-    text_values_at,
-    keys_at,
-    values_at,
-    group_at,
-    hidden_at,
-    out_at,
-    scale,
-    heads,
-    rows,
-    all_rows,
-    q_lane,
-    q_head,
-    q_row,
-    out_lane,
-    out_head,
-    out_row,
-    text_slots: tl.constexpr,
-    code_slots: tl.constexpr,
-    WIDTH: tl.constexpr,
-    ROWS: tl.constexpr,
-    TEXT_SLOTS: tl.constexpr,
-    CODE_SLOTS: tl.constexpr,
+    q_at, text_keys_at, text_values_at, keys_at, values_at, group_at, hidden_at, out_at,
+    scale, heads, rows, all_rows, q_lane, q_head, q_row, out_lane, out_head, out_row,
+    text_slots: tl.constexpr, code_slots: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr,
+    TEXT_SLOTS: tl.constexpr, CODE_SLOTS: tl.constexpr,
 ):
+    # fmt: on
     both = tl.program_id(0)
     lane, head = both // heads, both % heads
     in_lane = tl.program_id(1) * ROWS + tl.arange(0, ROWS)

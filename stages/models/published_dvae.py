@@ -16,20 +16,20 @@ from schemas.errors import SchemaMismatch
 from stages.models.dvae import GROUPS, Dvae
 
 TO_OURS = (
-    (re.compile(r"^decoder\.blocks\.input\."), "decoder.codebook."),
-    (re.compile(r"\.w$"), ".weight"),
-    (re.compile(r"\.b$"), ".bias"),
+    (r"^decoder\.blocks\.input\.", "decoder.codebook."),
+    (r"\.w$", ".weight"),
+    (r"\.b$", ".bias"),
 )
 TO_RELEASED = (
-    (re.compile(r"^decoder\.codebook\."), "decoder.blocks.input."),
-    (re.compile(r"\.weight$"), ".w"),
-    (re.compile(r"\.bias$"), ".b"),
+    (r"^decoder\.codebook\.", "decoder.blocks.input."),
+    (r"\.weight$", ".w"),
+    (r"\.bias$", ".b"),
 )
 
 
-def _renamed(name: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
+def _renamed(name: str, rules: Sequence[tuple[str, str]]) -> str:
     for pattern, replacement in rules:
-        name = pattern.sub(replacement, name)
+        name = re.sub(pattern, replacement, name)
     return name
 
 

@@ -133,8 +133,8 @@ def test_completions_keep_the_given_rows_and_respect_them_and_the_caption(learne
 
 
 def test_without_the_caption_completions_do_not_know_what_to_add(learned):
-    unsaid = torch.full_like(learned.text, learned.prior.pad)
-    codes = drawn(learned, unsaid, learned.codes[:, :GIVEN])
+    empty = torch.full_like(learned.text, learned.prior.pad)
+    codes = drawn(learned, empty, learned.codes[:, :GIVEN])
     assert share(going_on(learned, codes)) >= 0.95
     assert share(told(learned, codes)) <= 0.5
 
