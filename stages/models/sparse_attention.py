@@ -99,7 +99,7 @@ def block_attention(q: Heads, k: Heads, v: Heads, *, windows: Windows) -> Heads:
         at_once = max(1, SCORES // (codes * (text + windows.hidden.shape[-1])))
         heads = [rearrange(x, "b h n d -> (b h) n d") for x in (q / math.sqrt(q.shape[-1]), k, v)]
         parts = zip(*(x.split(at_once) for x in heads), strict=True)
-        return torch.cat([_attend_heads(*part, windows) for part in parts]).view(q.shape)
+        return torch.cat([_attend_heads(q, k, v, windows) for q, k, v in parts]).view(q.shape)
 
 
 def _attend_heads(q: FewHeads, k: FewHeads, v: FewHeads, windows: Windows) -> FewHeads:
