@@ -3,29 +3,32 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check bench soak clean install
+.PHONY: help demo test check bench soak clean install
 
-demo: install  ## every stage for real on two CPU cores, into runs/demo
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: install  ## run every stage on two CPU cores, into runs/demo (about 10 minutes)
 	$(BIN)/python pipelines/full.py --preset demo
 
-test: install  ## fast and whole
+test: install  ## run all tests but the soak (under 25 minutes)
 	$(BIN)/python -m pytest
 
-check: install  ## format, lint, types
+check: install  ## check format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy schemas stages pipelines infra
 
-soak: install  ## kills, floods and fuzzing: hours
+soak: install  ## run the long tests: kills, floods and fuzzing (hours)
 	$(BIN)/python -m pytest -m soak
 
-bench: install  ## ratios against named baselines
+bench: install  ## measure speed against named baselines
 	$(BIN)/python -m tests.bench
 
-clean:  ## what the demo and the tools made; your own runs stay
+clean:  ## delete runs/demo, runs/tiny and caches; your own runs stay
 	rm -rf runs/demo runs/tiny .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-install: $(VENV)/.installed
+install: $(VENV)/.installed  ## make .venv with the pinned dependencies
 
 # torch first and without a hash, for its CPU and CUDA builds differ; all else is pinned by content.
 $(VENV)/.installed: infra/requirements.lock pyproject.toml

@@ -25,7 +25,7 @@ def runs_near(root: str) -> list[str]:
     if is_remote(root):
         return []
     path = Path(root).absolute()
-    places = [*path.parents, *_folders(path), *_folders(path.parent), *_folders(path / "runs")]
+    places = [*path.parents, *_folders(path), *_folders(path / "runs"), *_folders(path.parent)]
     return [str(p) for p in dict.fromkeys(places) if _is_run(p)][:SHOWN]
 
 

@@ -1,8 +1,10 @@
-"""Convert a discrete VAE from the released files to ours, or to plain files with released names.
+"""Convert a discrete VAE between the released files and ours.
 
-`python -m pipelines.convert_dvae release/ ours/` takes encoder.pkl and decoder.pkl, runs nothing of
-what is in them, and writes model.safetensors and config.json. With `--published` the new files are
-encoder.pt and decoder.pt, dicts of tensors for the released code's load_state_dict.
+python -m pipelines.convert_dvae release/ ours/
+    reads encoder.pkl and decoder.pkl without running any code in them, and
+    writes model.safetensors and config.json
+python -m pipelines.convert_dvae ours/ release/ --published
+    writes encoder.pt and decoder.pt, for the released code's load_state_dict
 """
 
 import argparse
@@ -10,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from infra.store import open_folder
-from pipelines.command import outcome, program
+from pipelines.command import arguments, command, program, writing_to
 from pipelines.costs import parameters
 from schemas.artifacts import MODEL_CONFIG, WEIGHTS
 from schemas.errors import ConfigError
@@ -23,11 +25,11 @@ SIDE = 256  # pixels: what the release learned from
 
 
 def convert(source: str, target: str, *, published: bool, side: int | None) -> str:
-    """Write the files; return a line that says what they hold. Raises UserError."""
+    """Write the files; describe what they hold in a line."""
     found = open_published(source)
     side = side or found.side or SIDE
     if side < 8 or side % 8:
-        raise ConfigError(f"--side wants a multiple of 8 pixels, found {side}")
+        raise ConfigError(f"--side: wanted a multiple of 8 pixels, found {side}")
     out = open_folder(target)
     _require_free(out, PUBLISHED if published else (WEIGHTS, MODEL_CONFIG))
     if published:
@@ -53,19 +55,23 @@ def _require_free(out: Folder, names: Sequence[str]) -> None:
         )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Convert; return the exit code."""
-    line = argparse.ArgumentParser(prog="python -m pipelines.convert_dvae", description=__doc__)
-    line.add_argument("source", metavar="FROM", help="a folder of encoder.pkl and decoder.pkl, "
-                      "a dvae artifact, or one file of both parts")  # fmt: skip
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    line = arguments("convert_dvae", __doc__)
+    line.add_argument("source", metavar="FROM", help="a folder with encoder.pkl and decoder.pkl, "
+                      "a dvae artifact, or one file that holds both parts")  # fmt: skip
     line.add_argument("target", metavar="TO", help="the folder to write to")
     line.add_argument("--published", action="store_true", help="write encoder.pt and decoder.pt")
-    line.add_argument("--side", type=int, help=f"of the pictures it learned from ({SIDE} pixels)")
-    args = line.parse_args(argv)
-    return outcome(
-        lambda: convert(args.source, args.target, published=args.published, side=args.side),
-        args.target,
-    )
+    line.add_argument("--side", type=int, metavar="PIXELS",
+                      help=f"side of the pictures it was trained on (default {SIDE})")  # fmt: skip
+    return line
+
+
+@command(parser)
+def main(args: argparse.Namespace) -> None:
+    """Convert."""
+    with writing_to(args.target):
+        print(convert(args.source, args.target, published=args.published, side=args.side))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 if __name__ == "__main__":  # run as a file, only pipelines/ is on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C among imports: nothing has begun
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during imports just ends
 
 from infra import session
 from infra.addresses import is_remote, normal
@@ -25,13 +25,13 @@ from infra.ray_address import cluster_address
 from infra.roots import require_root
 from infra.store import Store
 from pipelines import demo, runner, tables
-from pipelines.command import complain, log_to_errors, program
+from pipelines.command import command, complain, log_to_errors, program
+from pipelines.command.streams import OutputLost
 from pipelines.missing import require_source
 from pipelines.options import resolve
 from pipelines.places import of_workers
 from pipelines.planner import Selection, Stage, Step, plan
 from pipelines.presets import PRESETS
-from pipelines.streams import OutputLost
 from schemas import configs
 from schemas.artifacts import (
     BPE,
@@ -46,7 +46,7 @@ from schemas.artifacts import (
     TOKEN_PAIRS,
 )
 from schemas.configs import Settings, job
-from schemas.errors import ConfigError, UserError
+from schemas.errors import ConfigError
 from stages import (
     crawl,
     encode,
@@ -124,18 +124,18 @@ def dalle(cfg: Settings) -> tuple[Stage, ...]:
 
 
 def absolute_root(root: str | None, preset: str) -> str:
-    """Return the root as an address that means the same everywhere.
+    """Return the root as an absolute path or an object-store address.
 
-    Raises ConfigError for what is no place for a run, such as a relative path inside an uploaded
-    working directory.
+    Raises ConfigError for a malformed one, and for a relative path inside a working directory that
+    `ray job submit` uploaded.
     """
     place = normal(f"runs/{preset}" if root is None else root, name="--root")
     if is_remote(place):
         return place
     if not os.path.isabs(place) and session.uploaded_working_dir():
         raise ConfigError(
-            f"--root wants an absolute path or an object-store address, found '{place}': this job "
-            "runs in an uploaded copy of the working directory that Ray throws away afterwards"
+            f"--root must be an absolute path or an object-store address, found '{place}': this "
+            "job runs in an uploaded copy of the working directory that Ray throws away afterwards"
         )
     return os.path.abspath(place)
 
@@ -143,54 +143,49 @@ def absolute_root(root: str | None, preset: str) -> str:
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     line = argparse.ArgumentParser(prog="pipelines/full.py", description=__doc__.split("\n")[0])
-    line.add_argument("--preset", choices=PRESETS, default="demo", help="named settings")
-    line.add_argument("--config", type=Path, metavar="FILE", help="YAML over the preset")
+    line.add_argument("--preset", choices=PRESETS, default="demo", help="settings (default demo)")
+    line.add_argument("--config", type=Path, metavar="FILE", help="YAML that overrides the preset")
     line.add_argument("--set", action="append", default=[], metavar="PATH=VALUE",
-                      dest="assignments", help="change one setting; may be repeated")  # fmt: skip
-    line.add_argument("--root", metavar="URI", help="where artifacts live; default runs/PRESET")
-    line.add_argument("--from", dest="first", metavar="STAGE", help="run this stage and later ones")
+                      dest="assignments", help="override one setting; repeatable")  # fmt: skip
+    line.add_argument("--root", metavar="URI",
+                      help="directory or s3://... of the run (default runs/PRESET)")  # fmt: skip
+    line.add_argument("--from", dest="first", metavar="STAGE", help="run from this stage on")
     line.add_argument("--until", dest="last", metavar="STAGE", help="run up to this stage")
     line.add_argument("--only", metavar="STAGE", help="run this stage alone")
     line.add_argument("--force", action="append", default=[], metavar="STAGE",
-                      help="run it even if it is finished; may be repeated")  # fmt: skip
-    line.add_argument("--plan", action="store_true", help="print what would run, and stop")
+                      help="run this stage even if it is finished; repeatable")  # fmt: skip
+    line.add_argument("--plan", action="store_true",
+                      help="print what would run and what it would cost; run nothing")  # fmt: skip
     return line
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Plan or run; return the exit code: 2 if it cannot go on, 3 if it had to leave rows out."""
-    args = parser().parse_args(argv)
+@command(parser)
+def main(args: argparse.Namespace) -> int:
+    """Plan or run; the exit code is 3 if rows had to be left out."""
     log_to_errors()
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    try:
-        settings = resolve(args.preset, args.config, args.assignments)
-        store = Store(absolute_root(args.root, args.preset))
-        selection = Selection(
-            first=args.first, last=args.last, only=args.only, force=tuple(args.force)
-        )
-        require_root(store.root, writes=not args.plan)
-        steps = plan(dalle(settings), store, selection)
-        if args.plan:
-            tables.show_plan(steps, settings, store)
-            return 0
-        return _run(settings, store, selection, steps)
-    except UserError as error:
-        complain(getattr(error, "cause", error))
-        return 2
+    settings = resolve(args.preset, args.config, args.assignments)
+    store = Store(absolute_root(args.root, args.preset))
+    selection = Selection(first=args.first, last=args.last, only=args.only, force=tuple(args.force))
+    require_root(store.root, writes=not args.plan)
+    steps = plan(dalle(settings), store, selection)
+    if args.plan:
+        tables.show_plan(steps, settings, store)
+        return 0
+    return _run(settings, store, selection, steps)
 
 
 def _run(settings: Settings, store: Store, selection: Selection, steps: Sequence[Step]) -> int:
-    """Run what the plan says; return the exit code."""
     require_source(settings, steps)
     if any(step.runs for step in steps):
-        cluster_address()  # minds an address that nobody can join before anything is made
+        cluster_address()  # refuses a malformed RAY_ADDRESS before anything is made
     start = partial(session.start, sees=of_workers(settings), root=store.root)
     try:
         with demo.joined(settings, store.root, crawls=steps[0].runs) as joined:
             ended = runner.run(dalle(joined), store, selection, start)
     finally:
         session.stop()
-    with suppress(OutputLost):  # what the run came to is said by the exit code as well
+    with suppress(OutputLost):  # the exit code tells the outcome too
         tables.show_run(ended, store)
     if sentence := tables.shortfalls(ended, store):
         complain(sentence)

@@ -1,4 +1,4 @@
-"""What a run will want and nobody has named yet; a plan can be made without."""
+"""Refuse a run whose source is not named; a plan does without."""
 
 from collections.abc import Sequence
 
@@ -15,13 +15,13 @@ SOURCES = {
 
 
 def unnamed_source(settings: Settings, steps: Sequence[Step]) -> str:
-    """Say, in a sentence, what the crawl is to read and is not told; empty if all is there."""
+    """Ask for the crawl's missing source in a sentence; empty if it is named."""
     source = settings.crawl.source
     crawls = any(step.stage.writes == PAIRS and step.runs for step in steps)
     if not crawls or source.path or source.kind not in SOURCES:
         return ""
     return (
-        f"crawl.source.kind={source.kind} wants crawl.source.path, found none; name "
+        f"crawl.source.kind={source.kind} needs crawl.source.path, found none; name "
         f"{SOURCES[source.kind]}"
     )
 

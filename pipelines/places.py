@@ -1,4 +1,4 @@
-"""Settings that are paths mean the folder of the command, wherever the workers run."""
+"""Make settings that are paths absolute: relative to where the command was called."""
 
 import glob
 import os

@@ -1,21 +1,21 @@
 """Delete the artifacts under a root that its newest run does not use; ask first.
 
-The folders of the demo's worlds, in `world/`, are no artifacts and stay.
+  python -m pipelines.prune runs/demo
 
-`python -m pipelines.prune runs/demo`
+The demo's pictures in world/ are not artifacts and stay.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from infra.claim import owner_of
 from infra.nearby import require_run
 from infra.store import Store
-from pipelines.command import complain, program
+from pipelines.command import arguments, command, program
 from schemas import artifacts
 from schemas.artifacts import Artifact
-from schemas.errors import ArtifactMissing, UserError
+from schemas.errors import ArtifactMissing
 
 NAMES = sorted(value.name for value in vars(artifacts).values() if isinstance(value, Artifact))
 
@@ -40,38 +40,38 @@ def unused(store: Store) -> Iterator[tuple[str, int, int]]:
 
 
 def _agreed(question: str) -> bool:
-    """Ask; nobody to ask is a no."""
+    """Ask; without a terminal the answer is no."""
     try:
         return input(question).strip().lower() in ("y", "yes")
     except (EOFError, OSError, UnicodeDecodeError):
-        print("\nnobody answers here: --yes deletes without asking")
+        print("\nno answer was given; --yes deletes without asking")
         return False
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """List what is unused, ask, delete; return the exit code."""
-    line = argparse.ArgumentParser(prog="python -m pipelines.prune", description=__doc__)
-    line.add_argument("root")
-    line.add_argument("--yes", action="store_true", help="do not ask")
-    args = line.parse_args(argv)
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    line = arguments("prune", __doc__)
+    line.add_argument("root", help="directory or s3:// address of a run")
+    line.add_argument("--yes", action="store_true", help="delete without asking")
+    return line
+
+
+@command(parser)
+def main(args: argparse.Namespace) -> None:
+    """List what is unused, ask, delete."""
     store = Store(args.root)
-    try:
-        found = list(unused(store))
-    except UserError as error:
-        complain(error)
-        return 2
+    found = list(unused(store))
     for address, files, size in found:
         print(f"{address:40} {files:8,} files {size / 1e6:12,.1f} MB")
     if not found:
-        print("nothing to prune: the newest run uses every artifact")
-        return 0
+        print("nothing to delete: the newest run uses every artifact")
+        return
     if not args.yes and not _agreed(f"delete these {len(found)} artifacts? [y/N] "):
         print("nothing was deleted")
-        return 0
+        return
     for address, _, _ in found:
         store.at(address).clear()
         print(f"deleted {address}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from infra.store import (
     now,
     publish,
 )
+from pipelines.command.stopping import during
 from pipelines.planner import Selection, Stage, Step, kept_fingerprint, plan, state_of
-from pipelines.stopping import during
 from schemas.artifacts import REPORT, REPORT_HTML
 from schemas.errors import ArtifactMissing, ShardsFailed
 from schemas.folder import Folder, Inputs

@@ -51,7 +51,11 @@ class Progress:
                 console=Console(stderr=True),
             )
             self._bar.add_task(self.what, total=self.total, completed=self.done, rate="-")
-            self._bar.start()
+            try:
+                self._bar.start()
+            except KeyboardInterrupt:  # a bar half begun would keep the cursor and standard output
+                self._bar.stop()
+                raise
         else:
             self._thread = threading.Thread(target=self._write_lines, daemon=True)
             self._thread.start()

@@ -11,25 +11,20 @@ serves a web page. In Python:
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.command import complain, program
+from pipelines.command import arguments, command, program
 from pipelines.draw.draw_request import DrawRequest
 from pipelines.draw.interactive import draw_sheet, run_interactive
 from pipelines.draw.proxy import proxy_of
 from pipelines.draw.text_to_image import TextToImage
-from schemas.errors import ConfigError, UserError
+from schemas.errors import ConfigError
 from stages.models.sampling import SamplingParams
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    line = argparse.ArgumentParser(
-        prog="python -m pipelines.draw",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    line = arguments("draw", __doc__)
     add = line.add_argument
     add("prompt", nargs="?", help="what to draw")
     add("--root", default="runs/demo", help="directory of a finished run (runs/demo)")
@@ -62,17 +57,9 @@ def parser() -> argparse.ArgumentParser:
     return line
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@command(parser)
+def main(args: argparse.Namespace) -> int:
     """Draw, write the sheet and print its path; return the exit code."""
-    args = parser().parse_args(argv)
-    try:
-        return _run(args)
-    except UserError as error:
-        complain(error)
-        return 2
-
-
-def _run(args: argparse.Namespace) -> int:
     if args.server:
         _refuse_beside("--server", args)
         _refuse_settings(args)

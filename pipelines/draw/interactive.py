@@ -10,11 +10,11 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.command import shown
+from pipelines.command.stopping import stopped_that_alone
 from pipelines.draw.draw_request import DrawRequest
 from pipelines.draw.image_prompt import ImagePrompt
 from pipelines.draw.sheet import sheet_png
 from pipelines.draw.text_to_image import TextToImage, file_name
-from pipelines.stopping import stopped_that_alone
 from schemas.errors import ConfigError, UserError
 from stages.progress import Progress
 from stages.sample.generator import Picture, ranked

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from pipelines.command import Lines, printable, shown
+from pipelines.command import EscapingFormatter, printable, shown
 
 ROOT = Path(__file__).resolve().parents[2]
 SENTENCE = "error: wanted to write to standard output, found [Errno 28] No space left on device"
@@ -131,14 +131,16 @@ def test_letters_that_a_terminal_lacks_are_escapes(encoding, written):
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "pipelines").glob("*.py")), ids=lambda path: path.name
+    "path",
+    sorted((ROOT / "pipelines").rglob("*.py")),
+    ids=lambda path: str(path.relative_to(ROOT / "pipelines")),
 )
 def test_every_command_ends_this_way(path):
     text = path.read_text()
     ends = re.findall(r'^if __name__ == "__main__":\n    (.*)\n\Z', text, re.MULTILINE)
     assert ends in ([], ["sys.exit(program(main))"])
-    assert ends or "def main(" not in text
-    assert 'print(f"error: ' not in text or path.name == "command.py"
+    assert ends or "\ndef main(" not in text
+    assert 'print(f"error: ' not in text or path.parent.name == "command"
 
 
 COMMANDING = {
@@ -162,7 +164,7 @@ HARMLESS = (
 def test_no_text_commands_the_terminal(text, escaped):
     assert printable(text) == escaped
     record = logging.LogRecord("x", logging.INFO, "", 1, "%s", (text,), None)
-    assert Lines("%(message)s").format(record) == escaped.replace(r"\n", "\n")
+    assert EscapingFormatter("%(message)s").format(record) == escaped.replace(r"\n", "\n")
 
 
 @pytest.mark.parametrize("text", HARMLESS)

@@ -14,8 +14,8 @@ import pytest
 import webdataset
 
 from infra.store import digest_all, open_folder
-from pipelines import export_tokens
-from pipelines.exporting.files import new_files
+from pipelines.export_tokens import __main__ as export_tokens
+from pipelines.export_tokens.new_files import new_files
 from schemas import rows
 from schemas.artifacts import TOKEN_PAIRS
 from schemas.errors import ConfigError

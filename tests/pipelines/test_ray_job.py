@@ -167,7 +167,7 @@ def test_a_failed_stage_ends_the_job_with_its_reason(cluster, submitted):
 def test_a_relative_root_in_an_uploaded_copy_fails_in_a_sentence(cluster):
     code, log = submit(cluster, "--working-dir", ".", "--", "pipelines/full.py", "--preset", "tiny")
     assert code == 1
-    assert "wants an absolute path or an object-store address" in log
+    assert "must be an absolute path or an object-store address" in log
 
 
 def test_the_bare_command_works_from_the_repositorys_root(cluster):

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from infra.store import Store, content_of, digest_all, publish
-from pipelines import selfcheck
-from pipelines.checking import prior as checking
+from pipelines.selfcheck import __main__ as selfcheck
+from pipelines.selfcheck import check_prior as checking
 from schemas.artifacts import BPE, CLEAN_PAIRS, CLIP, DVAE, PRIOR
 from schemas.manifest import Manifest, Summary
 from stages.models import incremental_decoding, sampler, sparse_attention
@@ -15,8 +15,8 @@ from stages.models.dvae import Dvae
 from stages.models.masks import masked_attention
 from stages.models.prior import Prior
 from tests import tiny_run
-from tests.pipelines.inspection.damage import flipped_bytes, no_metadata, other_dvae, shard
-from tests.pipelines.inspection.encoded import encode_again
+from tests.pipelines.inspect_tokens.damage import flipped_bytes, no_metadata, other_dvae, shard
+from tests.pipelines.inspect_tokens.encoded import encode_again
 
 WEIGHTS = "model.safetensors"
 NAMES = [check.name for check in selfcheck.CHECKS]
@@ -28,7 +28,7 @@ def sound(tmp_path_factory):
     """A finished run whose token shards say what they were really made with."""
     store = tiny_run.build(tmp_path_factory.mktemp("sound"))
     encode_again(store)
-    measured = selfcheck.dvae.travel(selfcheck.Run(store.root)).psnr_db
+    measured = selfcheck.check_dvae.travel(selfcheck.Run(store.root)).psnr_db
     change_manifest(store, DVAE, lambda m: {"health": m.health | {"psnr_db": measured}})
     return store
 
@@ -65,7 +65,7 @@ def test_a_sound_run_is_ok_in_every_line(sound, capsys):
     lines = printed.splitlines()
     assert len(lines) == 2 + len(NAMES)  # one line each
     assert all(len(line) <= 80 for line in lines[1:])
-    assert lines[-1].startswith(f"{len(NAMES)} ok, 0 failed, 0 not looked at, in ")
+    assert lines[-1].startswith(f"{len(NAMES)} ok, 0 failed, 0 not done, in ")
 
 
 @pytest.mark.gpu
@@ -99,10 +99,10 @@ def other_manifest(store, artifact, name):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (flipped, "has the sha256"),
-        (cut_short, "has the sha256"),
+        (flipped, "has sha256"),
+        (cut_short, "has sha256"),
         (gone, "is gone"),
-        (other_manifest, "its manifest contradicts itself"),
+        (other_manifest, "its manifest is inconsistent"),
     ],
 )
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_changed_files_of_a_model_fail_and_it_is_not_loaded(
     assert f"{artifact.name}: " in words
     assert said in words
     assert f"--force {tiny_run.STAGES[artifact]}" in words
-    assert f"{artifact.name} is not as its stage left it" in words
+    assert f"{artifact.name} was changed after its stage" in words
 
 
 def test_shards_of_a_dvae_that_was_made_again_fail(run, capsys):
@@ -250,7 +250,7 @@ def test_pictures_that_depend_on_their_company_fail(sound, capsys, monkeypatch):
 
 def test_numbers_that_are_none_are_not_ok():
     nothing = torch.full((2, 3), float("nan"))
-    assert checking._near(nothing, torch.zeros(2, 3), "here").good is False
+    assert checking._near(nothing, torch.zeros(2, 3), "here").ok is False
 
 
 def test_a_run_that_ended_early_is_checked_so_far(run, capsys):
@@ -264,15 +264,15 @@ def test_a_run_that_ended_early_is_checked_so_far(run, capsys):
         "batch of 1 = of N"
     }
     assert "not finished: prior, clip" in printed
-    assert "4 ok, 0 failed, 5 not looked at" in printed
+    assert "4 ok, 0 failed, 5 not done" in printed
 
 
 def test_a_prior_too_large_for_a_cpu_is_left_to_a_gpu(sound, capsys, monkeypatch):
-    monkeypatch.setattr(selfcheck.prior.Run, "too_much", lambda self, rows: "9 TFLOP: say --gpu")
+    monkeypatch.setattr(selfcheck.Run, "too_slow", lambda self, rows: "9 TFLOP; use --gpu")
     code, states, printed = checked(sound, capsys)
     assert code == 0
     assert {name for name, state in states.items() if state == "-"} >= OF_THE_PRIOR
-    assert "say --gpu" in printed
+    assert "use --gpu" in printed
 
 
 def test_no_run_is_one_sentence(tmp_path, capsys):

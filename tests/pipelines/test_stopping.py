@@ -14,7 +14,7 @@ from tests.pipelines.runs import ROOT, command, full, statuses
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 PROGRAM = """
 import sys, time
-from pipelines import stopping
+from pipelines.command import stopping
 def main():
     try:
         with stopping.during("crawl"):
@@ -59,9 +59,7 @@ def test_a_signal_ends_a_command_in_one_line_after_it_has_cleaned_up(number):
     out, said = process.communicate(timeout=60)
     assert (process.returncode, out) == (128 + number, "cleaning\nclean\n")
     assert said.count("\n") == 1
-    assert (
-        "in crawl; what is finished is kept, and the same command goes on: -c 0 600 'a b'" in said
-    )
+    assert "in crawl; finished work is kept, and the same command resumes: -c 0 600 'a b'" in said
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -91,7 +89,7 @@ def test_what_a_shell_or_nohup_ignores_stays_ignored(number):
 
 
 def test_signals_are_as_they_were_afterwards():
-    from pipelines.stopping import stoppable
+    from pipelines.command.stopping import stoppable
 
     before = [signal.getsignal(number) for number in SIGNALS]
     assert stoppable(lambda: 7) == 7
@@ -121,7 +119,7 @@ def test_a_run_that_is_stopped_leaves_nothing_and_goes_on(tiny_run, tmp_path):
         assert run.wait(60) == 130
     said = (tmp_path / "log.txt").read_text()
     assert "Traceback" not in said
-    assert said.splitlines()[-1].startswith("stopped by Ctrl-C in train_dvae; what is finished")
+    assert said.splitlines()[-1].startswith("stopped by Ctrl-C in train_dvae; finished work")
     assert not list(root.rglob("owner.json"))
     assert not [name for name in os.listdir(tmp_path / "tmp") if name != "ray"]
     full("--from", "train_dvae", "--until", "train_dvae", root=root)

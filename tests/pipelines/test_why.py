@@ -9,9 +9,9 @@ import pytest
 from rich.cells import cell_len
 
 from infra.store import Store
-from pipelines.row_search import rows_where
-from pipelines.why import main
-from pipelines.why_words import bounds, lines
+from pipelines.why.__main__ import main
+from pipelines.why.description import bounds, lines
+from pipelines.why.row_search import rows_where
 from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, PAIRS, TOKEN_PAIRS
 from schemas.manifest import MANIFEST
@@ -77,9 +77,9 @@ def test_a_row_that_was_not_fetched(root, capsys):
 def test_a_dropped_row_with_its_scores_beside_the_thresholds(root, capsys):
     found = ask(root, "short", capsys)
     assert "filter    dropped: caption_too_short" in found
-    assert "          chars 1 (at least 5, at most 1000) <- here" in found
+    assert "          chars 1 (at least 5, at most 1000) <- fails" in found
     assert "          english 0.5\n" in found
-    assert "300 x 200 pixels, kept as 26 x 24" in " ".join(found.split())
+    assert "300 x 200 pixels, stored as 26 x 24" in " ".join(found.split())
     assert "tokens" not in found
     assert r"\x1b[2Jx" in found  # a caption does not command the terminal
     assert "\x1b" not in found
@@ -111,7 +111,9 @@ def test_what_was_made_of_another_crawl_is_not_asked(root, tmp_path, capsys):
     folder.commit(MANIFEST, text.encode())
     tokens = tiny_run.folder(store, TOKEN_PAIRS)
     tokens.remove(MANIFEST)
-    assert "tokens    encode has not finished on this" in ask(tmp_path, "train-0002", capsys)
+    assert "tokens    encode has not finished on these clean_pairs" in ask(
+        tmp_path, "train-0002", capsys
+    )
 
 
 def test_a_run_on_an_object_store(capsys):

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import world_site
+from pipelines.demo import world_site
 from schemas.configs import WorldSettings
 from schemas.errors import ConfigError
 from stages import shapes

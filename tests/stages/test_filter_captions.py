@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.world_site import FOREIGN
+from pipelines.demo.world_site import FOREIGN
 from schemas.configs import FilterJob
 from stages import shapes
 from stages.filter.boilerplate import boilerplate_share, is_boilerplate

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines import world_site
+from pipelines.demo import world_site
 from schemas.configs import CrawlJob, SourceSettings, WorldSettings
 
 # What the crawl, not the filter, finds wrong.

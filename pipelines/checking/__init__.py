@@ -1,1 +1,0 @@
-"""What `pipelines.selfcheck` looks at, one kind of thing in a file."""

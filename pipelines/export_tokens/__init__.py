@@ -1,0 +1,1 @@
+"""Export token shards in formats that other trainers read."""

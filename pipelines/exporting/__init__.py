@@ -1,1 +1,0 @@
-"""Token shards in the forms that other trainers read."""

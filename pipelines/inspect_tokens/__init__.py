@@ -1,0 +1,1 @@
+"""Inspect token shards: find, count, verify and compare them, and print what was found."""

@@ -1,0 +1,143 @@
+"""An HTML page of token pairs: each caption with its original and its reconstruction."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jinja2
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+
+from pipelines.inspect_tokens.counts import TokenCounts
+from pipelines.inspect_tokens.token_shards import ShardSet, some_rows
+from schemas.artifacts import CLEAN_PAIRS, DVAE
+from schemas.folder import Folder
+from stages.evaluate.charts import histogram
+from stages.evaluate.page import is_small, uri
+from stages.models.dvae import Dvae
+from stages.pictures import Pixels, decode, from_tensor
+from stages.training.weights import load_dvae
+
+CODES_SHOWN = 10
+GALLERY_ROWS = 200
+
+
+@dataclass(frozen=True)
+class Card:
+    """One row of the gallery."""
+
+    row: Mapping[str, Any]
+    original: Pixels | None
+    reconstruction: Pixels | None
+
+
+def gallery(found: ShardSet, tokens: TokenCounts) -> str:
+    """Return the HTML page; it lacks the pictures whose dVAE or clean_pairs are gone."""
+    pairs = list(some_rows(found.folder, tokens.shards.good, GALLERY_ROWS))
+    grid = tokens.first.spec.grid
+    dvae = found.beside(DVAE.name, tokens.first.metadata.get("dvae_fingerprint"))
+    manifest = found.manifest
+    record = manifest.inputs.get(CLEAN_PAIRS.name) if manifest else None
+    clean = found.beside(CLEAN_PAIRS.name, record.fingerprint if record else None)
+    shown = originals(clean, pairs, 8 * grid) if clean else {}
+    made: Sequence[Any] = [None] * len(pairs)
+    if dvae is not None:
+        made = reconstructions(load_dvae(dvae), pairs, grid)
+    cards = [
+        Card(row, shown.get(row["key"]), picture) for row, picture in zip(pairs, made, strict=True)
+    ]
+    return render(tokens, cards, _about(tokens, dvae=dvae is not None, clean=clean is not None))
+
+
+def _about(tokens: TokenCounts, *, dvae: bool, clean: bool) -> str:
+    health = tokens.codebook
+    words = [
+        f"Some rows from {len(tokens.shards.good):,} shards. {health.used:,} of "
+        f"{len(tokens.codes):,} codes are used, with perplexity {health.perplexity:,.1f}."
+    ]
+    if not dvae:
+        words.append("The dVAE of these codes is not under this root, so they are not decoded.")
+    if not clean:
+        words.append("Their clean_pairs are not under this root, so there are no originals.")
+    return " ".join(words)
+
+
+def reconstructions(dvae: Dvae, pairs: Sequence[Mapping[str, Any]], grid: int) -> list[Pixels]:
+    """Decode the codes of some rows, one at a time."""
+    found: list[Pixels] = []
+    with torch.inference_mode():
+        for row in pairs:
+            codes = torch.tensor(row["image"], dtype=torch.int64).reshape(1, grid, grid)
+            found.extend(from_tensor(dvae.decode(codes)))
+    return found
+
+
+def originals(clean: Folder, pairs: Sequence[Mapping[str, Any]], side: int) -> dict[str, Pixels]:
+    """Return by key the picture that was encoded: the row's crop from clean_pairs."""
+    wanted: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
+    for row in pairs:
+        wanted.setdefault(row["source_shard"], {}).setdefault(pair_key(row["key"]), []).append(row)
+    found = {}
+    for name, by_key in wanted.items():
+        if not clean.exists(name):
+            continue
+        for key, image in _images(clean, name, by_key):
+            pixels = decode(image)
+            for row in by_key[key]:
+                found[row["key"]] = _crop(pixels, row["crop"], side)
+    return found
+
+
+def pair_key(key: str) -> str:
+    """Strip the crop's number, as in 00003-000012#1, from a row's key."""
+    return key.partition("#")[0]
+
+
+def _images(clean: Folder, name: str, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    with clean.open(name) as file, pq.ParquetFile(file) as table:
+        for group in range(table.num_row_groups):
+            keys = table.read_row_group(group, columns=["key"])["key"].to_pylist()
+            here = [index for index, key in enumerate(keys) if key in wanted]
+            if here:
+                images = table.read_row_group(group, columns=["image"])["image"].take(here)
+                yield from zip((keys[i] for i in here), images.to_pylist(), strict=True)
+
+
+def _crop(pixels: Pixels, box: Sequence[float], side: int) -> Pixels:
+    left, top, right, bottom = box
+    image = Image.fromarray(pixels)
+    edges = (max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height))
+    return np.asarray(image.resize((side, side), Image.Resampling.BOX, box=edges))
+
+
+def render(tokens: TokenCounts, cards: Sequence[Card], about: str) -> str:
+    """Fill in the template; the page needs no network."""
+    template = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    ).from_string((resources.files("pipelines.inspect_tokens") / "gallery.html").read_text("utf-8"))
+    pictures = [picture for card in cards for picture in (card.original, card.reconstruction)]
+    crisp = all(is_small(picture) for picture in pictures if picture is not None)
+    return template.render(
+        tokens=tokens,
+        about=about,
+        chart=histogram(sorted(tokens.codes.tolist(), reverse=True), "uses of a code", "codes"),
+        rendering="pixelated" if crisp else "auto",
+        cards=[_fields(card) for card in cards],
+    )
+
+
+def _fields(card: Card) -> dict[str, Any]:
+    image = card.row["image"]
+    return {
+        "key": card.row["key"],
+        "caption": card.row["caption"],
+        "shard": card.row["shard"],
+        "text_length": card.row["text_length"],
+        "different": len(set(image)),
+        "codes": " ".join(str(code) for code in image[:CODES_SHOWN]),
+        "original": None if card.original is None else uri(card.original),
+        "reconstruction": None if card.reconstruction is None else uri(card.reconstruction),
+    }

@@ -1,1 +1,0 @@
-"""Looking into token shards: what is found, counted, compared, and how it is shown."""

@@ -1,0 +1,129 @@
+"""Explain what happened to a picture: crawled, kept or dropped and why, encoded.
+
+python -m pipelines.why https://example.org/cat.jpg --root runs/demo
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from infra.store import Store, read_manifest
+from pipelines.command import arguments, command, program
+from pipelines.why.description import describe
+from pipelines.why.row_search import rows_where
+from schemas.artifacts import CLEAN_PAIRS, DROPPED_ROWS, PAIRS, TOKEN_PAIRS, TRAIN, VAL, Artifact
+from schemas.errors import ArtifactMissing
+from schemas.folder import Folder
+from schemas.manifest import Manifest
+
+MOST_ROWS = 20  # shown
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FinishedArtifact:
+    """An artifact of the newest run, and its manifest."""
+
+    folder: Folder
+    manifest: Manifest
+
+    def rows(self, prefixes: Sequence[str], column: str, values: Sequence[str]) -> Iterator[Row]:
+        """Yield the rows under any of the prefixes with one of the values in a column."""
+        for prefix in prefixes:
+            yield from rows_where(self.folder, prefix, {column: values})
+
+
+def newest(
+    store: Store, artifact: Artifact, source: FinishedArtifact | None = None
+) -> FinishedArtifact | None:
+    """Return the newest run's artifact; None if it is missing, or not made from `source`."""
+    with suppress(ArtifactMissing):
+        folder = store.newest(artifact)
+        manifest = read_manifest(folder)
+        if manifest is not None and (source is None or _reads(manifest, source.manifest)):
+            return FinishedArtifact(folder, manifest)
+    return None
+
+
+def _reads(manifest: Manifest, source: Manifest) -> bool:
+    record = manifest.inputs.get(source.artifact)
+    return record is not None and record.fingerprint == source.fingerprint
+
+
+def find(pairs: FinishedArtifact, wanted: str) -> list[Row]:
+    """Return the crawl's rows with this url, key or sha256; raise ArtifactMissing without any."""
+    found = rows_where(pairs.folder, "shard-", {n: [wanted] for n in ("url", "key", "sha256")})
+    rows = sorted(found, key=lambda row: row["key"])
+    if not rows:
+        raise ArtifactMissing(
+            f"wanted a row with the url, key or sha256 '{wanted}', found none among the "
+            f"{pairs.manifest.rows_in:,} rows of {pairs.folder.url}; write it as in the url list"
+        )
+    return rows
+
+
+def answer(store: Store, wanted: str) -> Iterator[str]:
+    """Yield lines about every row that has the url, key or sha256.
+
+    Raises ArtifactMissing if there is no such row, or no finished crawl.
+    """
+    store.newest(PAIRS)  # raises if there is none
+    pairs = newest(store, PAIRS)
+    assert pairs is not None, "the newest artifact is finished"
+    rows = find(pairs, wanted)
+    shown = rows[:MOST_ROWS]
+    keys = [row["key"] for row in shown]
+    clean = newest(store, CLEAN_PAIRS, pairs)
+    judged = _by_key(clean, (TRAIN, VAL, DROPPED_ROWS), keys)
+    tokens = newest(store, TOKEN_PAIRS, clean) if clean is not None else None
+    encoded = _by_key(tokens, (TRAIN, VAL, DROPPED_ROWS), keys)
+    for row in shown:
+        verdict = judged.get(row["key"])
+        yield from describe(
+            row,
+            verdict,
+            clean.manifest.settings if clean is not None else None,
+            _kept_instead(clean, row, verdict),
+            encoded.get(row["key"]) if tokens is not None else "unfinished",
+        )
+        yield ""
+    if len(rows) > len(shown):
+        yield f"and {len(rows) - len(shown):,} more rows; ask for one by its key"
+
+
+def _by_key(
+    artifact: FinishedArtifact | None, prefixes: Sequence[str], keys: Sequence[str]
+) -> Mapping[str, Row]:
+    rows = artifact.rows(prefixes, "key", keys) if artifact is not None else ()
+    return {row["key"]: row for row in rows}
+
+
+def _kept_instead(clean: FinishedArtifact | None, row: Row, verdict: Row | None) -> list[Row]:
+    """Return the kept rows of a duplicate's group."""
+    if clean is None or verdict is None or "duplicate" not in (verdict.get("reason") or ""):
+        return []
+    group = verdict.get("group") or row["sha256"]
+    return list(clean.rows((TRAIN, VAL), "group", [group]))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    line = arguments("why", __doc__)
+    line.add_argument("wanted", metavar="URL_OR_KEY", help="a url, a row's key, or an image sha256")
+    line.add_argument("--root", default="runs/demo", help="root of a run (default runs/demo)")
+    return line
+
+
+@command(parser)
+def main(args: argparse.Namespace) -> None:
+    """Print the answer."""
+    for text in answer(Store(args.root), args.wanted):
+        print(text)
+
+
+if __name__ == "__main__":
+    sys.exit(program(main))

@@ -1,0 +1,139 @@
+"""Describe what happened to a row of the crawl, in lines of 80 columns."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.text import Text
+
+from pipelines.command import printable
+from schemas import rows
+from schemas.artifacts import DROPPED_ROWS
+
+WIDTH, INDENT = 80, 10
+PAPER = Console(width=WIDTH, file=io.StringIO())
+MOST_KEPT = 5  # rows of a duplicate's group to name
+
+Row = Mapping[str, Any]
+
+
+def describe(
+    row: Row,
+    verdict: Row | None,
+    thresholds: Mapping[str, Any] | None,
+    kept_instead: Sequence[Row],
+    encoded: Row | Literal["unfinished"] | None,
+) -> Iterator[str]:
+    """Yield lines about one row of the crawl.
+
+    `verdict` is its row in clean_pairs, `thresholds` the filter's settings (None: it has not run
+    on this crawl), `encoded` its row in token_pairs.
+    """
+    yield from lines("key", row["key"])
+    yield from lines("url", row["url"] or "(none)")
+    yield from lines("caption", row["caption"] if row["caption"] is not None else "(none)")
+    yield from lines("crawl", crawled(row))
+    if thresholds is None:
+        yield from lines("filter", "has not finished on this crawl")
+        return
+    if verdict is None:
+        yield from lines("filter", "has no row with this key")
+        return
+    yield from lines("filter", judged(verdict))
+    if row["status"] == "ok":
+        for text in measures(verdict, thresholds):
+            yield from lines("", text)
+    for kept in kept_instead[:MOST_KEPT]:
+        yield from lines("", f"kept instead: {kept['key']} {kept['url']}")
+    if len(kept_instead) > MOST_KEPT:
+        yield from lines("", f"and {len(kept_instead) - MOST_KEPT:,} more of its group")
+    if not verdict.get("reason"):
+        yield from lines("tokens", tokens(encoded))
+
+
+def lines(label: str, text: str) -> list[str]:
+    """Wrap a text beside its label, escaped for a terminal."""
+    words = " ".join(printable(text).split())
+    wrapped = Text(words).wrap(PAPER, WIDTH - INDENT)  # counts wide characters as two
+    starts = [label.ljust(INDENT), *repeat(" " * INDENT, len(wrapped) - 1)]
+    found = zip(starts, wrapped, strict=True)
+    return [f"{start}{line.plain}".rstrip() for start, line in found]
+
+
+def crawled(row: Row) -> str:
+    """Describe the picture that was fetched, or why there is none."""
+    if row["status"] != "ok":
+        detail = (row["detail"] or "").removeprefix(f"{row['reason']}: ")
+        return f"failed: {row['reason']}" + (f" ({detail})" if detail else "")
+    return (
+        f"ok: {row['original_width']} x {row['original_height']} pixels, stored as "
+        f"{row['width']} x {row['height']}; sha256 {row['sha256']}"
+    )
+
+
+def judged(verdict: Row) -> str:
+    """Describe whether the filter kept the row, and where it is."""
+    group = f"; group {verdict['group']}" if verdict.get("group") else ""
+    if verdict.get("reason"):
+        return f"dropped: {verdict['reason']}{group}"
+    split, _, _ = verdict["file"].partition("/")
+    return f"kept for {split}, in {verdict['file']}{group}"
+
+
+def measures(verdict: Row, thresholds: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each score with its thresholds, marked if it is outside them."""
+    own = {*rows.PAIR.names, "reason", "group", "file"}
+    for name, value in verdict.items():
+        if name in own or value is None:
+            continue
+        low, high = (None, None) if isinstance(value, str) else bounds(name, thresholds)
+        limits, broken = [], False
+        if low is not None:
+            limits.append(f"at least {low:g}")
+            broken = value < low
+        if high is not None:
+            limits.append(f"at most {high:g}")
+            broken = broken or value > high
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        limit = f" ({', '.join(limits)})" if limits else ""
+        yield f"{name} {text}{limit}" + (" <- fails" if broken else "")
+
+
+def bounds(score: str, thresholds: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Find a score's thresholds by name: `min_chars` for chars, `clip.min_score` for clip_score.
+
+    A plain size, such as `side`, is the minimum of the score whose name ends in it.
+    """
+    low = high = None
+    for parent, name, value in _leaves(thresholds):
+        if value is None or isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        kind, _, subject = name.partition("_")
+        if kind in ("min", "max") and score in (subject, parent, f"{parent}_{subject}"):
+            low, high = (value, high) if kind == "min" else (low, value)
+        elif score.endswith(f"_{name}"):
+            low = value
+    return low, high
+
+
+def _leaves(
+    tree: Mapping[str, Any], parent: str | None = None
+) -> Iterator[tuple[str | None, str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, name)
+        else:
+            yield parent, name, value
+
+
+def tokens(encoded: Row | Literal["unfinished"] | None) -> str:
+    """Describe whether the row was encoded."""
+    if encoded == "unfinished":
+        return "encode has not finished on these clean_pairs"
+    if encoded is None:
+        return "not encoded"
+    if encoded["file"].startswith(DROPPED_ROWS):
+        return f"encode dropped it: {encoded['reason']}"
+    return f"encoded, in {encoded['file']}"
