@@ -1,4 +1,4 @@
-"""What people write for a place, made into one form: an absolute path, or scheme://bucket/path."""
+"""Normalise what people write for a place: a path, or an address scheme://bucket/path."""
 
 import re
 from pathlib import Path
@@ -13,31 +13,31 @@ STORES = "such as s3://bucket/run"
 
 
 def is_remote(text: str) -> bool:
-    """Say whether the text is an address on an object store, in the form that `normal` returns."""
+    """Whether a place that `normal` returned is on an object store."""
     return "://" in text
 
 
 def normal(text: str, *, name: str = "the address") -> str:
-    """Return a place in its one form; a path stays relative, `~` is the home of who runs this.
+    """Normalise a place: file:// and `~` become paths, and a relative path stays relative.
 
-    Raises ConfigError for what is neither a path nor an address; `name` says who asks.
+    Raises ConfigError, which begins with `name`, for what is neither a path nor an address.
     """
     if not text.strip():
-        raise ConfigError(f"{name} wants a path or an address {STORES}, found nothing; give one")
+        raise ConfigError(f"{name} must be a path or an address {STORES}, found nothing; give one")
     if (odd := ODD.search(text)) is not None:
-        raise ConfigError(f"{name} wants a path, found {text!r} with {odd[0]!r} in it; take it out")
+        raise ConfigError(f"{name} must be a path, found {text!r}; remove the {odd[0]!r} from it")
     if (file := FILE.match(text)) is not None:
         return _path(text[file.end() :], name)
     if "://" in text:
         return _address(text, name)
     if (slipped := SLIPPED.fullmatch(text)) is not None:
         raise ConfigError(
-            f"{name} wants a path or an address {STORES}, found '{text}'; write "
+            f"{name} must be a path or an address {STORES}, found '{text}'; write "
             f"{slipped[1].lower()}://{slipped[2]}"
         )
     if DRIVE.match(text):
         raise ConfigError(
-            f"{name} wants a path of this machine, found '{text}', which is one of Windows; "
+            f"{name} must be a path of this machine, found '{text}', a Windows path; "
             "in WSL write /mnt/c/... for C:\\..."
         )
     return _path(text, name)
@@ -48,17 +48,17 @@ def _address(text: str, name: str) -> str:
     scheme = scheme.lower()
     if scheme == "file":
         raise ConfigError(
-            f"{name} wants file:///path or a path of this machine, found '{text}', which names "
-            "another machine; mount its folder here"
+            f"{name} must be file:///path or a path of this machine, found '{text}' on another "
+            "machine; mount its folder here"
         )
     if scheme == "memory" or "::" in scheme:
         raise ConfigError(
-            f"{name} wants a path or an address {STORES}, found '{text}', which only this process "
-            "would see; workers are others"
+            f"{name} must be a path or an address {STORES}, found '{text}', which exists in one "
+            "process only and not in its workers"
         )
     if not rest.strip("/") or rest.startswith("/"):
         raise ConfigError(
-            f"{name} wants {scheme}://bucket/path, found '{text}' without a bucket; name it"
+            f"{name} must be {scheme}://bucket/path, found '{text}' without a bucket; name it"
         )
     return f"{scheme}://{rest.rstrip('/')}"
 
@@ -67,4 +67,4 @@ def _path(text: str, name: str) -> str:
     try:
         return str(Path(text).expanduser())
     except RuntimeError as error:  # no such user, or no home
-        raise ConfigError(f"{name} wants a path, found '{text}': {error}; write it out") from None
+        raise ConfigError(f"{name} must be a path, found '{text}': {error}; write it out") from None

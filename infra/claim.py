@@ -1,7 +1,7 @@
-"""One run at a time makes an artifact; the claim of a dead run is taken over.
+"""A lock on an artifact's folder: one run at a time makes it, and a dead run's claim is taken over.
 
-The owner writes `owner.json` into the artifact's folder and freshens it every few seconds. On the
-same machine a dead process is known at once; elsewhere its claim is dead when it has grown old.
+The owner writes `owner.json` into the folder and renews it every few seconds. On the same machine a
+dead process is noticed at once; elsewhere its claim expires after DEAD_AFTER_SECONDS.
 """
 
 import threading
@@ -17,26 +17,26 @@ from schemas.folder import Folder
 from schemas.process import Process
 
 OWNER = "owner.json"
-FRESHEN_SECONDS = 5.0
+RENEW_SECONDS = 5.0
 DEAD_AFTER_SECONDS = 30.0
 
 
 class Owner(Process):
-    """Who is making the artifact, and when they were last known to be alive."""
+    """The process that is making the artifact, and when it last renewed its claim."""
 
     run: str
     seen: float  # seconds since 1970
 
     @property
     def alive(self) -> bool:
-        """Say whether the owner can still be at work."""
+        """Whether the owner may still be running."""
         if self.is_at_work or self.is_gone:
             return self.is_at_work
         return time.time() - self.seen < DEAD_AFTER_SECONDS
 
 
 def owner_of(folder: Folder) -> Owner | None:
-    """Return the living owner, or None if the folder is free to take."""
+    """Return the living owner; None if the folder is free."""
     try:
         with folder.open(OWNER) as file:
             owner = Owner.model_validate_json(file.read())
@@ -47,11 +47,11 @@ def owner_of(folder: Folder) -> Owner | None:
 
 @contextmanager
 def claimed(folder: Folder) -> Iterator[None]:
-    """Own the folder while the block runs; raise ArtifactOwned if somebody alive owns it."""
+    """Own the folder while the block runs; raise ArtifactOwned if a living run owns it."""
     run = uuid.uuid4().hex
     _refuse_if_taken(folder, run)
     _write(folder, run)
-    # Two runs may have found the folder free at once: the last writer is the owner of both.
+    # Two runs may both have found the folder free: the last to write owns it.
     _refuse_if_taken(folder, run)
     stop = threading.Event()
     thread = threading.Thread(target=_freshen, args=(folder, run, stop), daemon=True)
@@ -78,5 +78,5 @@ def _write(folder: Folder, run: str) -> None:
 
 
 def _freshen(folder: Folder, run: str, stop: threading.Event) -> None:
-    while not stop.wait(FRESHEN_SECONDS):
+    while not stop.wait(RENEW_SECONDS):
         _write(folder, run)

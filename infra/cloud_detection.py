@@ -1,9 +1,8 @@
-"""Keep a private Ray from asking 169.254.169.254 and its like which cloud this is.
+"""Keep a private Ray from asking cloud metadata services (169.254.169.254) which cloud this is.
 
-The process of Ray's dashboard, which is there without a dashboard too, wants to know it for the
-usage statistics, and asks although these are off: Azure's and AWS's agent by number, Google's by
-name. It does not where `~/ray_bootstrap_config.yaml` describes a cluster, so for this process, and
-no other, home is Ray's own folder of the session, with such a file that says nothing.
+Ray's dashboard process, which runs even without a dashboard, asks them for the usage statistics
+although these are off. It does not if `~/ray_bootstrap_config.yaml` exists, so this process alone
+gets Ray's session folder as its home, with an empty file of that name.
 """
 
 import os
@@ -12,16 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ASKED_BY = "dashboard"  # as Ray calls this process
+ASKED_BY = "dashboard"  # Ray's name of this process
 FOLDER = "--session-dir="  # in its command line
 
 
 @contextmanager
 def no_cloud_detection() -> Iterator[None]:
-    """Let a Ray that is started in the block ask nobody.
-
-    Who has turned Ray's usage statistics on gets them whole.
-    """
+    """Start Ray in the block without the requests, unless its usage statistics are turned on."""
     from ray._private import services
 
     start = services.start_ray_process

@@ -1,4 +1,4 @@
-"""Do the machines of a joined cluster see what this one sees? Asked before rows are written."""
+"""Check that every machine of a joined cluster sees the run's paths, before rows are written."""
 
 import logging
 import os
@@ -16,9 +16,9 @@ SHARED = "put it where all machines see it, or on an object store"
 
 
 def require_seen(places: Sequence[str], root: str) -> None:
-    """Raise ConfigError unless every machine that will work sees the paths, and writes to the root.
+    """Raise ConfigError unless every machine sees the paths and can write to the root.
 
-    Asks for no CPU, so that a cluster that is busy answers as well.
+    The check reserves no CPU, so a busy cluster answers too.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as OnNode
@@ -40,13 +40,13 @@ def require_seen(places: Sequence[str], root: str) -> None:
             if node["Alive"] and node["Resources"].get("CPU")
         ]
         for host, answer in answers:
-            if sentence := _heard(answer, host):
+            if sentence := _answer(answer, host):
                 raise ConfigError(f"machine {host} of the cluster {sentence}")
     finally:
         folder.remove(probe)
 
 
-def _heard(answer: object, host: str) -> str:
+def _answer(answer: object, host: str) -> str:
     import ray
 
     try:
@@ -60,21 +60,21 @@ def _heard(answer: object, host: str) -> str:
 
 
 def unseen(places: Sequence[str], root: str, probe: str) -> str:
-    """Say, on the machine that is asked, what it does not see; empty if all is there."""
+    """Describe what this machine does not see; empty if it sees everything."""
     for place in places:
         if not os.path.exists(place):
             return f"does not see {place}; {SHARED}"
     try:
         if not is_remote(root) and not (Path(root) / probe).exists():
-            return f"sees another folder than this one at --root {root}; {SHARED}"
+            return f"has another folder at --root {root}; {SHARED}"
         require_root(root, writes=True)
     except UserError as error:
-        return f"has trouble with the root: {error}"
+        return f"cannot use the root: {error}"
     return ""
 
 
 def _say_if_busy() -> None:
-    """Say that the run will wait, where all is in use."""
+    """Log that the run will wait if no CPU is free."""
     import ray
 
     if ray.available_resources().get("CPU", 0) < 1:

@@ -1,4 +1,4 @@
-"""Is a run there? Where there is none, which ones are near by, to choose the right one."""
+"""Check that a root holds a run, and name the runs nearby if it does not."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -12,16 +12,16 @@ SHOWN = 3
 
 
 def require_run(root: Folder) -> None:
-    """Raise ArtifactMissing unless a run has begun under a root; name others that are near."""
+    """Raise ArtifactMissing, naming runs nearby, unless a run was started under the root."""
     if root.exists(SUMMARY):
         return
     near = ", ".join(runs_near(root.url))
-    found = f"runs are in {near}" if near else "`pipelines/full.py --root ...` makes one"
+    found = f"there are runs in {near}" if near else "start one with `pipelines/full.py --root ...`"
     raise ArtifactMissing(f"wanted a run under {root.url}, found no {SUMMARY} there; {found}")
 
 
 def runs_near(root: str) -> list[str]:
-    """Return a few roots above, below and beside a path that hold a run."""
+    """Return a few roots with a run above, below and beside a path."""
     if is_remote(root):
         return []
     path = Path(root).absolute()

@@ -1,6 +1,6 @@
-"""Which Ray is meant by RAY_ADDRESS: a cluster to join, or one of our own; else one sentence.
+"""Read RAY_ADDRESS: a cluster to join, or none for a private Ray; anything else is one sentence.
 
-Ray itself waits 40 seconds for a head that is not there, and then says so in a traceback.
+Ray itself would wait 40 seconds for a missing head and end in a traceback.
 """
 
 import os
@@ -10,16 +10,16 @@ from typing import Any
 from schemas.errors import ConfigError
 
 NAME = "RAY_ADDRESS"
-SECONDS = 5.0  # in which a head must answer
+SECONDS = 5.0  # for a head to answer
 HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
-GET_CLUSTER_ID = "/ray.rpc.NodeInfoGcsService/GetClusterId"  # what a driver asks first
-OURS = f"unset {NAME} to start a Ray of this run's own"
+GET_CLUSTER_ID = "/ray.rpc.NodeInfoGcsService/GetClusterId"  # a driver's first request
+OURS = f"unset {NAME} to start a private Ray"
 
 
 def cluster_address() -> str | None:
     """Return the host:port of the cluster to join, or None to start a private Ray.
 
-    Raises ConfigError for an address that no driver can join. Nobody is asked yet.
+    Raises ConfigError for an address that no driver can join. Nothing is contacted yet.
     """
     said = os.environ.get(NAME, "").strip()
     if said.lower() in ("", "local"):
@@ -31,7 +31,7 @@ def cluster_address() -> str | None:
     found = HOST_AND_PORT.fullmatch(said)
     if found is None or not 0 < int(found[2]) < 2**16:
         raise ConfigError(
-            f"{NAME} wants the host:port of a cluster's head, such as 10.0.0.1:6379, found "
+            f"{NAME} must be the host:port of a cluster's head, such as 10.0.0.1:6379, found "
             f"'{said}'; write it so, or {OURS}"
         )
     return said
@@ -46,7 +46,7 @@ def _not_a_head(said: str) -> str:
     }
     submit = "" if scheme == "ray" else f" --address {said}"
     return (
-        f"{NAME} wants the host:port of a cluster's head, such as 10.0.0.1:6379, found '{said}', "
+        f"{NAME} must be the host:port of a cluster's head, such as 10.0.0.1:6379, found '{said}', "
         f"the address of {kinds.get(scheme, 'something else')}; run this command there by "
         f"`ray job submit{submit}`, or {OURS}"
     )
@@ -62,16 +62,16 @@ def _newest_here() -> str:
         found = None
     if found is None:
         raise ConfigError(
-            f"{NAME}=auto wants a cluster on this machine, found none; begin one with "
+            f"{NAME}=auto needs a cluster on this machine, found none; start one with "
             f"`ray start --head`, or {OURS}"
         )
     return found
 
 
 def require_head(address: str) -> None:
-    """Raise ConfigError unless the head of a cluster answers there, to whom we are.
+    """Raise ConfigError unless the head of a cluster answers there and accepts our token.
 
-    Without a token where one is wanted, Ray's own client aborts the process.
+    Ray's own client would abort the process without a required token.
     """
     import grpc
     from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
@@ -83,7 +83,7 @@ def require_head(address: str) -> None:
         channel = init_grpc_channel(address, [("grpc.enable_http_proxy", 0)])
     except AuthenticationError:
         raise ConfigError(
-            "RAY_AUTH_MODE=token wants the cluster's token in RAY_AUTH_TOKEN or ~/.ray/auth_token, "
+            "RAY_AUTH_MODE=token needs the cluster's token in RAY_AUTH_TOKEN or ~/.ray/auth_token, "
             "found none; copy it from where the cluster was started"
         ) from None
     with channel:
@@ -94,15 +94,15 @@ def require_head(address: str) -> None:
 
 
 def _answer(error: Any) -> str:
-    """Say what came instead of an answer, and what to do."""
+    """Describe what came instead of an answer, and what to do."""
     code = error.code().name
     if code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
         return (
-            "wanted to join this cluster, found that it asks for a token; set RAY_AUTH_MODE=token "
+            "wanted to join this cluster, found that it requires a token; set RAY_AUTH_MODE=token "
             "and RAY_AUTH_TOKEN as where it was started"
         )
     if code == "UNIMPLEMENTED":
-        found = "something else at this port"
+        found = "another service on this port"
     elif code == "DEADLINE_EXCEEDED":
         found = f"no answer in {SECONDS:.0f} seconds"
     else:

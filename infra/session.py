@@ -1,4 +1,4 @@
-"""Ray, started the same way everywhere: join the cluster that is there, or start a private one."""
+"""Start Ray the same way everywhere: join the cluster of RAY_ADDRESS, or start a private one."""
 
 import logging
 import os
@@ -19,27 +19,27 @@ from schemas.errors import SessionFailed
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Ray reads these when it is imported, so nothing of ours imports it before `start`.
+# Ray reads these at import, so none of our modules imports it before `start`.
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",  # half-enabled by default in 2.60; users may set "token"
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DATA_USE_DATASOURCE_V2": "0",  # the new reader costs seconds for each pipeline
+    "RAY_DATA_USE_DATASOURCE_V2": "0",  # the new reader takes seconds per pipeline
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",  # stages draw their own
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # it warns of every actor pool, which is harmless
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # it warns of every actor pool, harmlessly
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Where other programs want the processors, threads that spin while they wait for each other
-    # keep out the very one they wait for, and a worker at Ray's low priority hardly runs at all.
+    # On a busy machine, threads that spin while they wait hold up the very thread they wait for,
+    # and a worker at Ray's low priority hardly runs at all.
     "OMP_WAIT_POLICY": "passive",
     "RAY_worker_niceness": "0",
     "NO_ALBUMENTATIONS_UPDATE": "1",  # img2dataset's dependency asks PyPI at import otherwise
 }
-OBJECT_STORE_BYTES = 512 * 2**20  # only small rows travel; pictures stay inside the actors
-LOGICAL_CPUS = 8  # actors wait for the network more than they compute: never starve a reader
+OBJECT_STORE_BYTES = 512 * 2**20  # only small rows are sent; pictures stay inside the actors
+LOGICAL_CPUS = 8  # actors mostly wait for the network, so more of them than cores may run
 
 
 def uploaded_working_dir() -> bool:
-    """Say whether this process runs in the throw-away copy that `ray job submit` unpacks."""
+    """Whether this process runs in the temporary copy that `ray job submit` unpacks."""
     return any(part.startswith("_ray_pkg_") for part in Path.cwd().parts)
 
 
@@ -48,10 +48,10 @@ def start(
 ) -> None:
     """Join the cluster named by RAY_ADDRESS, or start a private one that ends with this process.
 
-    Raises UserError, in one sentence, where neither can be done, or where a cluster's machines do
-    not see the paths or the root that are named.
+    Raises UserError if neither is possible, or if a machine of the cluster does not see the paths
+    in `sees` or the root.
     """
-    # What is set already came from the user, or from the job: Ray refuses to be told it twice.
+    # Variables that the user or the job has set stay: Ray refuses to be given them twice.
     missing = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
     os.environ.update(missing)
     address = cluster_address()
@@ -63,7 +63,7 @@ def start(
     if not uploaded_working_dir():  # Ray puts an uploaded copy on the path by itself
         paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
         workers["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    # What workers have to say comes back with their results; their logs are in Ray's own folder.
+    # Workers report with their results; their logs are in Ray's own folder.
     common = {
         "runtime_env": {"env_vars": workers},
         "logging_level": logging.ERROR,
@@ -77,7 +77,7 @@ def start(
     else:
         with no_cloud_detection():
             _init(
-                address="local",  # whatever else runs on this machine
+                address="local",  # even if another Ray runs on this machine
                 **common,
                 num_cpus=max(LOGICAL_CPUS, os.cpu_count() or 1),
                 object_store_memory=OBJECT_STORE_BYTES,
@@ -86,7 +86,7 @@ def start(
             )
 
 
-_own: list[str] = []  # folders that end with the private Ray
+_own: list[str] = []  # folders to remove with the private Ray
 
 
 def _scratch() -> str | None:
@@ -97,7 +97,7 @@ def _scratch() -> str | None:
 
 
 def _init(**how: Any) -> None:
-    """Call ray.init, which says what it minds in many ways, and leave signals as they were."""
+    """Call ray.init, turn its many kinds of errors into one, and restore signal handlers."""
     import ray
 
     with _signals_kept():
@@ -114,7 +114,7 @@ def _init(**how: Any) -> None:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Put back how SIGTERM ends this process: Ray would have it exit with code 15."""
+    """Restore the SIGTERM handler, which Ray replaces with one that exits with code 15."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -126,7 +126,7 @@ def _signals_kept() -> Iterator[None]:
 
 
 def stop() -> None:
-    """Leave the cluster; a private one ends. Where none was begun, this does nothing."""
+    """Leave the cluster, or end the private one; do nothing if none was started."""
     if "ray" in sys.modules:
         sys.modules["ray"].shutdown()
     while _own:

@@ -1,4 +1,4 @@
-"""The artifacts kept under a root, and what makes one finished: its manifest, written last."""
+"""Artifacts under a root; one is finished when its manifest, written last, is there."""
 
 import hashlib
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 FILES = "files.parquet"
-MANY_FILES = 1_000  # above this the manifest keeps its list of files in a Parquet beside it
+MANY_FILES = 1_000  # above this the list of files is in a Parquet file beside the manifest
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Store:
 
     @property
     def top(self) -> LocalFolder | ObjectFolder:
-        """Return the root itself, where the summary and the newest report are."""
+        """The root itself, with the summary and the newest report."""
         return open_folder(self.root)
 
     def folder(self, name: str, fingerprint: str) -> LocalFolder | ObjectFolder:
-        """Return where this artifact is, or will be."""
+        """Return the artifact's folder, finished or not."""
         return self.at(f"{name}/{fingerprint}")
 
     def at(self, address: str) -> LocalFolder | ObjectFolder:
@@ -58,11 +58,11 @@ class Store:
         return open_folder(f"{self.root.rstrip('/')}/{address}")
 
     def manifest(self, name: str, fingerprint: str) -> Manifest | None:
-        """Return the manifest, or None while the artifact is not finished."""
+        """Return the manifest; None if the artifact is not finished."""
         return read_manifest(self.folder(name, fingerprint))
 
     def summary(self) -> Summary:
-        """Return what the newest run said about its stages."""
+        """Return the newest run's summary of its stages."""
         if not self.top.exists(SUMMARY):
             return Summary(stages={})
         with self.top.open(SUMMARY) as file, _ours(f"a run's {SUMMARY}", self.root):
@@ -92,7 +92,7 @@ def read_manifest(folder: Folder) -> Manifest | None:
 
 @contextmanager
 def _ours(what: str, where: str) -> Iterator[None]:
-    """Refuse, in a sentence, a file of that name that somebody else wrote, or half a file."""
+    """Raise SchemaMismatch for a foreign or incomplete file of that name."""
     try:
         yield
     except ValidationError as error:
@@ -104,7 +104,7 @@ def _ours(what: str, where: str) -> Iterator[None]:
 
 
 def recorded_files(folder: Folder, manifest: Manifest) -> dict[str, FileDigest]:
-    """Return every file's digest as its stage left it, also of very many."""
+    """Return the digest that the manifest records for every file."""
     if manifest.files is not None:
         return manifest.files
     with folder.open(FILES) as file:
@@ -113,7 +113,7 @@ def recorded_files(folder: Folder, manifest: Manifest) -> dict[str, FileDigest]:
 
 
 def digest_all(folder: Folder, known: dict[str, FileDigest]) -> dict[str, FileDigest]:
-    """Return every committed file's digest, reading only those that are not known."""
+    """Return every committed file's digest; only those not in `known` are read."""
     digests = {}
     for name in folder.list():
         if name in known:
@@ -125,13 +125,13 @@ def digest_all(folder: Folder, known: dict[str, FileDigest]) -> dict[str, FileDi
 
 
 def content_of(files: dict[str, FileDigest]) -> str:
-    """Return one hash of all that a reader of the artifact depends on."""
+    """Hash all files that readers of the artifact depend on."""
     lines = [f"{n} {d.sha256}\n" for n, d in sorted(files.items()) if not n.startswith(ASIDE)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def publish(folder: Folder, manifest: Manifest) -> None:
-    """Write the manifest, last of all, which makes the artifact finished."""
+    """Write the manifest, which makes the artifact finished."""
     files = manifest.files or {}
     if len(files) > MANY_FILES:
         rows = [{"name": n, **d.model_dump()} for n, d in sorted(files.items())]

@@ -1,7 +1,7 @@
-"""A small web server on this machine, for the demo and for tests: a folder, and planned trouble.
+"""A small web server for the demo and for tests: it serves a folder, with planned faults.
 
-It listens on 127.0.0.1 only, answers GET and HEAD from many threads, and keeps quiet. The first
-part of a path may be given a `Trouble`; every other path is a file of the folder, or a 404.
+It listens on 127.0.0.1 only and answers GET and HEAD from many threads, without a log. The first
+part of a path may be given a `Fault`; every other path is a file of the folder, or a 404.
 """
 
 import mimetypes
@@ -21,11 +21,11 @@ from schemas.errors import UserError
 HOST = "127.0.0.1"
 GARBAGE = bytes(range(256)) * 8
 WEB_PAGE = b"<!doctype html><title>Gone</title><p>This picture has moved."
-CLAIMED_BYTES = 1_000_000_000  # what an oversized answer says its length is
+CLAIMED_BYTES = 1_000_000_000  # the Content-Length of an oversized answer
 
 
-class Trouble(Enum):
-    """What may be wrong with an answer."""
+class Fault(Enum):
+    """What is wrong with an answer."""
 
     FORBIDDEN = "403"
     STALL = "accepts the request and never answers"
@@ -37,20 +37,20 @@ class Trouble(Enum):
 
 
 class WebServer(ThreadingHTTPServer):
-    """Serves until it is closed; `serve` does both."""
+    """Serves a folder until it is closed; `serve` does both."""
 
     daemon_threads = True
-    block_on_close = False  # a stalled answer must not hold up the end
+    block_on_close = False  # a stalled answer must not delay closing
     request_queue_size = 256  # a crawler opens many connections at once
     allow_reuse_address = True
 
-    def __init__(self, folder: Path, port: int, trouble: Mapping[str, Trouble]) -> None:
+    def __init__(self, folder: Path, port: int, faults: Mapping[str, Fault]) -> None:
         self.stopping = threading.Event()
-        super().__init__((HOST, port), partial(_Handler, folder=folder.resolve(), trouble=trouble))
+        super().__init__((HOST, port), partial(_Handler, folder=folder.resolve(), faults=faults))
 
     @property
     def port(self) -> int:
-        """The port it listens on, also where 0 was asked for."""
+        """The port it listens on, which is a free one if 0 was asked for."""
         return self.server_port
 
     @property
@@ -60,23 +60,23 @@ class WebServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the folder begins, without a slash at the end."""
+        """The url of the folder, without a slash at the end."""
         return f"http://{self.address}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that goes away in the middle is none of our troubles."""
+        """Ignore clients that disconnect."""
 
 
 @contextmanager
 def serve(
-    folder: Path, *, port: int = 0, trouble: Mapping[str, Trouble] | None = None
+    folder: Path, *, port: int = 0, faults: Mapping[str, Fault] | None = None
 ) -> Iterator[WebServer]:
-    """Serve `folder` while the block runs; port 0 takes a free one.
+    """Serve `folder` while the block runs, on a free port if `port` is 0.
 
-    Raises UserError when the port is taken.
+    Raises UserError if the port is taken.
     """
     try:
-        server = WebServer(folder, port, trouble or {})
+        server = WebServer(folder, port, faults or {})
     except OSError as error:
         raise UserError(
             f"wanted to serve {folder} on {HOST}:{port}, but that failed ({error.strerror}); "
@@ -98,29 +98,29 @@ class _Handler(BaseHTTPRequestHandler):
     server: WebServer
 
     def __init__(
-        self, *args: Any, folder: Path, trouble: Mapping[str, Trouble], **kwargs: Any
+        self, *args: Any, folder: Path, faults: Mapping[str, Fault], **kwargs: Any
     ) -> None:
-        self.folder, self.trouble = folder, trouble
+        self.folder, self.faults = folder, faults
         super().__init__(*args, **kwargs)
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path).lstrip("/")
-        match self.trouble.get(path.split("/")[0]):
+        match self.faults.get(path.split("/")[0]):
             case None:
                 self._send_file(path)
-            case Trouble.FORBIDDEN:
+            case Fault.FORBIDDEN:
                 self._send(b"", "text/plain", status=HTTPStatus.FORBIDDEN)
-            case Trouble.STALL:
+            case Fault.STALL:
                 self.server.stopping.wait()
-            case Trouble.HANG_UP:
+            case Fault.HANG_UP:
                 pass
-            case Trouble.GARBAGE:
+            case Fault.GARBAGE:
                 self._send(GARBAGE, "image/jpeg")
-            case Trouble.WEB_PAGE:
+            case Fault.WEB_PAGE:
                 self._send(WEB_PAGE, "text/html")
-            case Trouble.CUT_OFF:
+            case Fault.CUT_OFF:
                 self._send_file(path, share=0.5)
-            case Trouble.OVERSIZED:
+            case Fault.OVERSIZED:
                 self._send(GARBAGE, "image/jpeg", claim=CLAIMED_BYTES)
 
     do_HEAD = do_GET

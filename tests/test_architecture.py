@@ -1,12 +1,17 @@
-"""The house keeps its shape."""
+"""The house keeps its shape: which way imports point, what is a stage, sizes, names, words."""
 
 import ast
 import os
 import subprocess
 import sys
+from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from pipelines.full import dalle
+from schemas.configs import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {
@@ -16,13 +21,18 @@ MAY_IMPORT = {
     "pipelines": {"pipelines", "infra", "stages", "schemas"},
 }
 FILES = sorted(path for top in MAY_IMPORT for path in (ROOT / top).rglob("*.py"))
-SHARED = {
-    "__init__", "ahead", "digests", "models", "pictures", "progress", "seeds", "shapes", "shards",
-    "storage", "tables", "training",
-}  # fmt: skip
+TREES = {path: ast.parse(path.read_text()) for path in FILES}
+STAGES = {stage.module.__name__.split(".")[1] for stage in dalle(Settings())}
 TOP = {
     "stages", "pipelines", "schemas", "infra", "tests", "pyproject.toml", "README.md", "Makefile",
     "LICENSE", "SECURITY.md",
+}  # fmt: skip
+# Names of modules and classes that stand in two folders for the same idea, not for two.
+SAME_IDEA = {
+    "dvae", "prior",  # the models, and the checks of each
+    "funnel",  # rows that each rule drops: counted by the filter, shown by the report
+    "task",  # what the training loop is given: the base class, and the dVAE's
+    "Block",  # a residual block, of each model
 }  # fmt: skip
 
 
@@ -30,10 +40,17 @@ def name(path):
     return str(path.relative_to(ROOT))
 
 
+def module(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module(path): path for path in FILES}
+
+
 def imports(path):
-    """Every module a file imports, wherever in the file."""
+    """Every module a file imports, wherever in the file, and every name from one."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -55,16 +72,51 @@ def test_models_are_plain_torch(path):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "stages").rglob("*.py")), ids=name)
-def test_no_stage_imports_another_stage(path):
+def test_no_stage_imports_another_stage_and_what_they_share_imports_none(path):
+    """A stage is what pipelines/full.py lists; all else in stages/ is shared."""
     own = path.relative_to(ROOT / "stages").parts[0].removesuffix(".py")
-    rooms = {p.name.removesuffix(".py") for p in (ROOT / "stages").iterdir()} - SHARED
-    reached = {m.split(".")[1] for m in imports(path) if m.startswith("stages.")} & rooms
+    reached = {m.split(".")[1] for m in imports(path) if m.startswith("stages.")} & STAGES
     assert reached <= {own}, f"{own} must not import {reached - {own}}"
+
+
+@pytest.mark.xfail(reason="the house is being rebuilt")
+def test_no_import_goes_in_a_circle():
+    """A package that imports its own modules is none, unless one of them imports the package."""
+    graph = {own: imports(path) & MODULES.keys() - {own} for own, path in MODULES.items()}
+    for own, found in graph.items():
+        modules_of = {m.rpartition(".")[0] for m in found}
+        found -= {package for package in modules_of if f"{package}." in f"{own}."}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.xfail(reason="the house is being rebuilt")
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_files_and_functions_fit_on_a_few_screens(path):
+    assert len(path.read_text().splitlines()) <= 300
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno - node.lineno < 60, f"{node.name} has more than 60 lines"
+
+
+@pytest.mark.xfail(reason="the house is being rebuilt")
+def test_a_name_of_a_module_or_a_public_class_means_one_thing():
+    places = defaultdict(set)
+    for path, tree in TREES.items():
+        own = path.parent if path.stem == "__init__" else path
+        if path.stem != "__main__":
+            places[own.stem].add(name(own))
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].add(name(path))
+    assert {n: p for n, p in places.items() if len(p) > 1 and n not in SAME_IDEA} == {}
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_no_blind_except(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(TREES[path]):
         if isinstance(node, ast.ExceptHandler):
             caught = ast.unparse(node.type) if node.type else "everything"
             again = any(isinstance(inner, ast.Raise) for inner in ast.walk(node))

@@ -1,65 +1,178 @@
-"""The README is true: its table is printed by the code, its links lead somewhere, its code runs."""
+"""The documents are true: tables are the code's, links lead somewhere, commands and code run."""
 
+import argparse
+import importlib
 import re
 import shlex
+import subprocess
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import draw
-from pipelines.full import dalle, parser
+from pipelines.full import dalle
 from pipelines.options import leaf_paths
 from pipelines.presets import PRESETS
 from pipelines.tables import stage_table
 from schemas.configs import Settings
+from schemas.rows import token_pair
+from stages.crawl.reasons import OWN
+from stages.filter.rules import REASONS
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
-COMMANDS = [
-    line
-    for language, block in BLOCKS
-    if language == "bash"
-    for line in block.replace("\\\n", " ").splitlines()
-]
-FULL = [c.split("pipelines/full.py", 1)[1] for c in COMMANDS if "pipelines/full.py" in c]
+LIST = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
+FILES = subprocess.run(LIST, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+DOCS = {name: (ROOT / name).read_text() for name in FILES if (ROOT / name).exists()}
+CODE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+BLOCKS = [block for text in DOCS.values() for block in CODE.findall(text)]
+COMMANDS = sorted(
+    {
+        line.strip()
+        for language, block in BLOCKS
+        if language == "bash"
+        for line in block.replace("\\\n", " ").splitlines()
+    }
+)
+OURS = re.compile(r"pipelines/full\.py|-m (pipelines\.\w+)")
+SETTING = re.compile(rf"`((?:{'|'.join(Settings.model_fields)})\.[a-z_.0-9]*[a-z0-9])(?:=[^`]*)?`")
+LEAVES = set(leaf_paths())
+PARTS = {leaf.rsplit(".", n)[0] for leaf in LEAVES for n in range(leaf.count(".") + 1)}
 
-DRAW = [c.split("-m pipelines.draw ", 1)[1] for c in COMMANDS if "-m pipelines.draw " in c]
+
+def of_all(pattern, flags=0):
+    """What a pattern finds in each document, each with its document."""
+    found = re.compile(pattern, flags)
+    return [(name, hit) for name, text in DOCS.items() for hit in sorted(set(found.findall(text)))]
+
+
+def between(name, mark):
+    """What stands between a document's two comments."""
+    found = re.search(
+        rf"<!-- {mark}:begin.*?-->\n(.*?)\n<!-- {mark}:end -->", DOCS[name], re.DOTALL
+    )
+    assert found is not None
+    return found.group(1)
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def tables(name):
+    """The tables of a document, each as its heads and its rows, without escaped bars."""
+    text = DOCS[name].replace("\\|", "") + "\n"
+    for head, body in re.findall(r"^(\|.*\|)\n\|[-| ]+\|\n((?:\|.*\|\n)+)", text, re.MULTILINE):
+        yield cells(head), [cells(line) for line in body.splitlines()]
+
+
+def table(name, first):
+    """The rows of the first table whose first head is `first`."""
+    return next(rows for heads, rows in tables(name) if heads[0] == first)
+
+
+def anchors(text):
+    """The anchors that a hosting site gives the headings."""
+    heads = re.findall(r"^#+ (.*)$", CODE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
 def test_the_stage_table_is_what_the_code_prints():
-    shown = re.search(r"<!-- stages:begin.*?-->\n(.*?)\n<!-- stages:end -->", README, re.DOTALL)
-    assert shown is not None
-    assert shown.group(1) == stage_table(dalle(Settings()))
+    assert between("README.md", "stages") == stage_table(dalle(Settings()))
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\((?!http|#)([^)]+)\)", README))
-def test_each_relative_link_leads_somewhere(target):
-    assert (ROOT / target.split("#")[0]).exists()
+def test_the_first_document_stays_short():
+    assert len(DOCS["README.md"].splitlines()) <= 140
+    assert len(DOCS[".github/CONTRIBUTING.md"].splitlines()) <= 40
 
 
-@pytest.mark.parametrize("arguments", FULL)
-def test_each_command_line_of_the_pipeline_is_understood(arguments):
-    args = parser().parse_args(shlex.split(arguments, comments=True))
-    known = set(leaf_paths())
-    assert all(assignment.partition("=")[0] in known for assignment in args.assignments)
+@pytest.mark.parametrize(("name", "target"), of_all(r"\]\((?!http)([^)\s]+)\)"))
+def test_each_relative_link_leads_somewhere(name, target):
+    path, _, anchor = target.partition("#")
+    file = (ROOT / name).parent / path if path else ROOT / name
+    assert file.exists()
+    assert not anchor or anchor in anchors(file.read_text())
 
 
-@pytest.mark.parametrize("arguments", DRAW)
-def test_each_command_line_that_draws_is_understood(arguments):
-    draw.parser().parse_args(shlex.split(arguments, comments=True))
+def test_each_document_is_linked_from_the_first_one():
+    linked = set(re.findall(r"\]\(([^)#]+\.md)", DOCS["README.md"]))
+    assert linked >= DOCS.keys() - {"README.md", "stages/encode/README.md"}
 
 
-@pytest.mark.parametrize("target", re.findall(r"^make (\w+)", README, re.MULTILINE))
-def test_each_make_target_exists(target):
-    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+@pytest.mark.parametrize("command", [c for c in COMMANDS if OURS.search(c)])
+def test_each_command_line_is_understood(command, monkeypatch):
+    class Understood(Exception):
+        pass
+
+    parse = argparse.ArgumentParser.parse_args
+
+    def parse_only(self, args=None, namespace=None):
+        raise Understood(parse(self, args, namespace))
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_only)
+    found = OURS.search(command)
+    module = importlib.import_module(found[1] or "pipelines.full")
+    if not hasattr(module, "main"):
+        module = importlib.import_module(f"{module.__name__}.__main__")
+    with pytest.raises(Understood) as understood:
+        module.main(shlex.split(command[found.end() :], comments=True))
+    assignments = getattr(understood.value.args[0], "assignments", [])
+    assert all(one.partition("=")[0] in LEAVES for one in assignments)
 
 
-def test_every_preset_is_named():
-    assert all(f"`{name}`" in README for name in PRESETS)
+@pytest.mark.parametrize(
+    ("name", "module"), of_all(r"python -m ((?:pipelines|stages|tests)\.[\w.]+)")
+)
+def test_each_module_that_is_called_exists(name, module):
+    assert find_spec(module) is not None
+
+
+@pytest.mark.parametrize(("name", "target"), of_all(r"^make (\w+)|`make (\w+)", re.MULTILINE))
+def test_each_make_target_exists(name, target):
+    assert re.search(rf"^{''.join(target)}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "setting"), of_all(SETTING.pattern))
+def test_each_setting_that_is_named_exists(name, setting):
+    if name != ".github/CHANGELOG.md":  # which tells of earlier names, too
+        known = setting in PARTS or any(leaf.endswith(f".{setting}") for leaf in LEAVES)
+        assert known or (ROOT / name).parent.joinpath(setting).exists()
+
+
+@pytest.mark.parametrize("name", DOCS)
+def test_each_table_of_settings_names_settings(name):
+    for heads, rows in tables(name):
+        for column, head in enumerate(heads):
+            part = re.search(r"settings? (?:of|under) `([\w.]+)`", head)
+            named = [w for row in rows for w in re.findall(r"`([\w.]+)(?:=\w+)?`", row[column])]
+            assert part is None or {f"{part[1]}.{word}" for word in named} <= LEAVES
+
+
+@pytest.mark.parametrize(
+    ("name", "reasons"),
+    [("stages/filter/README.md", REASONS), ("stages/crawl/README.md", (*OWN, "http_<status>"))],
+)
+def test_each_reason_has_its_line(name, reasons):
+    listed = [word for row in table(name, "reason") for word in re.findall(r"`([^`]+)`", row[0])]
+    assert Counter(listed) == Counter(reasons)
+
+
+def test_the_table_of_tokens_is_the_schema():
+    def kind(field):
+        if not pa.types.is_fixed_size_list(field.type):
+            return str(field.type)
+        return f"{field.type.list_size} x {field.type.value_type}".replace("float", "float32")
+
+    promised = [[f"`{f.name}`", kind(f)] for f in token_pair(text_len=256, grid=32)]
+    assert [row[:2] for row in table("stages/README.md", "column")] == promised
+
+
+def test_every_preset_is_described():
+    described = {row[0].strip("`") for row in table("pipelines/README.md", "preset")}
+    assert described == set(PRESETS)
 
 
 @pytest.mark.slow
@@ -83,7 +196,7 @@ def test_token_shards_open_in_the_tools_that_are_named(tiny_run):
     uses = dict(duckdb.sql(block("DuckDB")).fetchall())
 
     shards = sorted((tiny_run / "token_pairs").glob("*/train/*.parquet"))
-    rows = [row for shard in shards for row in pq.read_table(shard).to_pylist()]
-    assert sorted(frames["frame"]["caption"]) == sorted(row["caption"] for row in rows)
-    assert sorted(arrays["codes"].tolist()) == sorted(row["image"] for row in rows)
-    assert uses == Counter(code for row in rows for code in row["image"])
+    written = [row for shard in shards for row in pq.read_table(shard).to_pylist()]
+    assert sorted(frames["frame"]["caption"]) == sorted(row["caption"] for row in written)
+    assert sorted(arrays["codes"].tolist()) == sorted(row["image"] for row in written)
+    assert uses == Counter(code for row in written for code in row["image"])

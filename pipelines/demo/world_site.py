@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from jaxtyping import UInt8
 from PIL import Image
 
-from infra.web_server import Trouble, WebServer
+from infra.web_server import Fault, WebServer
 from infra.web_server import serve as serve_folder
 from schemas.configs import WorldSettings
 from schemas.errors import ConfigError
@@ -38,12 +38,12 @@ ELONGATED = 3.0  # aspect ratio of pictures to be rejected
 TINY = (8, 20)  # pixels
 MOST_TIMEOUTS = 6  # each takes the crawl its whole timeout
 
-TROUBLE = {
-    "forbidden": Trouble.FORBIDDEN,
-    "slow": Trouble.STALL,
-    "garbage": Trouble.GARBAGE,
-    "moved": Trouble.WEB_PAGE,
-    "oversized": Trouble.OVERSIZED,
+FAULTS = {
+    "forbidden": Fault.FORBIDDEN,
+    "slow": Fault.STALL,
+    "garbage": Fault.GARBAGE,
+    "moved": Fault.WEB_PAGE,
+    "oversized": Fault.OVERSIZED,
 }
 PRIVATE = "http://169.254.169.254"  # clouds' credential service, which must not be reached
 FOREIGN = (
@@ -118,7 +118,7 @@ def build(folder: Path, world: WorldSettings) -> WorldFiles:
 @contextmanager
 def serve(files: WorldFiles) -> Iterator[WebServer]:
     """Serve the site and its faults while the block runs."""
-    with serve_folder(files.site, trouble=TROUBLE) as server:
+    with serve_folder(files.site, faults=FAULTS) as server:
         yield server
 
 

@@ -1,8 +1,8 @@
-"""Does it draw what it is told? Judged by the pixels of the demo's world, never by a learned model.
+"""Whether drawings show what their prompts ask for, judged by rules on pixels, not by a model.
 
-A picture is right when every shape its prompt names is in it, in its own colour. The judge only
-counts: candidates are chosen by CLIP alone. Prompts that name the same combination are wordings of
-one question, and are right or wrong together: `shared` says what that does to intervals.
+A picture is right when every shape its prompt names is in it, in its own colour. CLIP alone chooses
+the candidates. Prompts that name the same combination are wordings of one question, right or wrong
+together: `intervals` accounts for that.
 """
 
 from collections import Counter
@@ -15,22 +15,26 @@ from typing import Any
 import numpy as np
 
 from stages import shapes
-from stages.evaluate.drawn import Prompt
-from stages.evaluate.measures import chance, wilson
+from stages.evaluate.intervals import Names, interval, standard_error, wilson
+from stages.evaluate.reading import DrawnPrompt
 from stages.evaluate.reconstructions import through_dvae
-from stages.evaluate.shared import Names, interval, standard_error
 from stages.models.dvae import Dvae
 from stages.pictures import Pixels, decode, from_tensor
 
 Seen = Sequence[shapes.Kind]  # what the judge found in a picture
 
-OF_ALL = ("candidates", "chance", "gain", "judge")  # names in the report that are no sets
-JUDGE_SEED = 20_210_224  # pictures for the judge come from a world of their own
+OF_ALL = (
+    "candidates",
+    "chance",
+    "gain",
+    "judge",
+)  # keys of the report's accuracy that are not sets
+JUDGE_SEED = 20_210_224  # so that the judge is tested on other pictures than the world's
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the judge saw in the pictures of one prompt."""
+class Judgement:
+    """The shapes that the judge found in the pictures of one prompt."""
 
     prompt: str
     set: str
@@ -49,16 +53,16 @@ class Verdict:
         return frozenset(self._wanted)
 
     def right(self, seen: Seen) -> bool:
-        """Say whether a picture with these shapes does what the prompt asks."""
+        """Say whether a picture with these shapes shows everything that the prompt names."""
         return self._wanted <= Counter(seen)
 
 
 def halvings(candidates: int) -> list[int]:
-    """Return 1, 2, 4, ... up to all candidates: where the effect of reranking is measured."""
+    """Return 1, 2, 4, ... up to all candidates: the counts at which reranking is measured."""
     return sorted({candidates} | {2**i for i in range(candidates.bit_length())})
 
 
-def judged(prompt: Prompt, shown: int) -> Verdict | None:
+def judged(prompt: DrawnPrompt, shown: int) -> Judgement | None:
     """Judge the first picture, CLIP's favourites of every count, and the `shown` best.
 
     None when the prompt names no shape of the world, so that there is nothing to be right about.
@@ -72,7 +76,7 @@ def judged(prompt: Prompt, shown: int) -> Verdict | None:
         for number, png in {d.candidate: d.png for d in wanted}.items()
         if png is not None
     }
-    return Verdict(
+    return Judgement(
         prompt=prompt.text,
         set=prompt.set,
         single=found[prompt.first.candidate],
@@ -82,53 +86,65 @@ def judged(prompt: Prompt, shown: int) -> Verdict | None:
     )
 
 
-def accuracy(verdicts: Iterable[Verdict]) -> dict[str, Any]:
+def accuracy(judgements: Iterable[Judgement]) -> dict[str, Any]:
     """Return shares with their intervals for each set of prompts, in the order the sets came."""
-    by_set: dict[str, list[Verdict]] = {}
-    for verdict in verdicts:
-        name = f"{verdict.set} (set)" if verdict.set in OF_ALL else verdict.set
-        by_set.setdefault(name, []).append(verdict)
+    by_set: dict[str, list[Judgement]] = {}
+    for judgement in judgements:
+        name = f"{judgement.set} (set)" if judgement.set in OF_ALL else judgement.set
+        by_set.setdefault(name, []).append(judgement)
     return {name: _of_set(members) for name, members in by_set.items()}
 
 
-def _of_set(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    best = by_candidates(verdicts)
+def _of_set(judgements: Sequence[Judgement]) -> dict[str, Any]:
+    best = by_candidates(judgements)
     last = max(best)
-    favourites = [v.best_of[last] for v in verdicts]
-    names = [v.names for v in verdicts]
+    favourites = [v.best_of[last] for v in judgements]
+    names = [v.names for v in judgements]
     return {
-        "prompts": len(verdicts),
+        "prompts": len(judgements),
         "combinations": len(frozenset().union(*names)),
         "candidates": last,
-        **share("single", [v.right(v.single) for v in verdicts], names),
+        **share("single", [v.right(v.single) for v in judgements], names),
         **share("reranked", best[last], names),
-        "chance": chance(np.array([[v.right(seen) for seen in favourites] for v in verdicts])),
-        "gain": gain(verdicts),
-        "fall": worst_fall(verdicts),
+        "chance": chance(np.array([[v.right(seen) for seen in favourites] for v in judgements])),
+        "gain": gain(judgements),
+        "fall": worst_fall(judgements),
         "by_candidates": {
             str(count): {
                 **share("right", hits, names),
-                "clip_score": float(np.mean([v.clip_scores[count] for v in verdicts])),
+                "clip_score": float(np.mean([v.clip_scores[count] for v in judgements])),
             }
             for count, hits in best.items()
         },
-        "by_combination": by_combination(verdicts),
+        "by_combination": by_combination(judgements),
     }
 
 
-def by_candidates(verdicts: Sequence[Verdict]) -> dict[int, list[bool]]:
+def chance(right: np.ndarray) -> float:
+    """Return the accuracy of pictures handed to other prompts than their own.
+
+    `right[i, j]`: would the picture drawn for prompt j do for prompt i? The mean over all i != j
+    has no luck of one shuffle in it; it is what a drawer scores who does not read the prompt.
+    """
+    count = len(right)
+    if count < 2:
+        return 0.0
+    return float((right.sum() - np.trace(right)) / (count * (count - 1)))
+
+
+def by_candidates(judgements: Sequence[Judgement]) -> dict[int, list[bool]]:
     """Say whether CLIP's favourite of so many is right, prompt by prompt (figure 9c's question)."""
-    counts = sorted(set.intersection(*(set(v.best_of) for v in verdicts)))
-    return {count: [v.right(v.best_of[count]) for v in verdicts] for count in counts}
+    counts = sorted(set.intersection(*(set(v.best_of) for v in judgements)))
+    return {count: [v.right(v.best_of[count]) for v in judgements] for count in counts}
 
 
-def by_combination(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+def by_combination(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
     """Count what is right of the prompts that name each combination, the worst one first."""
-    best = by_candidates(verdicts)
+    best = by_candidates(judgements)
     first, last = best[min(best)], best[max(best)]
     found = []
-    for kind in sorted(frozenset().union(*(v.names for v in verdicts))):
-        own = [place for place, v in enumerate(verdicts) if kind in v.names]
+    for kind in sorted(frozenset().union(*(v.names for v in judgements))):
+        own = [place for place, v in enumerate(judgements) if kind in v.names]
         hits = {"single": sum(first[i] for i in own), "reranked": sum(last[i] for i in own)}
         found.append({"colour": kind.colour, "shape": kind.shape, "prompts": len(own), **hits})
     return sorted(found, key=lambda one: (one["reranked"] / one["prompts"], one["single"]))
@@ -136,7 +152,7 @@ def by_combination(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Change:
-    """By how much a share grew, prompt by prompt: what stays as it was adds no noise."""
+    """The mean change of a share, paired by prompt, so that unchanged prompts add no noise."""
 
     share: float
     standard_error: float | None  # None: there are too few combinations to tell
@@ -145,7 +161,7 @@ class Change:
     def between(
         cls, before: Sequence[bool], after: Sequence[bool], names: Sequence[Names]
     ) -> "Change":
-        """Compare each prompt with itself."""
+        """Compare each prompt with itself before and after."""
         change = np.asarray(after, float) - np.asarray(before, float)
         return cls(float(change.mean()), standard_error(change.tolist(), names))
 
@@ -155,18 +171,18 @@ class Change:
         return self.share / (self.standard_error or 1)
 
 
-def gain(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
-    """Return what the favourite of all has over the first picture, and its standard error."""
-    best = by_candidates(verdicts)
-    return asdict(Change.between(best[min(best)], best[max(best)], [v.names for v in verdicts]))
+def gain(judgements: Sequence[Judgement]) -> dict[str, float | None]:
+    """Return how much more often the favourite of all is right than the first picture."""
+    best = by_candidates(judgements)
+    return asdict(Change.between(best[min(best)], best[max(best)], [v.names for v in judgements]))
 
 
-def worst_fall(verdicts: Sequence[Verdict]) -> dict[str, float | None] | None:
-    """Return the surest fall: where the favourite of more is right less often than that of fewer.
+def worst_fall(judgements: Sequence[Judgement]) -> dict[str, float | None] | None:
+    """Return the most significant fall from the favourite of fewer to the favourite of more.
 
-    None where there is no fall.
+    None if the favourite of more is never right less often.
     """
-    best, names = by_candidates(verdicts), [v.names for v in verdicts]
+    best, names = by_candidates(judgements), [v.names for v in judgements]
     changes = {
         (fewer, more): Change.between(best[fewer], best[more], names)
         for fewer, more in combinations(best, 2)
@@ -197,10 +213,10 @@ def judge_itself(dvae: Dvae, side: int, count: int) -> dict[str, Any]:
 
 
 def _seen(scenes: Sequence[shapes.Scene], pictures: Iterable[Pixels]) -> int:
-    """Count the pictures of which the judge says what is in them; each is a new draw."""
+    """Count the pictures in which the judge finds exactly the shapes of their scene."""
     return sum(_sees(scene, picture) for scene, picture in zip(scenes, pictures, strict=True))
 
 
 def _sees(scene: shapes.Scene, picture: Pixels) -> bool:
-    """Say whether the judge sees exactly what the world drew: nothing missing, nothing more."""
+    """Say whether the judge finds exactly the shapes of a scene."""
     return Counter(shapes.judge(picture)) == Counter(figure.kind for figure in scene.figures)

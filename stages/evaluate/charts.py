@@ -1,34 +1,59 @@
 """The report's charts as inline SVG: colours come from the page, so they follow light and dark."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup, escape
 
-Points = Sequence[tuple[float, float]]
+Points = Sequence[tuple[float, ...]]  # x and y, or x, y and the interval that y lies in
+Judged = Sequence[tuple[str, Mapping[str, Any]]]  # sets of prompts, with their part of the report
 LINE_POINTS = 400  # a line of more points is thinned: a page needs no more
+LINES = 3  # that a reader can tell apart
+KEYS = {"held_out": "never seen", "seen": "seen", "two_shapes": "two shapes"}
 
 
-@dataclass(frozen=True)
-class Bar:
-    """A share with its interval."""
+class Plot:
+    """An x and a y axis in units of the data, and the SVG elements drawn on them."""
 
-    label: str
-    share: float
-    low: float
-    high: float
-    strong: bool = True  # drawn in the accent colour
+    def __init__(
+        self, title: str, xs: tuple[float, float], ys: tuple[float, float], width: int, top: int
+    ) -> None:
+        self.title, self.xs, self.ys, self.top = title, xs, ys, top
+        self.width, self.height = width, top + 175
+        self.left, self.right, self.bottom = 46.0, width - 8.0, top + 142.0
+        self.parts: list[str] = []
+        self.text("title", self.left, 16, title)
 
+    def x(self, value: float) -> float:
+        share = (value - self.xs[0]) / (self.xs[1] - self.xs[0])
+        return self.left + share * (self.right - self.left)
 
-@dataclass(frozen=True)
-class Estimate:
-    """A value found for some number of things, with the interval it lies in if that is known."""
+    def y(self, value: float) -> float:
+        share = (value - self.ys[0]) / (self.ys[1] - self.ys[0])
+        return self.bottom - share * (self.bottom - self.top)
 
-    count: int
-    value: float
-    low: float | None = None
-    high: float | None = None
+    def path(self, points: Iterable[Sequence[float]]) -> str:
+        return " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y, *_ in points)
+
+    def text(self, kind: str, x: float, y: float, words: object) -> None:
+        self.parts.append(f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(words)}</text>')
+
+    def axes(self, marks: Mapping[float, object], unit: str, *, percent: bool = False) -> None:
+        """Draw a grid at round values of y, and a word at each mark of x."""
+        for value in ticks(*self.ys):
+            y = f"{self.y(value):.1f}"
+            self.parts.append(
+                f'<line class="grid" x1="{self.left}" x2="{self.right}" y1="{y}" y2="{y}"/>'
+            )
+            words = f"{100 * value:.0f} %" if percent else short(value)
+            self.text("tick", self.left - 6, self.y(value) + 3, words)
+        for value, mark in marks.items():
+            self.text("tick mid", self.x(value), self.bottom + 15, mark)
+        self.text("tick", self.right, self.bottom + 28, unit)
+
+    def dot(self, index: int, x: float, y: float, radius: float) -> None:
+        self.parts.append(f'<circle class="line-{index}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>')
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
@@ -51,156 +76,110 @@ def short(value: float) -> str:
     return f"{value:.4g}"
 
 
-def thin(points: Points) -> Points:
-    """Keep at most LINE_POINTS evenly spaced points, the last one among them."""
-    if len(points) <= LINE_POINTS:
-        return points
-    step = (len(points) - 1) / (LINE_POINTS - 1)
-    return [points[round(i * step)] for i in range(LINE_POINTS)]
-
-
-def line_chart(lines: Mapping[str, Points], title: str, unit: str = "step") -> Markup:
-    """Draw named lines over one x axis; points that are not finite are left out."""
-    finite = {
-        name: [(x, y) for x, y in thin(points) if math.isfinite(y)]
-        for name, points in lines.items()
-    }
-    every = [point for points in finite.values() for point in points]
-    if not every:
-        return Markup("")
-    x_low, x_high = _range([x for x, _ in every])
-    y_low, y_high = _range([y for _, y in every])
-    left, right, top, bottom = 46.0, 352.0, 30.0, 172.0
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        across = (x - x_low) / (x_high - x_low)
-        up = (y - y_low) / (y_high - y_low)
-        return left + across * (right - left), bottom - up * (bottom - top)
-
-    parts = [f'<text class="title" x="{left}" y="16">{escape(title)}</text>']
-    for value in ticks(y_low, y_high):
-        y = at(x_low, value)[1]
-        parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick" x="{left - 6}" y="{y + 3:.1f}">{short(value)}</text>')
-    for value in ticks(x_low, x_high):
-        x = at(value, y_low)[0]
-        parts.append(f'<text class="tick mid" x="{x:.1f}" y="{bottom + 15}">{short(value)}</text>')
-    parts.append(f'<text class="tick" x="{right}" y="{bottom + 28}">{escape(unit)}</text>')
-    for index, (name, points) in enumerate(finite.items()):
-        path = _path([at(*point) for point in points])
-        parts.append(f'<polyline class="line line-{index}" points="{path}"/>')
-        if len(finite) > 1:
-            across = right - 74 * (len(finite) - index)
-            parts.append(
-                f'<text class="legend line-{index}" x="{across + 74}" y="16">{escape(name)}</text>'
-            )
-    return _svg(parts, 360, 205, title)
-
-
-def doubling_chart(
-    lines: Mapping[str, Sequence[Estimate]], title: str, unit: str, *, percent: bool = False
+def line_chart(
+    lines: Mapping[str, Points],
+    title: str,
+    unit: str = "step",
+    *,
+    doubling: bool = False,
+    percent: bool = False,
 ) -> Markup:
-    """Draw named lines over counts that double from tick to tick, each with its intervals."""
-    every = [estimate for line in lines.values() for estimate in line]
-    if len({estimate.count for estimate in every}) < 2:
+    """Draw named lines over one x axis, each in a band of its intervals where these are given.
+
+    Points that are not finite are left out. With `doubling` the x axis is logarithmic, with a mark
+    at each x, and every point has a dot.
+    """
+    finite = {
+        name: [(math.log2(x) if doubling else x, y, *band) for x, y, *band in _thin(points)
+               if math.isfinite(y)]
+        for name, points in lines.items()
+    }  # fmt: skip
+    every = [point for points in finite.values() for point in points]
+    xs = sorted({x for x, *_ in every})
+    if len(xs) < 1 + doubling:
         return Markup("")
-    lows = [e.value if e.low is None else e.low for e in every]
-    highs = [e.value if e.high is None else e.high for e in every]
-    steps = ticks(min(lows), max(highs))
-    gap = steps[1] - steps[0] if len(steps) > 1 else 0.1
-    low, high = gap * math.floor(min(lows) / gap), gap * math.ceil(max(highs) / gap)
-    last = math.log2(max(estimate.count for estimate in every))
-    left, right, top, bottom = 46.0, 352.0, 48.0, 222.0
-
-    def across(count: int) -> float:
-        return left + 8 + math.log2(count) / last * (right - left - 16)
-
-    def down(value: float) -> float:
-        return bottom - (value - low) / (high - low) * (bottom - top)
-
-    parts = [f'<text class="title" x="{left}" y="16">{escape(title)}</text>']
-    for value in ticks(low, high):
-        words = f"{100 * value:.0f} %" if percent else short(value)
-        parts.append(
-            f'<line class="grid" x1="{left}" x2="{right}" y1="{down(value):.1f}" '
-            f'y2="{down(value):.1f}"/>'
-            f'<text class="tick" x="{left - 6}" y="{down(value) + 3:.1f}">{words}</text>'
-        )
-    for count in sorted({estimate.count for estimate in every}):
-        parts.append(
-            f'<text class="tick mid" x="{across(count):.1f}" y="{bottom + 15}">{count}</text>'
-        )
-    parts.append(f'<text class="tick" x="{right}" y="{bottom + 29}">{escape(unit)}</text>')
-    beside = left
-    for index, (name, line) in enumerate(lines.items()):
-        known = [(e.count, e.low, e.high) for e in line if e.low is not None and e.high is not None]
-        edge = [(across(n), down(high)) for n, _, high in known]
-        edge += [(across(n), down(low)) for n, low, _ in reversed(known)]
-        parts.append(f'<polygon class="band line-{index}" points="{_path(edge)}"/>')
-        points = [(across(e.count), down(e.value)) for e in line]
-        parts.append(f'<polyline class="line line-{index}" points="{_path(points)}"/>')
-        parts += [
-            f'<circle class="line-{index}" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in points
-        ]
-        parts.append(f'<circle class="line-{index}" cx="{beside + 4}" cy="30" r="3.4"/>')
-        parts.append(
-            f'<text class="key line-{index}" x="{beside + 11}" y="34">{escape(name)}</text>'
-        )
-        beside += 26 + 6.2 * len(name)
-    return _svg(parts, 360, 256, title)
+    ys = _range([y for _, *values in every for y in values])
+    if doubling:  # few points: whole steps of the grid
+        gap = (ticks(*ys)[1:2] or [ys[1]])[0] - ticks(*ys)[0] or 0.1
+        ys = gap * math.floor(ys[0] / gap), gap * math.ceil(ys[1] / gap)
+    keyed = doubling or len(lines) > 1
+    plot = Plot(title, _range(xs), ys, width=360, top=48 if keyed else 30)
+    marks = {x: f"{2**x:g}" for x in xs} if doubling else {x: short(x) for x in ticks(*plot.xs)}
+    plot.axes(marks, unit, percent=percent)
+    beside = plot.left
+    for index, (name, points) in enumerate(finite.items()):
+        if band := [point for point in points if len(point) == 4]:
+            edge = [(x, high) for x, _, _, high in band]
+            edge += [(x, low) for x, _, low, _ in reversed(band)]
+            plot.parts.append(f'<polygon class="band line-{index}" points="{plot.path(edge)}"/>')
+        plot.parts.append(f'<polyline class="line line-{index}" points="{plot.path(points)}"/>')
+        for x, y, *_ in points if doubling else ():
+            plot.dot(index, plot.x(x), plot.y(y), 2.6)
+        if keyed:
+            plot.dot(index, beside + 4, 30, 3.4)
+            plot.text(f"key line-{index}", beside + 11, 34, name)
+            beside += 26 + 6.2 * len(name)
+    return _svg(plot.parts, plot.width, plot.height, title)
 
 
 def histogram(heights: Sequence[float], title: str, unit: str) -> Markup:
     """Draw one thin column per value, as a single path so that 8,192 codes stay small."""
     if not len(heights) or max(heights) <= 0:
         return Markup("")
-    left, right, top, bottom = 46.0, 712.0, 30.0, 172.0
-    width, peak = (right - left) / len(heights), max(heights)
-    steps = [f"M{left},{bottom}"]
-    for index, height in enumerate(heights):
-        y = bottom - height / peak * (bottom - top)
-        steps.append(f"V{y:.1f}H{left + (index + 1) * width:.2f}")
-    steps.append(f"V{bottom}Z")
-    parts = [f'<text class="title" x="{left}" y="16">{escape(title)}</text>']
-    for value in ticks(0, peak):
-        y = bottom - value / peak * (bottom - top)
-        parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick" x="{left - 6}" y="{y + 3:.1f}">{short(value)}</text>')
-    parts.append(f'<path class="columns" d="{"".join(steps)}"/>')
-    for value in ticks(0, len(heights)):
-        x = left + value * width
-        parts.append(f'<text class="tick mid" x="{x:.1f}" y="{bottom + 15}">{short(value)}</text>')
-    parts.append(f'<text class="tick" x="{right}" y="{bottom + 28}">{escape(unit)}</text>')
-    return _svg(parts, 720, 205, title)
+    plot = Plot(title, (0, len(heights)), (0, max(heights)), width=720, top=30)
+    steps = "".join(f"V{plot.y(y):.1f}H{plot.x(i + 1):.2f}" for i, y in enumerate(heights))
+    path = f"M{plot.left},{plot.bottom}{steps}V{plot.bottom}Z"
+    plot.parts.append(f'<path class="columns" d="{path}"/>')
+    plot.axes({value: short(value) for value in ticks(0, len(heights))}, unit)
+    return _svg(plot.parts, plot.width, plot.height, title)
 
 
-def share_bars(bars: Sequence[Bar], title: str) -> Markup:
-    """Draw shares as bars from 0 to 100 %, each with a whisker for its interval."""
-    left, right, top, row = 190.0, 650.0, 8.0, 26.0
-    bottom = top + row * len(bars)
+def accuracy_chart(judged: Judged) -> Markup:
+    """Draw reranked, single and chance of each set below each other, with their intervals."""
+    rows = [(name, row, key) for name, row in judged for key in ("reranked", "single", "chance")]
+    left, right, top, bottom = 190.0, 650.0, 8.0, 8 + 26.0 * len(rows)
+    across = (right - left) / 100
     parts = []
     for percent in range(0, 101, 25):
-        x = left + percent / 100 * (right - left)
+        x = left + percent * across
         parts.append(f'<line class="grid" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>')
         parts.append(f'<text class="tick mid" x="{x}" y="{bottom + 15}">{percent} %</text>')
-    for index, bar in enumerate(bars):
-        y = top + index * row + 5
-        end, low, high = (left + s * (right - left) for s in (bar.share, bar.low, bar.high))
-        kind = "bar" if bar.strong else "bar weak"
-        parts.append(f'<text class="label" x="{left - 8}" y="{y + 12}">{escape(bar.label)}</text>')
-        parts.append(
-            f'<rect class="{kind}" x="{left}" y="{y}" width="{end - left:.1f}" height="16"/>'
-        )
-        if bar.high > bar.low:
+    for index, (name, row, key) in enumerate(rows):
+        y, percent = top + index * 26 + 5, 100 * row[key]
+        label = f"{name.replace('_', ' ')}, {key}"
+        kind = "bar" if key == "reranked" else "bar weak"
+        parts += [
+            f'<text class="label" x="{left - 8}" y="{y + 12}">{escape(label)}</text>',
+            f'<rect class="{kind}" x="{left}" y="{y}" width="{percent * across:.1f}" height="16"/>',
+            f'<text class="value" x="{right + 8}" y="{y + 12}">{percent:.1f} %</text>',
+        ]
+        if f"{key}_interval" in row:
+            low, high = (left + 100 * bound * across for bound in row[f"{key}_interval"])
             parts.append(f'<path class="whisker" d="M{low:.1f},{y + 8}H{high:.1f}"/>')
-        parts.append(
-            f'<text class="value" x="{right + 8}" y="{y + 12}">{100 * bar.share:.1f} %</text>'
-        )
-    return _svg(parts, 720, round(bottom + 22), title)
+    return _svg(parts, 720, round(bottom + 22), "Judged accuracy with 95 % intervals")
 
 
-def _path(points: Points) -> str:
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+def reranking_charts(judged: Judged) -> list[Markup]:
+    """Draw how often CLIP's favourite is right, and its score, by how many there are to choose."""
+    right, scores = {}, {}
+    for name, row in judged[:LINES]:
+        found = {int(count): of for count, of in row["by_candidates"].items()}
+        key = KEYS.get(name, name)
+        right[key] = [(n, of["right"], *of["right_interval"]) for n, of in found.items()]
+        scores[key] = [(n, of["clip_score"]) for n, of in found.items()]
+    unit = "candidates to choose from"
+    return [
+        line_chart(right, "CLIP's favourite is right", unit, doubling=True, percent=True),
+        line_chart(scores, "its score, on average", unit, doubling=True),
+    ]
+
+
+def _thin(points: Points) -> Points:
+    """Keep at most LINE_POINTS evenly spaced points, the last one among them."""
+    if len(points) <= LINE_POINTS:
+        return points
+    step = (len(points) - 1) / (LINE_POINTS - 1)
+    return [points[round(i * step)] for i in range(LINE_POINTS)]
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:

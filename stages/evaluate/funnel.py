@@ -1,4 +1,4 @@
-"""How many pairs came in, how many are left, and why each of the others is not there."""
+"""How many pairs each stage read and kept, and the reasons for the others."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -31,9 +31,9 @@ def funnel(inputs: Inputs) -> list[dict[str, Any]]:
 
 
 def _filter_step(crawl: Manifest, clean: Manifest) -> dict[str, Any]:
-    """Show every rule in its order, with what came to it; the filter itself kept the examples.
+    """Return the filter's step: every rule in order, with the rows that reached it.
 
-    Filter passes on what crawl could not fetch: here each row is counted where it got lost.
+    The filter also counts what crawl could not fetch; here each row counts where it was lost.
     """
     rules = [step for step in clean.health["funnel"] if step["rule"] not in crawl.rejects]
     return {

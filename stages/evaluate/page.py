@@ -3,19 +3,26 @@
 import base64
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 from stages import shapes
-from stages.evaluate.accuracy_charts import accuracy_chart, reranking_charts
-from stages.evaluate.accuracy_checks import harm, is_set
-from stages.evaluate.charts import Points, histogram, line_chart
+from stages.evaluate.charts import (
+    Judged,
+    Points,
+    accuracy_chart,
+    histogram,
+    line_chart,
+    reranking_charts,
+)
+from stages.evaluate.checks import harm, is_set
 from stages.evaluate.combinations import grid, worst
 from stages.pictures import Pixels, encode_png
 
@@ -37,19 +44,19 @@ SECTIONS = {
 NBSP = "\N{NO-BREAK SPACE}"
 PIXEL_ART_SIDE = 96  # pictures up to here are enlarged as crisp squares, and kept lossless
 VALIDATION = "validation_"  # before the name of what training measures too
-PACE = {  # of a training log: how it went, not what was learned
+PACE = {  # schedules and speed in a training log, not what was learned
     *("beta", "temperature", "step_size", "gradient_norm", "skipped_updates"),
     *("rows_per_second", "tokens_per_second", "waiting_share"),
     *("model_flop_utilisation", "peak_flops", "peak_memory_gib"),
 }
-PROMPTS_AT_ONCE = 6  # of a set; the others unfold
+UNFOLDED = 6  # prompts of a set; a click shows the others
 VALUE_LENGTH = 200  # characters of one setting or measurement
 SHOWN_SIDE = 256  # larger pictures are shrunk to this on the page
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A drawn picture on the page; `right` is None where nobody judged."""
+    """A drawn picture on the page; `right` is None if no judge looked at it."""
 
     pixels: Pixels
     score: float
@@ -86,14 +93,16 @@ def render(report: Mapping[str, Any], gallery: Gallery) -> str:
     )
     environment.filters |= {
         "percent": percent, "interval": interval, "points": points, "change": change,
+        "uri": uri, "flat": flat,
     }  # fmt: skip
-    accuracy = report["accuracy"]
-    judged = _judged(accuracy)
+    judged = _judged(report["accuracy"])
     hidden = set() if judged else {"accuracy"}
+    originals = (original for _, original, _ in gallery.reconstructed)
     return environment.get_template("page.html").render(
         report=report,
+        gallery=gallery,
         made_in=duration(report["seconds"]),
-        at_once=PROMPTS_AT_ONCE,
+        unfolded=UNFOLDED,
         sections=[item for item in SECTIONS.items() if item[0] not in hidden],
         tiles=tiles(report),
         candidates=report["samples"]["candidates"],
@@ -111,37 +120,32 @@ def render(report: Mapping[str, Any], gallery: Gallery) -> str:
         harm=[harm(name, row) for name, row in judged if row["gain"]["share"] < 0],
         accuracy_chart=accuracy_chart(judged),
         reranking_charts=reranking_charts(judged),
-        rendering="pixelated" if _is_pixel_art(gallery) else "auto",
-        pairs=[
-            {"caption": caption, "original": uri(one), "reconstruction": uri(other)}
-            for caption, one, other in gallery.reconstructed
-        ],
+        rendering="pixelated" if all(map(is_small, originals)) else "auto",
         code_chart=histogram(sorted(gallery.code_counts, reverse=True), "uses of a code", "codes"),
         training=[_training(name, lines) for name, lines in gallery.training.items() if lines],
-        weak=[check for check in report["checks"] if not check["good"]],
-        stages=[_stage(name, stage) for name, stage in report["stages"].items()],
+        weak=[check for check in report["checks"] if not check["ok"]],
     )
 
 
 def percent(share: float) -> str:
-    """Write a share for people."""
+    """Format a share as a percentage."""
     return f"{100 * share:.1f}{NBSP}%"
 
 
 def interval(bounds: Sequence[float]) -> str:
-    """Write an interval of shares for people."""
+    """Format an interval of shares."""
     return f"{100 * bounds[0]:.0f}\N{EN DASH}{100 * bounds[1]:.0f}{NBSP}%"
 
 
 def points(gain: Mapping[str, float | None]) -> str:
-    """Write by how much a share changed, without its sign, for people."""
+    """Format the size of a change in points, with its standard error if known."""
     error = gain["standard_error"]
     share = f"{100 * abs(gain['share'] or 0):.1f}"
     return share if error is None else f"{share} ± {100 * error:.1f}"
 
 
 def change(gain: Mapping[str, float | None]) -> str:
-    """Write by how much a share changed and its standard error, for a table."""
+    """Format a change in points with its sign."""
     sign = "-" if (gain["share"] or 0) < 0 else "+"
     return sign + points(gain)
 
@@ -151,55 +155,49 @@ def _of(count: int, what: str) -> str:
 
 
 def duration(seconds: Mapping[str, float]) -> str:
-    """Write the sum of the stages' times for people."""
+    """Format the sum of the stages' times."""
     total = round(sum(seconds.values()))
     hours, minutes = divmod(total // 60, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {total % 60} s"
 
 
-def tiles(report: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the few numbers that a reader wants first."""
+def tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the few numbers that a reader wants first, each with its label."""
     funnel, dvae, held_out = report["funnel"], report["dvae"], report["accuracy"].get("held_out")
     found = [
         (f"{funnel[1]['kept']:,}", f"pairs kept of {funnel[0]['rows_in']:,} listed"),
         (f"{dvae['codes_used']:,}", f"of {dvae['codes']:,} codes in use"),
         (f"{dvae['psnr_db']:.1f} dB", "PSNR of reconstructions"),
     ]
-    if held_out:
-        found = [
-            (
-                percent(held_out["reranked"]),
-                f"right for combinations never seen, best of {held_out['candidates']}",
-            ),
-            (percent(held_out["single"]), "right without reranking"),
-            (percent(held_out["chance"]), "by chance"),
-            *found,
-        ]
-    return [{"value": value, "label": label} for value, label in found]
+    if not held_out:
+        return found
+    best = f"right for combinations never seen, best of {held_out['candidates']}"
+    return [
+        (percent(held_out["reranked"]), best),
+        (percent(held_out["single"]), "right without reranking"),
+        (percent(held_out["chance"]), "by chance"),
+        *found,
+    ]
 
 
-def _judged(accuracy: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+def _judged(accuracy: Mapping[str, Any]) -> Judged:
     """Return the sets of prompts that were judged, those of the demo's world first."""
-    order = [*SETS, *sorted(accuracy.keys() - SETS.keys())]
-    return [(name, accuracy[name]) for name in order if is_set(accuracy.get(name))]
+    return [(name, accuracy[name]) for name in _in_order(accuracy) if is_set(accuracy[name])]
 
 
-def _training(name: str, lines: Mapping[str, Points]) -> dict[str, Any]:
-    """Draw one chart per quantity; schedules and speed apart from what was learned."""
-    together: dict[str, dict[str, Points]] = {}
+def _training(name: str, lines: Mapping[str, Points]) -> tuple[str, list[Markup], list[Markup]]:
+    """Return a chart per quantity: what was learned, then schedules, speed and constants."""
+    both: dict[str, dict[str, Points]] = {}
     for key, points in lines.items():
         quantity = key.removeprefix(VALIDATION)
         side = "training" if key == quantity else "validation"
-        together.setdefault(quantity, {})[side] = points
-    charts = {key: line_chart(both, key.replace("_", " ")) for key, both in together.items()}
-    aside = PACE | {
+        both.setdefault(quantity, {})[side] = points
+    charts = {key: line_chart(sides, key.replace("_", " ")) for key, sides in both.items()}
+    pace = PACE | {
         key for key, points in lines.items() if len({y for _, y in points}) == 1 < len(points)
     }
-    return {
-        "name": name,
-        "learned": [chart for key, chart in charts.items() if key not in aside],
-        "pace": [chart for key, chart in charts.items() if key in aside],
-    }
+    learned = [chart for key, chart in charts.items() if key not in pace]
+    return name, learned, [chart for key, chart in charts.items() if key in pace]
 
 
 def uri(pixels: Pixels) -> str:
@@ -222,46 +220,25 @@ def is_small(pixels: Pixels) -> bool:
     return max(np.shape(pixels)[:2]) <= PIXEL_ART_SIDE
 
 
-def _is_pixel_art(gallery: Gallery) -> bool:
-    originals = (original for _, original, _ in gallery.reconstructed)
-    return all(is_small(pixels) for pixels in originals)
-
-
-def _sets(drawn: Sequence[ShownPrompt]) -> list[dict[str, Any]]:
-    by_set: dict[str, list[dict[str, Any]]] = {}
+def _sets(drawn: Sequence[ShownPrompt]) -> list[tuple[str, list[ShownPrompt]]]:
+    """Return the prompts of each set under its title, those of the demo's world first."""
+    by_set: dict[str, list[ShownPrompt]] = {}
     for prompt in drawn:
-        pictures = [
-            {"uri": uri(shown.pixels), "score": shown.score, "right": shown.right}
-            for shown in prompt.pictures
-        ]
-        by_set.setdefault(prompt.set, []).append({"text": prompt.text, "pictures": pictures})
-    order = [*SETS, *sorted(by_set.keys() - SETS.keys())]
-    return [
-        {"title": SETS.get(name, name.replace("_", " ")), "prompts": by_set[name]}
-        for name in order
-        if name in by_set
-    ]
+        by_set.setdefault(prompt.set, []).append(prompt)
+    return [(SETS.get(n, n.replace("_", " ")), by_set[n]) for n in _in_order(by_set)]
 
 
-def _stage(name: str, stage: Mapping[str, Any]) -> dict[str, Any]:
-    details = [*_flat(stage["settings"], ""), *_flat(stage["health"], "measured ")]
-    return {
-        "name": name,
-        "artifact": stage["artifact"],
-        "rows_in": stage["rows_in"],
-        "rows_out": stage["rows_out"],
-        "rejects": sum(stage["rejects"].values()),
-        "seconds": stage["seconds"],
-        "rate": stage["rows_per_second"],
-        "details": details,
-    }
+def _in_order(names: Iterable[str]) -> list[str]:
+    known = list(SETS)
+    return sorted(names, key=lambda n: (known.index(n) if n in SETS else len(known), n))
 
 
-def _flat(tree: Mapping[str, Any], before: str) -> list[tuple[str, str]]:
+def flat(tree: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
+    """Return the leaves of a tree as dotted names and short texts."""
     found = []
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            found += _flat(value, f"{before}{name}.")
+            found += flat(value, f"{before}{name}.")
         else:
             found.append((f"{before}{name}", textwrap.shorten(str(value), VALUE_LENGTH)))
     return found

@@ -1,17 +1,23 @@
-"""Rows of other stages' tables, a few at a time, so that their size does not matter."""
+"""What other stages left: rows of tables, drawn pictures and training logs, a few at a time."""
 
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from schemas.artifacts import METRICS
-from schemas.folder import Folder
+from schemas.artifacts import METRICS, SAMPLES
+from schemas.folder import Folder, Inputs
 
 # Parquet beside the rows: notes for resuming, and the manifest's list of files.
 NOT_ROWS = ("stats/", "attempts/", "files.parquet")
+
+DRAWN = ("candidate", "seed", "rank", "clip_score", "png")  # columns of one drawn picture
+PROMPT = ("prompt_id", "prompt", "set")  # and of all for one prompt
 
 Row = dict[str, Any]
 
@@ -53,3 +59,41 @@ def curves(log: Sequence[dict[str, float]]) -> dict[str, list[tuple[float, float
             if name not in ("step", "seconds") and "step" in entry and math.isfinite(value):
                 lines.setdefault(name, {})[entry["step"]] = value
     return {name: sorted(points.items()) for name, points in lines.items()}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One drawn picture."""
+
+    candidate: int
+    seed: int
+    rank: int
+    clip_score: float
+    png: bytes | None  # None where sample was told to forget it
+
+
+@dataclass(frozen=True)
+class DrawnPrompt:
+    """A prompt and all that was drawn for it, CLIP's favourite first."""
+
+    prompt_id: int
+    text: str
+    set: str
+    ranked: tuple[Candidate, ...]
+
+    @property
+    def first(self) -> Candidate:
+        """Return what a user without reranking gets: the first candidate drawn."""
+        return min(self.ranked, key=lambda drawn: drawn.candidate)
+
+    def best_of(self, count: int) -> Candidate:
+        """Return CLIP's favourite among the first `count` candidates drawn."""
+        return next(drawn for drawn in self.ranked if drawn.candidate < count)
+
+
+def prompts(inputs: Inputs) -> Iterator[DrawnPrompt]:
+    """Yield every prompt with its candidates; the rows of a prompt lie together in one shard."""
+    table = rows(inputs.folder(SAMPLES), "table/", (*PROMPT, *DRAWN))
+    for (number, text, kind), group in groupby(table, key=itemgetter(*PROMPT)):
+        drawn = (Candidate(*itemgetter(*DRAWN)(row)) for row in group)
+        yield DrawnPrompt(number, text, kind, tuple(sorted(drawn, key=attrgetter("rank"))))

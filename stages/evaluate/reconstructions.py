@@ -1,4 +1,4 @@
-"""What the dVAE keeps of a picture: numbers and a few pictures to look at.
+"""How well the dVAE reconstructs: figures, and a few pictures to look at.
 
 Paper: figure 1 shows originals above their reconstructions; it prints no PSNR. Ours is over whole
 validation pictures with hard codes, as the field reports it for tokenizers.
@@ -33,7 +33,7 @@ class Captioned:
 
 @dataclass(frozen=True)
 class Reconstructions:
-    """What the dVAE made of some pictures."""
+    """Reconstructions of some pictures, with their errors and code counts."""
 
     pictures: int
     pixels: list[Pixels]  # the first few, in order
@@ -77,7 +77,7 @@ def _captioned(found: Iterable[Row], side: int) -> Iterator[Captioned]:
 
 @torch.inference_mode()
 def through_dvae(dvae: Dvae, pictures: Sequence[Pixels]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield (pixels, reconstructions, codes) of one tile after the other; pixels in [0, 1]."""
+    """Yield pixels in [0, 1], reconstructions and codes, a batch of TILE pictures at a time."""
     for start in range(0, len(pictures), TILE):
         pixels = to_tensor(list(pictures[start : start + TILE]))
         codes = dvae.codes(pixels)
@@ -87,7 +87,7 @@ def through_dvae(dvae: Dvae, pictures: Sequence[Pixels]) -> Iterator[tuple[Tenso
 def reconstruct(
     dvae: Dvae, pictures: Sequence[Pixels], image_vocab: int, keep: int
 ) -> Reconstructions:
-    """Encode and decode pictures with hard codes and measure what was lost."""
+    """Encode and decode pictures with hard codes and measure the error."""
     counts = np.zeros(image_vocab, np.int64)
     psnr, flat = Psnr(), Psnr()
     kept: list[Pixels] = []

@@ -1,4 +1,4 @@
-"""Can CLIP tell which caption belongs to a picture? If not, its ranking means nothing."""
+"""R-precision: how often CLIP finds the caption of a picture. At chance, its ranking is noise."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from stages.evaluate.measures import exact
+from stages.evaluate.intervals import exact
 from stages.evaluate.reconstructions import TILE, Captioned
 from stages.models.clip import Reranker
 from stages.models.r_precision import found_by_luck, r_precision

@@ -20,7 +20,8 @@ from pipelines.presets import demo
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, TOKEN_PAIRS, VAL
 from schemas.folder import Inputs
 from stages import shapes
-from stages.evaluate.measures import chance, wilson
+from stages.evaluate.accuracy import chance
+from stages.evaluate.intervals import wilson
 from stages.evaluate.reading import rows
 from stages.models.fidelity import psnr_db
 from stages.pictures import Pixels, from_tensor

@@ -36,17 +36,17 @@ def test_the_host_and_port_of_a_head(said, monkeypatch):
         ("ray://10.0.0.1:10001", "Ray Client, which cannot train"),
         ("redis://10.0.0.1:6379", "something else"),
         ("anyscale://cluster", "something else"),
-        ("10.0.0.1", "wants the host:port"),
-        ("head", "wants the host:port"),
-        ("10.0.0.1:", "wants the host:port"),
-        (":6379", "wants the host:port"),
-        ("10.0.0.1:0", "wants the host:port"),
-        ("10.0.0.1:65536", "wants the host:port"),
-        ("10.0.0.1:port", "wants the host:port"),
-        ("10.0.0.1:6379,10.0.0.2:6379", "wants the host:port"),
-        ("10.0.0.1 6379", "wants the host:port"),
-        ("10.0.0.1:6379/", "wants the host:port"),
-        ("::1:6379", "wants the host:port"),
+        ("10.0.0.1", "must be the host:port"),
+        ("head", "must be the host:port"),
+        ("10.0.0.1:", "must be the host:port"),
+        (":6379", "must be the host:port"),
+        ("10.0.0.1:0", "must be the host:port"),
+        ("10.0.0.1:65536", "must be the host:port"),
+        ("10.0.0.1:port", "must be the host:port"),
+        ("10.0.0.1:6379,10.0.0.2:6379", "must be the host:port"),
+        ("10.0.0.1 6379", "must be the host:port"),
+        ("10.0.0.1:6379/", "must be the host:port"),
+        ("::1:6379", "must be the host:port"),
     ],
 )
 def test_what_no_driver_can_join_is_one_sentence(said, sentence, monkeypatch):
@@ -54,7 +54,7 @@ def test_what_no_driver_can_join_is_one_sentence(said, sentence, monkeypatch):
     with pytest.raises(ConfigError) as caught:
         cluster_address()
     assert sentence in str(caught.value)
-    assert "unset RAY_ADDRESS to start a Ray of this run's own" in str(caught.value)
+    assert "unset RAY_ADDRESS to start a private Ray" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -97,7 +97,7 @@ except ConfigError as error:
     print(error)
 """
     said = run(program, RAY_AUTH_MODE="token", HOME=str(tmp_path))
-    assert "RAY_AUTH_MODE=token wants the cluster's token" in said
+    assert "RAY_AUTH_MODE=token needs the cluster's token" in said
     assert said.count("\n") == 1
 
 

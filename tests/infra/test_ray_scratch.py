@@ -51,11 +51,11 @@ def test_the_longest_path_that_fits_and_one_more(tmp_path_factory):
     folder = Path(long("/tmp", with_room))
     try:
         assert unfit(str(folder)) is None
-        assert unfit(f"{folder}x") == "too long for the path of a socket"
+        assert unfit(f"{folder}x") == "too long for a socket's path"
         assert unfit(f"{folder}/") is None
     finally:
         folder.rmdir()
-    assert unfit("/tmp/" + "ü" * (with_room - 5)) == "too long for the path of a socket"
+    assert unfit("/tmp/" + "ü" * (with_room - 5)) == "too long for a socket's path"
 
 
 def test_rays_own_variable_goes_first(tmp_path, monkeypatch):
@@ -65,11 +65,11 @@ def test_rays_own_variable_goes_first(tmp_path, monkeypatch):
 
 
 def test_a_place_that_cannot_be_written_to_says_why():
-    assert unfit("/proc").startswith("not to be written to (")
+    assert unfit("/proc").startswith("not writable (")
 
 
 def test_no_place_at_all_is_one_sentence(monkeypatch):
     monkeypatch.setenv("TMPDIR", "/nosuch")
     monkeypatch.setattr(ray_scratch, "SHORT", ("/proc", "/sys"))
-    with pytest.raises(ConfigError, match="set RAY_TMPDIR to a short path with room"):
+    with pytest.raises(ConfigError, match="set RAY_TMPDIR to a short path with space"):
         own_folder()

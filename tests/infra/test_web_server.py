@@ -6,10 +6,10 @@ import urllib.request
 
 import pytest
 
-from infra.web_server import CLAIMED_BYTES, Trouble, serve
+from infra.web_server import CLAIMED_BYTES, Fault, serve
 from schemas.errors import UserError
 
-TROUBLE = {kind.name.lower(): kind for kind in Trouble}
+FAULTS = {kind.name.lower(): kind for kind in Fault}
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def server(folder):
-    with serve(folder, trouble=TROUBLE) as server:
+    with serve(folder, faults=FAULTS) as server:
         yield server
 
 
@@ -91,7 +91,7 @@ def test_it_listens_on_this_machine_only_and_frees_its_port(folder):
 
 def test_it_ends_at_once_although_an_answer_is_stalled(folder):
     with (
-        serve(folder, trouble=TROUBLE) as server,
+        serve(folder, faults=FAULTS) as server,
         socket.create_connection((server.server_name, server.port)) as client,
     ):
         client.sendall(b"GET /stall/x.jpg HTTP/1.0\r\n\r\n")

@@ -90,9 +90,9 @@ def test_a_file_goes_over_the_preset_and_assignments_over_the_file(tmp_path):
         ("crawl.allow_hosts=[a: b]", "crawl.allow_hosts.0: input should be a valid string"),
         ("crawl.allow_hosts=[!!python/name:os.system x]", "--set wants a list such as [a, b]"),
         (f"prior.layers={'9' * 5_000}", "prior.layers: unable to parse input string"),
-        ("crawl.source.path=s3:/bucket/x", "crawl.source.path wants a path or an address"),
-        ("crawl.source.path=C:\\pics", "crawl.source.path wants a path of this machine"),
-        ("crawl.source.path=~nobody-of-that-name/x", "crawl.source.path wants a path, found"),
+        ("crawl.source.path=s3:/bucket/x", "crawl.source.path must be a path or an address"),
+        ("crawl.source.path=C:\\pics", "crawl.source.path must be a path of this machine"),
+        ("crawl.source.path=~nobody-of-that-name/x", "crawl.source.path must be a path, found"),
         ("crawl.source.kind=folder", "sample.prompts.kind=world wants crawl.source.kind=world"),
     ],
 )

@@ -15,12 +15,12 @@ from infra.store import open_folder
 from schemas.artifacts import DVAE
 from schemas.configs import EvaluateSettings
 from stages import evaluate, shapes
-from stages.evaluate import charts, measures
-from stages.evaluate.accuracy import Verdict, accuracy, gain, halvings, judged
+from stages.evaluate import charts, intervals
+from stages.evaluate.accuracy import Judgement, accuracy, gain, halvings, judged
 from stages.evaluate.checks import checks
-from stages.evaluate.drawn import Candidate, Prompt
 from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
-from stages.evaluate.reading import curves
+from stages.evaluate.reading import Candidate, DrawnPrompt, curves
+from stages.evaluate.reconstructions import Reconstructions
 from stages.pictures import crop_centre, decode, encode_png, to_tensor
 from stages.training.weights import load_dvae
 from tests import tiny_run
@@ -36,19 +36,19 @@ from tests import tiny_run
     ],
 )
 def test_wilson_interval(successes, trials, low, high):
-    assert measures.wilson(successes, trials) == pytest.approx((low, high), abs=1e-4)
+    assert intervals.wilson(successes, trials) == pytest.approx((low, high), abs=1e-4)
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(3, 17), (199, 200), (40, 80)])
 def test_wilson_bounds_solve_their_equation(successes, trials):
     share = successes / trials
-    for bound in measures.wilson(successes, trials):
-        spread = measures.Z_95**2 * bound * (1 - bound) / trials
+    for bound in intervals.wilson(successes, trials):
+        spread = intervals.Z_95**2 * bound * (1 - bound) / trials
         assert (share - bound) ** 2 == pytest.approx(spread, abs=1e-12)
 
 
 def test_wilson_of_nothing_is_no_knowledge():
-    assert measures.wilson(0, 0) == (0.0, 1.0)
+    assert intervals.wilson(0, 0) == (0.0, 1.0)
 
 
 def test_halvings_end_with_all_candidates():
@@ -60,18 +60,20 @@ def test_halvings_end_with_all_candidates():
 RED_STAR, BLUE_RING = shapes.Kind("red", "star"), shapes.Kind("blue", "ring")
 
 
-def verdict(prompt, single, best, kind="held_out", score=0.5):
+def judgement(prompt, single, best, kind="held_out", score=0.5):
     scores = {1: score - 0.25, 2: score}
-    return Verdict(prompt, kind, single, {1: single, 2: best}, scores, {0: single, 1: best})
+    return Judgement(prompt, kind, single, {1: single, 2: best}, scores, {0: single, 1: best})
 
 
 def test_accuracy_counts_named_shapes_in_their_own_colours():
     found = accuracy(
         [
-            verdict("a red star", [], [RED_STAR], score=0.75),
-            verdict("a red star", [BLUE_RING], [RED_STAR, BLUE_RING]),  # more than asked is right
-            verdict("a blue ring", [BLUE_RING], [shapes.Kind("red", "ring")], score=0.25),
-            verdict("a red star and a blue ring", [RED_STAR], [BLUE_RING, RED_STAR], "two_shapes"),
+            judgement("a red star", [], [RED_STAR], score=0.75),
+            judgement("a red star", [BLUE_RING], [RED_STAR, BLUE_RING]),  # more than asked is right
+            judgement("a blue ring", [BLUE_RING], [shapes.Kind("red", "ring")], score=0.25),
+            judgement(
+                "a red star and a blue ring", [RED_STAR], [BLUE_RING, RED_STAR], "two_shapes"
+            ),
         ]
     )
     held_out = found["held_out"]
@@ -103,7 +105,7 @@ def drawn_prompt(text, kinds, ranks, side=64):
         scene = shapes.Scene((figure,), (200, 200, 200), "middle", "", text)
         png = encode_png(shapes.draw(scene, side))
         ranked.append(Candidate(number, seed=number, rank=rank, clip_score=-rank, png=png))
-    return Prompt(0, text, "seen", tuple(sorted(ranked, key=lambda one: one.rank)))
+    return DrawnPrompt(0, text, "seen", tuple(sorted(ranked, key=lambda one: one.rank)))
 
 
 def test_single_is_candidate_zero_and_best_of_n_is_the_favourite_among_the_first_n():
@@ -143,8 +145,8 @@ def test_line_chart_puts_the_extremes_at_the_edges():
 
 
 def test_counts_that_double_are_equally_far_apart_and_intervals_are_a_band():
-    line = [charts.Estimate(n, n / 100, n / 200, n / 50) for n in (1, 2, 4, 8)]
-    svg = charts.doubling_chart({"seen": line}, "right", "candidates", percent=True)
+    line = [(n, n / 100, n / 200, n / 50) for n in (1, 2, 4, 8)]
+    svg = charts.line_chart({"seen": line}, "right", "candidates", doubling=True, percent=True)
     band, points = (
         [tuple(map(float, point.split(","))) for point in found.split()]
         for found in re.findall(r'points="([^"]+)"', svg)
@@ -161,17 +163,15 @@ def test_counts_that_double_are_equally_far_apart_and_intervals_are_a_band():
 
 
 def test_one_candidate_is_no_curve():
-    assert charts.doubling_chart({"seen": [charts.Estimate(1, 0.5)]}, "right", "candidates") == ""
+    assert charts.line_chart({"seen": [(1, 0.5)]}, "right", "candidates", doubling=True) == ""
 
 
-FOUR_RIGHT = [verdict("a red star", [RED_STAR], [RED_STAR]) for _ in range(4)]
+FOUR_RIGHT = [judgement("a red star", [RED_STAR], [RED_STAR]) for _ in range(4)]
 
 
-def small_report(verdicts=FOUR_RIGHT):
-    dvae = {
-        "split": "val", "pictures": 9, "codes": 128, "codes_used": 3, "perplexity": 1.5,
-        "psnr_db": 16.0, "mean_colour_psnr_db": 15.0, "positions": 144,
-    }  # fmt: skip
+def small_report(judgements=FOUR_RIGHT):
+    uses = np.array([142, 1, 1] + [0] * 125)
+    dvae = {"split": "val"} | Reconstructions(9, [], uses, 10**-1.6, 10**-1.5).figures()
     judge = {
         "pictures": 8, "world": 1.0, "world_interval": [0.9, 1.0],
         "reconstructions": 0.5, "reconstructions_interval": [0.2, 0.8],
@@ -183,7 +183,7 @@ def small_report(verdicts=FOUR_RIGHT):
     }  # fmt: skip
     report = {
         "accuracy": {
-            **accuracy(verdicts), "gain": gain(verdicts), "candidates": 2, "chance": 1.0,
+            **accuracy(judgements), "gain": gain(judgements), "candidates": 2, "chance": 1.0,
             "judge": judge,
         },
         "dvae": dvae,
@@ -248,7 +248,7 @@ def test_captions_and_urls_cannot_become_markup():
 
 
 def test_a_collapse_is_said_in_words():
-    weak = {check["what"] for check in small_report()["checks"] if not check["good"]}
+    weak = {check["what"] for check in small_report()["checks"] if not check["ok"]}
     assert {"codes in use", "reconstruction over one flat colour"} <= weak
     assert "The codes have collapsed" in small_page()
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import beta
 
 from stages.evaluate.checks import checks
-from stages.evaluate.measures import exact, wilson
+from stages.evaluate.intervals import exact, wilson
 from stages.evaluate.retrieval import figures
 from tests.stages.test_evaluate import small_report
 
@@ -42,7 +42,7 @@ def leanings(rng, captions):
 def passes(scores, captions):
     report = REPORT | {"clip": figures(scores, captions)}
     (check,) = (c for c in checks(report) if c["what"].startswith("CLIP finds"))
-    return check["good"]
+    return check["ok"]
 
 
 @pytest.mark.parametrize("blind", [noise, whims, habits, leanings])
@@ -63,7 +63,7 @@ def test_a_clip_that_sees_passes(captions):
 def test_nothing_to_choose_from_is_no_proof_and_is_said():
     report = REPORT | {"clip": figures(np.ones((5, 5)), ["a"] * 5)}
     (check,) = (c for c in checks(report) if c["what"].startswith("CLIP finds"))
-    assert not check["good"]
+    assert not check["ok"]
     assert "All pictures have the same caption" in check["meaning"]
 
 

@@ -7,8 +7,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import beta
 
-from stages.evaluate.measures import wilson
-from stages.evaluate.shared import interval, standard_error
+from stages.evaluate.intervals import interval, standard_error, wilson
 
 
 def groups(*sizes):
@@ -136,7 +135,7 @@ def test_more_prompts_than_are_compared_at_once_are_the_same(monkeypatch):
     rng = np.random.default_rng(0)
     names, values = [frozenset(rng.permutation(9)[:2]) for _ in range(50)], rng.random(50)
     whole = standard_error(values, names)
-    monkeypatch.setattr("stages.evaluate.shared.AT_ONCE", 7)
+    monkeypatch.setattr("stages.evaluate.intervals.BATCH", 7)
     assert standard_error(values, names) == pytest.approx(whole)
 
 

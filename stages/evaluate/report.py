@@ -1,4 +1,4 @@
-"""What evaluate does, in order."""
+"""Measure the artifacts of a run, judge its drawings, and write the report."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,12 +22,11 @@ from schemas.artifacts import (
 from schemas.configs import EvaluateSettings
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest, Result
-from stages.evaluate.accuracy import Verdict, accuracy, gain, judge_itself, judged
+from stages.evaluate.accuracy import Judgement, accuracy, gain, judge_itself, judged
 from stages.evaluate.checks import checks
-from stages.evaluate.drawn import Prompt, prompts
 from stages.evaluate.funnel import funnel
 from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
-from stages.evaluate.reading import curves, metrics
+from stages.evaluate.reading import DrawnPrompt, curves, metrics, prompts
 from stages.evaluate.reconstructions import Captioned, measured_pictures, reconstruct
 from stages.evaluate.retrieval import retrieval
 from stages.pictures import Pixels, contact_sheet, decode, encode_png
@@ -45,11 +44,11 @@ RECONSTRUCTIONS_SHOWN = 24
 
 
 @dataclass
-class Drawn:
-    """What one pass over the drawn pictures leaves in memory."""
+class Drawings:
+    """What one pass over the samples keeps in memory."""
 
-    verdicts: list[Verdict] = field(default_factory=list)
-    shown: dict[str, list[ShownPrompt]] = field(default_factory=dict)  # first few of each set
+    judgements: list[Judgement] = field(default_factory=list)
+    shown: dict[str, list[ShownPrompt]] = field(default_factory=dict)  # the first of each set
     prompts: dict[str, int] = field(default_factory=dict)  # prompts of each set
     candidates: int = 0  # of a prompt
 
@@ -63,7 +62,7 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     side, image_vocab = settings["side"], settings["image_vocab"]
     split, pictures = measured_pictures(inputs, side, cfg.pictures)
     seen = reconstruct(dvae, [p.pixels for p in pictures], image_vocab, RECONSTRUCTIONS_SHOWN)
-    drawn = look_at_drawn(inputs, manifests[SAMPLES.name], judge=cfg.judge == "shapes")
+    drawn = read_samples(inputs, manifests[SAMPLES.name], judge=cfg.judge == "shapes")
     report: dict[str, Any] = {
         "accuracy": _accuracy(drawn) if cfg.judge == "shapes" else {},
         "dvae": {"split": split} | seen.figures(),
@@ -75,7 +74,7 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
         "versions": _versions(manifests),
     }
     if cfg.judge == "shapes":
-        # Twice as many: the judge should be known more closely than what it judges.
+        # Twice as many: the judge's own error must be known better than what it judges.
         report["accuracy"]["judge"] = judge_itself(dvae, side, 2 * cfg.pictures)
     report["checks"] = checks(report)
     gallery = Gallery(
@@ -91,31 +90,31 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     return Result(rows_in=manifests[SAMPLES.name].rows_out, rows_out=1, health=_headline(report))
 
 
-def look_at_drawn(inputs: Inputs, manifest: Manifest, *, judge: bool) -> Drawn:
-    """Go once over everything that was drawn: judge it, and keep the first few prompts to show."""
-    drawn = Drawn()
+def read_samples(inputs: Inputs, manifest: Manifest, *, judge: bool) -> Drawings:
+    """Judge every drawn picture in one pass, and keep the first prompts of each set to show."""
+    drawn = Drawings()
     with Progress("evaluate: pictures", manifest.rows_out) as progress:
         for prompt in prompts(inputs):
             shown = drawn.shown.setdefault(prompt.set, [])
             ticked = PICTURES_SHOWN if len(shown) < PROMPTS_SHOWN else 0
-            verdict = judged(prompt, ticked) if judge else None
-            if verdict is not None:
-                drawn.verdicts.append(verdict)
+            judgement = judged(prompt, ticked) if judge else None
+            if judgement is not None:
+                drawn.judgements.append(judgement)
             if len(shown) < PROMPTS_ON_SHEET:
-                shown.append(_show(prompt, verdict))
+                shown.append(_show(prompt, judgement))
             drawn.prompts[prompt.set] = drawn.prompts.get(prompt.set, 0) + 1
             drawn.candidates = max(drawn.candidates, len(prompt.ranked))
             progress.advance(len(prompt.ranked))
     return drawn
 
 
-def _show(prompt: Prompt, verdict: Verdict | None) -> ShownPrompt:
+def _show(prompt: DrawnPrompt, judgement: Judgement | None) -> ShownPrompt:
     pictures = [
         Shown(
             decode(one.png),
             one.clip_score,
-            verdict.right(verdict.found[one.candidate])
-            if verdict is not None and one.candidate in verdict.found
+            judgement.right(judgement.found[one.candidate])
+            if judgement is not None and one.candidate in judgement.found
             else None,
         )
         for one in prompt.ranked[:PICTURES_SHOWN]
@@ -124,8 +123,8 @@ def _show(prompt: Prompt, verdict: Verdict | None) -> ShownPrompt:
     return ShownPrompt(prompt.text, prompt.set, pictures)
 
 
-def sheets(drawn: Drawn, gallery: Gallery) -> dict[str, Pixels]:
-    """Return the contact sheets: per set one prompt a row, and originals above reconstructions."""
+def sheets(drawn: Drawings, gallery: Gallery) -> dict[str, Pixels]:
+    """Return contact sheets: one row per prompt of a set, and originals above reconstructions."""
     found = {}
     for name, shown in drawn.shown.items():
         pictures = [picture.pixels for prompt in shown for picture in prompt.pictures]
@@ -138,11 +137,11 @@ def sheets(drawn: Drawn, gallery: Gallery) -> dict[str, Pixels]:
     return found | {"reconstructions": contact_sheet(rows, columns)}
 
 
-def _accuracy(drawn: Drawn) -> dict[str, Any]:
-    sets = accuracy(drawn.verdicts)
+def _accuracy(drawn: Drawings) -> dict[str, Any]:
+    sets = accuracy(drawn.judgements)
     # One number to hold the headline against: never-seen combinations if there are such prompts.
     headline = sets.get("held_out") or next(iter(sets.values()), {"chance": 0.0})
-    overall = {"gain": gain(drawn.verdicts)} if drawn.verdicts else {}
+    overall = {"gain": gain(drawn.judgements)} if drawn.judgements else {}
     return {**sets, "candidates": drawn.candidates, "chance": headline["chance"], **overall}
 
 
@@ -153,7 +152,7 @@ def _stage(manifest: Manifest) -> dict[str, Any]:
 
 
 def _versions(manifests: Mapping[str, Manifest]) -> dict[str, str]:
-    """Join what the stages ran on; where they differ, say all."""
+    """Return the library versions of all stages; where stages differ, name each version."""
     found: dict[str, set[str]] = {}
     for manifest in manifests.values():
         for name, version in manifest.versions.items():
@@ -168,5 +167,5 @@ def _beside(
 
 
 def _headline(report: Mapping[str, Any]) -> dict[str, Any]:
-    weak = [check["what"] for check in report["checks"] if not check["good"]]
+    weak = [check["what"] for check in report["checks"] if not check["ok"]]
     return {"weak": weak, **{k: report["dvae"][k] for k in ("codes_used", "psnr_db")}}

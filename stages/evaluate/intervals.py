@@ -1,8 +1,7 @@
-"""Shares of prompts that name the same things, and so are right or wrong together.
+"""Confidence intervals and standard errors of shares, also where prompts are not independent.
 
 Fifteen wordings of six combinations are not ninety prompts: what is learned of a combination shows
-in all of its wordings. So prompts that name a combination in common count as one group here, in
-intervals and in standard errors.
+in all of its wordings. So prompts that name a combination in common are one cluster here.
 """
 
 import math
@@ -13,12 +12,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from scipy.special import betaln
+from scipy.stats import beta
 from scipy.stats import t as student
-
-from stages.evaluate.measures import wilson
 
 Names = frozenset[Any]  # the combinations that one prompt names
 
+Z_95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
 # Where the mean of all groups may lie: finer towards 0 and 1, where intervals are short.
 EDGES = np.sin(np.linspace(0, math.pi / 2, 601)) ** 2
 MEANS = (EDGES[1:] + EDGES[:-1])[:, None] / 2
@@ -28,7 +27,32 @@ ALIKE_EDGES = np.linspace(0, 1, 41) ** 3
 ALIKE = (ALIKE_EDGES[1:] + ALIKE_EDGES[:-1]) / 2
 PRIOR = np.log(np.diff(EDGES))[:, None] + np.log(np.diff(ALIKE_EDGES)) + 2 * np.log1p(-ALIKE)
 EACH_SIDE = 0.025  # left out of an interval of 95 %
-AT_ONCE = 1_024  # prompts that are compared with all others
+BATCH = 1_024  # prompts that are compared with all others at a time
+
+
+def wilson(successes: float, trials: float, z: float = Z_95) -> tuple[float, float]:
+    """Return the interval that holds the true share with 95 % confidence (Wilson 1927).
+
+    Unlike p +- z * sqrt(p (1 - p) / n) it stays inside [0, 1] and is honest near the ends.
+    """
+    if trials == 0:
+        return 0.0, 1.0
+    share = successes / trials
+    spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    centre, scale = share + z * z / (2 * trials), 1 + z * z / trials
+    low, high = (centre - spread) / scale, (centre + spread) / scale
+    return max(0.0, min(share, low)), min(1.0, max(share, high))  # rounding apart, no change
+
+
+def exact(successes: int, trials: int) -> tuple[float, float]:
+    """Return the interval of Clopper and Pearson (1934): either end errs in 2.5 % at most.
+
+    So whoever is blind is rarely found above chance. Wilson's lower end errs three times as often
+    where chance is 1 in 100: it is right on average over shares, not for each.
+    """
+    low = beta.ppf(0.025, successes, trials - successes + 1) if successes else 0.0
+    high = beta.ppf(0.975, successes + 1, trials - successes) if successes < trials else 1.0
+    return float(low), float(high)
 
 
 def interval(hits: Sequence[bool], names: Sequence[Names]) -> tuple[float, float]:
@@ -44,10 +68,11 @@ def interval(hits: Sequence[bool], names: Sequence[Names]) -> tuple[float, float
 
 
 def standard_error(values: Sequence[float], names: Sequence[Names]) -> float | None:
-    """Return that of a mean, with products of errors wherever two prompts share a combination.
+    """Return the standard error of a mean, where errors of prompts that share a name correlate.
 
-    For prompts that name one it is cluster-robust, for pairs it is dyadic-robust (Fafchamps and
-    Gubert 2007); where no prompts share any, it is the plain one. None for fewer than two.
+    It is cluster-robust where prompts name one combination each, dyadic-robust where they name two
+    (Fafchamps and Gubert 2007), and the plain one where no prompts share any. None for fewer than
+    two combinations.
     """
     groups = len(frozenset().union(*names))
     if groups < 2:
@@ -58,7 +83,7 @@ def standard_error(values: Sequence[float], names: Sequence[Names]) -> float | N
 
 
 def _of_groups(hits: Sequence[bool], names: Sequence[Names]) -> tuple[float, float]:
-    """Each group has a share of its own, from a beta distribution: the posterior of its mean.
+    """Return the posterior interval of the mean, if each group's share is from a beta distribution.
 
     Unlike a bootstrap it is honest with six groups, and where nearly all are right.
     """
@@ -75,14 +100,14 @@ def _of_groups(hits: Sequence[bool], names: Sequence[Names]) -> tuple[float, flo
 
 @lru_cache(maxsize=256)
 def _likelihood(right: int, prompts: int) -> Float[np.ndarray, "means alike"]:
-    """Return the logarithm of the beta-binomial distribution, for every mean and likeness."""
+    """Return the log-likelihood of the beta-binomial distribution, for every mean and likeness."""
     a, b = MEANS * (1 / ALIKE - 1), (1 - MEANS) * (1 / ALIKE - 1)
     found: Float[np.ndarray, "means alike"] = betaln(right + a, prompts - right + b) - betaln(a, b)
     return found
 
 
 def _of_pairs(hits: Float[np.ndarray, " n"], names: Sequence[Names]) -> tuple[float, float]:
-    """Wilson's interval for as many prompts as would err as much if none had a part in common.
+    """Return Wilson's interval for the effective number of independent prompts.
 
     Groups are few, so Student's t takes the place of the normal distribution.
     """
@@ -104,7 +129,7 @@ def _products(errors: Float[np.ndarray, " n"], names: Sequence[Names]) -> float:
     for prompt, own in enumerate(names):
         named[prompt, [place[name] for name in own]] = 1
     total = 0.0
-    for start in range(0, len(names), AT_ONCE):
-        rows = slice(start, start + AT_ONCE)
+    for start in range(0, len(names), BATCH):
+        rows = slice(start, start + BATCH)
         total += float(errors[rows] @ (named[rows] @ named.T > 0) @ errors)
     return total
