@@ -85,7 +85,7 @@ def test_the_ranking_begins_with_the_highest_score(address):
 
 
 def test_the_readmes_request_is_answered(address):
-    (body,) = re.findall(r"/draw --json '(.*?)'", (ROOT / "README.md").read_text())
+    (body,) = re.findall(r"/draw --json '(.*?)'", (ROOT / "pipelines/README.md").read_text())
     assert events(post(address, body.encode()))[-1]["event"] == "done"
 
 
