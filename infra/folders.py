@@ -18,7 +18,7 @@ import fsspec
 
 from infra.addresses import is_remote, normal
 from schemas.artifacts import STATS
-from schemas.errors import StorageFailed
+from schemas.errors import StorageFailed, of_storage
 from schemas.folder import Folder
 from schemas.manifest import BEGUN, MANIFEST, FileDigest
 
@@ -26,7 +26,6 @@ READ_AHEAD_BYTES = 2**20  # s3fs's own 50 MiB would fetch whole shards for a few
 
 
 def digest(data: bytes) -> FileDigest:
-    """Return the size and content hash of a file's bytes."""
     return FileDigest(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
@@ -41,12 +40,10 @@ def _said(wanted: str, *, finds: bool = True, writes: bool = False) -> Iterator[
     except Exception as error:
         if isinstance(error, StorageFailed) or (finds and isinstance(error, FileNotFoundError)):
             raise
-        said = " ".join(str(error).split())[:300]
-        found = said if isinstance(error, OSError) else f"{type(error).__name__}: {said}"
         kept = ": what is finished is kept" if writes else ""
         raise StorageFailed(
-            f"wanted to {wanted}, but that failed ({found}); mend that and run the same command "
-            f"again{kept}"
+            f"wanted to {wanted}, but that failed ({of_storage(error)}); mend that and run the "
+            f"same command again{kept}"
         ) from error
 
 
@@ -58,7 +55,6 @@ class LocalFolder:
 
     @property
     def url(self) -> str:
-        """Return the absolute path."""
         return str(self.path)
 
     def open(self, name: str) -> BinaryIO:
@@ -139,7 +135,6 @@ class ObjectFolder:
 
     @property
     def url(self) -> str:
-        """Return the address, scheme first."""
         return self.address
 
     @cached_property

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from infra.store import LocalFolder, ObjectFolder, open_folder
-from schemas.errors import ConfigError, StorageFailed
+from schemas.errors import ConfigError, of_storage
 
 PROBE = ".probe-"
 
@@ -29,14 +29,9 @@ def require_root(root: str, *, writes: bool) -> None:
             raise
         wanted = "write into" if writes else "look into"
         raise ConfigError(
-            f"wanted to {wanted} --root {root}, found {_said(error)}; mend that, or give another"
+            f"wanted to {wanted} --root {root}, found {of_storage(error)}; mend that, or give "
+            "another"
         ) from error
-
-
-def _said(error: Exception) -> str:
-    """Say in one line what a storage minds, beneath our own words for it."""
-    cause = error.__cause__ if isinstance(error, StorageFailed) else error
-    return f"{type(cause).__name__}: {' '.join(str(cause).split())[:300]}"
 
 
 def _look_at_path(path: Path, writes: bool) -> None:

@@ -7,7 +7,6 @@ Run it as `pipelines/full.py`, `python -m pipelines.full`, or through `ray job s
 import argparse
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,8 +15,9 @@ from pathlib import Path
 
 if __name__ == "__main__":  # run as a file, only pipelines/ is on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during imports just ends
+    from pipelines.command.stopping import while_importing
+
+    while_importing()
 
 from infra import session
 from infra.addresses import is_remote, normal
@@ -141,7 +141,6 @@ def absolute_root(root: str | None, preset: str) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
     line = argparse.ArgumentParser(prog="pipelines/full.py", description=__doc__.split("\n")[0])
     line.add_argument("--preset", choices=PRESETS, default="demo", help="settings (default demo)")
     line.add_argument("--config", type=Path, metavar="FILE", help="YAML that overrides the preset")

@@ -2,16 +2,20 @@
 
 import glob
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from infra.addresses import is_remote, normal
 from schemas.configs import Place, PlaceOrName, Places, Settings
+from stages.storage import JOINT
 
+COMMA = re.compile(r",(?![^{]*\})")  # none of those in {a,b}
 MARKS = {Place, Places, PlaceOrName}
 
 
@@ -47,12 +51,20 @@ def _told(value: Any, mark: str, folder: Path, name: str) -> Any:
 
 
 def _several(value: str, folder: Path, name: str) -> str:
-    """Take a path, or several with commas between, as the crawl does."""
-    if "," not in value or (folder / value).exists():
+    """Take a path, or several with commas or `::` between, as the crawl does."""
+    if (folder / value).exists():
         return absolute(value, folder, name)
-    if "," in str(folder):
+    if "," in value and "," in str(folder):
         return value  # its own commas would part it
-    return ",".join(absolute(part.strip(), folder, name) for part in value.split(","))
+    return ",".join(_joined(part.strip(), folder, name) for part in COMMA.split(value))
+
+
+def _joined(value: str, folder: Path, name: str) -> str:
+    """Take a path, or several with `::` between, unless that makes an address of a storage."""
+    first, *others = parts = value.split(JOINT)
+    if others and (is_remote(first) or first in fsspec.available_protocols()):
+        return value
+    return JOINT.join(absolute(part.strip(), folder, name) for part in parts)
 
 
 def absolute(value: str, folder: Path, name: str) -> str:

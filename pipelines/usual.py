@@ -5,6 +5,11 @@ folder and writes stages/training/bands/demo.json. The same folders give the sam
 than three runs, what seeds can change is not seen, and a wide margin must be stated.
 """
 
+if __name__ == "__main__":
+    from pipelines.command.stopping import while_importing
+
+    while_importing()
+
 import argparse
 import json
 import sys

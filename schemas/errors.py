@@ -7,6 +7,8 @@ import re
 IN_MEMORY = re.compile(r" at 0x[0-9A-Fa-f]+")
 FOLDERS = re.compile(r"""(?<![\w:/.~])(?:/[^/\s'"]+)+/(?=[^/\s'"])|(?<=['"])/(?:[^/'"\n]+/)+""")
 
+MOST_OF_STORAGE = 300  # characters of what a storage says
+
 
 class UserError(Exception):
     """One sentence for a person; a command prints it without a traceback and exits with 2."""
@@ -54,6 +56,13 @@ def worded(error: BaseException) -> str:
     Whatever is kept of an error in an artifact goes through here.
     """
     return f"{type(error).__name__}: {said(error)}"
+
+
+def of_storage(error: BaseException) -> str:
+    """Return in one line what a storage minds, beneath our own words for it."""
+    if isinstance(error, StorageFailed) and error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:MOST_OF_STORAGE]}"
 
 
 def said(error: BaseException) -> str:

@@ -6,9 +6,8 @@ from typing import Any
 
 import fsspec
 
-from schemas.errors import ConfigError, UserError
+from schemas.errors import ConfigError, UserError, of_storage
 
-MOST = 300  # characters of what a storage says
 JOINT = "::"
 
 
@@ -20,9 +19,9 @@ def reaching(path: str, setting: str) -> Iterator[None]:
     except Exception as error:  # each storage has kinds of its own
         if isinstance(error, UserError):
             raise
-        said = f"{type(error).__name__}: {' '.join(str(error).split())[:MOST]}"
         raise ConfigError(
-            f"wanted to look into '{path}' of {setting}, found {said}; mend that, or give another"
+            f"wanted to look into '{path}' of {setting}, found {of_storage(error)}; mend that, or "
+            "give another"
         ) from error
 
 
@@ -39,6 +38,14 @@ def system_of(address: str) -> tuple[Any, str]:
     protocol, scheme, _ = before.partition("://")
     system = fsspec.filesystem(protocol if scheme else "file")
     return system, system._strip_protocol(address)
+
+
+def is_file(system: Any, path: str) -> bool:
+    """Say whether a file is there; a storage's own isfile() takes every failure for a no."""
+    try:
+        return bool(system.info(path)["type"] == "file")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def opened(address: str) -> Any:

@@ -34,6 +34,7 @@ from stages.models.clip import (
 )
 from stages.models.published_clip import pretrained_reranker
 from stages.models.r_precision import r_precision
+from stages.storage import reaching
 from stages.training import augment, on_ray, weights
 from stages.training.record import Scalars
 from stages.training.rows import prepared_batches
@@ -204,7 +205,10 @@ def truncated(tokenize: Tokenize, held_out: Table) -> dict[str, int]:
 
 def outside(cfg: ClipJob) -> dict[str, str]:
     """Return a digest of the pretrained CLIP: of a folder's files, or of a hub name itself."""
-    return {"pretrained": digest_of(cfg.pretrained)} if cfg.pretrained else {}
+    if not cfg.pretrained:
+        return {}
+    with reaching(cfg.pretrained, "clip.pretrained"):
+        return {"pretrained": digest_of(cfg.pretrained)}
 
 
 def run(inputs: Inputs, out: Folder, cfg: ClipJob) -> Result:

@@ -41,6 +41,18 @@ def stoppable(main: Callable[[], int]) -> int:
             return _code(_Now.number)
 
 
+def while_importing() -> None:
+    """Let a signal end the program in one line: nothing has begun."""
+    for number in NAMES:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop_early)
+
+
+def _stop_early(number: int, _: FrameType | None) -> Never:
+    os.write(2, f"stopped by {NAMES[signal.Signals(number)]}\n".encode())
+    _leave(number, None)
+
+
 @contextmanager
 def during(what: str) -> Iterator[None]:
     """Name what runs in the block, for the line that is printed if a signal ends it."""

@@ -63,7 +63,7 @@ def image_prompt(generator: Generator, path: str, rows: int | None = None) -> Im
         )
     try:
         square = square_of(read(path), side)
-    except (PictureError, OSError) as error:
+    except PictureError as error:
         raise ConfigError(
             f"--complete: wanted a picture of {side} x {side} pixels or more, found '{path}' "
             f"({error}); give another file"

@@ -11,8 +11,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import fsspec
-
 from schemas.artifacts import MEASURED, PAIRS
 from schemas.configs import FilterJob
 from schemas.errors import ConfigError, SchemaMismatch
@@ -27,6 +25,7 @@ from stages.filter.gather import GatherBucket
 from stages.filter.measure import MeasureCaptions, MeasurePairs
 from stages.filter.parts import PARTS, buckets_for
 from stages.shards import Outcome, Shard, run_once, run_shards
+from stages.storage import reaching, system_of
 
 REVISION = 3
 CLIP_INPUT = "filter.clip"  # what `outside` calls the pretrained CLIP
@@ -111,15 +110,23 @@ def outside(cfg: FilterJob) -> dict[str, str]:
     Raises ConfigError for an evaluation set that is not there.
     """
     for path in cfg.decontaminate:
-        system, top = fsspec.core.url_to_fs(path)
-        if not system.exists(top):
+        with reaching(path, "filter.decontaminate"):
+            system, top = system_of(path)
+            is_there = system.exists(top)
+        if not is_there:
             raise ConfigError(
                 f"wanted an evaluation set at '{path}', found nothing; set filter.decontaminate to "
                 "folders of pictures or Parquet files"
             )
     named = {f"filter.decontaminate[{n}]": path for n, path in enumerate(cfg.decontaminate)}
-    asked = {CLIP_INPUT: f"{digest_of(cfg.clip.path)}, {CLIP_REVISION}"} if cfg.clip.path else {}
-    return asked | {name: digest_of(path) for name, path in named.items()}
+    asked = {}
+    if cfg.clip.path:
+        with reaching(cfg.clip.path, "filter.clip.path"):
+            asked[CLIP_INPUT] = f"{digest_of(cfg.clip.path)}, {CLIP_REVISION}"
+    for name, path in named.items():
+        with reaching(path, name):
+            asked[name] = digest_of(path)
+    return asked
 
 
 def validation_below(decided: Outcome, share: float) -> float:

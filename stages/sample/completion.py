@@ -9,15 +9,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-import fsspec
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from schemas.errors import ConfigError
 from stages.digests import OF_THE_FILE
 from stages.pictures import PictureError, Pixels, crop_centre, decode, to_tensor
 from stages.sample.generator import Generator
 from stages.sample.prompts import Prompt
+from stages.storage import opened, reaching
 
 MAX_BYTES = 100_000_000  # a larger file is no picture to complete
 
@@ -25,20 +26,25 @@ MAX_BYTES = 100_000_000  # a larger file is no picture to complete
 def read(where: str) -> bytes:
     """Return a file's bytes; raise PictureError with reason `picture_missing` or `too_large`.
 
-    Raises OSError for what is not the picture's fault, such as a storage that does not answer.
+    Raises ConfigError for what is not the picture's fault, such as a storage that does not answer.
     """
     try:
-        with fsspec.open(where, "rb") as file:
+        with reaching(where, "a picture to complete"), opened(where) as file:
             data: bytes = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        if not isinstance(error, FileNotFoundError) and error.errno not in OF_THE_FILE:
-            raise
-        raise PictureError("picture_missing", f"{where}: {error}") from error
-    except (ValueError, ImportError) as error:  # no such storage
-        raise PictureError("picture_missing", f"{where}: {error}") from error
+    except ConfigError as error:
+        if _is_missing(error.__cause__):
+            raise PictureError("picture_missing", f"{where}: {error.__cause__}") from error
+        raise
     if len(data) > MAX_BYTES:
         raise PictureError("too_large", f"{where} has more than {MAX_BYTES:,} bytes")
     return data
+
+
+def _is_missing(error: BaseException | None) -> bool:
+    """Say whether there is no such file, or no such storage."""
+    if isinstance(error, OSError):
+        return isinstance(error, FileNotFoundError) or error.errno in OF_THE_FILE
+    return isinstance(error, ValueError | ImportError)
 
 
 def square_of(data: bytes, side: int) -> Pixels:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,6 +19,7 @@ from schemas.artifacts import TOKEN_PAIRS, TRAIN, VAL
 from schemas.configs import PromptSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
+from stages.storage import opened, reaching
 
 EMPTY, UNREADABLE, NO_PICTURE = "empty_prompt", "unreadable_line", "no_picture"
 DEFAULT_SET = "prompts"  # where a file names none
@@ -184,13 +184,8 @@ def _rows(folder: Folder, part: str, columns: list[str]) -> Iterator[dict[str, A
 
 
 def _read(path: str) -> bytes:
-    try:
-        with fsspec.open(path, "rb") as file:
-            return bytes(file.read())
-    except (OSError, ValueError, ImportError) as error:  # no such file, or no such storage
-        raise ConfigError(
-            f"sample.prompts.path wants a file of prompts, found none at '{path}': {error}"
-        ) from error
+    with reaching(path, "sample.prompts.path"), opened(path) as file:
+        return bytes(file.read())
 
 
 def _lines(data: bytes) -> list[str]:

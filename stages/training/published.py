@@ -10,7 +10,6 @@
 import io
 from typing import NamedTuple
 
-import fsspec
 import torch
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from schemas.folder import Folder
 from stages.digests import digest_of_files
 from stages.models.dvae import Dvae
 from stages.models.published_dvae import from_published, to_published
+from stages.storage import is_file, reaching, system_of
 from stages.training.torch_files import read_tensors
 from stages.training.weights import DvaeConfig
 
@@ -43,19 +43,14 @@ def files_of(address: str) -> dict[str, str]:
 
     Raises ConfigError if there is neither, or no way to look.
     """
-    try:
-        system, top = fsspec.core.url_to_fs(address)
-    except (ValueError, ImportError) as error:  # a kind of address that nothing here opens
-        raise ConfigError(
-            f"wanted a folder or file of weights, found {address} ({error}); give a path, or an "
-            "address that fsspec opens"
-        ) from error
-    if system.isfile(top):
-        return {WHOLE: address}
     sets = [(WEIGHTS,), *((ENCODER + ending, DECODER + ending) for ending in ENDINGS)]
-    for names in sets:
-        if all(system.isfile(f"{top}/{name}") for name in names):
-            return {name.rpartition(".")[0]: f"{address.rstrip('/')}/{name}" for name in names}
+    with reaching(address, "a dVAE's weights"):
+        system, top = system_of(address)
+        if is_file(system, top):
+            return {WHOLE: address}
+        for names in sets:
+            if all(is_file(system, f"{top}/{name}") for name in names):
+                return {name.rpartition(".")[0]: f"{address.rstrip('/')}/{name}" for name in names}
     raise ConfigError(
         f"wanted encoder.pkl and decoder.pkl, or {WEIGHTS}, in {address}, found neither; give the "
         "folder that holds both files of the release, or a finished dvae artifact"
@@ -64,7 +59,8 @@ def files_of(address: str) -> dict[str, str]:
 
 def digest_of(address: str) -> str:
     """Return a digest of the weights' files, wherever they are."""
-    return digest_of_files(sorted(files_of(address).items()))
+    with reaching(address, "a dVAE's weights"):
+        return digest_of_files(sorted(files_of(address).items()))
 
 
 def open_published(address: str) -> Published:
@@ -79,12 +75,14 @@ def open_published(address: str) -> Published:
 
 def _side(address: str) -> int | None:
     """Return the side of the pictures it learned from, if the folder is an artifact of ours."""
-    system, top = fsspec.core.url_to_fs(address)
-    name = f"{top}/{MODEL_CONFIG}"
-    if not system.isfile(name):
-        return None
+    with reaching(address, "a dVAE's weights"):
+        system, top = system_of(address)
+        name = f"{top}/{MODEL_CONFIG}"
+        if not is_file(system, name):
+            return None
+        text = system.cat_file(name)
     try:
-        return DvaeConfig.model_validate_json(system.cat_file(name)).side
+        return DvaeConfig.model_validate_json(text).side
     except ValueError as error:  # pydantic's ValidationError is one
         raise SchemaMismatch(
             f"{address}/{MODEL_CONFIG} is not of a discrete VAE ({error}); take it away, or give "

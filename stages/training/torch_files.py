@@ -11,13 +11,13 @@ import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-import fsspec
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from schemas.errors import SchemaMismatch
+from stages.storage import opened, reaching
 from stages.training.pickles import Broken, Described, Holder, Storage, interpret
 
 MOST_PICKLE_BYTES = 2**22  # the release's modules take 2**16
@@ -38,17 +38,17 @@ Fetch = Callable[[Storage], bytes]
 def read_tensors(address: str) -> dict[str, Tensor]:
     """Return a file's tensors on the CPU, named as the module's state_dict names them.
 
-    `address` is a path or an fsspec address. Raises SchemaMismatch for anything but such a file:
-    none at all, one cut off, damaged, or made to do harm.
+    `address` is a path or an fsspec address. Raises ConfigError if none can be opened, and
+    SchemaMismatch for anything but such a file: one cut off, damaged, or made to do harm.
     """
-    try:
-        with fsspec.open(address, "rb") as file:
+    with reaching(address, "a model's weights"), opened(address) as file:
+        try:
             return _read(file)
-    except UNREADABLE as error:
-        raise SchemaMismatch(
-            f"wanted a model's tensors, as torch.save or safetensors writes them, in {address}, "
-            f"found {error}; fetch the file again, or save the model's state_dict"
-        ) from error
+        except UNREADABLE as error:
+            raise SchemaMismatch(
+                f"wanted a model's tensors, as torch.save or safetensors writes them, in {address},"
+                f" found {error}; fetch the file again, or save the model's state_dict"
+            ) from error
 
 
 def _read(file: BinaryIO) -> dict[str, Tensor]:

@@ -123,3 +123,40 @@ def test_a_run_that_is_stopped_leaves_nothing_and_goes_on(tiny_run, tmp_path):
     assert not list(root.rglob("owner.json"))
     assert not [name for name in os.listdir(tmp_path / "tmp") if name != "ray"]
     full("--from", "train_dvae", "--until", "train_dvae", root=root)
+
+
+COMMANDS = [
+    path.name for path in (ROOT / "pipelines").glob("*.py") if "def main(" in path.read_text()
+]
+# Python imports this first; it stops the program as that imports its first larger module.
+EARLY = """
+import os, signal, sys, time
+class Stop:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("numpy", "pyarrow", "torch", "rich", "infra", "pipelines.command"):
+            os.kill(os.getpid(), {number})
+            time.sleep(60)
+sys.meta_path.insert(0, Stop())
+"""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_ctrl_c_while_a_command_is_imported_is_one_line(tmp_path, name):
+    said = stopped_early(tmp_path, signal.SIGINT, "-m", f"pipelines.{name.removesuffix('.py')}")
+    assert said == (130, "", "stopped by Ctrl-C\n")
+
+
+def test_sigterm_while_a_file_is_imported_is_one_line_too(tmp_path):
+    said = stopped_early(tmp_path, signal.SIGTERM, str(ROOT / "pipelines/full.py"))
+    assert said == (143, "", "stopped by SIGTERM\n")
+
+
+def stopped_early(folder, number, *command):
+    (folder / "sitecustomize.py").write_text(EARLY.format(number=int(number)))
+    done = subprocess.run(
+        [sys.executable, *command],
+        env=os.environ | {"PYTHONPATH": f"{folder}:{ROOT}"},
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout, done.stderr

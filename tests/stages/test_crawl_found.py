@@ -12,6 +12,7 @@ from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
 from stages import crawl
 from stages.crawl.sources import list_files, pieces, surveyed
+from stages.crawl.sources.tars import tar_files
 from tests.stages.test_crawl_lists import job, listed
 
 CSV = b"url,caption\nu1,one\n"
@@ -84,7 +85,6 @@ NOT_READ = {
     "list.pq": "give it the ending .parquet",
     "list.csv.zst": "unpack it, or pack it with gzip",
     "list.zip": "unpack it",
-    "list.tar": r"set crawl.source.kind=tars",
     "list": "give the file one of these endings",
     ".list.csv": "found none but 1 hidden ones",
 }
@@ -242,15 +242,50 @@ def test_paths_joined_as_webdataset_joins_them_are_several(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "name", "said"),
     [
-        ("tars", "a.jpg", r"ends in \.tar; for the pictures there set crawl\.source\.kind=folder"),
-        ("urls", "x/a.PNG", r"for the pictures there set crawl\.source\.kind=folder"),
-        ("tars", "a.csv", r"a\.csv: set crawl\.source\.kind=urls"),
         ("tars", ".x/a.tar", r"rename it, or its folder, so that no name begins with \."),
         ("urls", "_x/a.csv", r"rename it, or its folder, so that no name begins with \. or _"),
     ],
 )
-def test_another_kind_of_source_is_named(tmp_path, kind, name, said):
+def test_a_source_whose_every_name_is_hidden_is_said(tmp_path, kind, name, said):
     put(tmp_path, **{name: b"x"})
     cfg = CrawlJob(side=8, source=SourceSettings(kind=kind, path=str(tmp_path)))
     with pytest.raises(ConfigError, match=said):
         crawl.outside(cfg)
+
+
+TWICE = "files that are read under another name"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["a.csv,./a.csv", "a.csv,.//a.csv", "a.csv::../d/a.csv", "a.csv,b.csv", "[ab].csv", "{b,a}.csv",
+     "../e/a.csv,a.csv", "a.csv,c/../a.csv", ".", ".,a.csv", ".,../e"],
+)  # fmt: skip
+def test_a_list_under_several_names_is_read_once(tmp_path, path):
+    put(tmp_path, **{"d/a.csv": CSV, "d/c/note": b""})
+    (tmp_path / "d/b.csv").symlink_to("a.csv")
+    (tmp_path / "e").symlink_to("d")
+    joint = "::" if "::" in path else ","
+    parts = path.split(joint) if "{" not in path else [path]
+    whole = joint.join(f"{tmp_path}/d/{part}" for part in parts)
+    files, survey = survey_of(whole)
+    assert len(files) == survey.found == 1
+    assert [row["url"] for row in listed(job(whole), open_folder(tmp_path / "out"))] == ["u1"]
+
+
+def test_a_link_to_what_is_read_is_said_and_one_to_what_is_hidden_is_read(tmp_path):
+    put(tmp_path, **{"a.csv": CSV, ".data/b.csv": CSV, "blobs/0123": CSV, "d.csv": CSV})
+    for name, target in {"b.csv": ".data/b.csv", "c.csv": "blobs/0123", "e.csv": "d.csv"}.items():
+        (tmp_path / name).symlink_to(target)
+    files, survey = survey_of(tmp_path)
+    assert [file.rpartition("/")[2] for file in files] == ["a.csv", "b.csv", "c.csv", "d.csv"]
+    assert survey.passed == {TWICE: 1, "hidden files": 1, "files without an ending": 1}
+    assert survey.examples[TWICE] == ["e.csv"]
+
+
+def test_a_tar_under_two_names_is_read_once(tmp_path):
+    put(tmp_path, **{"0.tar": b"x", "1.tar": b"x"})
+    (tmp_path / "2.tar").symlink_to(tmp_path / "0.tar")
+    for path in (tmp_path, f"{tmp_path}/*.tar", f"{tmp_path}/2.tar,{tmp_path}/1.tar,{tmp_path}"):
+        found, survey = tar_files(SourceSettings(kind="tars", path=str(path)))
+        assert (len(found), survey.found, survey.passed[TWICE]) == (2, 2, 1)

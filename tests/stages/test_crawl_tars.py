@@ -16,6 +16,7 @@ from schemas.errors import ConfigError
 from schemas.folder import Inputs
 from stages import crawl
 from stages.crawl.reasons import Refused
+from stages.crawl.sources import tar_members
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tar_members import TarDamaged, WithoutEnd, members
 from stages.crawl.sources.tars import TarReader, tar_rows
@@ -94,7 +95,10 @@ def test_files_of_one_name_are_one_sample_wherever_they_are(tmp_path, tar_format
         TarReader(3_995).read(rows[3]["picture"])
 
 
-def test_links_and_devices_are_rows_and_are_not_followed(tmp_path):
+SYMBOLIC, HARD = tarfile.SYMTYPE, tarfile.LNKTYPE
+
+
+def test_links_out_of_a_tar_and_devices_are_rows_and_are_not_followed(tmp_path):
     files = [
         special("a.jpg", tarfile.SYMTYPE, "/etc/passwd"),
         special("b.jpg", tarfile.LNKTYPE, "../../secret"),
@@ -106,13 +110,86 @@ def test_links_and_devices_are_rows_and_are_not_followed(tmp_path):
     ]
     rows = rows_of(tmp_path, tar(files))
     assert [row["problem"] for row in rows[:4]] == [
-        "link_outside: a.jpg is a link, which is not followed in a tar",
-        "link_outside: b.jpg is a hard link to ../../secret, no earlier file of the tar",
         "missing_file: c.png is a device or pipe, not a file",
-        "link_outside: d.txt is a link, which is not followed in a tar",
+        "link_outside: d.txt is a link to /etc/passwd, no file of the tar",
+        None,
+        None,
     ]
-    assert [row["url"] for row in rows[4:]] == ["a.tar/../../../etc/e.jpg", "a.tar//etc/f.jpg"]
-    assert TarReader(99).read(rows[4]["picture"]) == b"a name is only a label"
+    assert [row["problem"] for row in rows[4:]] == [
+        "link_outside: a.jpg is a link to /etc/passwd, no file of the tar",
+        "link_outside: b.jpg is a link to ../../secret, no file of the tar",
+    ]
+    assert [row["url"] for row in rows[2:4]] == ["a.tar/../../../etc/e.jpg", "a.tar//etc/f.jpg"]
+    assert TarReader(99).read(rows[2]["picture"]) == b"a name is only a label"
+
+
+@pytest.mark.parametrize("tar_format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+@pytest.mark.parametrize(
+    ("kind", "name", "target"),
+    [
+        (SYMBOLIC, "b.jpg", "a.jpg"),
+        (SYMBOLIC, "b.jpg", "./x/../a.jpg"),
+        (SYMBOLIC, "x/b.jpg", "../a.jpg"),
+        (SYMBOLIC, "./x//b.jpg", "..//./a.jpg"),
+        (SYMBOLIC, "b.jpg", "x/.hidden"),
+        (SYMBOLIC, "b.jpg", f"{LONG}.jpg"),
+        (SYMBOLIC, "b", "a.jpg"),  # known by the first bytes of what it leads to
+        (HARD, "b.jpg", "a.jpg"),
+        (HARD, "x/b.jpg", "./a.jpg"),
+        (HARD, "b.jpg", f"{LONG}.jpg"),
+    ],
+)
+def test_a_link_to_a_file_of_the_tar_is_that_file(tmp_path, tar_format, kind, name, target):
+    """Wherever the file is in the tar, before the link or behind it."""
+    data = b"\xff\xd8\xff\xe0 what is meant"
+    files = [(one, data) for one in ("a.jpg", "x/.hidden", f"{LONG}.jpg")]
+    link = special(name, kind, target)
+    for order in ([*files, link], [link, *files]):
+        rows = {row["url"]: row for row in rows_of(tmp_path, tar(order, tar_format))}
+        row = rows[f"a.tar/{'x/' * ('x/' in name)}{name.rpartition('/')[2]}"]
+        assert row["problem"] is None
+        assert TarReader(99).read(row["picture"]) == data
+
+
+def test_links_to_links_and_captions_that_are_links(tmp_path):
+    files = [
+        special("c.jpg", SYMBOLIC, "b.jpg"),
+        special("c.txt", SYMBOLIC, "words/one.text"),
+        special("b.jpg", HARD, "a.jpg"),
+        ("a.jpg", b"picture"),
+        ("words/one.text", b"words"),
+        special("b.txt", SYMBOLIC, "c.txt"),
+        special("d.jpg", SYMBOLIC, "e.jpg"),
+        special("e.jpg", SYMBOLIC, "d.jpg"),
+        special("f.jpg", SYMBOLIC, "words"),
+        special("g.jpg", SYMBOLIC, ""),
+    ]
+    rows = {row["url"]: row for row in rows_of(tmp_path, tar(files))}
+    for name in ("b", "c"):
+        row = rows[f"a.tar/{name}.jpg"]
+        assert TarReader(99).read(row["picture"]) == b"picture"
+        assert TarReader(99).read(row["text_files"][0]) == b"words"
+    assert [row["problem"] for row in rows.values() if row["problem"]] == [
+        "missing_file: no picture for one.text",
+        "link_outside: d.jpg is a link to e.jpg, no file of the tar",
+        "link_outside: e.jpg is a link to d.jpg, no file of the tar",
+        "link_outside: f.jpg is a link to words, no file of the tar",
+        "link_outside: g.jpg is a link to , no file of the tar",
+    ]
+
+
+def test_a_link_is_a_row_of_a_damaged_tar_and_of_one_with_many_links(tmp_path, monkeypatch):
+    link = special("b.jpg", SYMBOLIC, "a.jpg")
+    rows = rows_of(tmp_path, tar([link, ("c.jpg", b"x"), ("a.jpg", b"x" * 999)])[: 5 * 512 + 9])
+    no_file = "link_outside: b.jpg is a link to a.jpg, no file of the tar"
+    assert [row["problem"] for row in rows][:2] == [None, no_file]
+    assert rows[2]["problem"].startswith("unreadable_row: damaged: the rest of a.tar")
+    monkeypatch.setattr(tar_members, "MAX_NAMES", 2)
+    others = [special(f"{n}.jpg", SYMBOLIC, f"{n}.none") for n in range(3)]
+    rows = rows_of(tmp_path, tar([link, *others, ("a.jpg", b"x")]))
+    assert sorted(row["url"] for row in rows if row["problem"]) == [
+        "a.tar/0.jpg", "a.tar/1.jpg", "a.tar/2.jpg", "a.tar/b.jpg"
+    ]  # fmt: skip
 
 
 def test_of_a_damaged_tar_the_readable_part_is_kept_and_the_rest_is_one_row(tmp_path):

@@ -30,6 +30,7 @@ INPUT, INPUT_DONE, INPUT_SURVEY = "input/", "input/done.json", "input/survey.jso
 NO_ROWS = "lists without rows"
 AS_CSV, AS_PARQUET = "save the table as CSV", "write it as Parquet"
 LISTS = Kind(
+    "urls",
     "a url list",
     "url lists",
     (PARQUET, *TEXT_SUFFIXES),
@@ -41,7 +42,6 @@ LISTS = Kind(
         **dict.fromkeys((".arrow", ".feather", ".orc", ".avro", ".pkl", ".npy"), AS_PARQUET),
         **dict.fromkeys((".pq", ".parq"), f"give it the ending {PARQUET}"),
         **dict.fromkeys((".zst", ".lz4", ".zip", ".7z", ".rar"), "unpack it, or pack it with gzip"),
-        ".tar": "set crawl.source.kind=tars",
     },
     alone=(".json",),  # beside others it tells of them
 )

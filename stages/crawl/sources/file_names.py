@@ -33,7 +33,7 @@ PASSED_OVER = {
     "!ut incomplete lock",
     "videos and sounds": "mp4 mov avi mkv webm m4v wmv flv mpg mpeg 3gp mts m2ts ogv gifv mp3 wav "
     "flac ogg m4a aac opus",
-    TARS: "tar tgz",
+    TARS: "tar tgz taz tbz tbz2 tb2 txz tzst tlz4",
     "archives (to be unpacked)": "zip rar 7z gz bz2 xz zst lz4 cbz",
     TABLES: "csv tsv jsonl ndjson parquet arrow feather xls xlsx ods db sqlite",
     "arrays and weights": "npz npy pt pth ckpt safetensors pkl pickle h5 hdf5 mat onnx",

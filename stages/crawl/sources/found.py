@@ -1,18 +1,21 @@
 """Files of a source by path: one, all in a folder, those of a glob, or several of these."""
 
 import glob
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from schemas.errors import ConfigError
-from stages.crawl.sources.picture_forms import stem_of_picture
+from stages.crawl.sources.kinds import for_another_kind
 from stages.crawl.sources.survey import Survey
+from stages.crawl.sources.tree import is_local
 from stages.storage import JOINT, reaching, system_of
 
 HIDDEN = "hidden files"
+TWICE = "files that are read under another name"
 EXAMPLES = 5
 BRACES = re.compile(r"\{(?:(?P<first>\d+)\.\.(?P<last>\d+)|(?P<some>[^{},]*(?:,[^{},]*)+))\}")
 
@@ -21,6 +24,7 @@ BRACES = re.compile(r"\{(?:(?P<first>\d+)\.\.(?P<last>\d+)|(?P<some>[^{},]*(?:,[
 class Kind:
     """What files are looked for, by their endings."""
 
+    name: str  # as crawl.source.kind has it
     what: str  # "a tar"
     many: str  # "tars"
     endings: tuple[str, ...]
@@ -34,6 +38,7 @@ class Kind:
 @dataclass(frozen=True)
 class _File:
     address: str
+    real: str  # the same for all names of a file
     name: str  # below the folder that was named, or the name alone
     meant: bool  # named itself, so that nothing of it is hidden
 
@@ -60,10 +65,20 @@ def found_files(path: str, kind: Kind) -> tuple[list[str], Survey]:
         others.append(file)
     for file in others:
         survey.pass_over(_other(file.name), file.name)
+    files = _once(files, survey)
     survey.found = len(files)
     if not files:
         raise _nothing(path, kind, [file.name for file in others], survey)
     return [file.address for file in files], survey
+
+
+def _once(files: Sequence[_File], survey: Survey) -> list[_File]:
+    """Leave out all names of a file but the first: links to it, and paths written otherwise."""
+    first: dict[str, _File] = {}
+    for file in files:
+        if first.setdefault(file.real, file) is not file:
+            survey.pass_over(TWICE, file.name)
+    return list(first.values())
 
 
 def _gives_way(file: _File, files: list[_File], kind: Kind) -> bool:
@@ -89,8 +104,8 @@ def _nothing(path: str, kind: Kind, others: list[str], survey: Survey) -> Config
     ]
     advice = "; ".join(todo[:EXAMPLES]) or "give the file one of these endings"
     hidden = survey.passed[HIDDEN]
-    if any(stem_of_picture(name) is not None for name in others):
-        advice = "for the pictures there set crawl.source.kind=folder"
+    if instead := for_another_kind(others, kind.name):
+        advice = instead
     elif hidden and not others:
         begins = " or ".join(kind.hidden)
         advice = f"rename it, or its folder, so that no name begins with {begins}"
@@ -170,7 +185,11 @@ def _at(path: str, kind: Kind) -> list[_File]:
             f"wanted {kind.what} at crawl.source.path, found nothing at '{path}'; "
             "set crawl.source.path to a file, a folder or a glob"
         )
-    return [_File(system.unstrip_protocol(f), name, meant) for f, name, meant in sorted(found)]
+    real = os.path.realpath if is_local(system) else str
+    return [
+        _File(system.unstrip_protocol(file), real(file), name, meant)
+        for file, name, meant in sorted(found)
+    ]
 
 
 def _files(system: Any, matches: list[str]) -> list[str]:

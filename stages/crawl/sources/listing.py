@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
 from stages.crawl.sources.file_names import TABLES, UNKNOWN, folded, is_document, is_table, named
+from stages.crawl.sources.kinds import for_another_kind
 from stages.crawl.sources.links import MISSING
 from stages.crawl.sources.partners import Partners, is_json, partners
 from stages.crawl.sources.picture_forms import HEAD_BYTES, form_of_bytes, split_ending
@@ -143,7 +144,8 @@ def _require_something(listing: Listing, source: SourceSettings) -> None:
     survey = Survey("pictures")
     listing.count(survey)
     rows = "; ".join(f"{name}: {why}" for name, why in list(listing.refused.items())[:3])
+    instead = for_another_kind(listing.tree.files, source.kind)
     raise ConfigError(
         f"wanted pictures, {survey.sentence(repr(source.path))}{rows and '; '}{rows}; "
-        "set crawl.source.path to a folder of pictures"
+        + (instead or "set crawl.source.path to a folder of pictures")
     )

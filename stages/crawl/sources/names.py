@@ -116,6 +116,10 @@ def _missing(
         todo = f"set {setting}={printable(close[0])}"
     else:
         todo = f"set {setting} to one of them" if found else "write them into such a column"
+    if column is URL and FILE.among(found, source):
+        todo += ", or crawl.source.kind=folder if these are names of pictures"
+    if column is FILE and URL.among(found, source):
+        todo += ", or crawl.source.kind=urls if these are addresses of pictures"
     if separator is not None:
         todo += (
             ", crawl.source.separator to what separates the columns, or crawl.source.columns to "

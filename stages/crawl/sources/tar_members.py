@@ -5,8 +5,9 @@ written by a member's name, and of the extended headers only so many bytes are r
 tarfile reads those whole, whatever their size.
 """
 
+import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 BLOCK = 512
@@ -18,7 +19,7 @@ WITHOUT_DATA = (b"1", b"2", b"3", b"4", b"5", b"6")  # links, devices, folders, 
 PAX, GNU_NAME, GNU_LINK, GNU_SPARSE = b"x", b"L", b"K", b"S"
 EXTENDED = {PAX: "", GNU_NAME: "path", GNU_LINK: "linkpath"}
 HARD_LINK, SYMBOLIC_LINK = b"1", b"2"
-MAX_NAMES = 100_000  # of earlier members, which a hard link may name
+MAX_NAMES = 100_000  # of members, which a link may name, and of links whose file is to come
 ASIDE = (b"g", b"V", b"N", b"D", b"M")  # of the archive, or of no use here
 
 
@@ -38,17 +39,84 @@ class Member:
     offset: int
     size: int
     problem: str = ""  # why it is not read, as `reason: detail`
+    target: str = ""  # of a link: the name of another member
+    link: str = ""  # the same as it is written
 
 
 def members(file: BinaryIO, length: int) -> Iterator[Member]:
     """Yield everything but folders in a tar of `length` bytes, also behind an early end mark.
 
-    Raises TarDamaged where the headers stop making sense, and WithoutEnd if there is no end mark,
-    after what came before was yielded.
+    A link is where the member is that it leads to, and comes after it. Raises TarDamaged where the
+    headers stop making sense, and WithoutEnd if there is no end mark, after what came before was
+    yielded.
     """
+    links = _Links()
+    ended: TarDamaged | WithoutEnd | None = None
+    try:
+        for member in _as_written(file, length):
+            yield from links.followed(member)
+    except (TarDamaged, WithoutEnd) as error:
+        ended = error
+    yield from links.rest()
+    if ended is not None:
+        raise ended
+
+
+class _Links:
+    """Where members are, and the links to those that have not come yet."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, tuple[int, int]] = {}
+        self.waiting: dict[str, list[Member]] = {}
+        self.held = 0
+
+    def followed(self, member: Member) -> Iterator[Member]:
+        """Yield a member, and the links that waited for it; a link waits for its own."""
+        if member.target and member.target not in self.places:
+            if self.held == MAX_NAMES:
+                yield from self._given_up(next(iter(self.waiting)))
+            self.waiting.setdefault(member.target, []).append(member)
+            self.held += 1
+            return
+        if member.target:
+            member = _at(member, self.places[member.target])
+        found = [member]
+        while found:
+            member = found.pop()
+            yield member
+            if not member.problem:
+                found += self._arrived(member)
+
+    def rest(self) -> Iterator[Member]:
+        """Yield the links that lead to no member."""
+        for target in list(self.waiting):
+            yield from self._given_up(target)
+
+    def _arrived(self, member: Member) -> list[Member]:
+        name, place = posixpath.normpath(member.name), (member.offset, member.size)
+        self.places[name] = place
+        if len(self.places) > MAX_NAMES:
+            del self.places[next(iter(self.places))]
+        links = self.waiting.pop(name, [])
+        self.held -= len(links)
+        return [_at(link, place) for link in reversed(links)]
+
+    def _given_up(self, target: str) -> Iterator[Member]:
+        links = self.waiting.pop(target)
+        self.held -= len(links)
+        for link in links:
+            why = f"{link.name} is a link to {link.link[:200]}, no file of the tar"
+            yield replace(link, problem=f"link_outside: {why}", target="")
+
+
+def _at(link: Member, place: tuple[int, int]) -> Member:
+    return replace(link, offset=place[0], size=place[1], target="")
+
+
+def _as_written(file: BinaryIO, length: int) -> Iterator[Member]:
+    """Yield members and links in their order."""
     position = 0
     open_end = False
-    earlier: dict[str, tuple[int, int]] = {}
     extended: dict[str, str] = {}
     while header := _read(file, position, min(BLOCK, length - position)):
         if header == ZEROS:
@@ -73,17 +141,9 @@ def members(file: BinaryIO, length: int) -> Iterator[Member]:
             if body + size > length:
                 raise TarDamaged(f"at byte {position}: it ends inside {name[:200]}")
             if kind != FOLDER and not name.endswith("/"):
-                target = extended.get("linkpath") or _text(header[157:257])
-                if kind == HARD_LINK and target in earlier:
-                    offset, bytes_there = earlier[target]
-                    yield Member(name, offset, bytes_there)
-                else:
-                    problem = _problem(kind, name, target, extended)
-                    if not problem:
-                        earlier[name] = body, size
-                    if len(earlier) > MAX_NAMES:
-                        del earlier[next(iter(earlier))]
-                    yield Member(name, body, size, problem)
+                link = extended.get("linkpath") or _text(header[157:257])
+                problem, target = _problem(kind, name, extended), _target(kind, name, link)
+                yield Member(name, body, size, problem, target, link)
             extended = {}
         position = body + -(-size // BLOCK) * BLOCK
         if position > length:
@@ -103,14 +163,18 @@ def _behind_sparse_headers(file: BinaryIO, header: bytes, body: int) -> int:
     return body
 
 
-def _problem(kind: bytes, name: str, target: str, extended: dict[str, str]) -> str:
+def _target(kind: bytes, name: str, link: str) -> str:
+    """Return the name of the member that a link leads to: a symbolic one from its own folder."""
+    if kind == SYMBOLIC_LINK:
+        return posixpath.normpath(posixpath.join(posixpath.dirname(name), link))
+    return posixpath.normpath(link) if kind == HARD_LINK else ""
+
+
+def _problem(kind: bytes, name: str, extended: dict[str, str]) -> str:
     if kind == GNU_SPARSE or any(key.startswith("GNU.sparse") for key in extended):
         return f"unreadable_row: {name} is a sparse file; pack it without tar's -S"
-    if kind == HARD_LINK:
-        return f"link_outside: {name} is a hard link to {target}, no earlier file of the tar"
-    if kind == SYMBOLIC_LINK:
-        return f"link_outside: {name} is a link, which is not followed in a tar"
-    return "" if kind in REGULAR else f"missing_file: {name} is a device or pipe, not a file"
+    is_file = kind in (*REGULAR, HARD_LINK, SYMBOLIC_LINK)
+    return "" if is_file else f"missing_file: {name} is a device or pipe, not a file"
 
 
 def begins_tar(head: bytes) -> bool:

@@ -56,11 +56,11 @@ def _suffix_of(file: str) -> str:
 
 
 TARS = Kind(
+    "tars",
     "a tar",
     "tars",
     (".tar", *BY_ENDING),
     _suffix_of,
-    otherwise=dict.fromkeys((".csv", ".tsv", ".jsonl", ".parquet"), "set crawl.source.kind=urls"),
     plain=(".tar",),
 )
 

@@ -11,6 +11,7 @@ from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
 from stages.crawl.sources import links
 from stages.crawl.sources.file_names import folder_to_pass_over
+from stages.crawl.sources.kinds import for_another_kind
 from stages.storage import reaching, system_of
 
 DEVICES = "pipes, sockets and devices"
@@ -51,7 +52,8 @@ def _read_tree(source: SourceSettings) -> Tree:
         found = "a file" if source.path and system.exists(top) else "none"
         raise ConfigError(
             f"wanted a folder of pictures at crawl.source.path, found {found} at "
-            f"'{source.path}'; set crawl.source.path to a folder"
+            f"'{source.path}'; "
+            + (for_another_kind([source.path], source.kind) or "set crawl.source.path to a folder")
         )
     tree = Tree(system, top.rstrip("/"))
     if is_local(system):

@@ -21,10 +21,11 @@ class Counted(Line):
         return Work("tokens", 1_280, 3e9)
 
 
-def measured(task, **changes):
+def measured(task, meanwhile=lambda: None):
     """The line of a window in which 4 updates of 8 rows took 2 seconds, half of one waiting."""
-    cfg = settings(**({"steps": 430_000} | changes))
+    cfg = settings(steps=430_000)
     meter, window = Meter(task, cfg, Place()), Window()
+    meanwhile()
     window.rows, window.updates, window.spent, window.waited = 32, 4, 2.0, 0.5
     window.add({"square": torch.tensor(64.0), "absolute": torch.tensor(16.0)},
                {"square": 32, "absolute": 16})  # fmt: skip
@@ -82,6 +83,17 @@ def test_what_threads_wanted_is_what_they_got_and_what_they_waited_for(tmp_path,
     assert found.share() == pytest.approx((1.1, 2.0))
     assert Share(1.1, 2.0).is_short
     assert not Share(1.7, 2.0).is_short
+
+
+def test_a_window_in_which_others_had_the_processors_is_said(tmp_path, monkeypatch):
+    """What the kernel counts while the window is open: 11 seconds of 20."""
+    monkeypatch.setattr(processors, "THREADS", tmp_path)
+    Thread(tmp_path, "1", 50, 20)
+    meter, line = measured(Line(settings()), lambda: Thread(tmp_path, "1", 61, 29))
+    assert line["cores"] / line["cores_wanted"] == pytest.approx(11 / 20)
+    assert meter.words(line).endswith(" cores wanted: other programs have the rest")
+    meter, line = measured(Line(settings()), lambda: Thread(tmp_path, "1", 90, 29))
+    assert "other programs" not in meter.words(line)
 
 
 def test_where_nothing_is_counted_nothing_is_said(tmp_path, monkeypatch):
