@@ -11,10 +11,10 @@ from infra.store import Store
 from pipelines.draw.draw_request import DrawRequest
 from pipelines.draw.image_prompt import ImagePrompt, image_prompt
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, SAMPLES
-from schemas.configs import SampleSettings
 from schemas.errors import ArtifactMissing, ConfigError
 from schemas.folder import Inputs
 from schemas.manifest import MANIFEST, Manifest
+from schemas.settings import ComputeRun, SampleSettings
 from stages.models.sampling import SamplingParams
 from stages.sample.generator import Picture, load_generator, ranked
 from stages.sample.stage import slug
@@ -33,7 +33,9 @@ class TextToImage:
         inputs = models(root)
         if gpu:
             require_gpu()
-        self.defaults = _settings_of_run(Store(str(root))).model_copy(update={"gpu": gpu})
+        self.defaults = _settings_of_run(Store(str(root))).model_copy(
+            update={"run": ComputeRun(gpu=gpu)}
+        )
         self.generator = load_generator(inputs, self.defaults)
         self.takes_guidance = bool(inputs.manifest(PRIOR).settings.get("caption_dropout"))
 

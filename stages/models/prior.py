@@ -30,7 +30,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from schemas.configs import PriorShape, TokenSpec
+from schemas.settings import PriorShape, TokenSpec
 from stages.models import rotary, sparse_attention
 from stages.models.masks import (
     Attend,

@@ -17,9 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR
-from schemas.configs import SampleSettings, TokenSpec
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
+from schemas.settings import SampleSettings, TokenSpec
 from stages.models.bpe import Bpe
 from stages.models.clip import Reranker
 from stages.models.dvae import Dvae
@@ -167,7 +167,7 @@ def load_generator(inputs: Inputs, cfg: SampleSettings) -> Generator:
             "left out, found prior.caption_dropout=0; leave guidance at 1, or train the prior "
             "again with --set prior.caption_dropout=0.1"
         )
-    device = "cuda" if cfg.gpu else "cpu"
+    device = "cuda" if cfg.run.gpu else "cpu"
     # with float32 the same codes on every device, nearly always
     torch.backends.cuda.matmul.allow_tf32 = cfg.precision == "bfloat16"
     tile = cfg.tile or tile_for_device(inputs, cfg)

@@ -10,8 +10,8 @@ import pytest
 import scipy.stats
 import torch
 
-from schemas.configs import PriorShape, TokenSpec
 from schemas.errors import ConfigError
+from schemas.settings import PriorShape, TokenSpec
 from stages.models.incremental_decoding import Prefix, TileDecoder
 from stages.models.kv_cache import CacheLayout
 from stages.models.prior import Prior

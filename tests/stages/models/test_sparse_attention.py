@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from schemas.configs import PriorShape, TokenSpec
+from schemas.settings import PriorShape, TokenSpec
 from stages.models import sparse_attention
 from stages.models.masks import SequenceLayout, make_mask, masked_attention
 from stages.models.prior import Prior, prior_terms
