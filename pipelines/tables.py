@@ -8,15 +8,14 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.store import Store
-from pipelines import training_plan
 from pipelines.command import shown
-from pipelines.costs import cost_of
-from pipelines.memory import require_room
 from pipelines.missing import unnamed_source
 from pipelines.planner import Stage, Step
-from schemas.artifacts import DVAE, PRIOR, REPORT, REPORT_JSON
+from schemas.artifacts import REPORT, REPORT_JSON
+from schemas.errors import ConfigError
+from schemas.forecast import Line
 from schemas.settings import Settings
-from stages.training.peaks import matrix_product
+from stages.training.hardware import matrix_product
 
 WIDTH = 80
 STATES = {
@@ -46,27 +45,27 @@ def _file(stage: Stage) -> str:
 def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
     """Print each stage's artifact, whether it would run, and what that costs.
 
-    Raises ConfigError if the prior is to be trained on GPUs that cannot hold it.
+    Raises ConfigError if a stage that would run cannot, on the hardware of the settings.
     """
     table = Table("stage", "artifact", "state", "cost", box=None, pad_edge=False)
+    forecasts = {step.stage.name: step.stage.forecast() for step in steps}
     for step in steps:
         state = STATES[step.state] if step.chosen else "not selected"
         took = f"took {step.manifest.seconds:,.0f} s" if step.manifest is not None else ""
-        table.add_row(step.stage.name, step.address, state, took or cost_of(step, settings))
+        table.add_row(step.stage.name, step.address, state, took or forecasts[step.stage.name].cost)
     console = Console(width=WIDTH)
     console.print(f"root {shown(store.root)}", soft_wrap=True)
     console.print(table)
     if sentence := unnamed_source(settings, steps):
         console.print(f"\nbefore a run: {sentence}", markup=False)
-    due = {step.stage.writes for step in steps if step.runs}
-    if DVAE in due and not settings.dvae.pretrained:
-        show_training("train_dvae", training_plan.dvae_lines(settings), console)
-    if PRIOR in due:
-        show_training("train_prior", training_plan.prior_lines(settings), console)
-        require_room(settings)
+    for name in [step.stage.name for step in steps if step.runs]:
+        if forecasts[name].lines:
+            show_forecast(name, forecasts[name].lines, console)
+        if forecasts[name].refusal:
+            raise ConfigError(forecasts[name].refusal)
 
 
-def show_training(name: str, lines: Sequence[training_plan.Line], console: Console) -> None:
+def show_forecast(name: str, lines: Sequence[Line], console: Console) -> None:
     table = Table(name, "", "", box=None, pad_edge=False)
     table.columns[1].justify = "right"
     for line in lines:

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from schemas.errors import ConfigError
-from stages.digests import OF_THE_FILE
+from stages.data.digests import OF_THE_FILE
 from stages.pictures import PictureError, Pixels, crop_centre, decode, to_tensor
 from stages.sample.generator import Generator
 from stages.sample.prompts import Prompt

@@ -27,7 +27,7 @@ from stages.models.sampler import Sampler, rows_of_lane
 from stages.models.sampling import SamplingParams, candidate_seed
 from stages.pictures import Pixels, encode_png, from_tensor, to_tensor
 from stages.sample.tile_size import tile_for_device
-from stages.training.weights import load_bpe, load_clip, load_dvae, load_prior
+from stages.weights import load_bpe, load_clip, load_dvae, load_prior
 
 
 @dataclass(frozen=True)

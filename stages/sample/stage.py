@@ -10,15 +10,16 @@ import torch
 from schemas import rows
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
+from schemas.forecast import Forecast
 from schemas.manifest import Result
 from schemas.settings import SampleSettings
-from stages.digests import digest_of_files
+from stages.data.digests import digest_of_files
+from stages.data.parquet import parquet_bytes
 from stages.sample.completion import with_given_codes
 from stages.sample.generator import Picture, load_generator
 from stages.sample.prompts import Prompt, digest, pictures, prompts
 from stages.sample.tile_size import agreed_tile
 from stages.shards import Made, Shard, run_shards
-from stages.tables import parquet_bytes
 
 REVISION = 4
 LOG = logging.getLogger(__name__)
@@ -37,6 +38,11 @@ def outside(cfg: SampleSettings) -> dict[str, str]:
     if cfg.given_rows:
         found["pictures"] = digest_of_files(sorted(pictures(cfg.prompts.path).items()))
     return found
+
+
+def forecast(cfg: SampleSettings) -> Forecast:
+    """Return how much there is to draw."""
+    return Forecast(f"{cfg.candidates} candidates a prompt")
 
 
 def run(inputs: Inputs, out: Folder, cfg: SampleSettings) -> Result:
