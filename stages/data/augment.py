@@ -11,13 +11,13 @@ from torch import Tensor
 from schemas.errors import SchemaMismatch
 from stages import pictures
 from stages.data import order
+from stages.hashing import hash_bits
 from stages.pictures import PictureError, Pixels
-from stages.seeds import seed_of
 
 
 def row_seed(seed: int, epoch: int, key: str) -> int:
     """Return the seed of one row in one epoch."""
-    return seed_of(f"{seed}\n{epoch}\n{key}")
+    return hash_bits(f"{seed}\n{epoch}\n{key}", 63)
 
 
 def row_generator(seed: int, epoch: int, key: str) -> np.random.Generator:

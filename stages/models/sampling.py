@@ -16,7 +16,7 @@ from einops import rearrange
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from stages.seeds import seed_of
+from stages.hashing import hash_bits
 
 
 class SamplingParams(NamedTuple):
@@ -38,7 +38,7 @@ DEFAULT_SAMPLING = SamplingParams()
 
 def candidate_seed(seed: int, prompt: str, candidate: int) -> int:
     """Return the seed of one picture: 63 bits that depend on nothing else."""
-    return seed_of(f"{seed}\n{candidate}\n{prompt}")
+    return hash_bits(f"{seed}\n{candidate}\n{prompt}", 63)
 
 
 def uniforms(seed: int, count: int) -> Float64[Tensor, " I"]:
