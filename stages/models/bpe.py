@@ -20,10 +20,8 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
-from schemas.errors import ConfigError
 from stages.models.merging import spell
 
-BYTES = 256
 KEPT = 2**15  # words and spellings that are remembered, some 30 MB
 SHORT = 24  # bytes of a word that is worth it
 
@@ -143,11 +141,6 @@ def train_bpe(captions: Iterable[str], vocab: int) -> Bpe:
 
     The same captions give the same alphabet, whatever their order.
     """
-    if vocab < BYTES:
-        raise ConfigError(
-            f"tokens.text_vocab: wanted at least {BYTES}, one id for each byte so that any caption "
-            f"can be written, found {vocab}"
-        )
     learned = Tokenizer(BPE())
     learned.pre_tokenizer = ByteLevel(add_prefix_space=True)
     trainer = BpeTrainer(

@@ -30,28 +30,12 @@ from einops import rearrange, repeat
 from jaxtyping import Float, Float64, Int
 from torch import Tensor, nn
 
-from schemas.errors import ConfigError
+from schemas.settings import rows_of_lane
 from stages.models.odds import AS_THEY_COME, Odds, choose, uniforms
 from stages.models.prior import Prior
 from stages.models.tile import Prompt, Tile
 
-LANE = 16  # rows at least; wide enough for a good matrix product, narrow enough for few candidates
-LANES = 4  # of a larger tile: each reads its prompt anew
 WARM_UPS = 3  # before a GPU's work can be recorded
-
-
-def rows_of_lane(tile: int) -> int:
-    """Return how many candidates of one prompt are computed together.
-
-    Raises ConfigError for a tile that is no whole number of lanes.
-    """
-    rows = min(tile, max(LANE, tile // LANES))
-    if tile % rows:
-        raise ConfigError(
-            f"sample.tile: wanted a multiple of {LANE}, or less than that, found {tile}; "
-            f"try {tile - tile % LANE}"
-        )
-    return rows
 
 
 class Drawing:
@@ -136,7 +120,6 @@ class Sampler:
         precision: Literal["float32", "bfloat16"] = "float32",
         record: bool = True,
     ) -> None:
-        rows_of_lane(tile)
         self.prior, self.tile, self.record = prior, tile, record
         self.precision = precision
         self.dtype = torch.float32 if precision == "float32" else torch.bfloat16

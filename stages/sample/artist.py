@@ -16,12 +16,12 @@ from torch import Tensor
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
-from schemas.settings import SampleSettings
+from schemas.settings import SampleSettings, rows_of_lane
 from stages.models.bpe import Bpe
 from stages.models.clip import Reranker
 from stages.models.dvae import Dvae
 from stages.models.odds import Odds, candidate_seed
-from stages.models.sampler import Sampler, rows_of_lane
+from stages.models.sampler import Sampler
 from stages.pictures import Pixels, from_tensor, to_tensor
 from stages.sample.tile_size import tile_for_device
 from stages.weights import load_bpe, load_clip, load_dvae, load_prior

@@ -22,10 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, StaticCache
 
-from schemas.settings import PriorShape, TokenSpec
+from schemas.settings import PriorShape, TokenSpec, rows_of_lane
 from stages.models.odds import AS_THEY_COME, choose
 from stages.models.prior import Prior
-from stages.models.sampler import rows_of_lane, sample
+from stages.models.sampler import sample
 from stages.models.tile import Prompt, Tile
 from tests.bench.clock import matrix_product, middle, seconds
 from tests.bench.drawing_floor import Machine, bandwidth, step_of
