@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The whole system as a list of nine stages, and the command that runs it.
+"""The whole system as a list of ten stages, and the command that runs it.
 
 Run it as `pipelines/full.py`, `python -m pipelines.full`, or through `ray job submit`.
 """
@@ -20,11 +20,11 @@ if __name__ == "__main__":  # run as a file, only pipelines/ is on the path
     while_importing()
 
 from infra import session
-from infra.addresses import is_remote, normal
+from infra.paths import is_remote, normal
 from infra.ray_address import cluster_address
 from infra.roots import require_root
 from infra.store import Store
-from pipelines import demo, runner, tables
+from pipelines import demo, run_tables, runner
 from pipelines.command import command, complain, log_to_errors, program
 from pipelines.command.streams import OutputLost
 from pipelines.missing import require_source
@@ -52,6 +52,7 @@ from stages import (
     encode,
     evaluate,
     filter,
+    measure,
     sample,
     train_bpe,
     train_clip,
@@ -65,10 +66,15 @@ def dalle(cfg: Settings) -> tuple[Stage, ...]:
     return (
         Stage(module=crawl, reads=(), writes=PAIRS, config=cfg.crawl),
         Stage(
-            module=filter,
+            module=measure,
             reads=(PAIRS,),
+            writes=MEASURED,
+            config=cfg.measure,
+        ),
+        Stage(
+            module=filter,
+            reads=(PAIRS, MEASURED),
             writes=CLEAN_PAIRS,
-            keeps=MEASURED,
             config=cfg.filter,
         ),
         Stage(module=train_bpe, reads=(CLEAN_PAIRS,), writes=BPE, config=cfg.bpe),
@@ -85,7 +91,7 @@ def dalle(cfg: Settings) -> tuple[Stage, ...]:
         ),
         Stage(
             module=evaluate,
-            reads=(PAIRS, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES),
+            reads=(PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES),
             writes=REPORT,
             config=cfg.evaluate,
         ),
@@ -143,7 +149,7 @@ def main(args: argparse.Namespace) -> int:
     require_root(store.root, writes=not args.plan)
     steps = plan(dalle(settings), store, selection)
     if args.plan:
-        tables.show_plan(steps, settings, store)
+        run_tables.show_plan(steps, settings, store)
         return 0
     return _run(settings, store, selection, steps)
 
@@ -159,8 +165,8 @@ def _run(settings: Settings, store: Store, selection: Selection, steps: Sequence
     finally:
         session.stop()
     with suppress(OutputLost):  # the exit code tells the outcome too
-        tables.show_run(ended, store)
-    if sentence := tables.shortfalls(ended, store):
+        run_tables.show_run(ended, store)
+    if sentence := run_tables.shortfalls(ended, store):
         complain(sentence)
         return 3
     return 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import fsspec
 
-from infra.addresses import is_remote, normal
+from infra.paths import is_remote, normal
 from schemas.settings import Input, Settings, leaves
 from stages.storage import JOINT
 
@@ -79,7 +79,7 @@ def of_workers(settings: Settings) -> list[str]:
     named = [
         *(lists if itself and source.kind != "world" else ()),
         settings.crawl.earlier,
-        settings.filter.clip.path,
+        settings.measure.clip,
         *settings.filter.decontaminate,
     ]
     return [place for place in named if os.path.isabs(place) and os.path.exists(place)]

@@ -32,7 +32,7 @@ def unused(store: Store) -> Iterator[tuple[str, int, int]]:
     """
     require_run(store.top)
     entries = store.summary().stages.values()
-    used = {entry.artifact for entry in entries} | {entry.keeps for entry in entries}
+    used = {entry.artifact for entry in entries}
     if not used:
         raise ArtifactMissing(f"wanted stages in the summary.json of {store.root}, found none")
     for name in NAMES:
@@ -69,7 +69,9 @@ def main(args: argparse.Namespace) -> None:
     if not found:
         print("nothing to delete: the newest run uses every artifact")
         return
-    if not args.yes and not _agreed(f"delete these {len(found)} artifacts? [y/N] "):
+    if not args.yes and not _agreed(
+        f"delete {len(found)} artifact{'s' * (len(found) > 1)}? [y/N] "
+    ):
         print("nothing was deleted")
         return
     for address, _, _ in found:

@@ -16,7 +16,8 @@ from schemas.settings.crawl import CrawlRun, CrawlSettings, SourceSettings, Worl
 from schemas.settings.dvae import DvaeSettings, DvaeShape
 from schemas.settings.encode import EncodeRun, EncodeSettings
 from schemas.settings.evaluate import EvaluateSettings
-from schemas.settings.filter import AgreementSettings, FilterSettings
+from schemas.settings.filter import FilterSettings
+from schemas.settings.measure import MeasureSettings
 from schemas.settings.prior import PriorSettings, PriorShape
 from schemas.settings.sample import LANE, PromptSettings, SampleSettings, rows_of_lane
 from schemas.settings.tokens import BYTES, BpeSettings, TokenSpec
