@@ -140,7 +140,7 @@ class TrainingRun(ComputeRun):
     restarts: CountFrom0 = Field(3, description="attempts after a worker or node is lost")
 
     @property
-    def sharers(self) -> int:
+    def shard_group_size(self) -> int:
         """Workers that share one copy of the weights."""
         return (self.shard_size or self.workers) if self.shard else 1
 
@@ -202,11 +202,11 @@ class TrainingSettings(Config):
                 "weights, and workers that share one have none; set run.shard_size, or run.shard "
                 "to false"
             )
-        if run.sharers != fit.powersgd_parts:
+        if run.shard_group_size != fit.powersgd_parts:
             raise ValueError(
                 "fit.powersgd_parts must be the number of workers that share one copy of the "
-                f"weights, {run.sharers}, found {fit.powersgd_parts}; set it to that, or change "
-                "run.shard_size"
+                f"weights, {run.shard_group_size}, found {fit.powersgd_parts}; set it to that, or "
+                "change run.shard_size"
             )
         return self
 
