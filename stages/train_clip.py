@@ -35,7 +35,7 @@ from stages.models.clip import (
     fresh_reranker,
 )
 from stages.models.published_clip import pretrained_reranker
-from stages.models.retrieval import r_precision
+from stages.models.r_precision import r_precision
 from stages.storage import reaching
 from stages.training import on_ray
 from stages.training.distributed import with_a_row
@@ -85,7 +85,7 @@ class ClipTask(Task):
 
     def loss_sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Sum the contrastive loss of this worker's pairs among the pairs of all workers."""
-        pixels, ids = augment.unit(batch["pixels"]), batch["ids"].long()
+        pixels, ids = pictures.to_tensor(batch["pixels"]), batch["ids"].long()
         image, text, scale = with_a_row(model)(pixels, ids)
         own = slice(0, len(image))
         if dist.is_initialized() and dist.get_world_size() > 1:
@@ -149,13 +149,11 @@ def measure(model: Reranker, held_out: Table, cfg: ClipSettings) -> Scalars:
     pixels, indices = augment.held_out(columns["image"].tolist(), cfg.side)
     captions = columns["caption"][indices].tolist()
     device = next(model.parameters()).device
-    image, text = [], []
-    for start in range(0, len(pixels), cfg.fit.batch_size):
-        stop = start + cfg.fit.batch_size
-        image.append(model.image_features(augment.unit(pixels[start:stop].to(device))))
-        text.append(model.text_features(captions[start:stop]))
-    scores = (torch.cat(image) @ torch.cat(text).T).cpu().numpy()
-    found, chance = r_precision(scores, captions)
+    parts = [slice(i, i + cfg.fit.batch_size) for i in range(0, len(pixels), cfg.fit.batch_size)]
+    scores = model.scores(
+        (pictures.to_tensor(pixels[part].to(device)), captions[part]) for part in parts
+    )
+    found, chance = r_precision(scores.cpu().numpy(), captions)
     return {"r_precision": float(found.mean()), "r_precision_chance": chance}
 
 

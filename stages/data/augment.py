@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +11,12 @@ from torch import Tensor
 from schemas.errors import SchemaMismatch
 from stages import pictures
 from stages.data import order
-from stages.data.digests import hash_bits
+from stages.hashing import hash_bits
 from stages.pictures import PictureError, Pixels
 
 
 def row_seed(seed: int, epoch: int, key: str) -> int:
-    """Return 63 bits for one row in one epoch."""
+    """Return the seed of one row in one epoch."""
     return hash_bits(f"{seed}\n{epoch}\n{key}", 63)
 
 
@@ -50,8 +49,3 @@ def held_out(images: Sequence[bytes], side: int) -> tuple[UInt8[Tensor, "b h w 3
             "again"
         )
     return pixels, indices
-
-
-def unit(pixels: UInt8[Tensor, "b h w 3"]) -> Any:
-    """Return pixels in [0, 1] as (b, 3, h, w), in channels_last layout."""
-    return pixels.permute(0, 3, 1, 2).float() / 255

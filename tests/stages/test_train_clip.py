@@ -13,7 +13,7 @@ from stages import shapes, train_clip, weights
 from stages.data.loader import read_batches
 from stages.data.table import open_table
 from stages.models.clip import Reranker, fresh_reranker
-from stages.models.clip_pixels import Preparation
+from stages.models.clip_preprocessing import Preprocessing
 from stages.pictures import to_tensor
 from stages.train_clip import ClipTask
 from stages.training.trainer import Trainer
@@ -157,7 +157,11 @@ def test_a_published_clip_is_copied_with_its_tokenizer_and_not_trained(tmp_path,
     cut = f"{result.health['truncated_captions']} of {SIZES['val']} validation captions are cut off"
     assert f"{cut} at CLIP's 6 tokens" in caplog.text
     copy, original = weights.load_clip(out), pretrained_reranker(str(published))
-    assert copy.preparation == original.preparation == Preparation.read(LOOK, 16, where="")
+    assert (
+        copy.preprocessing
+        == original.preprocessing
+        == Preprocessing.from_config(LOOK, 16, where="")
+    )
     assert isinstance(copy, Reranker)
     captions = ["a red circle", "a blue square"]
     torch.testing.assert_close(copy.tokenize(captions), original.tokenize(captions))

@@ -107,14 +107,14 @@ def test_words_never_merge_across_spaces():
 
 
 def test_a_row_is_cut_off_or_filled_with_pads_that_no_caption_contains():
-    ids, length, truncated = BPE.ids("red circle", 4)
+    ids, length, truncated = BPE.encode_padded("red circle", 4)
     assert ids.dtype == np.uint16
     assert ids.tolist() == [*BPE.encode("red circle"), 310, 310]
     assert (length, truncated) == (2, False)
     assert BPE.pad == BPE.vocab == 310
     assert BPE.decode(ids) == "red circle"
-    assert BPE.ids("red circle red circle", 4)[1:] == (4, False)
-    cut = BPE.ids("red circle red circle red", 4)
+    assert BPE.encode_padded("red circle red circle", 4)[1:] == (4, False)
+    cut = BPE.encode_padded("red circle red circle red", 4)
     assert cut[1:] == (4, True)
     assert BPE.decode(cut.ids) == "red circle red circle"
 
