@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from schemas import rows
 from schemas.artifacts import BPE, CLEAN_PAIRS, TRAIN, VAL
-from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import ClipSettings
@@ -191,11 +190,6 @@ def run(inputs: Inputs, out: Folder, cfg: ClipSettings) -> Result:
             found = measure(reranker, held_out, cfg)
         weights.save_clip(out, reranker)
         return Result(rows_in=train.rows, rows_out=0, health=found | health)
-    if cfg.run.micro_batch_size is not None:
-        raise ConfigError(
-            "clip.run.micro_batch_size: wanted null, because every pair is compared with all of "
-            f"the batch, found {cfg.run.micro_batch_size}; use more workers or a smaller batch_size"
-        )
     task = ClipTask(cfg, require_rows(train, TRAIN), held_out, weights.load_bpe(inputs.folder(BPE)))
     health = truncated(task.tokenize, held_out)
     result = on_ray.train(task, cfg, out, rows=train.rows)

@@ -1,8 +1,7 @@
 """Check that a picture does not depend on its batch."""
 
 from pipelines.selfcheck.run import CheckResult, Run
-from schemas.settings import ComputeRun, SampleSettings
-from stages.models.sampler import LANE
+from schemas.settings import LANE, ComputeRun, SampleSettings
 from stages.sample.generator import load_generator
 
 CANDIDATES = LANE + 1  # so that a prompt has two lanes

@@ -20,10 +20,8 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
-from schemas.errors import ConfigError
 from stages.models.bpe_dropout import merge_with_dropout
 
-BYTES = 256
 CACHED = 2**15  # words, and ways to merge one, that are cached: some 30 MB
 SHORT = 24  # bytes; longer words are too rare to cache
 
@@ -141,11 +139,6 @@ def train_bpe(captions: Iterable[str], vocab: int) -> Bpe:
 
     The same captions give the same tokenizer, whatever their order.
     """
-    if vocab < BYTES:
-        raise ConfigError(
-            f"tokens.text_vocab: wanted at least {BYTES}, one id for each byte so that any caption "
-            f"can be written, found {vocab}"
-        )
     learned = Tokenizer(BPE())
     learned.pre_tokenizer = ByteLevel(add_prefix_space=True)
     trainer = BpeTrainer(

@@ -28,28 +28,12 @@ from einops import rearrange, repeat
 from jaxtyping import Float, Float64, Int
 from torch import Tensor, nn
 
-from schemas.errors import ConfigError
+from schemas.settings import rows_of_lane
 from stages.models.incremental_decoding import Prefix, TileDecoder
 from stages.models.prior import Prior
 from stages.models.sampling import DEFAULT_SAMPLING, SamplingParams, guide, sample_code, uniforms
 
-LANE = 16  # rows at least; wide enough for a good matrix product, narrow enough for few candidates
-LANES = 4  # of a larger tile: each lane reads its prompt's keys and values anew
 WARM_UPS = 3  # steps before CUDA can record one
-
-
-def rows_of_lane(tile: int) -> int:
-    """Return how many candidates of one prompt are computed together.
-
-    Raises ConfigError for a tile that is no whole number of lanes.
-    """
-    rows = min(tile, max(LANE, tile // LANES))
-    if tile % rows:
-        raise ConfigError(
-            f"sample.tile: wanted a multiple of {LANE}, or less than that, found {tile}; "
-            f"try {tile - tile % LANE}"
-        )
-    return rows
 
 
 class TileSampler:
@@ -137,7 +121,6 @@ class Sampler:
         precision: Literal["float32", "bfloat16"] = "float32",
         record: bool = True,
     ) -> None:
-        rows_of_lane(tile)
         self.prior, self.tile, self.record = prior, tile, record
         self.precision = precision
         self.dtype = torch.float32 if precision == "float32" else torch.bfloat16

@@ -19,11 +19,11 @@ from torch import Tensor
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
-from schemas.settings import SampleSettings, TokenSpec
+from schemas.settings import SampleSettings, TokenSpec, rows_of_lane
 from stages.models.bpe import Bpe
 from stages.models.clip import Reranker
 from stages.models.dvae import Dvae
-from stages.models.sampler import Sampler, rows_of_lane
+from stages.models.sampler import Sampler
 from stages.models.sampling import SamplingParams, candidate_seed
 from stages.pictures import Pixels, encode_png, from_tensor, to_tensor
 from stages.sample.tile_size import tile_for_device

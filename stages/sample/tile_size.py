@@ -13,10 +13,9 @@ from schemas.artifacts import PRIOR
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import FileDigest
-from schemas.settings import SampleSettings
+from schemas.settings import LANE, SampleSettings, rows_of_lane
 from stages.models.incremental_decoding import TileDecoder
 from stages.models.prior import Prior
-from stages.models.sampler import LANE, rows_of_lane
 from stages.models.sampling import SamplingParams
 from stages.shards import run_once
 from stages.weights import PriorConfig, read_config

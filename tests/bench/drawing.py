@@ -22,10 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, StaticCache
 
-from schemas.settings import PriorShape, TokenSpec
+from schemas.settings import PriorShape, TokenSpec, rows_of_lane
 from stages.models.incremental_decoding import Prefix, TileDecoder
 from stages.models.prior import Prior
-from stages.models.sampler import Sampler, rows_of_lane
+from stages.models.sampler import Sampler
 from stages.models.sampling import DEFAULT_SAMPLING, sample_code
 from tests.bench.clock import matrix_product, middle, seconds
 from tests.bench.drawing_floor import Machine, bandwidth, step_of

@@ -6,7 +6,6 @@ import torch
 from transformers import CLIPImageProcessorPil, CLIPModel
 
 from infra.store import open_folder
-from schemas.errors import ConfigError
 from schemas.rows import CLEAN_PAIR
 from schemas.settings import ClipSettings
 from stages import shapes, train_clip, weights
@@ -178,15 +177,6 @@ def test_the_published_weights_are_an_outside_input(tmp_path, published):
     assert train_clip.outside(settings(str(published))) != before
     assert train_clip.outside(settings()) == {}
     assert set(train_clip.outside(settings("someone/some-clip"))) == {"pretrained"}
-
-
-def test_a_batch_cannot_be_cut_because_pairs_are_compared(tmp_path):
-    clean_pairs(tmp_path)
-    bpe_of(tmp_path)
-    with pytest.raises(ConfigError, match=r"clip.run.micro_batch_size: wanted null"):
-        train_clip.run(
-            inputs(tmp_path), open_folder(tmp_path / "out"), settings(micro_batch_size=2)
-        )
 
 
 @pytest.mark.ray

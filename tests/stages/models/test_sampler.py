@@ -10,12 +10,11 @@ import pytest
 import scipy.stats
 import torch
 
-from schemas.errors import ConfigError
-from schemas.settings import PriorShape, TokenSpec
+from schemas.settings import LANE, PriorShape, TokenSpec
 from stages.models.incremental_decoding import Prefix, TileDecoder
 from stages.models.kv_cache import CacheLayout
 from stages.models.prior import Prior
-from stages.models.sampler import LANE, Sampler
+from stages.models.sampler import Sampler
 from stages.models.sampling import SamplingParams, candidate_seed, sample_code, uniforms
 from tests.stages.models.test_prior import VARIANTS
 
@@ -282,11 +281,6 @@ def test_cold_sampling_is_greedy_and_leaves_its_inputs_alone(prior, text):
     assert torch.equal(text, before)
     assert torch.equal(own, seeds(3, 2))
     assert torch.equal(codes, sample(prior, text, own, top_k=1, tile=4))
-
-
-def test_a_tile_that_is_no_whole_number_of_lanes_is_refused(prior, text):
-    with pytest.raises(ConfigError, match=r"multiple of 16.*found 40; try 32"):
-        sample(prior, text, seeds(3, 2), tile=40)
 
 
 @pytest.mark.parametrize("guidance", [0.0, 2.5])
