@@ -29,7 +29,6 @@ class Owner(Process):
 
     @property
     def alive(self) -> bool:
-        """Whether the owner may still be running."""
         if self.is_at_work or self.is_gone:
             return self.is_at_work
         return time.time() - self.seen < DEAD_AFTER_SECONDS

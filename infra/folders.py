@@ -26,7 +26,6 @@ READ_AHEAD_BYTES = 2**20  # s3fs's own 50 MiB would fetch whole shards for a few
 
 
 def digest(data: bytes) -> FileDigest:
-    """Return the size and content hash of a file's bytes."""
     return FileDigest(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
@@ -56,7 +55,6 @@ class LocalFolder:
 
     @property
     def url(self) -> str:
-        """Return the absolute path."""
         return str(self.path)
 
     def open(self, name: str) -> BinaryIO:
@@ -137,7 +135,6 @@ class ObjectFolder:
 
     @property
     def url(self) -> str:
-        """Return the address, scheme first."""
         return self.address
 
     @cached_property

@@ -53,7 +53,6 @@ def _not_a_head(said: str) -> str:
 
 
 def _newest_here() -> str:
-    """Return the address of the cluster that was started last on this machine."""
     from ray._private.services import canonicalize_bootstrap_address
 
     try:

@@ -50,19 +50,15 @@ class Store:
         return open_folder(self.root)
 
     def folder(self, name: str, fingerprint: str) -> LocalFolder | ObjectFolder:
-        """Return the artifact's folder, finished or not."""
         return self.at(f"{name}/{fingerprint}")
 
     def at(self, address: str) -> LocalFolder | ObjectFolder:
-        """Return the folder at `<name>/<fingerprint>`."""
         return open_folder(f"{self.root.rstrip('/')}/{address}")
 
     def manifest(self, name: str, fingerprint: str) -> Manifest | None:
-        """Return the manifest; None if the artifact is not finished."""
         return read_manifest(self.folder(name, fingerprint))
 
     def summary(self) -> Summary:
-        """Return the newest run's summary of its stages."""
         if not self.top.exists(SUMMARY):
             return Summary(stages={})
         with self.top.open(SUMMARY) as file, _ours(f"a run's {SUMMARY}", self.root):
@@ -83,7 +79,6 @@ class Store:
 
 
 def read_manifest(folder: Folder) -> Manifest | None:
-    """Return the folder's manifest, or None while it has none."""
     if not folder.exists(MANIFEST):
         return None
     with folder.open(MANIFEST) as file, _ours(f"an artifact's {MANIFEST}", folder.url):
@@ -143,5 +138,4 @@ def publish(folder: Folder, manifest: Manifest) -> None:
 
 
 def now() -> str:
-    """Return the time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

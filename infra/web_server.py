@@ -60,7 +60,6 @@ class WebServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """The url of the folder, without a slash at the end."""
         return f"http://{self.address}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:

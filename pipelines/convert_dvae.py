@@ -61,7 +61,6 @@ def _require_free(out: Folder, names: Sequence[str]) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
     line = arguments("convert_dvae", __doc__)
     line.add_argument("source", metavar="FROM", help="a folder with encoder.pkl and decoder.pkl, "
                       "a dvae artifact, or one file that holds both parts")  # fmt: skip
@@ -74,7 +73,6 @@ def parser() -> argparse.ArgumentParser:
 
 @command(parser)
 def main(args: argparse.Namespace) -> None:
-    """Convert."""
     with writing_to(args.target):
         print(convert(args.source, args.target, published=args.published, side=args.side))
 

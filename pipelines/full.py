@@ -141,7 +141,6 @@ def absolute_root(root: str | None, preset: str) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
     line = argparse.ArgumentParser(prog="pipelines/full.py", description=__doc__.split("\n")[0])
     line.add_argument("--preset", choices=PRESETS, default="demo", help="settings (default demo)")
     line.add_argument("--config", type=Path, metavar="FILE", help="YAML that overrides the preset")

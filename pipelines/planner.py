@@ -77,7 +77,6 @@ class Step:
 
     @property
     def address(self) -> str:
-        """Return `<name>/<fingerprint>`, the artifact's place under the root."""
         return f"{self.stage.writes.name}/{self.fingerprint}"
 
 

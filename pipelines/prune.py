@@ -54,7 +54,6 @@ def _agreed(question: str) -> bool:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
     line = arguments("prune", __doc__)
     line.add_argument("root", help="directory or s3:// address of a run")
     line.add_argument("--yes", action="store_true", help="delete without asking")
@@ -63,7 +62,6 @@ def parser() -> argparse.ArgumentParser:
 
 @command(parser)
 def main(args: argparse.Namespace) -> None:
-    """List what is unused, ask, delete."""
     store = Store(args.root)
     found = list(unused(store))
     for address, files, size in found:

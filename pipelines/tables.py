@@ -1,4 +1,4 @@
-"""What the command prints: the stages, the plan, and how a run went; 80 columns."""
+"""Tables that full.py prints in 80 columns: the stages, the plan, and the outcome of a run."""
 
 import json
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ WIDTH = 80
 STATES = {
     "done": "done",
     "run": "will run",
-    "resume": "will go on",
-    "stale": "stale, will run",
+    "resume": "will resume",
+    "stale": "inputs changed, will run",
     "check": "runs if its inputs change",
 }
 
 
 def stage_table(stages: Sequence[Stage]) -> str:
-    """Return the stages as a Markdown table, for the README."""
+    """Render the stages as a Markdown table, for the README."""
     lines = ["| stage | reads | writes |", "|---|---|---|"]
     for stage in stages:
         reads = ", ".join(artifact.name for artifact in stage.reads) or "the web, or a folder"
@@ -39,7 +39,6 @@ def stage_table(stages: Sequence[Stage]) -> str:
 
 
 def _file(stage: Stage) -> str:
-    """Return the stage's file or folder below stages/."""
     package = hasattr(stage.module, "__path__")
     return f"{stage.name}/" if package else f"{stage.name}.py"
 
@@ -51,14 +50,14 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
     """
     table = Table("stage", "artifact", "state", "cost", box=None, pad_edge=False)
     for step in steps:
-        state = STATES[step.state] if step.chosen else "not chosen"
+        state = STATES[step.state] if step.chosen else "not selected"
         took = f"took {step.manifest.seconds:,.0f} s" if step.manifest is not None else ""
         table.add_row(step.stage.name, step.address, state, took or cost_of(step, settings))
     console = Console(width=WIDTH)
     console.print(f"root {shown(store.root)}", soft_wrap=True)
     console.print(table)
     if sentence := unnamed_source(settings, steps):
-        console.print(f"\nto run: {sentence}", markup=False)
+        console.print(f"\nbefore a run: {sentence}", markup=False)
     due = {step.stage.writes for step in steps if step.runs}
     if DVAE in due and not settings.dvae.pretrained:
         show_training("train_dvae", training_plan.dvae_lines(settings), console)
@@ -68,7 +67,6 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
 
 
 def show_training(name: str, lines: Sequence[training_plan.Line], console: Console) -> None:
-    """Print what a training takes."""
     table = Table(name, "", "", box=None, pad_edge=False)
     table.columns[1].justify = "right"
     for line in lines:
@@ -78,7 +76,7 @@ def show_training(name: str, lines: Sequence[training_plan.Line], console: Conso
 
 
 def show_run(steps: Sequence[Step], store: Store) -> None:
-    """Print rows, rejects and seconds of each stage, the headline numbers and the report's path."""
+    """Print rows, rejects and seconds per stage, the accuracies and the report's path."""
     table = Table(box=None, pad_edge=False)
     table.add_column("stage")
     for name in ("rows in", "rows out", "rejects", "seconds"):
@@ -91,13 +89,13 @@ def show_run(steps: Sequence[Step], store: Store) -> None:
         )
     total = sum(manifest.seconds for _, manifest in finished)
     table.add_section()
-    table.add_row("together", "", "", "", f"{total:,.1f}")
+    table.add_row("total", "", "", "", f"{total:,.1f}")
     console = Console(width=WIDTH)
     console.print(table)
     kinds, cpu = (torch.float32, torch.bfloat16), torch.device("cpu")
     single, half = (matrix_product(cpu, kind) / 1e9 for kind in kinds)
     console.print(
-        f"this machine: {single:,.0f} GFLOP/s in a 1024-cubed product, {half:,.0f} in bfloat16"
+        f"this machine: {single:,.0f} GFLOP/s in float32, {half:,.0f} in bfloat16 (matmul)"
     )
     report = next((s for s in steps if s.stage.writes == REPORT and s.manifest is not None), None)
     if report is not None:
@@ -106,35 +104,35 @@ def show_run(steps: Sequence[Step], store: Store) -> None:
 
 
 def shortfalls(steps: Sequence[Step], store: Store) -> str:
-    """Say in a sentence what finished stages had to leave out; empty if there is nothing."""
+    """Describe in a sentence what finished stages had to leave out; empty if nothing."""
     chosen = [step for step in steps if step.chosen and step.manifest is not None]
     return "; ".join(filter(None, (_shortfall(step, store) for step in chosen)))
 
 
 def _shortfall(step: Step, store: Store) -> str:
     manifest = step.manifest
-    assert manifest is not None, "the caller has looked"
-    said = []
+    assert manifest is not None, "only finished steps are passed"
+    found = []
     if manifest.quarantined:
-        said.append(
+        found.append(
             f"{step.stage.name} finished without {len(manifest.quarantined)} quarantined shards "
-            f"({', '.join(manifest.quarantined[:5])}): they killed or failed every worker, and "
+            f"({', '.join(manifest.quarantined[:5])}): they failed on every worker, and "
             f"their rows are in {step.address} with the reason 'quarantined'"
         )
     if damaged := manifest.health.get("damaged"):
-        said.append(
+        found.append(
             f"{step.stage.name} finished, but its source is damaged and {damaged['rows']:,} rows "
-            f"could not be read (the first: {damaged['first']}): mend that file and set "
-            f"crawl.earlier={store.root.rstrip('/')}/{step.address}, so that what was fetched stays"
+            f"could not be read (the first: {damaged['first']}): repair that file and set "
+            f"crawl.earlier={store.root.rstrip('/')}/{step.address} to keep what was fetched"
         )
-    return "; ".join(said)
+    return "; ".join(found)
 
 
 def _headline(store: Store, step: Step, console: Console) -> None:
-    """Print the judged accuracies, where the report has them."""
+    """Print the accuracies of the report, if it has any."""
     with store.folder(REPORT.name, step.fingerprint).open(REPORT_JSON) as file:
         accuracy = json.load(file).get("accuracy", {})
     for kind in ("seen", "held_out", "two_shapes"):
         if kind in accuracy:
             best, single = accuracy[kind]["reranked"], accuracy[kind]["single"]
-            console.print(f"drawn right, {kind:10} best by CLIP {best:4.0%}, single {single:4.0%}")
+            console.print(f"judged right, {kind:10} best by CLIP {best:4.0%}, single {single:4.0%}")

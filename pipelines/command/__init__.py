@@ -95,7 +95,6 @@ def writing_to(target: object) -> Iterator[None]:
 
 
 def complain(error: object) -> None:
-    """Print an error sentence to standard error."""
     print(f"error: {printable(str(error))}", file=sys.stderr)
 
 
@@ -119,12 +118,10 @@ class EscapingFormatter(logging.Formatter):
     """Formats log lines so that a file's name or a caption cannot command the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format a record as one line, or as many as its traceback has."""
         return "\n".join(map(printable, super().format(record).split("\n")))
 
 
 def log_to_errors(form: str = "%(asctime)s %(message)s") -> None:
-    """Write this program's log to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(EscapingFormatter(form, datefmt="%H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -25,7 +25,6 @@ class Output(io.FileIO):
         self.lost: OSError | None = None
 
     def write(self, data: Any, /) -> int:
-        """Write, or count as written."""
         if self.lost is None:
             try:
                 return super().write(data)

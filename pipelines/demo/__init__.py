@@ -30,7 +30,6 @@ def joined(settings: Settings, root: str, *, crawls: bool) -> Iterator[Settings]
 
 
 def _with_paths(settings: Settings, files: world_site.WorldFiles, address: str) -> Settings:
-    """Set the url list, the prompts and the server's address."""
     crawl, sample = settings.crawl, settings.sample
     if crawl.source.kind == "world":
         source = crawl.source.model_copy(update={"path": str(files.urls)})

@@ -70,7 +70,6 @@ class WorldFiles:
 
     @classmethod
     def in_folder(cls, folder: Path) -> "WorldFiles":
-        """Return the files' paths in a folder, built or not."""
         return cls(folder / SITE, folder / URLS, folder / TRUTH, folder / PROMPTS)
 
 
@@ -117,7 +116,6 @@ def build(folder: Path, world: WorldSettings) -> WorldFiles:
 
 @contextmanager
 def serve(files: WorldFiles) -> Iterator[WebServer]:
-    """Serve the site and its faults while the block runs."""
     with serve_folder(files.site, faults=FAULTS) as server:
         yield server
 
@@ -222,8 +220,6 @@ def _private(good: Entry, rng: np.random.Generator) -> Entry:
 
 
 def _caption(choose: Callable[[str, np.random.Generator], str]) -> Spoil:
-    """Replace the caption."""
-
     def spoil(good: Entry, rng: np.random.Generator) -> Entry:
         return replace(good, caption=choose(good.caption, rng))
 
@@ -237,8 +233,6 @@ def _photographed(caption: str, rng: np.random.Generator) -> str:
 
 
 def _picture(sides: tuple[int, int], aspect: float) -> Spoil:
-    """Change the picture's size."""
-
     def spoil(good: Entry, rng: np.random.Generator) -> Entry:
         pixels = _canvas(good.scene, int(rng.integers(sides[0], sides[1] + 1)), aspect, rng)
         name = f"pictures/{Path(good.path).stem}.png"

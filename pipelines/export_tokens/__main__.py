@@ -47,7 +47,6 @@ def export(address: str, to: str, out: str) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
     line = arguments("export_tokens", __doc__)
     line.add_argument("address", help="a run's root, a token_pairs folder, or one shard")
     line.add_argument("--to", required=True, choices=WRITERS, help="format to write")
@@ -57,7 +56,6 @@ def parser() -> argparse.ArgumentParser:
 
 @command(parser)
 def main(args: argparse.Namespace) -> None:
-    """Export."""
     log_to_errors()
     with writing_to(args.out):
         print(export(args.address, args.to, args.out))

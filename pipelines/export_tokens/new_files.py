@@ -35,11 +35,9 @@ class NewFiles:
             yield file
 
     def is_empty(self) -> bool:
-        """Whether the folder is missing or has no files."""
         return not self._system.exists(self._top) or not self._system.find(self._top)
 
     def remove(self) -> None:
-        """Delete every file that was created."""
         for path in self.written:
             if self._system.exists(path):
                 self._system.rm_file(path)

@@ -47,14 +47,12 @@ def _shape(kind: pa.DataType) -> tuple[int, ...]:
 
 
 def header(shape: tuple[int, ...]) -> bytes:
-    """Return the header of a `.npy` file."""
     buffer = io.BytesIO()
     npy.write_array_header_1_0(buffer, {"descr": KIND, "fortran_order": False, "shape": shape})
     return buffer.getvalue()
 
 
 def content(values: np.ndarray) -> bytes:
-    """Return an array's bytes in a `.npy` file."""
     return values.astype(KIND, copy=False).tobytes()
 
 

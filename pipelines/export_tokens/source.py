@@ -26,7 +26,6 @@ class ExportSource:
 
     @property
     def rows(self) -> int:
-        """Rows of all parts."""
         return sum(table.rows for table in self.tables.values())
 
 

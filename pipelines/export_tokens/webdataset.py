@@ -56,7 +56,6 @@ class SampleNames:
 
 
 def _members(columns: Columns, bases: SampleNames) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and bytes of every file of every row."""
     tokens = {name: header(columns[name].shape[1:]) for name in ("text", "image")}
     for row, key in enumerate(columns["key"]):
         base = bases.of(key)

@@ -36,7 +36,6 @@ WIDTH = 80
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
     line = arguments("inspect_tokens", __doc__)
     line.add_argument("address", help="a run's root, a token_pairs folder, or one shard")
     line.add_argument("--html", type=Path, metavar="FILE", help="also write a gallery of rows")
@@ -49,7 +48,6 @@ def parser() -> argparse.ArgumentParser:
 
 @command(parser)
 def main(args: argparse.Namespace) -> int:
-    """Inspect, verify or compare shards."""
     log_to_errors("%(message)s")
     console = Console(width=WIDTH, highlight=False)
     found = target(args.address)

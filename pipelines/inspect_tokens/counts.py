@@ -57,17 +57,14 @@ class TokenCounts:
 
     @property
     def bytes(self) -> int:
-        """Size of all good shards."""
         return sum(shard.bytes for shard in self.shards.good)
 
     @property
     def image_bytes(self) -> int:
-        """Size of the code columns of all good shards."""
         return sum(shard.image_bytes for shard in self.shards.good)
 
     @cached_property
     def codebook(self) -> CodebookHealth:
-        """Use of the codebook by these rows."""
         return codebook_health(torch.from_numpy(self.codes))
 
     @property

@@ -143,7 +143,6 @@ class _RowIndex:
             yield [mine for mine, _ in pairs], self.load(at).take([row for _, row in pairs])
 
     def unseen(self) -> set[str]:
-        """Return the keys that were never asked for."""
         return self.places.keys() - self.seen
 
 

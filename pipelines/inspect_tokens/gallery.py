@@ -1,7 +1,6 @@
 """An HTML page of token pairs: each caption with its original and its reconstruction."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -21,17 +20,7 @@ from stages.models.dvae import Dvae
 from stages.pictures import Pixels, decode, from_tensor
 from stages.training.weights import load_dvae
 
-CODES_SHOWN = 10
 GALLERY_ROWS = 200
-
-
-@dataclass(frozen=True)
-class Card:
-    """One row of the gallery."""
-
-    row: Mapping[str, Any]
-    original: Pixels | None
-    reconstruction: Pixels | None
 
 
 def gallery(found: ShardSet, tokens: TokenCounts) -> str:
@@ -43,11 +32,10 @@ def gallery(found: ShardSet, tokens: TokenCounts) -> str:
     record = manifest.inputs.get(CLEAN_PAIRS.name) if manifest else None
     clean = found.beside(CLEAN_PAIRS.name, record.fingerprint if record else None)
     shown = originals(clean, pairs, 8 * grid) if clean else {}
-    made: Sequence[Any] = [None] * len(pairs)
-    if dvae is not None:
-        made = reconstructions(load_dvae(dvae), pairs, grid)
+    decoded = reconstructions(load_dvae(dvae), pairs, grid) if dvae else [None] * len(pairs)
     cards = [
-        Card(row, shown.get(row["key"]), picture) for row, picture in zip(pairs, made, strict=True)
+        row | {"original": shown.get(row["key"]), "reconstruction": picture}
+        for row, picture in zip(pairs, decoded, strict=True)
     ]
     return render(tokens, cards, _about(tokens, dvae=dvae is not None, clean=clean is not None))
 
@@ -66,7 +54,6 @@ def _about(tokens: TokenCounts, *, dvae: bool, clean: bool) -> str:
 
 
 def reconstructions(dvae: Dvae, pairs: Sequence[Mapping[str, Any]], grid: int) -> list[Pixels]:
-    """Decode the codes of some rows, one at a time."""
     found: list[Pixels] = []
     with torch.inference_mode():
         for row in pairs:
@@ -113,31 +100,18 @@ def _crop(pixels: Pixels, box: Sequence[float], side: int) -> Pixels:
     return np.asarray(image.resize((side, side), Image.Resampling.BOX, box=edges))
 
 
-def render(tokens: TokenCounts, cards: Sequence[Card], about: str) -> str:
+def render(tokens: TokenCounts, cards: Sequence[Mapping[str, Any]], about: str) -> str:
     """Fill in the template; the page needs no network."""
     template = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     ).from_string((resources.files("pipelines.inspect_tokens") / "gallery.html").read_text("utf-8"))
-    pictures = [picture for card in cards for picture in (card.original, card.reconstruction)]
+    pictures = [card[name] for card in cards for name in ("original", "reconstruction")]
     crisp = all(is_small(picture) for picture in pictures if picture is not None)
     return template.render(
         tokens=tokens,
         about=about,
         chart=histogram(sorted(tokens.codes.tolist(), reverse=True), "uses of a code", "codes"),
         rendering="pixelated" if crisp else "auto",
-        cards=[_fields(card) for card in cards],
+        cards=cards,
+        uri=uri,
     )
-
-
-def _fields(card: Card) -> dict[str, Any]:
-    image = card.row["image"]
-    return {
-        "key": card.row["key"],
-        "caption": card.row["caption"],
-        "shard": card.row["shard"],
-        "text_length": card.row["text_length"],
-        "different": len(set(image)),
-        "codes": " ".join(str(code) for code in image[:CODES_SHOWN]),
-        "original": None if card.original is None else uri(card.original),
-        "reconstruction": None if card.reconstruction is None else uri(card.reconstruction),
-    }

@@ -26,11 +26,9 @@ class Repeats:
         self._kept: list[np.ndarray] = []
 
     def add(self, found: np.ndarray) -> None:
-        """Add the hashes of some rows."""
         self._kept.append(found[found % np.uint64(self.one_in) == 0])
 
     def repeated(self) -> np.ndarray:
-        """Return the hash of each row that repeats an earlier one."""
         everything = np.concatenate([np.zeros(0, np.uint64), *self._kept])
         everything.sort()
         return everything[1:][everything[1:] == everything[:-1]]

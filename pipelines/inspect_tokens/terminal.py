@@ -25,7 +25,6 @@ LETTERS = " .:-=+*#%"
 
 
 def describe(console: Console, found: ShardSet, tokens: TokenCounts, rows: int) -> None:
-    """Print the schema, the statistics, and some rows decoded."""
     console.print(f"[bold]{shown(found.folder.url)}[/]", soft_wrap=True)
     if not tokens.shards.good:
         return
@@ -41,7 +40,6 @@ def describe(console: Console, found: ShardSet, tokens: TokenCounts, rows: int) 
 
 
 def print_section(console: Console, title: str, lines: Mapping[str, str]) -> None:
-    """Print a title and a table of names and values below it."""
     console.print(f"\n[bold]{title}[/]")
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
     table.add_column(min_width=16, style="dim")
@@ -85,7 +83,6 @@ def _truncated(found: ShardSet, tokens: TokenCounts) -> str:
 
 
 def percent(part: int, whole: int) -> str:
-    """Write a share in three digits."""
     return f"{100 * part / max(1, whole):.3g}%"
 
 
@@ -151,7 +148,6 @@ def spark(counts: np.ndarray, signs: str = BLOCKS, width: int = 40) -> str:
 
 
 def print_difference(console: Console, found: Difference) -> None:
-    """Print what differs between two encodings."""
     if found.metadata:
         pairs = found.metadata.items()
         print_section(
@@ -180,7 +176,6 @@ def print_difference(console: Console, found: Difference) -> None:
 
 
 def print_broken(console: Console, found: ShardSet, broken: Mapping[str, str]) -> None:
-    """Name each broken file, and how to repair them."""
     _print_each(console, broken)
     if broken:
         some = f"{len(broken)} of {len(found.names)} shards are broken"

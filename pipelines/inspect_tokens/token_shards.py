@@ -41,7 +41,6 @@ class ShardSet:
 
     @cached_property
     def manifest(self) -> Manifest | None:
-        """The manifest of the artifact they lie in, if it is finished."""
         return read_manifest(self.folder)
 
 
@@ -95,7 +94,6 @@ class TokenShard:
 
     @cached_property
     def spec(self) -> TokenSpec:
-        """Vocabularies and lengths, from the metadata."""
         return TokenSpec(**{name: int(self.metadata[name]) for name in SIZES})
 
 
@@ -108,11 +106,9 @@ class TokenShards:
 
     @property
     def rows(self) -> int:
-        """Rows in all good shards."""
         return sum(shard.rows for shard in self.good)
 
     def without(self, broken: Mapping[str, str]) -> "TokenShards":
-        """Move shards that turned out to be broken."""
         good = [shard for shard in self.good if shard.name not in broken]
         return replace(self, good=good, broken={**self.broken, **broken})
 
@@ -133,7 +129,6 @@ def read_footers(found: ShardSet) -> TokenShards:
 
 
 def describe_error(error: BaseException) -> str:
-    """Describe in one line why a file cannot be read."""
     message = (str(error).splitlines() or [""])[0][:200]
     return message if isinstance(error, SchemaMismatch) else f"{type(error).__name__}: {message}"
 

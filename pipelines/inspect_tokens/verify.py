@@ -32,7 +32,6 @@ class Verification:
     broken: dict[str, str] = field(default_factory=dict)
 
     def add(self, broken: Mapping[str, str]) -> None:
-        """Add problems to those already known."""
         for name, problem in broken.items():
             known = self.broken.get(name)
             self.broken[name] = f"{known}; {problem}" if known else problem
@@ -90,7 +89,6 @@ def _check_bytes(found: ShardSet, manifest: Manifest, result: Verification) -> N
 
 
 def _foreign(shards: Iterable[TokenShard], manifest: Manifest) -> dict[str, str]:
-    """Find shards that were made with another dVAE or BPE than the manifest's."""
     broken = {}
     for shard in shards:
         for maker in (DVAE.name, BPE.name):

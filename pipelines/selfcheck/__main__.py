@@ -57,7 +57,6 @@ CHECKS = (
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
     line = arguments("selfcheck", __doc__)
     line.add_argument("--root", default="runs/demo", help="root of a run (default runs/demo)")
     line.add_argument("--gpu", action="store_true", help="compute on the GPU")
@@ -66,7 +65,6 @@ def parser() -> argparse.ArgumentParser:
 
 @command(parser)
 def main(args: argparse.Namespace) -> int:
-    """Print a line for each check."""
     started = time.monotonic()
     if args.gpu and not torch.cuda.is_available():
         raise ConfigError("--gpu: wanted a CUDA device, found none; leave it out")
@@ -79,7 +77,6 @@ def main(args: argparse.Namespace) -> int:
 
 
 def result_of(each: SelfCheck, run: Run) -> CheckResult:
-    """Do one check and print its line."""
     result = attempt(each, run)
     head = f"{WORDS[result.ok]:4} {each.name:18} "
     indent = " " * len(head)

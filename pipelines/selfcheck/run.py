@@ -64,7 +64,6 @@ class Run:
         self.inputs = Inputs(self.folders)
 
     def missing(self, needs: tuple[Artifact, ...]) -> list[str]:
-        """List the artifacts that are not finished."""
         return [artifact.name for artifact in needs if artifact.name not in self.folders]
 
     def files(self, artifact: Artifact) -> Mapping[str, FileDigest | None]:
@@ -85,12 +84,10 @@ class Run:
 
     @cached_property
     def dvae(self) -> Dvae:
-        """The discrete VAE, on the device."""
         return load_dvae(self.inputs.folder(DVAE)).to(self.device)
 
     @cached_property
     def prior(self) -> Prior:
-        """The transformer, on the device."""
         return load_prior(self.inputs.folder(PRIOR)).to(self.device)
 
     @cached_property

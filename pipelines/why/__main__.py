@@ -37,7 +37,6 @@ class FinishedArtifact:
     manifest: Manifest
 
     def rows(self, prefixes: Sequence[str], column: str, values: Sequence[str]) -> Iterator[Row]:
-        """Yield the rows under any of the prefixes with one of the values in a column."""
         for prefix in prefixes:
             yield from rows_where(self.folder, prefix, {column: values})
 
@@ -108,7 +107,6 @@ def _by_key(
 
 
 def _kept_instead(clean: FinishedArtifact | None, row: Row, verdict: Row | None) -> list[Row]:
-    """Return the kept rows of a duplicate's group."""
     if clean is None or verdict is None or "duplicate" not in (verdict.get("reason") or ""):
         return []
     group = verdict.get("group") or row["sha256"]
@@ -116,7 +114,6 @@ def _kept_instead(clean: FinishedArtifact | None, row: Row, verdict: Row | None)
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
     line = arguments("why", __doc__)
     line.add_argument("wanted", metavar="URL_OR_KEY", help="a url, a row's key, or an image sha256")
     line.add_argument("--root", default="runs/demo", help="root of a run (default runs/demo)")
@@ -125,7 +122,6 @@ def parser() -> argparse.ArgumentParser:
 
 @command(parser)
 def main(args: argparse.Namespace) -> None:
-    """Print the answer."""
     for text in answer(Store(args.root), args.wanted):
         print(text)
 

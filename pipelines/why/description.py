@@ -63,7 +63,6 @@ def lines(label: str, text: str) -> list[str]:
 
 
 def crawled(row: Row) -> str:
-    """Describe the picture that was fetched, or why there is none."""
     if row["status"] != "ok":
         detail = (row["detail"] or "").removeprefix(f"{row['reason']}: ")
         return f"failed: {row['reason']}" + (f" ({detail})" if detail else "")
@@ -74,7 +73,6 @@ def crawled(row: Row) -> str:
 
 
 def judged(verdict: Row) -> str:
-    """Describe whether the filter kept the row, and where it is."""
     group = f"; group {verdict['group']}" if verdict.get("group") else ""
     if verdict.get("reason"):
         return f"dropped: {verdict['reason']}{group}"
@@ -129,7 +127,6 @@ def _leaves(
 
 
 def tokens(encoded: Row | Literal["unfinished"] | None) -> str:
-    """Describe whether the row was encoded."""
     if encoded == "unfinished":
         return "encode has not finished on these clean_pairs"
     if encoded is None:
