@@ -55,7 +55,7 @@ class WebServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """`host:port`, as `crawl.allow_hosts` wants it."""
+        """`host:port`, as `crawl.run.allow_hosts` wants it."""
         return f"{HOST}:{self.port}"
 
     @property

@@ -6,7 +6,7 @@ from torch import nn
 from pipelines.memory import weights_of
 from pipelines.planner import Step
 from schemas.artifacts import DVAE, PRIOR, SAMPLES
-from schemas.configs import FitSettings, Settings
+from schemas.settings import FitSettings, Settings
 from stages.models.dvae import Dvae
 from stages.models.flops import dvae_flops, prior_flops
 

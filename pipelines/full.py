@@ -32,7 +32,7 @@ from pipelines.options import resolve
 from pipelines.places import of_workers
 from pipelines.planner import Selection, Stage, Step, plan
 from pipelines.presets import PRESETS
-from schemas import configs
+from pipelines.settings_table import show_settings
 from schemas.artifacts import (
     BPE,
     CLEAN_PAIRS,
@@ -45,8 +45,8 @@ from schemas.artifacts import (
     SAMPLES,
     TOKEN_PAIRS,
 )
-from schemas.configs import Settings, job
 from schemas.errors import ConfigError
+from schemas.settings import Settings
 from stages import (
     crawl,
     encode,
@@ -62,51 +62,20 @@ from stages import (
 
 def dalle(cfg: Settings) -> tuple[Stage, ...]:
     """List the stages in the order they run, each with all it depends on."""
-    tokens, side = cfg.tokens, cfg.tokens.side
     return (
-        Stage(
-            module=crawl,
-            reads=(),
-            writes=PAIRS,
-            config=job(configs.CrawlJob, cfg.crawl, side=side),
-        ),
+        Stage(module=crawl, reads=(), writes=PAIRS, config=cfg.crawl),
         Stage(
             module=filter,
             reads=(PAIRS,),
             writes=CLEAN_PAIRS,
             keeps=MEASURED,
-            config=job(configs.FilterJob, cfg.filter, side=side),
+            config=cfg.filter,
         ),
-        Stage(
-            module=train_bpe,
-            reads=(CLEAN_PAIRS,),
-            writes=BPE,
-            config=job(configs.BpeJob, cfg.bpe, text_vocab=tokens.text_vocab),
-        ),
-        Stage(
-            module=train_dvae,
-            reads=(CLEAN_PAIRS,),
-            writes=DVAE,
-            config=job(configs.DvaeJob, cfg.dvae, image_vocab=tokens.image_vocab, side=side),
-        ),
-        Stage(
-            module=encode,
-            reads=(CLEAN_PAIRS, BPE, DVAE),
-            writes=TOKEN_PAIRS,
-            config=job(configs.EncodeJob, cfg.encode, tokens=tokens),
-        ),
-        Stage(
-            module=train_prior,
-            reads=(TOKEN_PAIRS, BPE, DVAE),
-            writes=PRIOR,
-            config=job(configs.PriorJob, cfg.prior, tokens=tokens),
-        ),
-        Stage(
-            module=train_clip,
-            reads=(CLEAN_PAIRS, BPE),
-            writes=CLIP,
-            config=job(configs.ClipJob, cfg.clip, text_vocab=tokens.text_vocab, side=side),
-        ),
+        Stage(module=train_bpe, reads=(CLEAN_PAIRS,), writes=BPE, config=cfg.bpe),
+        Stage(module=train_dvae, reads=(CLEAN_PAIRS,), writes=DVAE, config=cfg.dvae),
+        Stage(module=encode, reads=(CLEAN_PAIRS, BPE, DVAE), writes=TOKEN_PAIRS, config=cfg.encode),
+        Stage(module=train_prior, reads=(TOKEN_PAIRS, BPE, DVAE), writes=PRIOR, config=cfg.prior),
+        Stage(module=train_clip, reads=(CLEAN_PAIRS, BPE), writes=CLIP, config=cfg.clip),
         Stage(
             module=sample,
             reads=(BPE, DVAE, PRIOR, CLIP)
@@ -155,6 +124,8 @@ def parser() -> argparse.ArgumentParser:
                       help="run this stage even if it is finished; repeatable")  # fmt: skip
     line.add_argument("--plan", action="store_true",
                       help="print what would run and what it would cost; run nothing")  # fmt: skip
+    line.add_argument("--settings", nargs="?", const="", metavar="PREFIX",
+                      help="print all settings, or those of a part such as prior.fit")  # fmt: skip
     return line
 
 
@@ -164,6 +135,9 @@ def main(args: argparse.Namespace) -> int:
     log_to_errors()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = resolve(args.preset, args.config, args.assignments)
+    if args.settings is not None:
+        show_settings(settings, args.settings)
+        return 0
     store = Store(absolute_root(args.root, args.preset))
     selection = Selection(first=args.first, last=args.last, only=args.only, force=tuple(args.force))
     require_root(store.root, writes=not args.plan)

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from schemas.configs import FitSettings, PriorShape, Settings, TokenSpec
 from schemas.errors import ConfigError
+from schemas.settings import PriorShape, Settings, TokenSpec, TrainingRun, TrainingSettings
 from stages.models.prior import Prior
 from stages.train_prior import CANDIDATES, MEASURED_AT_ONCE
 
@@ -23,6 +23,10 @@ GIB = 2**30
 FULL = 4  # bytes of a number in float32
 COPIES = 5  # of each weight: itself, its gradient, its average and two moments
 MOST_WORKERS = 1_024
+CHANGED = {  # by what is tried to make a training fit
+    "run": ("workers", "shard", "shard_size", "activation_checkpointing", "micro_batch_size"),
+    "fit": ("powersgd_parts",),
+}
 USABLE = 0.9  # of a GPU: the rest is for CUDA, kernels, and what the allocator cannot give out
 
 
@@ -73,20 +77,21 @@ class Memory(NamedTuple):
         return sum(self)
 
 
-def memory_of(tokens: TokenSpec, shape: PriorShape, fit: FitSettings) -> Memory:
+def memory_of(tokens: TokenSpec, shape: PriorShape, cfg: TrainingSettings) -> Memory:
     """Estimate what training takes on the fullest worker."""
-    weights, sharers = weights_of(tokens, shape), sharers_of(fit)
+    weights, sharers = weights_of(tokens, shape), cfg.run.sharers
     block = weights.matrices // shape.layers
     outside = weights.embeddings + weights.heads
-    rows, half = rows_at_once(fit), bytes_of_products(fit)
+    rows, half = rows_at_once(cfg), bytes_of_products(cfg)
     residual, whole_block = kept_of_a_block(tokens, shape, half)
 
     states = COPIES * FULL * weights.total // sharers
-    if fit.compress_rank is not None:
+    if cfg.fit.powersgd_rank is not None:
         states += FULL * weights.matrices // sharers  # of gradients, what is still to be said
-    activations = shape.layers * (residual if fit.recompute else whole_block)
-    activations += 2 * residual + (whole_block if fit.recompute else 0)
-    gathered = half * block * (1 if fit.recompute else shape.layers) if half < FULL else 0
+    again = cfg.run.activation_checkpointing
+    activations = shape.layers * (residual if again else whole_block)
+    activations += 2 * residual + (whole_block if again else 0)
+    gathered = half * block * (1 if again else shape.layers) if half < FULL else 0
     if sharers > 1:  # of two blocks: the next one's weights are on their way, or gradients back
         gathered += 2 * FULL * (outside + 2 * block)
     learning = Memory(
@@ -96,7 +101,7 @@ def memory_of(tokens: TokenSpec, shape: PriorShape, fit: FitSettings) -> Memory:
         gathered=gathered,
         beside=0,
     )
-    stepping = FULL * weights.total // sharers if fit.variance_clip is not None else 0
+    stepping = FULL * weights.total // sharers if cfg.fit.variance_clip is not None else 0
     validating = validation(tokens, shape) + (FULL * weights.total if sharers > 1 else 0)
     more = max(states + max(stepping, validating) - learning.total, 0)
     return learning._replace(beside=more)
@@ -132,27 +137,23 @@ def logits_of(tokens: TokenSpec) -> int:
     return tokens.text_len * (tokens.text_vocab + 1) + tokens.image_len * tokens.image_vocab
 
 
-def sharers_of(fit: FitSettings) -> int:
-    """Return how many workers share one copy of the weights."""
-    return (fit.machine or fit.workers) if fit.shard else 1
-
-
-def rows_at_once(fit: FitSettings) -> int:
+def rows_at_once(cfg: TrainingSettings) -> int:
     """Return the rows of a worker's forward pass."""
-    rows = math.ceil(fit.batch_size / fit.workers)
-    return rows if fit.micro_batch is None else min(rows, fit.micro_batch)
+    rows, most = math.ceil(cfg.fit.batch_size / cfg.run.workers), cfg.run.micro_batch_size
+    return rows if most is None else min(rows, most)
 
 
-def bytes_of_products(fit: FitSettings) -> int:
+def bytes_of_products(cfg: TrainingSettings) -> int:
     """Return the bytes of a number that is multiplied; a GPU is taken to have 16-bit units."""
-    return FULL if fit.precision == "float32" or (fit.precision == "auto" and not fit.gpu) else 2
+    kind = cfg.fit.precision
+    return FULL if kind == "float32" or (kind == "auto" and not cfg.run.gpu) else 2
 
 
-def gpu_memory(fit: FitSettings) -> float:
+def gpu_memory(run: TrainingRun) -> float:
     """Return the bytes of a GPU: of the one in this machine, else as the setting says."""
     if torch.cuda.is_available():
         return float(torch.cuda.get_device_properties(0).total_memory)
-    return fit.gpu_memory_gib * GIB
+    return run.gpu_memory_gib * GIB
 
 
 def require_room(settings: Settings) -> None:
@@ -162,21 +163,22 @@ def require_room(settings: Settings) -> None:
     workers.
     """
     tokens, prior = settings.tokens, settings.prior
-    room = USABLE * gpu_memory(prior.fit)
-    need = memory_of(tokens, prior, prior.fit).total
-    if not prior.fit.gpu or need <= room:
+    room = USABLE * gpu_memory(prior.run)
+    need = memory_of(tokens, prior, prior).total
+    if not prior.run.gpu or need <= room:
         return
     found = next(
-        (fit for fit in others(prior.fit) if memory_of(tokens, prior, fit).total <= room), None
+        (cfg for cfg in others(prior) if memory_of(tokens, prior, cfg).total <= room), None
     )
-    most = most_workers(prior.fit)
+    most = most_workers(prior)
     advice = f"nor would any mesh of up to {most:,} GPUs do; make the model smaller"
     if found is not None:
-        names = ("workers", "shard", "machine", "recompute", "micro_batch")
+        before, after = (cfg.run.model_dump() | cfg.fit.model_dump() for cfg in (prior, found))
         changed = [
-            f"--set prior.fit.{name}={json.dumps(getattr(found, name))}"
+            f"--set prior.{node}.{name}={json.dumps(after[name])}"
+            for node, names in CHANGED.items()
             for name in names
-            if getattr(found, name) != getattr(prior.fit, name)
+            if after[name] != before[name]
         ]
         fits = memory_of(tokens, prior, found).total / GIB
         advice = f"{' '.join(changed)} fits ({fits:.0f} GiB)"
@@ -186,30 +188,35 @@ def require_room(settings: Settings) -> None:
     )
 
 
-def others(fit: FitSettings) -> Iterator[FitSettings]:
+def others(cfg: TrainingSettings) -> Iterator[TrainingSettings]:
     """Yield other ways to spread the same training, from the cheapest change on."""
-    workers = fit.workers
-    recomputes = sorted({fit.recompute, True})
-    while workers <= most_workers(fit):
-        for (shard, machine), recompute in product(shares(fit, workers), recomputes):
-            how = {"workers": workers, "shard": shard, "machine": machine, "recompute": recompute}
-            rows = rows_at_once(fit.model_copy(update=how))
+    workers = cfg.run.workers
+    recomputes = sorted({cfg.run.activation_checkpointing, True})
+    while workers <= most_workers(cfg):
+        for (shard, size), again in product(shares(cfg, workers), recomputes):
+            how = {"workers": workers, "shard": shard, "shard_size": size,
+                   "activation_checkpointing": again}  # fmt: skip
+            run = cfg.run.model_copy(update=how)
+            parts = 1 if cfg.fit.powersgd_rank is None else run.sharers
+            fit = cfg.fit.model_copy(update={"powersgd_parts": parts})
+            rows = rows_at_once(cfg.model_copy(update={"run": run}))
             while rows:
-                yield fit.model_copy(update=how | {"micro_batch": rows})
+                smaller = run.model_copy(update={"micro_batch_size": rows})
+                yield cfg.model_copy(update={"fit": fit, "run": smaller})
                 rows //= 2
         workers *= 2
 
 
-def most_workers(fit: FitSettings) -> int:
+def most_workers(cfg: TrainingSettings) -> int:
     """Return how many GPUs are thought of; each wants a row of the batch."""
-    return min(MOST_WORKERS, fit.batch_size)
+    return min(MOST_WORKERS, cfg.fit.batch_size)
 
 
-def shares(fit: FitSettings, workers: int) -> list[tuple[bool, int | None]]:
-    """Return `shard` and `machine` of ways to share weights, from the least sharing on."""
-    found: list[tuple[bool, int | None]] = [(fit.shard, fit.machine)]
-    rank = fit.compress_rank  # compression is between copies: there must be some
-    size = fit.machine or (workers if rank is None else 1)
+def shares(cfg: TrainingSettings, workers: int) -> list[tuple[bool, int | None]]:
+    """Return `shard` and `shard_size` of ways to share weights, from the least sharing on."""
+    found: list[tuple[bool, int | None]] = [(cfg.run.shard, cfg.run.shard_size)]
+    rank = cfg.fit.powersgd_rank  # compression is between copies: there must be some
+    size = cfg.run.shard_size or (workers if rank is None else 1)
     while (size := 2 * size) < workers:
         if workers % size == 0 and (rank is None or rank % size == 0):
             found.append((True, size))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from pipelines.planner import Step
 from schemas.artifacts import PAIRS
-from schemas.configs import Settings
 from schemas.errors import ConfigError
+from schemas.settings import Settings
 
 SOURCES = {
     "folder": "a folder of pictures, such as --set crawl.source.path=pictures/",

@@ -2,7 +2,7 @@
 
 import difflib
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -10,22 +10,25 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from pipelines.config_file import parse, read_file
-from pipelines.places import leaves, make_absolute
+from pipelines.places import make_absolute
 from pipelines.presets import PRESETS
-from schemas.configs import Settings
+from pipelines.renamed import RENAMED
 from schemas.errors import ConfigError
+from schemas.settings import Settings, leaves
 
 NOTHING = {"", "none", "null", "~"}  # what people write for a setting that is not there
 
 
-def resolve(preset: str, file: Path | None, assignments: Sequence[str]) -> Settings:
+def resolve(preset: str, file: Path | None = None, assignments: Sequence[str] = ()) -> Settings:
     """Return the preset with the file's values, then the assignments, over it.
 
     Every path among them means the folder that the command was called in. Raises ConfigError, in
     one sentence, for a name that does not exist (with the nearest one that does) and for a value
     that is out of range.
     """
-    tree = PRESETS[preset]().model_dump()
+    tree = Settings().model_dump()
+    for path, value in PRESETS[preset].items():
+        _assign(tree, path, value, where=f"preset {preset}")
     if file is not None:
         for path, value in read_file(file).items():
             _assign(tree, path, value, where=str(file))
@@ -41,19 +44,16 @@ def resolve(preset: str, file: Path | None, assignments: Sequence[str]) -> Setti
         raise ConfigError(_sentence(error)) from None
 
 
-def leaf_paths() -> Iterator[str]:
-    """Yield the dotted path of every setting."""
-    yield from (path for path, _ in leaves())
-
-
 def _assign(tree: dict[str, Any], path: str, value: Any, *, where: str) -> None:
-    known = list(leaf_paths())
+    known = {leaf.path: leaf.field for leaf in leaves()}
     if path not in known:
         close = difflib.get_close_matches(path, known, n=1, cutoff=0.5)
         parts = [name for name in known if name.startswith(path + ".")]
         if parts and value == {}:
             return  # an empty part of a file changes nothing
-        hint = f"did you mean '{close[0]}'?" if close else "see schemas/configs.py for all names"
+        if path in RENAMED:
+            raise ConfigError(f"{where}: '{path}' is called '{RENAMED[path]}' now; use that name")
+        hint = f"did you mean '{close[0]}'?" if close else "--settings prints all of them"
         if parts:
             hint = f"it has parts, such as '{parts[0]}'"
         raise ConfigError(f"{where}: there is no setting '{path}'; {hint}")
@@ -61,7 +61,7 @@ def _assign(tree: dict[str, Any], path: str, value: Any, *, where: str) -> None:
     node = tree
     for name in parents:
         node = node[name]
-    node[leaf] = _shaped(value, dict(leaves())[path])
+    node[leaf] = _shaped(value, known[path])
 
 
 def _shaped(value: Any, field: FieldInfo) -> Any:

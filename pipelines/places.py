@@ -3,35 +3,22 @@
 import glob
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fsspec
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from infra.addresses import is_remote, normal
-from schemas.configs import Place, PlaceOrName, Places, Settings
+from schemas.settings import Input, Settings, leaves
 from stages.storage import JOINT
 
 COMMA = re.compile(r",(?![^{]*\})")  # none of those in {a,b}
-MARKS = {Place, Places, PlaceOrName}
-
-
-def leaves(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Yield the dotted path of every setting, and what is said of it."""
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from leaves(field.annotation, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", field
 
 
 def make_absolute(tree: dict[str, Any], folder: Path) -> None:
     """Make every path among the settings absolute, once: below `folder`, or one's home for `~`."""
-    for path, field in leaves():
-        for mark in MARKS.intersection(m for m in field.metadata if isinstance(m, str)):
+    for path, field, _ in leaves():
+        for mark in (m for m in field.metadata if isinstance(m, Input)):
             *parents, leaf = path.split(".")
             node = tree
             for name in parents:
@@ -39,15 +26,15 @@ def make_absolute(tree: dict[str, Any], folder: Path) -> None:
             node[leaf] = _told(node[leaf], mark, folder, path)
 
 
-def _told(value: Any, mark: str, folder: Path, name: str) -> Any:
+def _told(value: Any, mark: Input, folder: Path, name: str) -> Any:
     """Return the value, a text or a list of them, with absolute paths in it."""
     if isinstance(value, list | tuple):
         return [_told(part, mark, folder, name) for part in value]
     if not isinstance(value, str) or not value.strip():
         return value
-    if mark == PlaceOrName and not _is_path(value, folder):
+    if mark.or_name and not _is_path(value, folder):
         return value
-    return _several(value, folder, name) if mark == Places else absolute(value, folder, name)
+    return _several(value, folder, name) if mark.commas else absolute(value, folder, name)
 
 
 def _several(value: str, folder: Path, name: str) -> str:

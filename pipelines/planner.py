@@ -9,10 +9,10 @@ from typing import Any, Literal, Protocol
 
 from infra.store import Store
 from schemas.artifacts import Artifact
-from schemas.configs import Config
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest, Result
+from schemas.settings import Config
 
 
 class StageModule(Protocol):

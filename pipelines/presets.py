@@ -1,313 +1,256 @@
-"""Named settings. Only sizes differ; the code path is one."""
+"""Named settings: values over the defaults, in the words of `--set`. The code path is one."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 
-from schemas.configs import (
-    ClipSettings,
-    CrawlSettings,
-    DvaeSettings,
-    EncodeSettings,
-    EvaluateSettings,
-    FilterSettings,
-    FitSettings,
-    PriorSettings,
-    PromptSettings,
-    SampleSettings,
-    Settings,
-    SourceSettings,
-    TokenSpec,
-    WorldSettings,
-)
+Assignments = dict[str, Any]  # dotted path -> value
 
 
-def tiny() -> Settings:
-    """Every stage for real in under 90 seconds on two cores; draws nothing worth looking at."""
-    short = {"lr_end": 1e-4, "ema_share": 0.1, "log_every": 10}
-    return Settings(
-        tokens=TokenSpec(text_vocab=320, text_len=16, image_vocab=32, grid=2),
-        crawl=CrawlSettings(
-            source=SourceSettings(kind="world", world=WorldSettings(pictures=120, prompts=4)),
-            rows_per_shard=40,
-            timeout_seconds=1.0,
-            retries=0,
-        ),
-        filter=FilterSettings(validation_share=0.2, buckets=2, near_bits=None),
-        dvae=DvaeSettings(
-            width=4,
-            blocks=1,
-            codebook_width=8,
-            beta_ramp_share=0.1,
-            temperature_share=0.7,
-            fit=FitSettings(
-                steps=20, batch_size=8, lr=1e-3, save_every=10, validate_every=10, **short
-            ),
-        ),
-        encode=EncodeSettings(
-            min_codes_used=1,
-            min_perplexity=1.0,
-            min_psnr_db=0.0,
-            max_psnr_gap_db=100.0,
-            rows_per_shard=64,
-            tile=8,
-        ),
-        prior=PriorSettings(
-            layers=4,
-            heads=2,
-            head_dim=8,
-            conv_kernel=3,
-            caption_dropout=0.1,
-            fit=FitSettings(
-                steps=20, batch_size=8, lr=3e-3, save_every=10, validate_every=10, **short
-            ),
-        ),
-        clip=ClipSettings(
-            width=16,
-            layers=1,
-            heads=2,
-            patch=8,
-            projection=16,
-            text_len=18,
-            fit=FitSettings(
-                steps=20, batch_size=16, lr=1e-3, save_every=10, validate_every=10, **short
-            ),
-        ),
-        sample=SampleSettings(
-            prompts=PromptSettings(kind="world"),
-            candidates=4,
-            keep=2,
-            guidance=1.5,
-            tile=4,
-            prompts_per_shard=4,
-        ),
-        evaluate=EvaluateSettings(judge="shapes", pictures=24),
-    )
+def _trainings(changes: Mapping[str, Any], *names: str) -> Assignments:
+    """Say the same of several trainings."""
+    return {f"{training}.{path}": value for training in names for path, value in changes.items()}
 
 
-def demo() -> Settings:
-    """The built-in world on two CPU cores, in minutes.
-
-    Schedules are longer shares of these short runs than of the paper's, and batches small: what
-    counts here is the number of updates.
-    """
-    return Settings(
-        tokens=TokenSpec(text_vocab=512, text_len=16, image_vocab=256, grid=12),
-        crawl=CrawlSettings(
-            source=SourceSettings(kind="world"),
-            rows_per_shard=500,
-            timeout_seconds=2.0,
-            retries=0,
-            workers=2,
-        ),
-        # Its pictures differ by less than photographs, and its captions are few.
-        filter=FilterSettings(
-            max_caption_pictures=None,
-            near_bits=None,
-            validation_share=0.1,
-            buckets=4,
-            workers=2,
-        ),
-        dvae=DvaeSettings(
-            width=16,
-            blocks=1,
-            codebook_width=64,
-            beta_ramp_share=0.1,
-            temperature_end=0.3,
-            temperature_share=1.0,
-            fit=FitSettings(
-                steps=3_000,
-                batch_size=4,
-                lr=2e-3,
-                lr_end=1e-4,
-                beta2=0.99,
-                weight_decay=1e-4,
-                clip_norm=1.0,
-                ema_share=0.02,
-                precision="auto",
-                save_every=500,
-                validate_every=1_000,
-            ),
-        ),
-        encode=EncodeSettings(
-            rows_per_shard=1_024,
-            min_codes_used=48,
-            min_perplexity=24.0,
-            tile=32,
-            workers=2,
-            threads=1,
-        ),
-        prior=PriorSettings(
-            layers=3,
-            heads=8,
-            head_dim=16,
-            conv_kernel=11,
-            bpe_dropout=0.0,
-            caption_dropout=0.1,
-            fit=FitSettings(
-                steps=3_000,
-                batch_size=16,
-                lr=2e-3,
-                lr_end=6e-5,
-                warmup_share=0.05,
-                beta2=0.96,
-                weight_decay=1.0,
-                variance_clip=5.0,
-                clip_norm=4.0,
-                ema_share=0.05,
-                precision="auto",
-                save_every=500,
-                validate_every=1_500,
-            ),
-        ),
-        clip=ClipSettings(
-            width=64,
-            layers=2,
-            heads=4,
-            patch=16,
-            projection=64,
-            text_len=18,
-            fit=FitSettings(
-                steps=800,
-                batch_size=64,
-                lr=2e-3,
-                lr_end=2e-5,
-                warmup_share=0.05,
-                beta2=0.98,
-                weight_decay=1.5,
-                clip_norm=1.0,
-                ema_share=0.05,
-                save_every=200,
-                validate_every=400,
-            ),
-        ),
-        sample=SampleSettings(
-            # Of the 480 that the world has: all would make the demo a quarter longer. 8 for each of
-            # the 12 combinations that are held out, 4 for each of the 24 that are seen.
-            prompts=PromptSettings(kind="world", count=96),
-            candidates=64,
-            keep=4,
-            temperature=0.7,
-            guidance=1.5,
-            tile=64,
-            prompts_per_shard=4,
-            workers=2,
-            threads=1,
-        ),
-        evaluate=EvaluateSettings(judge="shapes"),
-    )
-
-
-def small() -> Settings:
-    """A folder of your own pictures on one machine: 64 x 64 pixels, under an hour on two cores."""
-    base = demo()
-    fit = {"save_every": 500, "validate_every": 1_000}
-    return base.model_copy(
-        update={
-            "tokens": TokenSpec(text_vocab=2_048, text_len=32, image_vocab=512, grid=8),
-            "crawl": CrawlSettings(source=SourceSettings(kind="folder"), rows_per_shard=500),
-            "filter": FilterSettings(validation_share=0.08, buckets=4),
-            "dvae": base.dvae.model_copy(
-                update={
-                    "width": 32,
-                    "beta": 14.0,
-                    "beta_ramp_share": 0.003,
-                    "temperature_end": 1 / 16,
-                    "fit": base.dvae.fit.model_copy(
-                        update=fit
-                        | {"steps": 6_000, "batch_size": 16, "lr": 5e-3, "warmup_share": 0.05}
-                    ),
-                }
-            ),
-            "prior": base.prior.model_copy(
-                update={
-                    "layers": 6,
-                    "head_dim": 24,
-                    "fit": base.prior.fit.model_copy(update={"steps": 2_400, "lr": 1e-3} | fit),
-                }
-            ),
-            "clip": base.clip.model_copy(
-                update={
-                    "patch": 8,
-                    "text_len": 34,
-                    "fit": base.clip.fit.model_copy(update={"steps": 600} | fit),
-                }
-            ),
-            "encode": base.encode.model_copy(update={"min_codes_used": 64, "min_psnr_db": 15.0}),
-            "sample": SampleSettings(
-                prompts=PromptSettings(kind="validation", count=24),
-                candidates=32,
-                keep=8,
-                guidance=1.5,
-                tile=64,
-                prompts_per_shard=4,
-            ),
-            "evaluate": EvaluateSettings(judge="none"),
-        }
-    )
-
-
-def h200() -> Settings:
-    """One GPU: about a billion parameters on the paper's 256 + 1024 tokens."""
-    base = Settings()
-    gpu = {"gpu": True}
-    fit = gpu | {"compile": True, "threads": 8, "gpu_memory_gib": 140}
-    return base.model_copy(
-        update={
-            "crawl": base.crawl.model_copy(update={"workers": 8, "threads": 128}),
-            "filter": base.filter.model_copy(update={"workers": 8}),
-            "dvae": base.dvae.model_copy(
-                update={
-                    "fit": base.dvae.fit.model_copy(
-                        update=fit | {"steps": 200_000, "batch_size": 128, "micro_batch": 32}
-                    )
-                }
-            ),
-            "encode": base.encode.model_copy(update=gpu | {"tile": 128, "decoders": 12}),
-            "prior": base.prior.model_copy(
-                update={
-                    "layers": 24,
-                    "heads": 28,
-                    "fit": base.prior.fit.model_copy(
-                        update=fit
-                        | {"decay": "cosine"}
-                        | {"steps": 100_000, "batch_size": 256, "micro_batch": 32}
-                    ),
-                }
-            ),
-            "clip": base.clip.model_copy(update={"fit": base.clip.fit.model_copy(update=fit)}),
-            "sample": base.sample.model_copy(update=gpu | {"precision": "bfloat16"}),
-        }
-    )
-
-
-def paper() -> Settings:
-    """The twelve-billion-parameter run (appendix B.2): planned and checked, not run.
-
-    On 64 GPUs, as many as the paper's dVAE had; its prior had 1,024 of them.
-    """
-    base = Settings()
-    gpu = {"gpu": True, "workers": 64}
-    fit = gpu | {"compile": True, "threads": 8}
-    parts = fit | {"shard": True, "recompute": True, "micro_batch": 8}
-    return base.model_copy(
-        update={
-            "dvae": base.dvae.model_copy(
-                update={"fit": base.dvae.fit.model_copy(update=fit)},
-            ),
-            "encode": base.encode.model_copy(update=gpu | {"tile": 128, "decoders": 12}),
-            "prior": base.prior.model_copy(
-                update={"fit": base.prior.fit.model_copy(update=parts)},
-            ),
-            "clip": base.clip.model_copy(
-                update={"fit": base.clip.fit.model_copy(update=fit)},
-            ),
-        }
-    )
-
-
-PRESETS: dict[str, Callable[[], Settings]] = {
-    "tiny": tiny,
-    "demo": demo,
-    "small": small,
-    "h200": h200,
-    "paper": paper,
+# Every stage for real in under 90 seconds on two cores; draws nothing worth looking at.
+TINY: Assignments = {
+    "tokens.text_vocab": 320,
+    "tokens.text_len": 16,
+    "tokens.image_vocab": 32,
+    "tokens.grid": 2,
+    "crawl.source.kind": "world",
+    "crawl.source.world.pictures": 120,
+    "crawl.source.world.prompts": 4,
+    "crawl.rows_per_shard": 40,  # several shards
+    "crawl.timeout_seconds": 1.0,  # of servers in this machine
+    "crawl.retries": 0,
+    "filter.near_bits": None,  # shapes are all alike
+    "filter.validation_share": 0.2,
+    "filter.buckets": 2,
+    **_trainings(
+        {
+            "fit.steps": 20,
+            "fit.batch_size": 8,
+            "fit.learning_rate": 1e-3,
+            "fit.learning_rate_end": 1e-4,
+            "fit.warmup_share": 0.0,
+            "fit.decay": "cosine",
+            "fit.decay_share": 1.0,
+            "fit.beta2": 0.999,
+            "fit.weight_decay": 0.0,
+            "fit.variance_clip": None,
+            "fit.clip_norm": None,
+            "fit.ema_share": 0.1,
+            "fit.ema_every": 1,
+            "fit.precision": "float32",
+            "run.log_every": 10,
+            "run.save_every": 10,
+            "run.validate_every": 10,
+        },
+        *("dvae", "prior", "clip"),
+    ),
+    "dvae.width": 4,
+    "dvae.blocks": 1,
+    "dvae.codebook_width": 8,
+    "dvae.beta_ramp_share": 0.1,
+    "dvae.temperature_share": 0.7,
+    "encode.gate.min_codes_used": 1,  # any dVAE will do
+    "encode.gate.min_perplexity": 1.0,
+    "encode.gate.min_psnr_db": 0.0,
+    "encode.gate.max_psnr_gap_db": 100.0,
+    "encode.rows_per_shard": 64,
+    "encode.tile": 8,
+    "prior.layers": 4,
+    "prior.heads": 2,
+    "prior.head_dim": 8,
+    "prior.conv_kernel": 3,
+    "prior.caption_dropout": 0.1,  # for sample.guidance
+    "prior.fit.learning_rate": 3e-3,
+    "clip.width": 16,
+    "clip.layers": 1,
+    "clip.heads": 2,
+    "clip.patch": 8,
+    "clip.projection": 16,
+    "clip.text_len": 18,  # the captions' 16, a start and an end
+    "clip.fit.batch_size": 16,
+    "sample.prompts.kind": "world",
+    "sample.candidates": 4,
+    "sample.keep": 2,
+    "sample.guidance": 1.5,
+    "sample.tile": 4,
+    "sample.prompts_per_shard": 4,
+    "evaluate.judge": "shapes",
+    "evaluate.pictures": 24,
 }
+
+# What two CPU cores learn from in minutes, whatever the pictures. Schedules are longer shares of
+# these short runs than of the paper's, and batches small: what counts is the number of updates.
+_TWO_CORES: Assignments = {
+    "crawl.rows_per_shard": 500,
+    "filter.buckets": 4,
+    "dvae.blocks": 1,
+    "dvae.codebook_width": 64,
+    "dvae.temperature_share": 1.0,
+    "dvae.fit.learning_rate_end": 1e-4,
+    "dvae.fit.decay_share": 1.0,
+    "dvae.fit.beta2": 0.99,
+    "dvae.fit.clip_norm": 1.0,
+    "dvae.fit.ema_share": 0.02,
+    "dvae.fit.precision": "auto",
+    "dvae.run.save_every": 500,
+    "dvae.run.validate_every": 1_000,
+    "encode.rows_per_shard": 1_024,
+    "encode.gate.min_perplexity": 24.0,
+    "encode.run.workers": 2,
+    "encode.run.threads": 1,
+    "prior.heads": 8,
+    "prior.bpe_dropout": 0.0,
+    "prior.caption_dropout": 0.1,  # for sample.guidance
+    "prior.fit.batch_size": 16,
+    "prior.fit.learning_rate_end": 6e-5,
+    "prior.fit.warmup_share": 0.05,
+    "prior.fit.decay": "cosine",
+    "prior.fit.weight_decay": 1.0,  # pictures are few, and seen often
+    "prior.fit.ema_share": 0.05,
+    "prior.fit.ema_every": 1,
+    "prior.fit.precision": "auto",
+    "prior.run.save_every": 500,
+    "clip.width": 64,
+    "clip.layers": 2,
+    "clip.heads": 4,
+    "clip.projection": 64,
+    "clip.fit.batch_size": 64,
+    "clip.fit.learning_rate": 2e-3,
+    "clip.fit.learning_rate_end": 2e-5,
+    "clip.fit.warmup_share": 0.05,
+    "clip.fit.weight_decay": 1.5,
+    "clip.fit.ema_share": 0.05,
+    "clip.fit.precision": "float32",
+    "sample.guidance": 1.5,
+    "sample.tile": 64,
+    "sample.prompts_per_shard": 4,
+}
+
+# The built-in world on two CPU cores, in minutes.
+DEMO: Assignments = _TWO_CORES | {
+    "tokens.text_vocab": 512,
+    "tokens.text_len": 16,
+    "tokens.image_vocab": 256,
+    "tokens.grid": 12,
+    "crawl.source.kind": "world",
+    "crawl.timeout_seconds": 2.0,  # of servers in this machine
+    "crawl.retries": 0,
+    "crawl.run.workers": 2,
+    "filter.max_caption_pictures": None,  # its captions are few
+    "filter.near_bits": None,  # its pictures differ by less than photographs
+    "filter.validation_share": 0.1,
+    "filter.run.workers": 2,
+    "dvae.width": 16,
+    "dvae.beta_ramp_share": 0.1,
+    "dvae.temperature_end": 0.3,
+    "dvae.fit.steps": 3_000,
+    "dvae.fit.batch_size": 4,
+    "dvae.fit.learning_rate": 2e-3,
+    "encode.gate.min_codes_used": 48,
+    "prior.layers": 3,
+    "prior.head_dim": 16,
+    "prior.fit.steps": 3_000,
+    "prior.fit.learning_rate": 2e-3,
+    "prior.run.validate_every": 1_500,
+    "clip.text_len": 18,  # the captions' 16, a start and an end
+    "clip.fit.steps": 800,
+    "clip.run.save_every": 200,
+    "clip.run.validate_every": 400,
+    "sample.prompts.kind": "world",
+    # Of the 480 that the world has: all would make the demo a quarter longer. 8 for each of the 12
+    # combinations that are held out, 4 for each of the 24 that are seen.
+    "sample.prompts.count": 96,
+    "sample.candidates": 64,
+    "sample.keep": 4,
+    "sample.temperature": 0.7,
+    "sample.run.workers": 2,
+    "sample.run.threads": 1,
+    "evaluate.judge": "shapes",
+}
+
+# A folder of your own pictures on one machine: 64 x 64 pixels, under an hour on two cores.
+SMALL: Assignments = _TWO_CORES | {
+    "tokens.text_vocab": 2_048,
+    "tokens.text_len": 32,
+    "tokens.image_vocab": 512,
+    "tokens.grid": 8,
+    "crawl.source.kind": "folder",
+    "filter.validation_share": 0.08,
+    "dvae.width": 32,
+    "dvae.beta": 14.0,  # twice the paper's
+    "dvae.beta_ramp_share": 0.003,
+    "dvae.fit.steps": 6_000,
+    "dvae.fit.batch_size": 16,
+    "dvae.fit.learning_rate": 5e-3,
+    "dvae.fit.warmup_share": 0.05,
+    "encode.gate.min_codes_used": 64,
+    "encode.gate.min_psnr_db": 15.0,
+    "prior.layers": 6,
+    "prior.head_dim": 24,
+    "prior.fit.steps": 2_400,
+    "prior.fit.learning_rate": 1e-3,
+    "prior.run.validate_every": 1_000,
+    "clip.patch": 8,
+    "clip.text_len": 34,
+    "clip.fit.steps": 600,
+    "clip.run.save_every": 500,
+    "sample.prompts.count": 24,
+    "sample.candidates": 32,
+}
+
+# One GPU: about a billion parameters on the paper's 256 + 1024 tokens.
+H200: Assignments = {
+    "crawl.run.workers": 8,
+    "crawl.run.threads": 128,
+    "filter.run.workers": 8,
+    **_trainings(
+        {
+            "run.gpu": True,
+            "run.gpu_memory_gib": 140,
+            "run.compile": True,
+            "run.threads": 8,
+        },
+        *("dvae", "prior", "clip"),
+    ),
+    "dvae.fit.steps": 200_000,
+    "dvae.fit.batch_size": 128,
+    "dvae.run.micro_batch_size": 32,
+    "encode.tile": 128,
+    "encode.run.gpu": True,
+    "encode.run.decoders": 12,
+    "prior.layers": 24,
+    "prior.heads": 28,
+    "prior.fit.steps": 100_000,
+    "prior.fit.batch_size": 256,
+    "prior.fit.decay": "cosine",  # a quarter of the paper's updates: too few to wait for plateaux
+    "prior.run.micro_batch_size": 32,
+    "sample.precision": "bfloat16",
+    "sample.run.gpu": True,
+}
+
+# The twelve-billion-parameter run (appendix B.2): planned and checked, not run. On 64 GPUs, as many
+# as the paper's dVAE had; its prior had 1,024 of them.
+PAPER: Assignments = {
+    **_trainings(
+        {
+            "run.gpu": True,
+            "run.workers": 64,
+            "run.compile": True,
+            "run.threads": 8,
+        },
+        *("dvae", "prior", "clip"),
+    ),
+    "encode.tile": 128,
+    "encode.run.gpu": True,
+    "encode.run.workers": 64,
+    "encode.run.decoders": 12,
+    "prior.run.shard": True,
+    "prior.run.activation_checkpointing": True,
+    "prior.run.micro_batch_size": 8,
+}
+
+PRESETS = {"tiny": TINY, "demo": DEMO, "small": SMALL, "h200": H200, "paper": PAPER}

@@ -15,7 +15,7 @@ from pipelines.memory import require_room
 from pipelines.missing import unnamed_source
 from pipelines.planner import Stage, Step
 from schemas.artifacts import DVAE, PRIOR, REPORT, REPORT_JSON
-from schemas.configs import Settings
+from schemas.settings import Settings
 from stages.training.peaks import matrix_product
 
 WIDTH = 80

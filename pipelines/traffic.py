@@ -3,22 +3,24 @@
 import torch
 from torch import Tensor
 
-from pipelines.memory import FULL, sharers_of, weights_of
-from schemas.configs import FitSettings, PriorShape, TokenSpec
+from pipelines.memory import FULL, weights_of
+from schemas.settings import PriorShape, TokenSpec, TrainingSettings
 from stages.models.prior import Prior
 from stages.training.powersgd import fused, is_worth_it
 
 
-def sent_between_copies(tokens: TokenSpec, shape: PriorShape, fit: FitSettings) -> tuple[int, int]:
+def sent_between_copies(
+    tokens: TokenSpec, shape: PriorShape, cfg: TrainingSettings
+) -> tuple[int, int]:
     """Return the bytes that a worker sends in an update, and those of its whole gradients."""
-    sharers, total = sharers_of(fit), weights_of(tokens, shape).total
+    sharers, total = cfg.run.sharers, weights_of(tokens, shape).total
     whole = FULL * total // sharers
-    if fit.compress_rank is None:
+    if cfg.fit.powersgd_rank is None:
         return whole, whole
     with torch.device("meta"):
         block = Prior(tokens, shape).blocks[0]
-    compressed = [w for w in block.parameters() if is_worth_it(w, fit.compress_rank)]
-    factors = sum(factors_of(weight, fit.compress_rank, sharers) for weight in compressed)
+    compressed = [w for w in block.parameters() if is_worth_it(w, cfg.fit.powersgd_rank)]
+    factors = sum(factors_of(weight, cfg.fit.powersgd_rank, sharers) for weight in compressed)
     left = total - shape.layers * sum(weight.numel() for weight in compressed)
     return FULL * (shape.layers * factors + left // sharers), whole
 

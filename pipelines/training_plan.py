@@ -12,11 +12,10 @@ from pipelines.memory import (
     gpu_memory,
     memory_of,
     rows_at_once,
-    sharers_of,
     weights_of,
 )
 from pipelines.traffic import sent_between_copies
-from schemas.configs import FitSettings, PriorShape, Settings
+from schemas.settings import PriorShape, Settings, TrainingRun
 from stages.models.dvae import Dvae
 from stages.models.flops import allowed_pairs, dvae_flops, prior_flops
 from stages.training.peaks import SHEETS, sheet_of
@@ -59,9 +58,9 @@ def dvae_lines(settings: Settings) -> list[Line]:
     return [
         Line("weights", f"{weights:,}"),
         Line("operations of the run", f"{flops:.3g} FLOP"),
-        *time_lines(flops, fit),
+        *time_lines(flops, settings.dvae.run),
         Line("a checkpoint", size(KEPT * FULL * weights), "weights, average, two moments"),
-        Line("memory of a worker", size(COPIES * FULL * weights // sharers_of(fit)),
+        Line("memory of a worker", size(COPIES * FULL * weights // settings.dvae.run.sharers),
              "and activations, not estimated"),
     ]  # fmt: skip
 
@@ -100,19 +99,19 @@ def operation_lines(settings: Settings, weights: Weights) -> list[Line]:
         Line("  updates x rows", f"{fit.steps:,} x {fit.batch_size:,}",
              "paper: 430,000 x 1,024" if is_papers(prior) else ""),
     ]  # fmt: skip
-    return found + time_lines(flops, fit)
+    return found + time_lines(flops, prior.run)
 
 
-def time_lines(flops: float, fit: FitSettings) -> list[Line]:
+def time_lines(flops: float, run: TrainingRun) -> list[Line]:
     """Say how long operations take on the GPUs of a run; nothing where it has none."""
-    if not fit.gpu:
+    if not run.gpu:
         return []
     name, peak = gpu_peak()
-    again = 4 / 3 if fit.recompute else 1  # of three parts the forward pass is one
-    days = flops * again / (ASSUMED * peak * fit.workers) / 86_400
+    again = 4 / 3 if run.activation_checkpointing else 1  # of three parts the forward pass is one
+    days = flops * again / (ASSUMED * peak * run.workers) / 86_400
     how = f"at {ASSUMED:.0%} of {peak / 1e12:,.0f} TFLOP/s ({name})"
     found = [Line("time", f"{days:,.1f} days", how)]
-    if fit.recompute:
+    if run.activation_checkpointing:
         found.append(Line("", "", "and a third more for recomputing"))
     return found
 
@@ -128,13 +127,13 @@ def gpu_peak() -> tuple[str, float]:
 
 def memory_lines(settings: Settings) -> list[Line]:
     """Itemise a worker's memory."""
-    fit = settings.prior.fit
-    memory = memory_of(settings.tokens, settings.prior, fit)
-    of = f" of {gpu_memory(fit) / GIB:.0f}" if fit.gpu else ""
+    prior, run = settings.prior, settings.prior.run
+    memory = memory_of(settings.tokens, prior, prior)
+    of = f" of {gpu_memory(run) / GIB:.0f}" if run.gpu else ""
     found = [
-        Line("memory of a worker", f"{size(memory.total)}{of}", mesh(fit)),
+        Line("memory of a worker", f"{size(memory.total)}{of}", mesh(run)),
         Line("  weights and theirs", size(memory.states), "gradients, average, two moments"),
-        Line("  activations", size(memory.activations), f"{rows_at_once(fit):,} rows at once"),
+        Line("  activations", size(memory.activations), f"{rows_at_once(prior):,} rows at once"),
         Line("  logits", size(memory.logits), "and their gradients"),
         Line("  weights in use", size(memory.gathered), "gathered, or in 16 bits"),
         Line("  at another time", size(memory.beside), "more, to step or to validate"),
@@ -146,14 +145,14 @@ def memory_lines(settings: Settings) -> list[Line]:
 
 def traffic_lines(settings: Settings) -> list[Line]:
     """Say what goes from copy to copy of the weights; nothing where there is one."""
-    fit = settings.prior.fit
-    copies = fit.workers // sharers_of(fit)
+    prior, rank = settings.prior, settings.prior.fit.powersgd_rank
+    copies = prior.run.workers // prior.run.sharers
     if copies == 1:
         return []
-    sent, whole = sent_between_copies(settings.tokens, settings.prior, fit)
+    sent, whole = sent_between_copies(settings.tokens, prior, prior)
     saved = f"{1 - sent / whole:.0%} less than all"
-    how = "all gradients" if fit.compress_rank is None else f"rank {fit.compress_rank}, {saved}"
-    if is_papers(settings.prior) and fit.compress_rank is not None:
+    how = "all gradients" if rank is None else f"rank {rank}, {saved}"
+    if is_papers(prior) and rank is not None:
         how += "; paper: 86%"
     return [
         Line(f"between {copies:,} copies", size(sent), "of a worker, in each update"),
@@ -161,13 +160,13 @@ def traffic_lines(settings: Settings) -> list[Line]:
     ]
 
 
-def mesh(fit: FitSettings) -> str:
+def mesh(run: TrainingRun) -> str:
     """Say how a run is spread."""
-    kind = "GPU" if fit.gpu else "worker"
-    words = [f"{fit.workers:,} {kind}{'s' if fit.workers > 1 else ''}"]
-    if sharers_of(fit) > 1:
-        words.append("sharded" if sharers_of(fit) == fit.workers else f"sharded by {fit.machine}")
-    words += ["recomputed"] if fit.recompute else []
+    kind = "GPU" if run.gpu else "worker"
+    words = [f"{run.workers:,} {kind}{'s' if run.workers > 1 else ''}"]
+    if run.sharers > 1:
+        words.append("sharded" if run.sharers == run.workers else f"sharded by {run.shard_size}")
+    words += ["recomputed"] if run.activation_checkpointing else []
     return ", ".join(words)
 
 

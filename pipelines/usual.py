@@ -20,9 +20,9 @@ import numpy as np
 from infra.store import open_folder
 from pipelines.command import complain, program
 from schemas.artifacts import METRICS
-from schemas.configs import PriorJob
 from schemas.errors import ArtifactMissing, ConfigError, UserError
 from schemas.manifest import MANIFEST, Manifest
+from schemas.settings import PriorSettings
 from stages.training.usual import FOLDER, Band, without_seed
 
 TERMS = ("text", "image")
@@ -73,13 +73,13 @@ def band_from(folders: Sequence[str], margin: float) -> Band:
     return Band(settings=kinds[0], runs=len(jobs), shares=tuple(shares), low=low, high=high)
 
 
-def read(folder: str) -> tuple[PriorJob, np.ndarray]:
+def read(folder: str) -> tuple[PriorSettings, np.ndarray]:
     """Return a run's settings, and the middle of each window of its log with the means in it."""
     found = open_folder(folder)
     if not found.exists(MANIFEST) or not found.exists(METRICS):
         raise ArtifactMissing(f"wanted a finished prior in {folder}, found none")
     with found.open(MANIFEST) as file:
-        job = PriorJob.model_validate(Manifest.model_validate_json(file.read()).settings)
+        job = PriorSettings.model_validate(Manifest.model_validate_json(file.read()).settings)
     with found.open(METRICS) as file:
         lines = [line for line in map(json.loads, file) if line.get("loss") is not None]
     steps = np.array([0, *(line["step"] for line in lines)])

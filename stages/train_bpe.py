@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, TOKENIZER, TRAIN
-from schemas.configs import BpeJob
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.settings import BpeSettings
 from stages.models.bpe import Bpe, train_bpe
 from stages.training.table import Table, open_table, readable, require_rows
 
@@ -53,7 +53,7 @@ def lengths(bpe: Bpe, table: Table) -> dict[str, float]:
     }
 
 
-def run(inputs: Inputs, out: Folder, cfg: BpeJob) -> Result:
+def run(inputs: Inputs, out: Folder, cfg: BpeSettings) -> Result:
     """Learn from the captions of the training split."""
     found = open_table(inputs.folder(CLEAN_PAIRS), TRAIN, rows.CLEAN_PAIR)
     table = require_rows(found, TRAIN)

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from schemas import rows
 from schemas.artifacts import BPE, CLEAN_PAIRS, TRAIN, VAL
-from schemas.configs import ClipJob, ClipShape
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.settings import ClipSettings, ClipShape
 from stages import pictures
 from stages.digests import digest_of
 from stages.models.bpe import Bpe
@@ -55,7 +55,7 @@ LOG = logging.getLogger(__name__)
 class ClipTask:
     """Each picture against all captions of the global batch, and the other way round."""
 
-    cfg: ClipJob
+    cfg: ClipSettings
     train: Table
     held_out: Table
     bpe: Bpe
@@ -77,15 +77,14 @@ class ClipTask:
 
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield cropped pictures and their captions' ids."""
-        fit = self.cfg.fit
         return prepared_batches(
             self.train,
             COLUMNS,
             self.prepare,
-            fit=fit,
+            fit=self.cfg.fit,
             step=step,
             place=place,
-            threads=max(1, fit.threads // 2),
+            threads=max(1, self.cfg.run.threads // 2),
             depth=AHEAD,
         )
 
@@ -172,12 +171,12 @@ def gather(own: Float[Tensor, "b d"]) -> tuple[Float[Tensor, "all d"], slice]:
     return AddUp.apply(every), place  # type: ignore[no-untyped-call]
 
 
-def shape_of(cfg: ClipJob) -> ClipShape:
+def shape_of(cfg: ClipSettings) -> ClipShape:
     """Return only the sizes of the towers."""
     return ClipShape(**{name: getattr(cfg, name) for name in ClipShape.model_fields})
 
 
-def measure(model: Reranker, held_out: Table, cfg: ClipJob) -> Scalars:
+def measure(model: Reranker, held_out: Table, cfg: ClipSettings) -> Scalars:
     """Return R-precision: how often a picture's own caption beats 99 other ones."""
     columns = first(held_out, COLUMNS, VALIDATION_PAIRS)
     pixels, places = augment.held_out(columns["image"].tolist(), cfg.side)
@@ -205,7 +204,7 @@ def truncated(tokenize: Tokenize, held_out: Table) -> dict[str, int]:
     return {"validation_captions": len(captions), "truncated_captions": cut}
 
 
-def outside(cfg: ClipJob) -> dict[str, str]:
+def outside(cfg: ClipSettings) -> dict[str, str]:
     """Return a digest of the pretrained CLIP: of a folder's files, or of a hub name itself."""
     if not cfg.pretrained:
         return {}
@@ -213,7 +212,7 @@ def outside(cfg: ClipJob) -> dict[str, str]:
         return {"pretrained": digest_of(cfg.pretrained)}
 
 
-def run(inputs: Inputs, out: Folder, cfg: ClipJob) -> Result:
+def run(inputs: Inputs, out: Folder, cfg: ClipSettings) -> Result:
     """Train on all clean pairs, or copy a pretrained CLIP and measure it on them."""
     folder = inputs.folder(CLEAN_PAIRS)
     train = open_table(folder, TRAIN, rows.CLEAN_PAIR)
@@ -227,12 +226,12 @@ def run(inputs: Inputs, out: Folder, cfg: ClipJob) -> Result:
             found = measure(reranker, held_out, cfg)
         weights.save_clip(out, reranker)
         return Result(rows_in=train.rows, rows_out=0, health=found | health)
-    if cfg.fit.micro_batch is not None:
+    if cfg.run.micro_batch_size is not None:
         raise ConfigError(
-            "clip.fit.micro_batch: wanted null, because every pair is compared with all of the "
-            f"batch, found {cfg.fit.micro_batch}; use more workers or a smaller batch_size"
+            "clip.run.micro_batch_size: wanted null, because every pair is compared with all of "
+            f"the batch, found {cfg.run.micro_batch_size}; use more workers or a smaller batch_size"
         )
     task = ClipTask(cfg, require_rows(train, TRAIN), held_out, weights.load_bpe(inputs.folder(BPE)))
     health = truncated(task.tokenize, held_out)
-    result = on_ray.train(task, cfg.fit, out, rows=train.rows)
+    result = on_ray.train(task, cfg, out, rows=train.rows)
     return result.model_copy(update={"health": result.health | health})

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from schemas import rows
 from schemas.artifacts import BPE, DVAE, TOKEN_PAIRS, TRAIN, VAL
-from schemas.configs import PriorJob, PriorShape
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.settings import PriorSettings, PriorShape
 from stages import pictures
 from stages.models.bpe import Bpe
 from stages.models.flops import prior_flops
@@ -48,7 +48,7 @@ PROMPTS, CANDIDATES = 4, 4  # of a contact sheet: one row for each validation ca
 class PriorTask:
     """Next-token prediction: the text counts 1/8, the image 7/8."""
 
-    cfg: PriorJob
+    cfg: PriorSettings
     train: Table
     held_out: Table
     bpe: Bpe
@@ -166,7 +166,7 @@ class PriorTask:
         weights.save_model(out, model, sizes)
 
 
-def shape_of(cfg: PriorJob) -> PriorShape:
+def shape_of(cfg: PriorSettings) -> PriorShape:
     """Return only the sizes of the transformer."""
     return PriorShape(**{name: getattr(cfg, name) for name in PriorShape.model_fields})
 
@@ -195,7 +195,7 @@ def measure(model: Prior, tokens: Batch) -> Scalars:
     return {f"validation_{name}": nats[name] / count[name] for name in nats}
 
 
-def promised(inputs: Inputs, cfg: PriorJob) -> dict[str, str]:
+def promised(inputs: Inputs, cfg: PriorSettings) -> dict[str, str]:
     """Say what the token shards must have been made with, as they say it themselves."""
     made_with = {"format_version": rows.TOKEN_FORMAT}
     for artifact in (DVAE, BPE):
@@ -206,7 +206,7 @@ def promised(inputs: Inputs, cfg: PriorJob) -> dict[str, str]:
     return made_with | sizes
 
 
-def run(inputs: Inputs, out: Folder, cfg: PriorJob) -> Result:
+def run(inputs: Inputs, out: Folder, cfg: PriorSettings) -> Result:
     """Train on all token pairs, once their shards are known to be whole and to fit both models."""
     folder, made_with = inputs.folder(TOKEN_PAIRS), promised(inputs, cfg)
     schema = rows.token_pair(text_len=cfg.tokens.text_len, grid=cfg.tokens.grid)
@@ -220,4 +220,4 @@ def run(inputs: Inputs, out: Folder, cfg: PriorJob) -> Result:
         weights.load_bpe(inputs.folder(BPE)),
         inputs.folder(DVAE),
     )
-    return on_ray.train(task, cfg.fit, out, rows=train.rows)
+    return on_ray.train(task, cfg, out, rows=train.rows)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.full import dalle
-from schemas.configs import Settings
+from schemas.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {

@@ -15,11 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.full import dalle
-from pipelines.options import leaf_paths
 from pipelines.presets import PRESETS
 from pipelines.tables import stage_table
-from schemas.configs import Settings
 from schemas.rows import token_pair
+from schemas.settings import Settings, leaves
 from stages.crawl.reasons import OWN
 from stages.filter.rules import REASONS
 
@@ -39,7 +38,7 @@ COMMANDS = sorted(
 )
 OURS = re.compile(r"pipelines/full\.py|-m (pipelines\.\w+)")
 SETTING = re.compile(rf"`((?:{'|'.join(Settings.model_fields)})\.[a-z_.0-9]*[a-z0-9])(?:=[^`]*)?`")
-LEAVES = set(leaf_paths())
+LEAVES = {leaf.path for leaf in leaves()}
 PARTS = {leaf.rsplit(".", n)[0] for leaf in LEAVES for n in range(leaf.count(".") + 1)}
 
 

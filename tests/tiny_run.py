@@ -25,9 +25,9 @@ from schemas.artifacts import (
     TOKEN_PAIRS,
     TOKENIZER,
 )
-from schemas.configs import ClipShape, DvaeShape, PriorShape, SampleSettings, TokenSpec
 from schemas.folder import Inputs
 from schemas.manifest import InputRecord, Manifest, StageSummary, Summary
+from schemas.settings import ClipShape, DvaeShape, PriorShape, SampleSettings, TokenSpec
 from stages import shapes
 from stages.models.bpe import train_bpe
 from stages.models.clip import fresh_reranker
@@ -43,7 +43,7 @@ TOKENS = TokenSpec(text_vocab=300, text_len=12, image_vocab=16, grid=2)
 SIZES = {"train": 24, "val": 8}
 DVAE_SHAPE = DvaeShape(width=4, blocks=1, codebook_width=8)
 PRIOR_SHAPE = PriorShape(layers=3, heads=2, head_dim=8, conv_kernel=3)
-SAMPLE = SampleSettings(candidates=4, keep=2, tile=4, threads=1)
+SAMPLE = SampleSettings(candidates=4, keep=2, tile=4, run={"threads": 1})
 SETS = ("held_out", "seen", "two_shapes")
 CLIP_SHAPE = ClipShape(width=16, layers=1, heads=2, patch=8, projection=16, text_len=10)
 STAGES = {

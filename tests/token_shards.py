@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from schemas import rows
-from schemas.configs import TokenSpec
 from schemas.folder import Folder
+from schemas.settings import TokenSpec
 from stages.tables import TOKEN_FILE, parquet_file
 
 PAPER = TokenSpec(text_vocab=16_384, text_len=256, image_vocab=8_192, grid=32)

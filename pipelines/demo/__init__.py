@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pipelines.demo import world_site
-from schemas.configs import Settings
+from schemas.settings import Settings
 
 
 @contextmanager
@@ -34,7 +34,9 @@ def _with_paths(settings: Settings, files: world_site.WorldFiles, address: str) 
     if crawl.source.kind == "world":
         source = crawl.source.model_copy(update={"path": str(files.urls)})
         hosts = (f"{world_site.HOST}:80={address}",) if address else ()
-        crawl = crawl.model_copy(update={"source": source, "allow_hosts": hosts})
+        crawl = crawl.model_copy(
+            update={"source": source, "run": crawl.run.model_copy(update={"allow_hosts": hosts})}
+        )
     if sample.prompts.kind == "world":
         prompts = sample.prompts.model_copy(update={"path": str(files.prompts)})
         sample = sample.model_copy(update={"prompts": prompts})

@@ -24,8 +24,8 @@ from PIL import Image
 
 from infra.web_server import Fault, WebServer
 from infra.web_server import serve as serve_folder
-from schemas.configs import WorldSettings
 from schemas.errors import ConfigError
+from schemas.settings import WorldSettings
 from stages import shapes
 from stages.shapes.world import PromptSet
 

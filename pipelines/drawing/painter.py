@@ -13,10 +13,10 @@ from infra.store import Store
 from pipelines.drawing.given import Given, given
 from pipelines.drawing.wish import HOW, Wish
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, SAMPLES
-from schemas.configs import SampleSettings
 from schemas.errors import ArtifactMissing, ConfigError
 from schemas.folder import Inputs
 from schemas.manifest import MANIFEST, Manifest
+from schemas.settings import ComputeRun, SampleSettings
 from stages.models.odds import Odds
 from stages.pictures import encode_png
 from stages.sample.artist import Drawn, load_artist
@@ -50,7 +50,9 @@ class Painter:
         inputs = models(root)
         if gpu:
             require_gpu()
-        self.how = _settings_of_run(Store(str(root))).model_copy(update={"gpu": gpu})
+        self.how = _settings_of_run(Store(str(root))).model_copy(
+            update={"run": ComputeRun(gpu=gpu)}
+        )
         self.artist = load_artist(inputs, self.how)
         self.takes_guidance = bool(inputs.manifest(PRIOR).settings.get("caption_dropout"))
 

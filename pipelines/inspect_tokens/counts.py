@@ -20,9 +20,9 @@ from pipelines.inspect_tokens.token_shards import (
     row_groups,
 )
 from schemas import rows
-from schemas.configs import TokenSpec
 from schemas.errors import SchemaMismatch
 from schemas.folder import Folder
+from schemas.settings import TokenSpec
 from stages.models.codebook import CodebookHealth, codebook_health
 from stages.progress import Progress
 from stages.threads import in_threads

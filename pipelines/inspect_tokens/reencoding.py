@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from pydantic import ValidationError
 
 from pipelines.inspect_tokens.token_shards import row_groups
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE
-from schemas.configs import EncodeJob
 from schemas.errors import SchemaMismatch
 from schemas.folder import Folder
 from schemas.manifest import Manifest
+from schemas.settings import EncodeSettings
 from stages import encode
 from stages.encode.cut import Part, cut
 from stages.encode.parts import EncodePart
@@ -62,21 +61,22 @@ def encode_again(
     return again
 
 
-def _settings(manifest: Manifest) -> EncodeJob:
+def _settings(manifest: Manifest) -> EncodeSettings:
     """Return the settings the shards were made with, for this machine's devices."""
     if manifest.revision != encode.REVISION:
         raise SchemaMismatch(
             f"revision {manifest.revision} of encode made them, and this is {encode.REVISION}"
         )
     try:
-        cfg = EncodeJob.model_validate(manifest.settings)
+        return EncodeSettings.model_validate(manifest.settings)
     except ValidationError as error:
         raise SchemaMismatch("this version does not know all of their settings") from error
-    here = {"gpu": cfg.gpu and torch.cuda.is_available(), "decoders": 0}
-    return cfg.model_copy(update=here)
 
 
-def _encoded(encoder: EncodePart, part: Part, cfg: EncodeJob, rng: np.random.Generator) -> pa.Table:
+def _encoded(
+    encoder: EncodePart, part: Part, cfg: EncodeSettings, rng: np.random.Generator
+) -> pa.Table:
+    """Encode a random tile of a part's pictures."""
     count = min(cfg.tile, part.rows)
     start = part.start + int(rng.integers(part.rows - count + 1))
     made = encoder(replace(part, start=start, rows=count))

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 from infra.store import Store, open_folder, read_manifest
 from schemas import rows
 from schemas.artifacts import TOKEN_PAIRS, TRAIN, VAL
-from schemas.configs import TokenSpec
 from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
 from schemas.manifest import MANIFEST, Manifest
+from schemas.settings import TokenSpec
 from stages.threads import in_threads
 
 SHARED_METADATA = ("dvae_sha256", "bpe_sha256", "text_vocab", "image_vocab", "text_len", "grid")

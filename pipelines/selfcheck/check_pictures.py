@@ -1,7 +1,7 @@
 """Check that a picture does not depend on its batch."""
 
 from pipelines.selfcheck.run import CheckResult, Run
-from schemas.configs import SampleSettings
+from schemas.settings import ComputeRun, SampleSettings
 from stages.models.sampler import LANE
 from stages.sample.artist import load_artist
 
@@ -15,7 +15,9 @@ def alone_and_in_a_batch(run: Run) -> CheckResult:
     rows = 2 * LANE  # of a tile, always computed as a whole
     if reason := run.too_slow(rows * len(prompts) + rows):
         return CheckResult(None, reason)
-    artist = load_artist(run.inputs, SampleSettings(tile=rows, gpu=run.device.type == "cuda"))
+    artist = load_artist(
+        run.inputs, SampleSettings(tile=rows, run=ComputeRun(gpu=run.device.type == "cuda"))
+    )
     batch = artist.draw(prompts, range(CANDIDATES), SEED)
     ((alone,),) = artist.draw(prompts[-1:], range(1), SEED)
     (same,) = (drawn for drawn in batch[-1] if drawn.candidate == 0)

@@ -6,9 +6,9 @@ Where   Ray Data actors, one shard of the list each at a time, many threads that
 Paper   appendix C names the sources; section 2.2's crops set how large a picture is worth keeping
 """
 
-from schemas.configs import CrawlJob
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.settings import CrawlSettings
 from stages.crawl.earlier import Earlier, earlier_crawl, leave_settings
 from stages.crawl.outcome import damage, require_pictures
 from stages.crawl.sources import INPUT, Piece, files_of, pieces, surveyed
@@ -18,7 +18,7 @@ from stages.shards import Made, Shard, run_shards
 REVISION = 3
 
 
-def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
+def run(inputs: Inputs, out: Folder, cfg: CrawlSettings) -> Result:
     """Crawl the source into `shard-*.parquet`, one row for every row of the source."""
     earlier = Earlier(cfg, REVISION) if cfg.earlier else None
     leave_settings(out, cfg, REVISION)
@@ -29,7 +29,7 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
         shards,
         out,
         what="crawl",
-        workers=cfg.workers,
+        workers=cfg.run.workers,
         instead=_GiveUp,
         env={  # both are read when the libraries are imported
             "OPENCV_IO_MAX_IMAGE_PIXELS": str(cfg.max_pixels),
@@ -53,7 +53,7 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlJob) -> Result:
 class _Fetch:
     """Imports img2dataset where it is needed, in the worker, and hands the work on."""
 
-    def __init__(self, cfg: CrawlJob, out: Folder, earlier: Earlier | None) -> None:
+    def __init__(self, cfg: CrawlSettings, out: Folder, earlier: Earlier | None) -> None:
         from stages.crawl.fetch import FetchPiece
 
         self.work = FetchPiece(cfg, out, earlier)
@@ -69,7 +69,7 @@ class _GiveUp(_Fetch):
         return self.work.give_up(*payload)
 
 
-def outside(cfg: CrawlJob) -> dict[str, str]:
+def outside(cfg: CrawlSettings) -> dict[str, str]:
     """Return digests of the source, and of the earlier crawl whose results stay."""
     before = {}
     if cfg.earlier:
@@ -77,7 +77,7 @@ def outside(cfg: CrawlJob) -> dict[str, str]:
     return before | _source_digest(cfg)
 
 
-def _source_digest(cfg: CrawlJob) -> dict[str, str]:
+def _source_digest(cfg: CrawlSettings) -> dict[str, str]:
     """Return the digest of the url lists, folder or tars; the demo's world needs none."""
     if cfg.source.kind == "world" or not cfg.source.path:  # without a path one can still plan
         return {}  # a pure function of settings that are in the fingerprint

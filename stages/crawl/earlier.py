@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from schemas.artifacts import STATS
-from schemas.configs import CrawlJob
 from schemas.errors import ConfigError
 from schemas.folder import Folder
 from schemas.manifest import MANIFEST, Manifest
+from schemas.settings import CrawlSettings
 from stages.crawl.reasons import HEALING
 from stages.crawl.sources import INPUT
 from stages.storage import reaching
@@ -41,7 +41,7 @@ class Before:
     finished: frozenset[str] | None = None  # names of shards; None: all of them
 
 
-def leave_settings(out: Folder, cfg: CrawlJob, revision: int) -> None:
+def leave_settings(out: Folder, cfg: CrawlSettings, revision: int) -> None:
     """Leave what a later crawl has to know of this one, should it not come to its end."""
     out.commit(SETTINGS, json.dumps(cfg.what() | {"revision": revision}).encode())
 
@@ -95,7 +95,7 @@ class Earlier:
     Raises ConfigError if other settings or another `revision` of the stage made its pictures.
     """
 
-    def __init__(self, cfg: CrawlJob, revision: int) -> None:
+    def __init__(self, cfg: CrawlSettings, revision: int) -> None:
         self.path = cfg.earlier.rstrip("/")
         before = earlier_crawl(self.path)
         self.finished = before.finished

@@ -19,9 +19,9 @@ import pyarrow as pa
 from img2dataset.downloader import Downloader
 
 from schemas import rows
-from schemas.configs import CrawlJob
 from schemas.errors import steady
 from schemas.folder import Folder
+from schemas.settings import CrawlSettings
 from stages.crawl.earlier import Earlier
 from stages.crawl.outcome import DAMAGED
 from stages.crawl.reasons import reason_of
@@ -78,7 +78,7 @@ class FolderOpener:
 class FetchPiece:
     """One per actor: turns a piece of the list into a shard of PAIR rows, in the list's order."""
 
-    def __init__(self, cfg: CrawlJob, out: Folder, earlier: Earlier | None = None) -> None:
+    def __init__(self, cfg: CrawlSettings, out: Folder, earlier: Earlier | None = None) -> None:
         self.cfg, self.out, self.earlier = cfg, out, earlier
         self.shrink: Resize = Shrink(cfg)
         self.reader = file_reader(cfg)
@@ -100,7 +100,9 @@ class FetchPiece:
 
     def _listed(self, piece: Piece) -> list[dict[str, Any]]:
         listed = read_piece(piece, self.cfg.source, self.out).to_pylist()
-        return with_captions(listed, piece.index, self.reader, self.cfg.source, self.cfg.threads)
+        return with_captions(
+            listed, piece.index, self.reader, self.cfg.source, self.cfg.run.threads
+        )
 
     def _made(self, piece: Piece, listed: list[dict[str, Any]], results: list[Fetched]) -> Made:
         """Write the shard a row group at a time, letting go of what is written."""
@@ -153,7 +155,7 @@ def _damage(listed: list[dict[str, Any]], source: str) -> dict[str, Any]:
     return {DAMAGED: {"rows": len(said), "first": first}}
 
 
-def file_reader(cfg: CrawlJob) -> Reader | None:
+def file_reader(cfg: CrawlSettings) -> Reader | None:
     """Return what reads the source's files, or None if its pictures are on the web."""
     if cfg.source.kind == "folder":
         return FolderReader(cfg.source, cfg.max_bytes)
@@ -183,7 +185,7 @@ class _Collect:
     def close(self) -> None: ...
 
 
-def fetch(urls: list[str], shrink: Resize, cfg: CrawlJob) -> list[Fetched]:
+def fetch(urls: list[str], shrink: Resize, cfg: CrawlSettings) -> list[Fetched]:
     """Download and shrink the pictures at `urls`; return what came of each, in order."""
     if not urls:
         return []
@@ -197,7 +199,7 @@ def fetch(urls: list[str], shrink: Resize, cfg: CrawlJob) -> list[Fetched]:
         Downloader(
             sample_writer_class=partial(_Collect, results),
             resizer=shrink,
-            thread_count=cfg.threads,
+            thread_count=cfg.run.threads,
             save_caption=False,
             extract_exif=False,  # a parser of hostile bytes that nobody needs here
             output_folder=scratch,

@@ -4,9 +4,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from schemas.configs import SourceSettings
 from schemas.errors import UserError
 from schemas.folder import Folder
+from schemas.settings import SourceSettings
 from stages.shards import Outcome, stats_file
 
 DAMAGED = "damaged"  # in a shard's health, and in the stage's

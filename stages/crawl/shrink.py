@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from schemas.configs import CrawlJob
 from schemas.errors import said, worded
+from schemas.settings import CrawlSettings
 from stages import pictures
 from stages.crawl.reasons import Refused
 from stages.pictures import jpeg
@@ -34,7 +34,7 @@ Finish = Callable[[np.ndarray], np.ndarray]
 class Shrink:
     """Takes the place of img2dataset's resizer; calls from several threads do not meet."""
 
-    def __init__(self, cfg: CrawlJob) -> None:
+    def __init__(self, cfg: CrawlSettings) -> None:
         cv2.setNumThreads(1)  # the actors are the parallelism
         self.max_pixels = cfg.max_pixels
         self.short = math.ceil(LARGEST_SHARE * cfg.side)

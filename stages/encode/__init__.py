@@ -11,10 +11,10 @@ from collections import Counter
 
 from schemas import rows
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE
-from schemas.configs import EncodeJob
 from schemas.errors import SchemaMismatch
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.settings import EncodeSettings
 from stages.encode.cut import cut
 from stages.encode.gate import check_quality
 from stages.encode.parts import EncodePart
@@ -24,7 +24,7 @@ from stages.training.weights import DvaeConfig, load_bpe, read_config
 REVISION = 3
 
 
-def run(inputs: Inputs, out: Folder, cfg: EncodeJob) -> Result:
+def run(inputs: Inputs, out: Folder, cfg: EncodeSettings) -> Result:
     """Encode every clean pair, file by file, unless the dVAE is not worth it."""
     check_quality(inputs.manifest(DVAE), cfg)
     check_sizes(inputs, cfg)
@@ -42,8 +42,8 @@ def run(inputs: Inputs, out: Folder, cfg: EncodeJob) -> Result:
         [Shard(part.name.removesuffix(".parquet"), part, rows=part.rows) for part in parts],
         out,
         what="encode",
-        workers=cfg.workers,
-        gpus=1.0 if cfg.gpu else 0.0,
+        workers=cfg.run.workers,
+        gpus=1.0 if cfg.run.gpu else 0.0,
     )
     health: Counter[str] = Counter()
     for stats in outcome.stats:
@@ -57,7 +57,7 @@ def run(inputs: Inputs, out: Folder, cfg: EncodeJob) -> Result:
     )
 
 
-def check_sizes(inputs: Inputs, cfg: EncodeJob) -> None:
+def check_sizes(inputs: Inputs, cfg: EncodeSettings) -> None:
     """Raise SchemaMismatch unless both models have the alphabets and the side of the settings."""
     dvae = read_config(inputs.folder(DVAE), DvaeConfig)
     found = {
@@ -73,7 +73,7 @@ def check_sizes(inputs: Inputs, cfg: EncodeJob) -> None:
             )
 
 
-def metadata(inputs: Inputs, cfg: EncodeJob) -> dict[str, str]:
+def metadata(inputs: Inputs, cfg: EncodeSettings) -> dict[str, str]:
     """Return what every token file says of its making, for readers to check."""
     dvae, bpe = inputs.manifest(DVAE), inputs.manifest(BPE)
     return {

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from schemas.configs import EncodeJob, EncodePrecision
+from schemas.settings import EncodeSettings
 from stages.encode.crops import row_seed
 from stages.models.dvae import Dvae
 from stages.pictures import Pixels
@@ -21,9 +21,9 @@ from stages.training.augment import unit
 class TileEncoder:
     """A dVAE's encoder on its device."""
 
-    def __init__(self, dvae: Dvae, cfg: EncodeJob) -> None:
+    def __init__(self, dvae: Dvae, cfg: EncodeSettings) -> None:
         torch.backends.cudnn.allow_tf32 = False  # the same codes on every device, nearly always
-        self.cfg, self.device = cfg, torch.device("cuda" if cfg.gpu else "cpu")
+        self.cfg, self.device = cfg, torch.device("cuda" if cfg.run.gpu else "cpu")
         self.dvae = dvae.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, squares: Sequence[Pixels], keys: Sequence[str]) -> Int[Tensor, "n k"]:
@@ -37,7 +37,7 @@ class TileEncoder:
 
     @torch.inference_mode()
     def _codes(
-        self, squares: Sequence[Pixels], keys: Sequence[str], precision: EncodePrecision
+        self, squares: Sequence[Pixels], keys: Sequence[str], precision: str
     ) -> Int[Tensor, "n k"]:
         full = np.zeros((self.cfg.tile, *squares[0].shape), np.uint8)
         full[: len(squares)] = squares

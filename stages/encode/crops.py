@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from schemas.artifacts import TRAIN
-from schemas.configs import EncodeJob
 from schemas.folder import Folder
+from schemas.settings import EncodeSettings
 from stages.ahead import ahead
 from stages.encode.cut import Part
 from stages.pictures import PictureError, Pixels, crop_for_prior, decode
@@ -36,7 +36,7 @@ class Cropped:
     dropped: list[Row]  # with the reason
 
 
-def cropped(clean: Folder, part: Part, cfg: EncodeJob, pool: Executor) -> Iterator[Cropped]:
+def cropped(clean: Folder, part: Part, cfg: EncodeSettings, pool: Executor) -> Iterator[Cropped]:
     """Yield the part's squares, those of `tile` clean pairs at a time, cropped ahead by `pool`."""
     crops = cfg.crops if part.source.startswith(TRAIN) else 1
     crop = partial(crop_rows, crops=crops, seed=cfg.seed, side=cfg.tokens.side)
@@ -56,7 +56,7 @@ def cropped(clean: Folder, part: Part, cfg: EncodeJob, pool: Executor) -> Iterat
             for group in groups
             for start in range(0, len(group), cfg.tile)
         )
-        yield from ahead(crop, tiles, pool, depth=2 * max(1, cfg.decoders))
+        yield from ahead(crop, tiles, pool, depth=2 * max(1, cfg.run.decoders))
 
 
 def tiles(found: Iterable[Cropped], size: int) -> Iterator[Cropped]:

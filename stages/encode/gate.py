@@ -3,9 +3,9 @@
 import math
 from typing import NamedTuple
 
-from schemas.configs import EncodeJob
 from schemas.errors import GateClosed
 from schemas.manifest import Manifest
+from schemas.settings import EncodeSettings
 
 
 class Check(NamedTuple):
@@ -45,7 +45,7 @@ TAKEN_OVER = "train one on these pictures instead (dvae.pretrained= with nothing
 UNMEASURED = "what is no finite number was not measured: its weights are of no use"
 
 
-def check_quality(dvae: Manifest, cfg: EncodeJob) -> None:
+def check_quality(dvae: Manifest, cfg: EncodeSettings) -> None:
     """Raise GateClosed if the dVAE's health misses a bound and `force` is not set.
 
     Says each figure that was wanted and found, and what to change: what training saw go wrong
@@ -55,17 +55,17 @@ def check_quality(dvae: Manifest, cfg: EncodeJob) -> None:
     missed = [
         check
         for check, found in figures.items()
-        if not check.met(found, getattr(cfg, check.setting))
+        if not check.met(found, getattr(cfg.gate, check.setting))
     ]
-    if cfg.force or not missed:
+    if cfg.gate.force or not missed:
         return
-    wanted = [check.what.format(getattr(cfg, check.setting)) for check in missed]
+    wanted = [check.what.format(getattr(cfg.gate, check.setting)) for check in missed]
     found = [check.said(figures[check]) for check in missed]
-    settings = " and ".join(f"encode.{check.setting}" for check in missed)
+    settings = " and ".join(f"encode.gate.{check.setting}" for check in missed)
     raise GateClosed(
         f"wanted a dVAE good enough to encode with ({', '.join(wanted)}), "
         f"found {', '.join(found)}; {advice(dvae, figures)}; or move {settings}, or encode anyway "
-        "with encode.force=true"
+        "with encode.gate.force=true"
     )
 
 

@@ -10,8 +10,8 @@ import torch
 
 from schemas import rows
 from schemas.artifacts import DROPPED_ROWS
-from schemas.configs import EncodeJob
 from schemas.folder import Folder
+from schemas.settings import EncodeSettings
 from stages.encode.codes import TileEncoder
 from stages.encode.crops import Row, cropped, decoders, tiles
 from stages.encode.cut import Part
@@ -24,20 +24,25 @@ class EncodePart:
     """One per actor. Plain Python, so that a test can call it without Ray."""
 
     def __init__(
-        self, clean: Folder, dvae: Folder, bpe: Folder, metadata: Mapping[str, str], cfg: EncodeJob
+        self,
+        clean: Folder,
+        dvae: Folder,
+        bpe: Folder,
+        metadata: Mapping[str, str],
+        cfg: EncodeSettings,
     ) -> None:
-        torch.set_num_threads(cfg.threads)  # Ray would leave it at the CPUs it books
+        torch.set_num_threads(cfg.run.threads)  # Ray would leave it at the CPUs it books
         self.clean, self.metadata, self.cfg = clean, metadata, cfg
         self.encoder = TileEncoder(load_dvae(dvae), cfg)
         self.bpe = load_bpe(bpe)
-        self.pool = decoders(cfg.decoders)
+        self.pool = decoders(cfg.run.decoders)
 
     def __call__(self, part: Part) -> Made:
         """Encode one part; raise BrokenExecutor if that killed a process that crops."""
         try:
             return self.encode(part)
         except BrokenExecutor:
-            self.pool = decoders(self.cfg.decoders)
+            self.pool = decoders(self.cfg.run.decoders)
             raise
 
     def encode(self, part: Part) -> Made:

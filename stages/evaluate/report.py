@@ -19,9 +19,9 @@ from schemas.artifacts import (
     SAMPLES,
     TOKEN_PAIRS,
 )
-from schemas.configs import EvaluateSettings
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest, Result
+from schemas.settings import EvaluateSettings
 from stages.evaluate.accuracy import Judgement, accuracy, gain, judge_itself, judged
 from stages.evaluate.checks import checks
 from stages.evaluate.funnel import funnel
@@ -55,7 +55,7 @@ class Drawings:
 
 def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     """Measure every artifact of the run and commit the report."""
-    torch.set_num_threads(cfg.threads)
+    torch.set_num_threads(cfg.run.threads)
     manifests = {artifact.name: inputs.manifest(artifact) for artifact in READS}
     dvae = load_dvae(inputs.folder(DVAE))
     settings = manifests[DVAE.name].settings

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.artifacts import MEASURED, PAIRS
-from schemas.configs import FilterJob
 from schemas.errors import ConfigError, SchemaMismatch
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.settings import FilterSettings
 from stages.digests import digest_of
 from stages.filter import measure
 from stages.filter.compare import COMPARED, compare
@@ -32,7 +32,7 @@ CLIP_INPUT = "filter.clip"  # what `outside` calls the pretrained CLIP
 CLIP_REVISION = 2  # of how it is asked; a number beside its digest, for few runs ask it at all
 
 
-def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
+def run(inputs: Inputs, out: Folder, cfg: FilterSettings) -> Result:
     """Judge every pair, then write the kept ones in buckets and the dropped ones beside them."""
     pairs, measured = inputs.folder(PAIRS), inputs.folder(MEASURED)
     names, rows_in = pairs.list("shard-"), inputs.manifest(PAIRS).rows_in
@@ -43,7 +43,7 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
         [Shard(f"measure-{name}", name, rows=rows_each) for name in names],
         measured,
         what="filter: measure",
-        workers=cfg.workers,
+        workers=cfg.run.workers,
         instead=MeasureCaptions,
     )
     if every.rows_in != rows_in:
@@ -59,7 +59,7 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
         [Shard(f"decide-{name}", name, rows=rows_each) for name in names],
         out,
         what="filter: decide",
-        workers=cfg.workers,
+        workers=cfg.run.workers,
     )
     gathered = run_shards(
         GatherBucket,
@@ -75,7 +75,7 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
         ],
         out,
         what="filter: gather",
-        workers=cfg.workers,
+        workers=cfg.run.workers,
     )
     for name in out.list(PARTS) + out.list(COMPARED):
         out.remove(name)
@@ -94,7 +94,7 @@ def run(inputs: Inputs, out: Folder, cfg: FilterJob) -> Result:
     )
 
 
-def kept(cfg: FilterJob, outside: Mapping[str, str]) -> dict[str, Any]:
+def kept(cfg: FilterSettings, outside: Mapping[str, str]) -> dict[str, Any]:
     """Say what the measurements depend on, besides the pairs; `outside` holds our digests."""
     return {
         "revision": measure.REVISION,
@@ -104,7 +104,7 @@ def kept(cfg: FilterJob, outside: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def outside(cfg: FilterJob) -> dict[str, str]:
+def outside(cfg: FilterSettings) -> dict[str, str]:
     """Return digests of the pretrained CLIP and of the evaluation sets.
 
     Raises ConfigError for an evaluation set that is not there.

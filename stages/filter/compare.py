@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.configs import FilterJob
 from schemas.folder import Folder
+from schemas.settings import FilterSettings
 from stages.filter.decontaminate import evaluation_pictures
 from stages.filter.near import clusters, nearest_within
 from stages.tables import PLAIN_FILE, parquet_bytes, read_table
@@ -44,7 +44,9 @@ class Signatures:
     perceptual_hash: np.ndarray  # [pictures]
 
 
-def compare(measured: Folder, names: Sequence[str], out: Folder, cfg: FilterJob) -> dict[str, Any]:
+def compare(
+    measured: Folder, names: Sequence[str], out: Folder, cfg: FilterSettings
+) -> dict[str, Any]:
     """Write what the rows of each shard have in common with others; return a few counts.
 
     A row's group is the first picture that its own is the same as, or nearly.
@@ -109,7 +111,7 @@ def read_signatures(measured: Folder, names: Sequence[str]) -> Signatures:
     )
 
 
-def near_groups(found: Signatures, cfg: FilterJob) -> np.ndarray:
+def near_groups(found: Signatures, cfg: FilterSettings) -> np.ndarray:
     """Return for each picture the first one of its group of near duplicates, often itself.
 
     The hashes of flat pictures are noise, so these are no near duplicates of anything.
@@ -135,7 +137,7 @@ class Overlaps:
         return pa.array([self.sets[of] if of >= 0 else None for of in found], pa.string())
 
 
-def evaluation_overlaps(found: Signatures, cfg: FilterJob) -> Overlaps:
+def evaluation_overlaps(found: Signatures, cfg: FilterSettings) -> Overlaps:
     """Look for every picture in the evaluation sets, by its bytes and by its looks.
 
     Raises ConfigError if there is none that can be read in one of the sets.

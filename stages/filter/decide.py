@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from schemas import rows
 from schemas.artifacts import DROPPED_ROWS
-from schemas.configs import FilterJob
 from schemas.folder import Folder
+from schemas.settings import FilterSettings
 from stages.filter.compare import COMPARED
 from stages.filter.measure import read_groups
 from stages.filter.parts import Row, part_files
@@ -35,7 +35,7 @@ class DecidePairs:
     """One per actor: judges a shard of pairs by what was measured and compared."""
 
     def __init__(
-        self, pairs: Folder, measured: Folder, out: Folder, buckets: int, cfg: FilterJob
+        self, pairs: Folder, measured: Folder, out: Folder, buckets: int, cfg: FilterSettings
     ) -> None:
         self.pairs, self.measured, self.out = pairs, measured, out
         self.buckets, self.cfg = buckets, cfg

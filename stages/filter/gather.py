@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from schemas import rows
 from schemas.artifacts import DROPPED_ROWS, TRAIN, VAL
-from schemas.configs import FilterJob
 from schemas.folder import Folder
+from schemas.settings import FilterSettings
 from stages.filter.decide import count, dropped_bytes, ticket
 from stages.filter.parts import Row, read_bucket
 from stages.filter.rules import DUPLICATE, NEAR_DUPLICATE
@@ -26,7 +26,7 @@ class GatherBucket:
     """One per actor: makes a shard of clean pairs for train and one for val out of one bucket."""
 
     def __init__(
-        self, out: Folder, parts: Sequence[str], validation_below: float, cfg: FilterJob
+        self, out: Folder, parts: Sequence[str], validation_below: float, cfg: FilterSettings
     ) -> None:
         self.out, self.parts, self.cfg = out, parts, cfg
         self.validation_below = validation_below

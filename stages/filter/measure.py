@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import rows
-from schemas.configs import FilterJob
 from schemas.folder import Folder
+from schemas.settings import FilterSettings
 from stages.filter.boilerplate import boilerplate_share
 from stages.filter.cleaning import clean_caption
 from stages.filter.language import Language
@@ -30,7 +30,7 @@ REVISION = 2  # raised when the same settings come to measure something else
 class MeasurePairs:
     """One per actor: turns a shard of PAIR rows into a shard of MEASURED rows, in their order."""
 
-    def __init__(self, pairs: Folder, cfg: FilterJob) -> None:
+    def __init__(self, pairs: Folder, cfg: FilterSettings) -> None:
         self.pairs = pairs
         self.language = Language()
         self.nsfw = Nsfw() if cfg.nsfw.measure else None
@@ -96,7 +96,7 @@ class MeasurePairs:
 class MeasureCaptions(MeasurePairs):
     """Stands in for a shard whose pictures kill every worker: the rules call them undecodable."""
 
-    def __init__(self, pairs: Folder, cfg: FilterJob) -> None:
+    def __init__(self, pairs: Folder, cfg: FilterSettings) -> None:
         self.pairs, self.language, self.agreement = pairs, Language(), None
 
     def __call__(self, payload: tuple[str, str]) -> Made:  # type: ignore[override]

@@ -8,7 +8,7 @@ what everybody else checks.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from schemas.configs import FilterJob
+from schemas.settings import FilterSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ def _below(score: float | None, limit: float) -> bool:
     return score is not None and score < limit
 
 
-Rule = Callable[[Scores, FilterJob], bool]
+Rule = Callable[[Scores, FilterSettings], bool]
 
 # In the order they are tried; a row is dropped for the first that it breaks.
 RULES: dict[str, Rule] = {
@@ -64,7 +64,7 @@ NEAR_DUPLICATE, DUPLICATE = "near_duplicate", "duplicate"
 REASONS = (*RULES, NEAR_DUPLICATE, DUPLICATE)
 
 
-def why_drop(pair: Scores, cfg: FilterJob) -> str | None:
+def why_drop(pair: Scores, cfg: FilterSettings) -> str | None:
     """Name the first rule that a fetched pair breaks, or return None to keep it."""
     return next((reason for reason, breaks in RULES.items() if breaks(pair, cfg)), None)
 

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerBase
 
-from schemas.configs import ClipShape
+from schemas.settings import ClipShape
 from stages.models.bpe import Bpe
 from stages.models.clip_pixels import Preparation
 

@@ -21,7 +21,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from schemas.configs import DvaeShape
+from schemas.settings import DvaeShape
 
 EPSILON = 0.1  # appendix A.3: keeps the logit of a pixel finite
 MOST = 2**31 - 1  # numbers that come back through `F.interpolate` at once

@@ -10,7 +10,7 @@ from collections import Counter
 import torch
 from torch import nn
 
-from schemas.configs import PriorShape, TokenSpec
+from schemas.settings import PriorShape, TokenSpec
 from stages.models.attention import Layout, make_mask, mask_of_layer
 from stages.models.dvae import GROUPS, Dvae
 from stages.models.prior import Prior

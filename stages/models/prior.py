@@ -28,7 +28,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from schemas.configs import PriorShape, TokenSpec
+from schemas.settings import PriorShape, TokenSpec
 from stages.models import rotary, sparse
 from stages.models.attention import (
     Attend,

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from schemas.configs import DvaeShape
 from schemas.errors import SchemaMismatch
+from schemas.settings import DvaeShape
 from stages.models.dvae import GROUPS, Dvae
 
 RENAMED = (

@@ -14,9 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR
-from schemas.configs import SampleSettings
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
+from schemas.settings import SampleSettings
 from stages.models.bpe import Bpe
 from stages.models.clip import Reranker
 from stages.models.dvae import Dvae
@@ -152,7 +152,7 @@ def load_artist(inputs: Inputs, cfg: SampleSettings) -> Artist:
             "left out, found prior.caption_dropout=0; leave guidance at 1, or train the prior "
             "again with --set prior.caption_dropout=0.1"
         )
-    device = "cuda" if cfg.gpu else "cpu"
+    device = "cuda" if cfg.run.gpu else "cpu"
     # in 32 bits the same codes on every device, nearly always
     torch.backends.cuda.matmul.allow_tf32 = cfg.precision == "bfloat16"
     tile = cfg.tile or tile_for_device(inputs, cfg)

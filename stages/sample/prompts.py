@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.artifacts import TOKEN_PAIRS, TRAIN, VAL
-from schemas.configs import PromptSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
+from schemas.settings import PromptSettings
 from stages.storage import opened, reaching
 
 EMPTY, UNREADABLE, NO_PICTURE = "empty_prompt", "unreadable_line", "no_picture"

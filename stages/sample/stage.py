@@ -8,10 +8,10 @@ import pyarrow as pa
 import torch
 
 from schemas import rows
-from schemas.configs import SampleSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.settings import SampleSettings
 from stages.digests import digest_of_files
 from stages.pictures import encode_png
 from stages.sample.artist import Drawn, load_artist
@@ -59,8 +59,8 @@ def run(inputs: Inputs, out: Folder, cfg: SampleSettings) -> Result:
         shards,
         out,
         what="sample: pictures",
-        workers=cfg.workers,
-        gpus=1.0 if cfg.gpu else 0.0,
+        workers=cfg.run.workers,
+        gpus=1.0 if cfg.run.gpu else 0.0,
     )
     rejects = dict(found.rejects + Counter(outcome.rejects))
     if not outcome.rows_out:
@@ -95,7 +95,7 @@ class DrawShard:
     """One per actor. Plain Python, so a test can call it without Ray."""
 
     def __init__(self, inputs: Inputs, cfg: SampleSettings) -> None:
-        torch.set_num_threads(cfg.threads)
+        torch.set_num_threads(cfg.run.threads)
         self.cfg = cfg
         self.artist = load_artist(inputs, cfg)
 

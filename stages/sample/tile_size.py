@@ -10,10 +10,10 @@ import os
 import torch
 
 from schemas.artifacts import PRIOR
-from schemas.configs import SampleSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import FileDigest
+from schemas.settings import SampleSettings
 from stages.models.odds import Odds
 from stages.models.prior import Prior
 from stages.models.sampler import LANE, rows_of_lane
@@ -37,7 +37,7 @@ def agreed_tile(
         with out.open(TILE) as file:
             tile = int(json.load(file)["tile"])
     else:
-        tile = run_once(tile_for_device, inputs, cfg, gpus=1.0 if cfg.gpu else 0.0)
+        tile = run_once(tile_for_device, inputs, cfg, gpus=1.0 if cfg.run.gpu else 0.0)
     return tile, {TILE: out.commit(TILE, json.dumps({"tile": tile}).encode())}
 
 
@@ -46,10 +46,10 @@ def tile_for_device(inputs: Inputs, cfg: SampleSettings) -> int:
     config = read_config(inputs.folder(PRIOR), PriorConfig)
     with torch.device("meta"):
         prior = Prior(config.tokens, config.shape)
-    if cfg.gpu:
+    if cfg.run.gpu:
         return fitting_tile(prior, cfg, torch.cuda.mem_get_info()[0], LARGEST["cuda"])
     built_in = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return fitting_tile(prior, cfg, built_in // 2 // cfg.workers, LARGEST["cpu"])
+    return fitting_tile(prior, cfg, built_in // 2 // cfg.run.workers, LARGEST["cpu"])
 
 
 def fitting_tile(prior: Prior, cfg: SampleSettings, free: int, largest: int) -> int:
@@ -67,7 +67,7 @@ def fitting_tile(prior: Prior, cfg: SampleSettings, free: int, largest: int) -> 
         raise ConfigError(
             f"sample: wanted memory for the prior and one picture, "
             f"{(weights + bytes_of(prior, 1, cfg)) / SHARE / 2**30:.1f} GiB, found "
-            f"{free / 2**30:.1f} GiB free; use a larger device or fewer sample.workers"
+            f"{free / 2**30:.1f} GiB free; use a larger device or fewer sample.run.workers"
         )
     return fitting[-1]
 

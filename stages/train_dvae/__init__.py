@@ -8,9 +8,9 @@ Paper   section 2.1, appendices A.2 and A.3
 
 from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, TRAIN, VAL
-from schemas.configs import DvaeJob
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
+from schemas.settings import DvaeSettings
 from stages.train_dvae import taken_over
 from stages.train_dvae.health import alarm
 from stages.train_dvae.taken_over import outside
@@ -23,7 +23,7 @@ __all__ = ["REVISION", "outside", "run"]
 REVISION = 2
 
 
-def run(inputs: Inputs, out: Folder, cfg: DvaeJob) -> Result:
+def run(inputs: Inputs, out: Folder, cfg: DvaeSettings) -> Result:
     """Train on all clean pairs, or take weights over, and say what is wrong with the codes."""
     folder = inputs.folder(CLEAN_PAIRS)
     train = require_rows(open_table(folder, TRAIN, rows.CLEAN_PAIR), TRAIN)
@@ -31,6 +31,6 @@ def run(inputs: Inputs, out: Folder, cfg: DvaeJob) -> Result:
     task = DvaeTask(cfg, train, held_out if held_out.rows else train)
     if cfg.pretrained:
         return taken_over.run(task, out, rows=train.rows)
-    result = on_ray.train(task, cfg.fit, out, rows=train.rows)
+    result = on_ray.train(task, cfg, out, rows=train.rows)
     health = result.health | {"alarm": alarm(result.health, cfg, cfg.fit.steps)}
     return result.model_copy(update={"health": health})

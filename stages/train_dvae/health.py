@@ -7,7 +7,7 @@ that goes wrong from one that goes on, not a good dVAE from a better one, which 
 import math
 from collections.abc import Mapping
 
-from schemas.configs import DvaeJob
+from schemas.settings import DvaeSettings
 
 PAPERS_BETA, PAPERS_RAMP = 6.6, 0.0017
 GRACE = 0.1  # of the run: before, everything looks like a collapse
@@ -19,14 +19,14 @@ WIDE_GAP_DB = 1.0  # between what training sees and what encode will give
 WARM = 0.5  # a temperature above which codes are mixtures
 
 
-def alarm(seen: Mapping[str, float], cfg: DvaeJob, step: int) -> str | None:
+def alarm(seen: Mapping[str, float], cfg: DvaeSettings, step: int) -> str | None:
     """Say what is wrong after `step` updates and what to change; None if all is well."""
     if step < max(GRACE, HORIZONS * cfg.fit.ema_share) * cfg.fit.steps:
         return None
     return mixtures(seen, cfg, step) or nothing_learned(seen, cfg) or few_codes(seen, cfg)
 
 
-def nothing_learned(seen: Mapping[str, float], cfg: DvaeJob) -> str | None:
+def nothing_learned(seen: Mapping[str, float], cfg: DvaeSettings) -> str | None:
     """Look for codes that say no more of a picture than its mean colour would."""
     if seen["psnr_db"] >= seen["mean_colour_psnr_db"] + ENOUGH_DECIBELS:
         return None
@@ -36,7 +36,7 @@ def nothing_learned(seen: Mapping[str, float], cfg: DvaeJob) -> str | None:
     )
 
 
-def few_codes(seen: Mapping[str, float], cfg: DvaeJob) -> str | None:
+def few_codes(seen: Mapping[str, float], cfg: DvaeSettings) -> str | None:
     """Look for a codebook of which next to nothing is in use.
 
     A few pictures cannot use all of a large one: `positions` codes were seen.
@@ -49,7 +49,7 @@ def few_codes(seen: Mapping[str, float], cfg: DvaeJob) -> str | None:
     )
 
 
-def advice(seen: Mapping[str, float], cfg: DvaeJob) -> str:
+def advice(seen: Mapping[str, float], cfg: DvaeSettings) -> str:
     """Say what to change when codes say too little, by how sure the encoder is of them."""
     if cfg.temperature_start < WARM:
         return (
@@ -72,11 +72,11 @@ def advice(seen: Mapping[str, float], cfg: DvaeJob) -> str:
         )
     return (
         f"train longer (dvae.fit.steps, now {cfg.fit.steps}), with a smaller step size "
-        f"(dvae.fit.lr, now {cfg.fit.lr:g}) or smaller batches"
+        f"(dvae.fit.learning_rate, now {cfg.fit.learning_rate:g}) or smaller batches"
     )
 
 
-def mixtures(seen: Mapping[str, float], cfg: DvaeJob, step: int) -> str | None:
+def mixtures(seen: Mapping[str, float], cfg: DvaeSettings, step: int) -> str | None:
     """Look for a decoder that draws from mixtures of codes, once the temperature is at its end."""
     arrived = step >= cfg.temperature_share * cfg.fit.steps
     constant = cfg.temperature_start == cfg.temperature_end

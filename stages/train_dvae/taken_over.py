@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 
-from schemas.configs import DvaeJob, DvaeShape
 from schemas.errors import ConfigError
 from schemas.folder import Folder
 from schemas.manifest import Result
+from schemas.settings import DvaeSettings, DvaeShape
 from stages.models.dvae import Dvae
 from stages.train_dvae.task import DvaeTask
 from stages.training import weights
@@ -16,7 +16,7 @@ from stages.training.published import digest_of, open_published
 from stages.training.record import PICTURES, Scalars
 
 
-def outside(cfg: DvaeJob) -> dict[str, str]:
+def outside(cfg: DvaeSettings) -> dict[str, str]:
     """Return a digest of the weights to take over, none if there are none.
 
     Raises ConfigError for weights of other sizes than the settings', before any stage runs.
@@ -27,7 +27,7 @@ def outside(cfg: DvaeJob) -> dict[str, str]:
     return {"pretrained": digest_of(cfg.pretrained)}
 
 
-def fitting(cfg: DvaeJob) -> Dvae:
+def fitting(cfg: DvaeSettings) -> Dvae:
     """Open the weights; raise ConfigError unless their sizes are those of the settings."""
     found = open_published(cfg.pretrained)
     sizes = {
@@ -50,9 +50,8 @@ def run(task: DvaeTask, out: Folder, *, rows: int) -> Result:
     """Write the weights as the artifact, and measure them where a training would have run."""
     import ray  # here, because a stage is imported where Ray is not needed
 
-    fit = task.cfg.fit
     task.export(fitting(task.cfg), out)
-    remote: Any = ray.remote(num_cpus=WORKER_CPUS, num_gpus=1 if fit.gpu else 0)(measured)
+    remote: Any = ray.remote(num_cpus=WORKER_CPUS, num_gpus=1 if task.cfg.run.gpu else 0)(measured)
     health = ray.get(remote.remote(task, out))
     # Advice on training is of no use here; encode's gate says if they are not good enough.
     return Result(rows_in=rows, rows_out=0, health=health | {"alarm": None})
@@ -60,8 +59,8 @@ def run(task: DvaeTask, out: Folder, *, rows: int) -> Result:
 
 def measured(task: DvaeTask, out: Folder) -> Scalars:
     """Validate the artifact's weights as after a training, and keep what was drawn."""
-    torch.set_num_threads(task.cfg.fit.threads)
-    device = torch.device("cuda" if task.cfg.fit.gpu else "cpu")
+    torch.set_num_threads(task.cfg.run.threads)
+    device = torch.device("cuda" if task.cfg.run.gpu else "cpu")
     model = weights.load_dvae(out).to(device)
     with torch.no_grad():
         found = task.validate(model, task.cfg.fit.steps)

@@ -7,8 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from schemas.configs import DvaeJob, DvaeShape
 from schemas.folder import Folder
+from schemas.settings import DvaeSettings, DvaeShape
 from stages import pictures
 from stages.models.dvae import Block, Dvae, elbo_terms
 from stages.models.flops import dvae_flops
@@ -32,7 +32,7 @@ SHOWN = 8  # of them on a sheet, above what became of them
 class DvaeTask:
     """The bound of equation 1, relaxed, under three schedules."""
 
-    cfg: DvaeJob
+    cfg: DvaeSettings
     train: Table
     held_out: Table
     name: str = "train_dvae"
@@ -54,15 +54,14 @@ class DvaeTask:
 
     def batches(self, step: int, place: Place) -> Iterator[Batch]:
         """Yield cropped pictures, one random crop per picture and epoch."""
-        fit = self.cfg.fit
         return prepared_batches(
             self.train,
             COLUMNS,
             self.prepare,
-            fit=fit,
+            fit=self.cfg.fit,
             step=step,
             place=place,
-            threads=max(1, fit.threads // 2),
+            threads=max(1, self.cfg.run.threads // 2),
             depth=AHEAD,
         )
 
@@ -135,6 +134,6 @@ class DvaeTask:
         weights.save_model(out, model, sizes)
 
 
-def shape_of(cfg: DvaeJob) -> DvaeShape:
+def shape_of(cfg: DvaeSettings) -> DvaeShape:
     """Return only the sizes of the networks."""
     return DvaeShape(**{name: getattr(cfg, name) for name in DvaeShape.model_fields})

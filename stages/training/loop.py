@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
 
-from schemas.configs import FitSettings
 from schemas.folder import Folder
+from schemas.settings import FitSettings, TrainingSettings
 from stages.training import checkpoints, schedules, verdict
 from stages.training.meter import Meter, Window
 from stages.training.order import generator
@@ -35,36 +35,36 @@ from stages.training.watch import Say, to_log
 @without_subnormals()
 def fit(
     task: Task,
-    cfg: FitSettings,
+    cfg: TrainingSettings,
     out: Folder,
     place: Place,
     say: Say = to_log,
 ) -> Scalars:
-    """Train to `cfg.steps`, from the newest checkpoint in `out` if there is one, and export.
+    """Train to `fit.steps`, from the newest checkpoint in `out` if there is one, and export.
 
     Returns the last validation's numbers. `say` is given the step and a line for people. Raises
     Diverged, and then exports nothing.
     """
-    torch.manual_seed(cfg.seed)
+    torch.manual_seed(cfg.fit.seed)
     model = task.build().to(place.device)
     blocks = task.blocks(model)
     engine = spread(model, blocks, cfg, place)
-    state = State.fresh(model, cfg)
-    state.scales = scaling(blocks, cfg, place)
-    state.compression = compression(model, blocks, cfg, place)
+    state = State.fresh(model, cfg.fit)
+    state.scales = scaling(blocks, cfg.fit, place)
+    state.compression = compression(model, blocks, cfg.fit, place)
     checkpoints.load(out, state, place, say)
     record = Record(out, state.step) if place.rank == 0 else None
     if record is not None and state.step:
-        say(state.step, f"{task.name}  goes on from step {state.step}/{cfg.steps}")
+        say(state.step, f"{task.name}  goes on from step {state.step}/{cfg.fit.steps}")
     train(task, engine, state, cfg, out, place, record, say)
     with averaged(task.build, state, place) as average:
         if record is None or average is None:
             return {}
-        scalars = measure(task, average, state, record, cfg.steps, say)
+        scalars = measure(task, average, state, record, cfg.fit.steps, say)
         measured = scalars | {"skipped_updates": state.skipped}
         record.commit()
         record.close()
-        verdict.require_numbers(task, measured, cfg)
+        verdict.require_numbers(task, measured, cfg.fit)
         task.export(average, out)
     return measured
 
@@ -73,50 +73,50 @@ def train(
     task: Task,
     model: nn.Module,
     state: State,
-    cfg: FitSettings,
+    cfg: TrainingSettings,
     out: Folder,
     place: Place,
     record: Record | None,
     say: Say,
 ) -> None:
     """Make the updates that are still to be made; `model` computes `state.model`."""
-    batches, meter = task.batches(state.step, place), Meter(task, cfg, place)
+    batches, meter = task.batches(state.step, place), Meter(task, cfg.fit, place)
     window = Window()
-    while state.step < cfg.steps:
+    while state.step < cfg.fit.steps:
         # 1. learn from one batch
         asked = time.perf_counter()
         batch = {k: v.to(place.device, non_blocking=True) for k, v in next(batches).items()}
         window.waited += time.perf_counter() - asked
         window.rows += rows_of(batch)
         window.updates += 1
-        torch.manual_seed(int(generator(cfg.seed, state.step, place.rank).integers(2**63)))
+        torch.manual_seed(int(generator(cfg.fit.seed, state.step, place.rank).integers(2**63)))
         norm = learn(task, model, batch, state, cfg, place, window)
         window.spent += time.perf_counter() - asked
 
         # 2. say how it went
-        last = state.step == cfg.steps
-        to_save = last or state.step % cfg.save_every == 0
-        if to_save or state.step % cfg.log_every == 0:
+        last = state.step == cfg.fit.steps
+        to_save = last or state.step % cfg.run.save_every == 0
+        if to_save or state.step % cfg.run.log_every == 0:
             line = meter.metrics(state, window, norm)
             window = Window()
             if record is not None:
                 record.add(line)
                 say(state.step, meter.words(line))
                 for alarm in meter.alarms():
-                    sound(task, alarm, state, record, cfg.steps, say)
-        if not last and state.step % cfg.validate_every == 0:
+                    sound(task, alarm, state, record, cfg.fit.steps, say)
+        if not last and state.step % cfg.run.validate_every == 0:
             with averaged(task.build, state, place) as average:
                 if record is not None and average is not None:
-                    measure(task, average, state, record, cfg.steps, say)
+                    measure(task, average, state, record, cfg.fit.steps, say)
         if to_save:
             with together(place, f"to save what was seen up to step {state.step} in {out.url}"):
                 if record is not None:
                     record.commit()
             if state.compression is not None:
                 state.compression.settle()
-            verdict.require_finite(task, state, cfg, place)
+            verdict.require_finite(task, state, cfg.fit, place)
             if last:
-                verdict.require_progress(task, state, cfg)
+                verdict.require_progress(task, state, cfg.fit)
             checkpoints.save(out, state, place)
 
 
@@ -125,7 +125,7 @@ def learn(
     model: nn.Module,
     batch: Batch,
     state: State,
-    cfg: FitSettings,
+    cfg: TrainingSettings,
     place: Place,
     window: Window,
 ) -> float:
@@ -137,10 +137,10 @@ def learn(
     if not any(counts.values()):
         window.without_rows += 1
         state.without_rows += 1
-        skip(task, state, cfg, place)
+        skip(task, state, cfg.fit, place)
         return 0.0
     parts = split(batch, cfg, place)
-    kind = product_type(cfg.precision, place.device)
+    kind = product_type(cfg.fit.precision, place.device)
     own = torch.zeros((), device=place.device)  # this worker's part of the loss
     seen = []
     for number, part in enumerate(parts, start=1):
@@ -154,20 +154,20 @@ def learn(
         seen.append((sums, task.counts(part)))
         own += loss.detach()
 
-    height = gradient_norm(state, cfg)
+    height = gradient_norm(state, cfg.fit)
     if not math.isfinite(height):
-        skip(task, state, cfg, place)
+        skip(task, state, cfg.fit, place)
         return height
     whole = place.total({"loss": own.item()})["loss"]
-    state.plateau.see(whole, state.step, cfg)
-    verdict.remember(state, whole, cfg)
-    apply(task, state, cfg)
+    state.plateau.see(whole, state.step, cfg.fit)
+    verdict.remember(state, whole, cfg.fit)
+    apply(task, state, cfg.fit)
     for each in seen:
         window.add(*each)
     return height
 
 
-def gradient_norm(state: State, cfg: FitSettings) -> float:
+def gradient_norm(state: State, fit: FitSettings) -> float:
     """Let workers agree on the gradient, clip it, and return its norm before that."""
     if state.scales is not None:
         state.scales.undo(state.step)
@@ -178,52 +178,52 @@ def gradient_norm(state: State, cfg: FitSettings) -> float:
     if isinstance(norm, DTensor):
         norm = norm.full_tensor()
     height = norm.item()
-    if cfg.clip_norm is not None and height > cfg.clip_norm:
-        nn.utils.clip_grads_with_norm_(weighted, cfg.clip_norm, norm)
+    if fit.clip_norm is not None and height > fit.clip_norm:
+        nn.utils.clip_grads_with_norm_(weighted, fit.clip_norm, norm)
     return height
 
 
-def apply(task: Task, state: State, cfg: FitSettings) -> None:
+def apply(task: Task, state: State, fit: FitSettings) -> None:
     """Update the weights."""
     for group in state.optimizer.param_groups:
-        group["lr"] = schedules.step_size(state.step, cfg, state.plateau.halvings)
+        group["lr"] = schedules.step_size(state.step, fit, state.plateau.halvings)
     state.optimizer.step()
     task.bound(state.model)
     state.skipped_in_a_row = 0
-    advance(state, cfg)
+    advance(state, fit)
 
 
-def skip(task: Task, state: State, cfg: FitSettings, place: Place) -> None:
+def skip(task: Task, state: State, fit: FitSettings, place: Place) -> None:
     """Leave the weights as they are; raise Diverged where going on is no use."""
-    verdict.require_finite(task, state, cfg, place)
-    state.plateau.see(math.nan, state.step, cfg)
+    verdict.require_finite(task, state, fit, place)
+    state.plateau.see(math.nan, state.step, fit)
     state.skipped += 1
     state.skipped_in_a_row += 1
-    state.skipped_late += state.step >= cfg.steps - verdict.last_updates(cfg)
-    advance(state, cfg)
+    state.skipped_late += state.step >= fit.steps - verdict.last_updates(fit)
+    advance(state, fit)
     limit = verdict.SKIPS_IN_A_ROW if state.scales is None else SKIPS_WHILE_SCALING
     if state.skipped_in_a_row == limit:
-        raise verdict.given_up(task, state, cfg)
+        raise verdict.given_up(task, state, fit)
 
 
-def advance(state: State, cfg: FitSettings) -> None:
+def advance(state: State, fit: FitSettings) -> None:
     """Come to the next step, whether the update was made or not."""
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
-    if state.step % cfg.ema_every == 0:
+    if state.step % fit.ema_every == 0:
         state.average.refresh()
 
 
-def split(batch: Batch, cfg: FitSettings, place: Place) -> list[Batch]:
+def split(batch: Batch, cfg: TrainingSettings, place: Place) -> list[Batch]:
     """Cut a batch into parts that fit into memory one at a time.
 
     They are as many on every worker, some of them empty where rows are missing: workers meet in
     each forward pass of a sharded model.
     """
-    if cfg.micro_batch is None:
+    if cfg.run.micro_batch_size is None:
         return [batch]
-    rows = rows_of(batch) if place.world == 1 else math.ceil(cfg.batch_size / place.world)
-    number = max(1, math.ceil(rows / cfg.micro_batch))
+    rows = rows_of(batch) if place.world == 1 else math.ceil(cfg.fit.batch_size / place.world)
+    number = max(1, math.ceil(rows / cfg.run.micro_batch_size))
     pieces = {name: values.tensor_split(number) for name, values in batch.items()}
     return [{name: parts[i] for name, parts in pieces.items()} for i in range(number)]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from schemas.configs import FitSettings
+from schemas.settings import FitSettings
 from stages.training import schedules
 from stages.training.peaks import peak_of
 from stages.training.precision import product_type

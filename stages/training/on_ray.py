@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from schemas.configs import FitSettings
 from schemas.errors import UserError
 from schemas.folder import Folder
 from schemas.manifest import Result
+from schemas.settings import TrainingSettings
 from stages.training import checkpoints, loop
 from stages.training.task import Place, Task
 from stages.training.verdict import Diverged
@@ -51,7 +51,7 @@ def trainer_class() -> Any:
     return Trainer
 
 
-def train(task: Task, cfg: FitSettings, out: Folder, *, rows: int) -> Result:
+def train(task: Task, cfg: TrainingSettings, out: Folder, *, rows: int) -> Result:
     """Train `task` on Ray workers until its model is in `out`; safe to call again after a kill.
 
     `rows` is how many there are to learn from. Raises UserError if it is no use to go on.
@@ -61,34 +61,35 @@ def train(task: Task, cfg: FitSettings, out: Folder, *, rows: int) -> Result:
             result = Result.model_validate_json(file.read())
     else:
         health = _run(task, cfg, out)
-        seen = min(rows, cfg.steps * cfg.batch_size)
+        seen = min(rows, cfg.fit.steps * cfg.fit.batch_size)
         result = Result(rows_in=rows, rows_out=seen, health=health)
         out.commit(FINISHED, result.model_dump_json(indent=2).encode())
     checkpoints.remove(out)  # after the result: killed in between, nothing is trained again
     return result
 
 
-def _run(task: Task, cfg: FitSettings, out: Folder) -> dict[str, Any]:
+def _run(task: Task, cfg: TrainingSettings, out: Folder) -> dict[str, Any]:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import ray.train  # here, because a stage is imported where Ray is not needed
 
-    lowest = cfg.workers_min
-    resources = {"CPU": WORKER_CPUS} | ({"GPU": 1} if cfg.gpu else {})
-    with tempfile.TemporaryDirectory(prefix="ray-train-") as nothing, Watch(task.name, cfg) as key:
+    lowest = cfg.run.workers_min
+    resources = {"CPU": WORKER_CPUS} | ({"GPU": 1} if cfg.run.gpu else {})
+    watch = Watch(task.name, cfg.fit)
+    with tempfile.TemporaryDirectory(prefix="ray-train-") as nothing, watch as key:
         trainer = trainer_class()(
             worker,
             train_loop_config={"task": task, "cfg": cfg, "out": out, "key": key},
             scaling_config=ray.train.ScalingConfig(
-                num_workers=cfg.workers if lowest is None else (lowest, cfg.workers),
+                num_workers=cfg.run.workers if lowest is None else (lowest, cfg.run.workers),
                 elastic_resize_monitor_interval_s=SECONDS_BETWEEN_COUNTS,
-                use_gpu=cfg.gpu,
+                use_gpu=cfg.run.gpu,
                 resources_per_worker=resources,
             ),
             run_config=ray.train.RunConfig(
                 name=task.name,
                 storage_path=nothing,
-                failure_config=ray.train.FailureConfig(max_failures=cfg.restarts),
+                failure_config=ray.train.FailureConfig(max_failures=cfg.run.restarts),
                 logging_config=ray.train.LoggingConfig(log_level="WARNING"),
             ),
         )
@@ -116,8 +117,8 @@ def worker(job: dict[str, Any]) -> dict[str, Any] | Diverged:
     """Run on each training process; what rank 0 returns comes back to the driver."""
     import ray.train.torch
 
-    cfg: FitSettings = job["cfg"]
-    torch.set_num_threads(cfg.threads)  # Ray says 1 in OMP_NUM_THREADS
+    cfg: TrainingSettings = job["cfg"]
+    torch.set_num_threads(cfg.run.threads)  # Ray says 1 in OMP_NUM_THREADS
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     context = ray.train.get_context()

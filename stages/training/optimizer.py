@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from schemas.configs import FitSettings
+from schemas.settings import FitSettings
 from stages.training.spread import local
 
 
@@ -66,7 +66,8 @@ def make(model: nn.Module, fit: FitSettings) -> torch.optim.Optimizer:
         {"params": [w for w in weights if w.ndim >= 2], "weight_decay": fit.weight_decay},
         {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
     ]
-    options: dict[str, Any] = {"lr": fit.lr, "betas": (fit.beta1, fit.beta2), "eps": 1e-8}
+    betas = (fit.beta1, fit.beta2)
+    options: dict[str, Any] = {"lr": fit.learning_rate, "betas": betas, "eps": 1e-8}
     made: torch.optim.Optimizer
     if fit.variance_clip is not None:
         made = ClippedAdamW(groups, variance_clip=fit.variance_clip, **options)

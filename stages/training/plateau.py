@@ -8,7 +8,7 @@ is better than the best one by FALL is a plateau.
 import math
 from dataclasses import dataclass
 
-from schemas.configs import FitSettings
+from schemas.settings import FitSettings
 
 WINDOWS = 4  # of a patience: enough updates in each that its mean tells the trend from the noise
 # Of the best mean. A loss that falls along a power law falls for ever, and by less than its noise.
@@ -30,7 +30,8 @@ class Plateau:
         patience = fit.patience_share * fit.steps
         window = max(1, round(patience / WINDOWS))
         made = step + 1 - math.ceil(fit.warmup_share * fit.steps)
-        if fit.decay != "plateau" or made <= 0 or fit.lr / 2**self.halvings <= fit.lr_end:
+        at_end = fit.learning_rate / 2**self.halvings <= fit.learning_rate_end
+        if fit.decay != "plateau" or made <= 0 or at_end:
             return
         if math.isfinite(loss):
             self.total, self.counted = self.total + loss, self.counted + 1

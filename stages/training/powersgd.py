@@ -30,9 +30,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from schemas.configs import FitSettings
+from schemas.settings import FitSettings
 from stages.training.order import generator
-from stages.training.spread import local, sharers
+from stages.training.spread import local
 from stages.training.task import Place
 
 # On P's diagonal, so that it has a basis where columns are zero; of the size of P's numbers. The
@@ -47,12 +47,12 @@ class PowerSGD:
         self,
         model: nn.Module,
         blocks: Iterable[nn.Module],
-        cfg: FitSettings,
+        fit: FitSettings,
         place: Place,
     ) -> None:
-        assert cfg.compress_rank is not None
-        rank = cfg.compress_rank
-        parts = sharers(cfg, place)
+        assert fit.powersgd_rank is not None
+        rank = fit.powersgd_rank
+        parts = fit.powersgd_parts
         self.place, self.rank = place, rank // parts
         self.copies = place.world // parts
         self.group = counterparts(parts, place) if self.copies > 1 else None
@@ -67,7 +67,7 @@ class PowerSGD:
         self.errors = {name: torch.zeros_like(weight) for name, weight in self.compressed.items()}
         self.sketches = {
             name: [
-                sketch(matrix, self.rank, cfg.seed, f"{name} {number}")
+                sketch(matrix, self.rank, fit.seed, f"{name} {number}")
                 for number, matrix in enumerate(matrices(weight.detach(), weight))
             ]
             for name, weight in self.compressed.items()
@@ -140,10 +140,10 @@ class PowerSGD:
 
 
 def compression(
-    model: nn.Module, blocks: Iterable[nn.Module], cfg: FitSettings, place: Place
+    model: nn.Module, blocks: Iterable[nn.Module], fit: FitSettings, place: Place
 ) -> PowerSGD | None:
     """Return how gradients are compressed, if they are; `model` is spread already."""
-    return PowerSGD(model, blocks, cfg, place) if cfg.compress_rank is not None else None
+    return PowerSGD(model, blocks, fit, place) if fit.powersgd_rank is not None else None
 
 
 def is_worth_it(weight: Tensor, rank: int) -> bool:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from schemas.configs import Precision
+from schemas.settings import Precision
 
 # What a processor says of itself (x86, ARM) if it multiplies bfloat16 without a detour.
 UNITS = ("amx_bf16", "avx512_bf16", "bf16")

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from schemas.artifacts import MODEL_CONFIG, WEIGHTS
-from schemas.configs import DvaeShape
 from schemas.errors import ConfigError, SchemaMismatch
 from schemas.folder import Folder
+from schemas.settings import DvaeShape
 from stages.digests import digest_of_files
 from stages.models.dvae import Dvae
 from stages.models.published_dvae import from_published, to_published

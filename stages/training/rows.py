@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from schemas.configs import FitSettings
+from schemas.settings import FitSettings
 from stages.ahead import ahead
 from stages.training.order import WINDOW_ROWS, Order, share
 from stages.training.table import Columns, Table

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from schemas.configs import FitSettings
+from schemas.settings import FitSettings
 from stages.training.spread import local
 from stages.training.task import Place
 

@@ -7,7 +7,7 @@ does the training loss decide, see `plateau`.
 
 import math
 
-from schemas.configs import FitSettings
+from schemas.settings import FitSettings
 
 
 def cosine(step: float, *, length: float, start: float, end: float) -> float:
@@ -18,14 +18,14 @@ def cosine(step: float, *, length: float, start: float, end: float) -> float:
 
 
 def step_size(step: int, fit: FitSettings, halvings: int = 0) -> float:
-    """Return the step size of the update made at `step`: a line up, then down to `lr_end`."""
+    """Return the learning rate of the update made at `step`: up in a line, then down to its end."""
     warmup = fit.warmup_share * fit.steps
     if step < warmup:
-        return fit.lr * min(1.0, (step + 1) / warmup)
+        return fit.learning_rate * min(1.0, (step + 1) / warmup)
     if fit.decay == "plateau":
-        return max(fit.lr_end, fit.lr / 2**halvings)
+        return max(fit.learning_rate_end, fit.learning_rate / 2**halvings)
     length = fit.decay_share * fit.steps - warmup
-    return cosine(step - warmup, length=length, start=fit.lr, end=fit.lr_end)
+    return cosine(step - warmup, length=length, start=fit.learning_rate, end=fit.learning_rate_end)
 
 
 def averaging_decay(fit: FitSettings) -> float:

@@ -1,13 +1,14 @@
 """How one model is computed by several workers, fast, and within the memory of each.
 
-`recompute` keeps a block's input instead of all that is inside it, and computes that again on the
-way back. `compile` turns each block into a few kernels, the same for all blocks of one shape.
+`activation_checkpointing` keeps a block's input instead of all that is inside it, and computes
+that again on the way back. `compile` turns each block into a few kernels, the same for all blocks
+of one shape.
 `shard` gives each worker a part of every weight, of its gradient, its average and its moments; a
 block's weights are whole only while it is computed. Without it each worker has them all.
-`machine` workers share one copy then, those of one machine: parts of the weights travel inside a
-machine, and between machines only gradients do (section 2.5).
+`shard_size` workers share one copy then, those of one machine: parts of the weights travel inside
+a machine, and between machines only gradients do (section 2.5).
 
-A backward pass leaves the mean over workers of what they add up. With `compress_rank` it is only
+A backward pass leaves the mean over workers of what they add up. With `powersgd_rank` it is only
 that over the workers that share a copy, and `powersgd` does what is left.
 """
 
@@ -24,15 +25,15 @@ from torch.distributed.tensor import DTensor, Shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
-from schemas.configs import FitSettings
 from schemas.errors import ConfigError
+from schemas.settings import TrainingSettings
 from stages.training.task import Place
 
 SHAPES = 64  # of blocks, and of their inputs, that are compiled before one runs uncompiled
 
 
 def spread(
-    model: nn.Module, blocks: Iterable[nn.Module], cfg: FitSettings, place: Place
+    model: nn.Module, blocks: Iterable[nn.Module], cfg: TrainingSettings, place: Place
 ) -> nn.Module:
     """Return what computes `model` here; its weights stay those of `model`.
 
@@ -43,21 +44,21 @@ def spread(
         block.forward = learning(block.forward, cfg)
     if place.world == 1:
         return model
-    if cfg.shard:
+    if cfg.run.shard:
         return shard(model, blocks, cfg, place)
-    if cfg.compress_rank is not None:
+    if cfg.fit.powersgd_rank is not None:
         return model
     devices = [place.device] if place.device.type == "cuda" else None
     return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
 
 
-def learning(forward: Callable[..., Any], cfg: FitSettings) -> Callable[..., Any]:
+def learning(forward: Callable[..., Any], cfg: TrainingSettings) -> Callable[..., Any]:
     """Return how a block is computed where gradients are wanted, and elsewhere as it always was."""
     learns = forward
-    if cfg.compile:
+    if cfg.run.compile:
         torch._dynamo.config.recompile_limit = SHAPES
         learns = torch.compile(learns, dynamic=False)
-    if cfg.recompute:
+    if cfg.run.activation_checkpointing:
         learns = partial(checkpoint, learns, use_reentrant=False)
 
     def either(*args: Any, **kwargs: Any) -> Any:
@@ -67,7 +68,7 @@ def learning(forward: Callable[..., Any], cfg: FitSettings) -> Callable[..., Any
 
 
 def shard(
-    model: nn.Module, blocks: Iterable[nn.Module], cfg: FitSettings, place: Place
+    model: nn.Module, blocks: Iterable[nn.Module], cfg: TrainingSettings, place: Place
 ) -> nn.Module:
     """Cut every weight along its first dimension, one part for each worker of a machine.
 
@@ -84,7 +85,7 @@ def shard(
     def along(weight: nn.Parameter) -> Shard:
         rows, columns = weight.shape if weight.ndim == 2 else (1, 0)
         wide = columns > rows and columns % sharers(cfg, place) == 0
-        return Shard(1 if wide and cfg.compress_rank is not None else 0)
+        return Shard(1 if wide and cfg.fit.powersgd_rank is not None else 0)
 
     for block in blocks:
         fully_shard(block, mesh=mesh, shard_placement_fn=along)
@@ -111,24 +112,24 @@ def with_a_row(model: Callable[..., Any]) -> Callable[..., Any]:
     return compute
 
 
-def sharers(cfg: FitSettings, place: Place) -> int:
+def sharers(cfg: TrainingSettings, place: Place) -> int:
     """Return how many workers, next to each other by rank, share one copy of the weights."""
-    number = (cfg.machine or place.world) if cfg.shard else 1
+    number = (cfg.run.shard_size or place.world) if cfg.run.shard else 1
     if place.world % number:
         raise ConfigError(
-            f"fit.machine={number} wants a multiple of {number} workers, found {place.world}; "
-            "change fit.workers or fit.machine"
+            f"run.shard_size={number} wants a multiple of {number} workers, found {place.world}; "
+            "change run.workers or run.shard_size"
         )
     return number
 
 
-def machines(cfg: FitSettings, place: Place) -> DeviceMesh:
+def machines(cfg: TrainingSettings, place: Place) -> DeviceMesh:
     """Return who adds up in a backward pass: the workers of one machine, or a row for each."""
     parts = sharers(cfg, place)
     shape, names = (place.world // parts, parts), ("copies", "parts")
     # The device is said, because by itself it takes GPUs wherever there are any.
     mesh = init_device_mesh(place.device.type, shape, mesh_dim_names=names)
-    return mesh["parts"] if shape[0] == 1 or cfg.compress_rank is not None else mesh
+    return mesh["parts"] if shape[0] == 1 or cfg.fit.powersgd_rank is not None else mesh
 
 
 def local(values: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
-from schemas.configs import FitSettings
+from schemas.settings import FitSettings
 from stages.training import optimizer, schedules
 from stages.training.plateau import Plateau
 from stages.training.powersgd import PowerSGD

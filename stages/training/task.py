@@ -8,8 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from schemas.configs import Config
 from schemas.folder import Folder
+from schemas.settings import Config
 from stages.training.record import Scalars
 
 Batch = dict[str, Tensor]  # rows first in every tensor

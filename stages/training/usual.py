@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from schemas.configs import Config
+from schemas.settings import Config
 
 FOLDER = Path(__file__).with_name("bands")
 FAR = 2.0  # widths of the band, as ratios, outside of it: no accident

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from schemas.configs import FitSettings
 from schemas.errors import UserError
+from schemas.settings import FitSettings
 from stages.training.spread import local
 from stages.training.state import State
 from stages.training.task import Place, Task
@@ -31,7 +31,7 @@ class Diverged(UserError):
 def advice(task: Task, cfg: FitSettings) -> str:
     """Say what to change, where gradients or weights grow out of all bounds."""
     settings = f"{task.name.removeprefix('train_')}.fit"
-    ways = [f"lower {settings}.lr, now {cfg.lr:g}"]
+    ways = [f"lower {settings}.learning_rate, now {cfg.learning_rate:g}"]
     if cfg.clip_norm is None:
         ways.append(f"bound the gradient ({settings}.clip_norm=1)")
     if cfg.warmup_share == 0:

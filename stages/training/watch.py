@@ -12,7 +12,7 @@ import uuid
 from types import TracebackType
 from typing import Protocol
 
-from schemas.configs import FitSettings
+from schemas.settings import FitSettings
 from stages.progress import Progress
 
 SECONDS_BETWEEN_LOOKS = 0.5

@@ -10,9 +10,9 @@ from safetensors import SafetensorError
 from torch import nn
 
 from schemas.artifacts import MODEL_CONFIG, TOKENIZER, WEIGHTS
-from schemas.configs import Config, DvaeShape, PriorShape, TokenSpec
 from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
+from schemas.settings import Config, DvaeShape, PriorShape, TokenSpec
 from stages.models.bpe import Bpe
 from stages.models.dvae import Dvae
 from stages.models.prior import Prior

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from schemas.configs import FilterSettings
+from schemas.settings import FilterSettings
 from stages.filter.boilerplate import boilerplate_share, is_boilerplate
 from stages.filter.cleaning import clean_caption
 from stages.filter.language import Language

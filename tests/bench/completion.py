@@ -16,7 +16,7 @@ import torch
 
 from infra.store import Store
 from pipelines.drawing.given import PAPERS_SHARE
-from pipelines.presets import demo
+from pipelines.options import resolve
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, TOKEN_PAIRS, VAL
 from schemas.folder import Inputs
 from stages import shapes
@@ -65,7 +65,7 @@ def main(root: str, pictures: str = str(PICTURES)) -> None:
     models = Inputs(
         {artifact.name: store.newest(artifact) for artifact in (BPE, DVAE, PRIOR, CLIP)}
     )
-    artist = load_artist(models, demo().sample.model_copy(update={"tile": TILE}))
+    artist = load_artist(models, resolve("demo").sample.model_copy(update={"tile": TILE}))
     folder = store.newest(TOKEN_PAIRS)
     pairs = list(islice(rows(folder, VAL, ["caption", "image"]), int(pictures)))
     captions = [pair["caption"] for pair in pairs]

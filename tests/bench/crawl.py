@@ -21,7 +21,7 @@ import yaml
 
 from infra.store import Store
 from schemas.artifacts import PAIRS
-from schemas.configs import CrawlJob
+from schemas.settings import CrawlSettings
 from stages.crawl.shrink import Shrink
 from tests.bench.answers import HOSTS, serving
 from tests.bench.watched import Watched, cpu_seconds, watch
@@ -64,9 +64,11 @@ def ours(urls: Path, root: Path, port: int, side: int, threads: int) -> list[str
             "source": {"kind": "urls", "path": str(urls)},
             "rows_per_shard": SHARD,
             "retries": 0,
-            "workers": WORKERS,
-            "threads": threads,
-            "allow_hosts": [f"{host}:{port}" for host in HOSTS],
+            "run": {
+                "workers": WORKERS,
+                "threads": threads,
+                "allow_hosts": [f"{host}:{port}" for host in HOSTS],
+            },
         },
     }
     config = root.with_suffix(".yaml")
@@ -90,7 +92,7 @@ def theirs(urls: Path, out: Path, side: int, threads: int) -> list[str]:
 
 def short_side(side: int) -> int:
     """Return what a crawl for this side keeps, in pixels."""
-    return Shrink(CrawlJob(side=side)).short
+    return Shrink(CrawlSettings(side=side)).short
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def speed(who: str, scratch: Path, server: tuple[int, int], side: int, threads: 
 
 def limit(files: list[bytes], side: int) -> tuple[float, float]:
     """Return CPU seconds to shrink a picture: with three calls of OpenCV alone, with `Shrink`."""
-    shrink, short = Shrink(CrawlJob(side=side)), short_side(side)
+    shrink, short = Shrink(CrawlSettings(side=side)), short_side(side)
 
     def bare(data: bytes) -> None:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, StaticCache
 
-from schemas.configs import PriorShape, TokenSpec
+from schemas.settings import PriorShape, TokenSpec
 from stages.models.odds import AS_THEY_COME, choose
 from stages.models.prior import Prior
 from stages.models.sampler import rows_of_lane, sample

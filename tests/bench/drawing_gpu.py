@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from pipelines.presets import h200
-from schemas.configs import PriorShape, TokenSpec
+from pipelines.options import resolve
+from schemas.settings import PriorShape, TokenSpec
 from stages.models.odds import AS_THEY_COME
 from stages.models.prior import Prior
 from stages.models.sampler import Drawing, Sampler
@@ -120,7 +120,7 @@ class Tiles:
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; the defaults are those of the preset."""
-    preset = h200()
+    preset = resolve("h200")
     parser = argparse.ArgumentParser(prog="python -m tests.bench.drawing_gpu")
     parser.add_argument("--device", default="cuda")
     sizes = {

@@ -25,9 +25,9 @@ from dall_e.encoder import Encoder
 from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, METRICS, TRAIN
-from schemas.configs import DvaeJob, FitSettings
 from schemas.folder import Inputs
 from schemas.manifest import Result
+from schemas.settings import DvaeSettings, FitSettings, TrainingRun
 from stages.models.dvae import Dvae, elbo_terms, kl_to_uniform, logit_laplace_nll, map_pixels
 from stages.models.flops import dvae_flops
 from stages.tables import PICTURE_FILE, parquet_bytes
@@ -45,7 +45,7 @@ PICTURES, STEPS, LOG_EVERY = 384, 24, 4
 TEMPERATURE = 0.5
 CPU = torch.device("cpu")
 
-JOB = DvaeJob(
+JOB = DvaeSettings(
     width=64,
     blocks=2,
     codebook_width=128,
@@ -54,14 +54,12 @@ JOB = DvaeJob(
     fit=FitSettings(
         steps=STEPS,
         batch_size=BATCH,
-        lr=1e-4,
-        lr_end=1e-5,
+        learning_rate=1e-4,
+        learning_rate_end=1e-5,
         ema_share=0.1,
         precision="auto",
-        log_every=LOG_EVERY,
-        save_every=STEPS,
-        validate_every=STEPS,
     ),
+    run=TrainingRun(log_every=LOG_EVERY, save_every=STEPS, validate_every=STEPS),
 )
 
 
@@ -144,14 +142,15 @@ def stage(root: Path, threads: int) -> Stage:
     inputs, out = pairs(root), open_folder(root / "dvae")
     folder = inputs.folder(CLEAN_PAIRS)
     train = open_table(folder, TRAIN, rows.CLEAN_PAIR)
-    fit = JOB.fit.model_copy(update={"threads": threads})
-    task = DvaeTask(JOB.model_copy(update={"fit": fit}), train, train)
+    run = JOB.run.model_copy(update={"threads": threads})
+    cfg = JOB.model_copy(update={"run": run})
+    task = DvaeTask(cfg, train, train)
     seen: list[tuple[int, float, float]] = []
 
     def look(step: int, line: str, *, alarm: bool = False) -> None:
         seen.append((step, time.perf_counter(), time.process_time()))
 
-    loop.fit(task, fit, out, Place(), look)
+    loop.fit(task, cfg, out, Place(), look)
     with out.open(METRICS) as file:
         lines = [line for line in map(json.loads, file) if "loss" in line]
     first, last = seen[0], seen[len(lines) - 1]

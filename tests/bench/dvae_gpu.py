@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from schemas.configs import DvaeJob, DvaeSettings
+from schemas.settings import DvaeSettings
 from stages.models.dvae import Dvae
 from stages.models.flops import dvae_flops
 from stages.train_dvae.task import DvaeTask, shape_of
@@ -73,12 +73,14 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def job(asked: argparse.Namespace, mode: str, rows: int) -> DvaeJob:
+def job(asked: argparse.Namespace, mode: str, rows: int) -> DvaeSettings:
     """Return the paper's settings for a model and a step of these sizes."""
     paper = DvaeSettings()
-    how = {"batch_size": rows, "compile": "compile" in mode, "recompute": "recompute" in mode}
-    sizes = {"width": asked.width, "blocks": asked.blocks, "fit": paper.fit.model_copy(update=how)}
-    return DvaeJob(**dict(paper) | sizes, image_vocab=asked.codes, side=asked.side)
+    how = {"compile": "compile" in mode, "activation_checkpointing": "recompute" in mode}
+    nodes = {"fit": paper.fit.model_copy(update={"batch_size": rows}),
+             "run": paper.run.model_copy(update=how)}  # fmt: skip
+    sizes = {"width": asked.width, "blocks": asked.blocks, **nodes}
+    return DvaeSettings(**dict(paper) | sizes | {"image_vocab": asked.codes, "side": asked.side})
 
 
 def training(
@@ -89,7 +91,7 @@ def training(
     task = DvaeTask(cfg, None, None)  # type: ignore[arg-type]
     torch.manual_seed(0)
     model = task.build().to(device)
-    engine = spread(model, task.blocks(model), cfg.fit, place)
+    engine = spread(model, task.blocks(model), cfg, place)
     state = State.fresh(model, cfg.fit)
     batch = {
         "pixels": torch.randint(0, 256, (rows, asked.side, asked.side, 3), dtype=torch.uint8),
@@ -98,7 +100,7 @@ def training(
     batch = {name: values.to(device) for name, values in batch.items()}
 
     def update() -> float:
-        return loop.learn(task, engine, batch, state, cfg.fit, place, Window())
+        return loop.learn(task, engine, batch, state, cfg, place, Window())
 
     norm = update()  # compiles
     took, memory = seconds_and_memory(update, asked.updates, device)

@@ -19,8 +19,8 @@ import pyarrow as pa
 import torch
 
 from infra.store import open_folder
-from schemas.configs import CrawlJob, DvaeJob, FitSettings
 from schemas.rows import CLEAN_PAIR
+from schemas.settings import CrawlSettings, DvaeSettings, FitSettings, TrainingRun
 from stages import pictures, shapes
 from stages.crawl.shrink import Shrink
 from stages.tables import PICTURE_FILE, parquet_bytes
@@ -36,28 +36,25 @@ SIDE, CODES = 64, 512
 WORLD, MEASURED = 14_000, 1_000
 
 
-def settings(corpus: str, seed: int) -> DvaeJob:
+def settings(corpus: str, seed: int) -> DvaeSettings:
     """Return the settings of a corpus: the number of updates and the weight of the KL differ."""
     fit = FitSettings(
         steps=UPDATES[corpus],
         batch_size=16,
-        lr=5e-3,
-        lr_end=1e-4,
+        learning_rate=5e-3,
+        learning_rate_end=1e-4,
         warmup_share=0.05,
         beta2=0.99,
         weight_decay=1e-4,
         clip_norm=1.0,
         ema_share=0.02,
         precision="auto",
-        save_every=1_000,
-        validate_every=1_000,
-        log_every=250,
         seed=seed,
     )
-    return DvaeJob(
+    return DvaeSettings(
         width=32, blocks=1, codebook_width=64, image_vocab=CODES, side=SIDE,
         beta=BETA[corpus], beta_ramp_share=0.003, temperature_end=1 / 16, temperature_share=1.0,
-        fit=fit,
+        fit=fit, run=TrainingRun(log_every=250),
     )  # fmt: skip
 
 
@@ -70,7 +67,7 @@ def world() -> tuple[list[pictures.Pixels], list[pictures.Pixels]]:
 def stamps() -> tuple[list[pictures.Pixels], list[pictures.Pixels]]:
     """Return stamps as a crawl keeps them, every tenth by a hash of its name apart."""
     files = sorted(STAMPS.rglob("*.png"), key=lambda f: hashlib.sha256(f.name.encode()).hexdigest())
-    kept = [Shrink(CrawlJob(side=SIDE))(io.BytesIO(file.read_bytes()))[0] for file in files]
+    kept = [Shrink(CrawlSettings(side=SIDE))(io.BytesIO(file.read_bytes()))[0] for file in files]
     drawn = [pictures.decode(data) for data in kept if data is not None]
     large = [pixels for pixels in drawn if min(pixels.shape[:2]) >= SIDE]
     return [p for n, p in enumerate(large) if n % 10], large[::10]

@@ -20,9 +20,9 @@ from infra import session
 from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE
-from schemas.configs import EncodeJob, TokenSpec
 from schemas.folder import Inputs
 from schemas.manifest import Result
+from schemas.settings import EncodeRun, EncodeSettings, TokenSpec
 from stages import encode
 from stages.encode.crops import crop_rows
 from stages.encode.cut import Part
@@ -60,7 +60,7 @@ def pairs(root: Path, tokens: TokenSpec, shards: int, each: int) -> Inputs:
 def throughput(root: Path, threads: int) -> None:
     """Time whole parts beside the encoder alone, in turns, and look at what was written."""
     inputs = pairs(root, PAPER, 1, PICTURES)
-    cfg = EncodeJob(tokens=PAPER, tile=TILE, threads=threads)
+    cfg = EncodeSettings(tokens=PAPER, tile=TILE, run=EncodeRun(threads=threads))
     folders = [inputs.folder(artifact) for artifact in (CLEAN_PAIRS, DVAE, BPE)]
     worker = EncodePart(*folders, encode.metadata(inputs, cfg), cfg)
     part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, PICTURES)
@@ -118,7 +118,7 @@ def size_of(file: bytes) -> None:
 
 def overheads(root: Path) -> None:
     """Time runs of few and of many shards of one small picture, on a Ray that runs."""
-    cfg = EncodeJob(tokens=SMALL, tile=1, threads=1)
+    cfg = EncodeSettings(tokens=SMALL, tile=1, run=EncodeRun(threads=1))
     taken = {}
     for name, shards in (("first", FEW), ("few", FEW), ("many", MANY)):
         inputs = pairs(root / name, SMALL, shards, 1)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from schemas.configs import PriorShape, TokenSpec
+from schemas.settings import PriorShape, TokenSpec
 from stages.models.attention import Attend, make_mask, masked_attention
 from stages.models.flops import prior_flops
 from stages.models.prior import Prior, prior_terms

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pipelines.presets import h200
-from schemas.configs import PriorJob, PriorShape, TokenSpec
+from pipelines.options import resolve
+from schemas.settings import PriorSettings, PriorShape, TokenSpec
 from stages.models import sparse
 from stages.models.attention import Layout, make_mask, masked_attention
 from stages.models.flops import prior_flops
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; the defaults are those of the preset."""
-    preset = h200()
+    preset = resolve("h200")
     parser = argparse.ArgumentParser(prog="python -m tests.bench.prior_gpu")
     parser.add_argument("--device", default="cuda")
     sizes = {
@@ -98,18 +98,19 @@ def learned(
     return [found, *torch.autograd.grad(found, given, gradient.to(found.dtype))]
 
 
-def job(asked: argparse.Namespace, mode: str, rows: int) -> PriorJob:
+def job(asked: argparse.Namespace, mode: str, rows: int) -> PriorSettings:
     """Return the preset's settings with these sizes."""
-    preset = h200().prior
+    preset = resolve("h200").prior
     tokens = TokenSpec(
         text_vocab=asked.text_vocab, text_len=asked.text,
         image_vocab=asked.image_vocab, grid=asked.grid,
     )  # fmt: skip
-    how = {"batch_size": rows, "micro_batch": None, "gpu": asked.device == "cuda",
-           "compile": "compile" in mode, "recompute": "recompute" in mode}  # fmt: skip
+    how = {"micro_batch_size": None, "gpu": asked.device == "cuda", "compile": "compile" in mode,
+           "activation_checkpointing": "recompute" in mode}  # fmt: skip
     sizes = {"layers": asked.layers, "heads": asked.heads, "head_dim": asked.head_dim,
-             "fit": preset.fit.model_copy(update=how)}  # fmt: skip
-    return PriorJob(**dict(preset) | sizes, tokens=tokens)
+             "fit": preset.fit.model_copy(update={"batch_size": rows}),
+             "run": preset.run.model_copy(update=how)}  # fmt: skip
+    return PriorSettings(**dict(preset) | sizes | {"tokens": tokens})
 
 
 def ours(asked: argparse.Namespace, mode: str, rows: int, device: torch.device, peak: float) -> str:
@@ -118,14 +119,14 @@ def ours(asked: argparse.Namespace, mode: str, rows: int, device: torch.device, 
     task = PriorTask(cfg, None, None, None, None)  # type: ignore[arg-type]
     torch.manual_seed(0)
     model = task.build().to(device)
-    engine = spread(model, task.blocks(model), cfg.fit, place)
+    engine = spread(model, task.blocks(model), cfg, place)
     state = State.fresh(model, cfg.fit)
     text = torch.randint(asked.text_vocab, (rows, asked.text), device=device)
     image = torch.randint(asked.image_vocab, (rows, asked.grid**2), device=device)
     batch = {"text": text, "image": image}
 
     def update() -> float:
-        return loop.learn(task, engine, batch, state, cfg.fit, place, Window())
+        return loop.learn(task, engine, batch, state, cfg, place, Window())
 
     norm = update()  # compiles
     flops = 3 * prior_flops(cfg.tokens, shape_of(cfg)) * rows

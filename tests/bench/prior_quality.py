@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 
 from infra.store import Folder, open_folder
-from pipelines.presets import demo
+from pipelines.options import resolve
 from schemas import rows
 from schemas.artifacts import BPE, DVAE, TOKEN_PAIRS, TRAIN, VAL, Artifact
-from schemas.configs import PriorJob
+from schemas.settings import PriorSettings
 from stages.train_prior import PriorTask
 from stages.training import loop, weights
 from stages.training.table import open_table
@@ -38,7 +38,7 @@ def artifact(root: Path, kind: Artifact) -> Folder:
     return open_folder(max((root / kind.name).iterdir(), key=lambda path: path.stat().st_mtime))
 
 
-def trained(root: Path, cfg: PriorJob) -> dict[str, float]:
+def trained(root: Path, cfg: PriorSettings) -> dict[str, float]:
     """Train on the demo's tokens and return the last validation's numbers."""
     pairs = artifact(root, TOKEN_PAIRS)
     schema = rows.token_pair(text_len=cfg.tokens.text_len, grid=cfg.tokens.grid)
@@ -46,17 +46,17 @@ def trained(root: Path, cfg: PriorJob) -> dict[str, float]:
     bpe = weights.load_bpe(artifact(root, BPE))
     task = PriorTask(cfg, train, val, bpe, artifact(root, DVAE))
     with tempfile.TemporaryDirectory() as out:
-        return loop.fit(task, cfg.fit, open_folder(out), Place())
+        return loop.fit(task, cfg, open_folder(out), Place())
 
 
 def lines(root: Path, names: list[str]) -> Iterator[str]:
     """Yield the head of the table, then one line for each variant."""
     yield "variant   text nats  image nats  against the paper's  CPU s"
-    settings, base = demo(), None
+    settings, base = resolve("demo"), None
     for name in names:
         prior = settings.prior.model_copy(update=VARIANTS[name])
         started = time.process_time()
-        found = trained(root, PriorJob(**dict(prior), tokens=settings.tokens))
+        found = trained(root, prior)
         text, image = found["validation_text"], found["validation_image"]
         base = base or image
         yield (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.configs import PriorShape, TokenSpec
+from schemas.settings import PriorShape, TokenSpec
 from tests.bench import drawing_gpu
 from tests.bench.drawing_floor import Machine, step_of
 

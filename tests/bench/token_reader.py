@@ -21,7 +21,7 @@ import torch
 
 from infra.store import open_folder
 from schemas import rows
-from schemas.configs import FitSettings, PriorJob, TokenSpec
+from schemas.settings import FitSettings, PriorSettings, TokenSpec
 from stages.models.bpe import Bpe, train_bpe
 from stages.tables import TOKEN_FILE, parquet_bytes
 from stages.train_prior import PriorTask
@@ -91,8 +91,10 @@ def reader(table: Table) -> None:
 
 def task_of(table: Table, bpe: Bpe, dropout: float) -> PriorTask:
     """Return the prior's task, of which only the batches are used."""
-    fit = FitSettings(steps=1, batch_size=BATCH, lr=1.0, lr_end=1.0, ema_share=0.0)
-    cfg = PriorJob(tokens=TOKENS, bpe_dropout=dropout, fit=fit)
+    fit = FitSettings(
+        steps=1, batch_size=BATCH, learning_rate=1.0, learning_rate_end=1.0, ema_share=0.0
+    )
+    cfg = PriorSettings(tokens=TOKENS, bpe_dropout=dropout, fit=fit)
     return PriorTask(cfg, table, table, bpe, table.folder)
 
 

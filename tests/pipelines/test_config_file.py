@@ -46,12 +46,12 @@ def test_forms_that_mean_the_same(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "path", "value"),
     [
-        ("prior.fit.lr: 1e-3", "prior.fit.lr", 1e-3),  # YAML 1.1: a word
+        ("prior.fit.learning_rate: 1e-3", "prior.fit.learning_rate", 1e-3),  # YAML 1.1: a word
         ("crawl.retries: 010", "crawl.retries", 10),  # eight
         ("crawl.retries: 1_000", "crawl.retries", 1_000),
-        ("encode.force: on", "encode.force", True),
-        ("encode.force: no", "encode.force", False),
-        ("encode.force: True", "encode.force", True),
+        ("encode.gate.force: on", "encode.gate.force", True),
+        ("encode.gate.force: no", "encode.gate.force", False),
+        ("encode.gate.force: True", "encode.gate.force", True),
         ("crawl.user_agent: no", "crawl.user_agent", "no"),  # false
         ("crawl.user_agent: 2024-01-01", "crawl.user_agent", "2024-01-01"),  # a date
         ("crawl.user_agent: 12", "crawl.user_agent", "12"),
@@ -61,9 +61,9 @@ def test_forms_that_mean_the_same(tmp_path, text):
         ("dvae.fit.clip_norm:", "dvae.fit.clip_norm", None),
         ("dvae.fit.clip_norm: None", "dvae.fit.clip_norm", None),
         ("evaluate.judge: none", "evaluate.judge", "none"),
-        ("crawl.allow_hosts: ['10.0.0.1:80', 10.0.0.1:8080]", "crawl.allow_hosts",
+        ("crawl.run.allow_hosts: ['10.0.0.1:80', 10.0.0.1:8080]", "crawl.run.allow_hosts",
          ("10.0.0.1:80", "10.0.0.1:8080")),
-        ("crawl.allow_hosts: 10.0.0.1:80", "crawl.allow_hosts", ("10.0.0.1:80",)),
+        ("crawl.run.allow_hosts: 10.0.0.1:80", "crawl.run.allow_hosts", ("10.0.0.1:80",)),
         ("crawl.source.separator: '\t'", "crawl.source.separator", "\t"),
         ("crawl:\n- &x 1\n", None, None),
     ],
@@ -80,9 +80,13 @@ def test_a_value_means_what_it_means_to_set(tmp_path, text, path, value):
 
 
 def test_anchors_and_merges_are_written_out(tmp_path):
-    text = "dvae:\n  fit: &f {lr: 2e-3, batch_size: 9}\nprior:\n  fit:\n    <<: *f\n    lr: 1e-3\n"
+    text = (
+        "dvae:\n  fit: &f {learning_rate: 2e-3, batch_size: 9}\n"
+        "prior:\n  fit:\n    <<: *f\n    learning_rate: 1e-3\n"
+    )
     found = settings(tmp_path, text)
-    assert (found.prior.fit.lr, found.prior.fit.batch_size, found.dvae.fit.lr) == (1e-3, 9, 2e-3)
+    assert (found.prior.fit.learning_rate, found.prior.fit.batch_size) == (1e-3, 9)
+    assert found.dvae.fit.learning_rate == 2e-3
 
 
 LAUGHS = "a: &a [x]\n" + "".join(
@@ -123,11 +127,20 @@ LAUGHS = "a: &a [x]\n" + "".join(
         ("prior: {layers: yes}", "prior.layers: input should be a valid integer"),
         ("prior: {layers: [3]}", "prior.layers: input should be a valid integer"),
         ("prior: {layers: null}", "prior.layers: input should be a valid integer"),
-        ("prior: {fit: {lr: 0,001}}", "there is no setting 'prior.fit.001'"),
-        ("prior.fit.lr: 0,001", "prior.fit.lr: input should be a valid number"),
-        ("prior.fit.lr: .nan", "prior.fit.lr: input should be a"),
-        ("prior.fit.lr: nan", "prior.fit.lr: input should be a finite number"),
-        ("prior.fit.lr: inf", "prior.fit.lr: input should be a finite number"),
+        ("prior: {fit: {learning_rate: 0,001}}", "there is no setting 'prior.fit.001'"),
+        (
+            "prior.fit.learning_rate: 0,001",
+            "prior.fit.learning_rate: input should be a valid number",
+        ),
+        ("prior.fit.learning_rate: .nan", "prior.fit.learning_rate: input should be a"),
+        (
+            "prior.fit.learning_rate: nan",
+            "prior.fit.learning_rate: input should be a finite number",
+        ),
+        (
+            "prior.fit.learning_rate: inf",
+            "prior.fit.learning_rate: input should be a finite number",
+        ),
         ("prior.fit.steps: 1e5", "prior.fit.steps: input should be a valid integer"),
         ("crawl: {sorce: {}}", "there is no setting 'crawl.sorce'"),
         ("nosuch: {}", "there is no setting 'nosuch'"),

@@ -3,8 +3,9 @@ import torch
 
 from pipelines.costs import cost_of, parameters
 from pipelines.full import dalle
+from pipelines.options import resolve
 from pipelines.planner import Selection, plan
-from pipelines.presets import PRESETS, paper
+from pipelines.presets import PRESETS
 from schemas.artifacts import PRIOR
 
 
@@ -12,7 +13,7 @@ from schemas.artifacts import PRIOR
 def test_every_preset_can_be_planned_and_costed_before_there_is_data(name, tmp_path):
     from infra.store import Store
 
-    settings = PRESETS[name]()
+    settings = resolve(name)
     steps = plan(dalle(settings), Store(str(tmp_path)), Selection())
     costs = {step.stage.name: cost_of(step, settings) for step in steps}
     assert "FLOP" in costs["train_dvae"]
@@ -20,7 +21,7 @@ def test_every_preset_can_be_planned_and_costed_before_there_is_data(name, tmp_p
 
 
 def test_the_papers_prior_costs_what_the_paper_says():
-    settings = paper()
+    settings = resolve("paper")
     step = next(
         s for s in plan(dalle(settings), _nowhere(), Selection()) if s.stage.writes == PRIOR
     )

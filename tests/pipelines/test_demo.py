@@ -12,7 +12,7 @@ SMALL = ["crawl.source.world.pictures=10", "crawl.source.world.prompts=1"]
 def test_the_world_is_served_while_the_crawl_may_ask(tmp_path):
     settings = resolve("tiny", None, SMALL)
     with joined(settings, str(tmp_path), crawls=True) as told:
-        (entry,) = told.crawl.allow_hosts
+        (entry,) = told.crawl.run.allow_hosts
         name, _, address = entry.partition("=")
         page = next((tmp_path / "world").glob("*/site/pictures/*")).name
         with urllib.request.urlopen(f"http://{address}/pictures/{page}") as answer:
@@ -29,7 +29,7 @@ def test_two_worlds_at_two_ports_are_one_list(tmp_path):
         joined(settings, str(tmp_path / "a"), crawls=True) as one,
         joined(settings, str(tmp_path / "b"), crawls=True) as other,
     ):
-        assert one.crawl.allow_hosts != other.crawl.allow_hosts
+        assert one.crawl.run.allow_hosts != other.crawl.run.allow_hosts
         lists = [Path(told.crawl.source.path).read_bytes() for told in (one, other)]
         assert lists[0] == lists[1]
     assert one.digest == other.digest

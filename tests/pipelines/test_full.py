@@ -59,7 +59,7 @@ def test_a_second_run_does_nothing_and_needs_no_ray(tiny_run, monkeypatch):
         ([], []),
         (["--set", "sample.candidates=2"], ["sample", "evaluate"]),
         (["--set", "filter.min_chars=6"], NINE[1:]),
-        (["--set", "crawl.threads=3"], []),
+        (["--set", "crawl.run.threads=3"], []),
         (["--only", "encode", "--force", "encode"], ["encode"]),
         (["--set", "filter.min_chars=6", "--until", "train_bpe"], ["filter", "train_bpe"]),
     ],

@@ -11,9 +11,9 @@ from pipelines import prune
 from pipelines.planner import Selection, Stage
 from pipelines.runner import run
 from schemas.artifacts import Artifact
-from schemas.configs import Config
 from schemas.errors import ArtifactOwned
 from schemas.manifest import Result
+from schemas.settings import Config
 
 RAW, MEASURED, CLEAN = Artifact("raw", ""), Artifact("sizes", ""), Artifact("clean", "")
 

@@ -9,14 +9,16 @@ import torch
 from pipelines import memory
 from pipelines.full import main
 from pipelines.memory import GIB, USABLE, kept_of_a_block, memory_of, others, weights_of
-from pipelines.presets import PRESETS, h200, paper
+from pipelines.options import resolve
+from pipelines.presets import PRESETS
 from pipelines.traffic import sent_between_copies
-from schemas.configs import FitSettings, PriorShape, TokenSpec
+from schemas.settings import PriorShape, TokenSpec, TrainingSettings
 from stages.models.prior import Prior, prior_terms
 from stages.training.spread import spread
 from stages.training.task import Place
 from tests.stages.training.toy import settings
 
+PAPER = resolve("paper")
 TOKENS = TokenSpec(text_vocab=50, text_len=15, image_vocab=40, grid=7)
 ROWS = 8
 
@@ -29,7 +31,8 @@ def kept(layers, *, recompute=False, bfloat16=False, **options):
     """The bytes that a forward pass keeps for the backward pass, weights left out."""
     torch.manual_seed(0)
     prior = Prior(TOKENS, shape(layers, **options))
-    engine = spread(prior, list(prior.blocks), settings(recompute=recompute), Place())
+    cfg = settings(activation_checkpointing=recompute)
+    engine = spread(prior, list(prior.blocks), cfg, Place())
     own = [*prior.parameters(), *prior.buffers()]
     own = {tensor.untyped_storage().data_ptr() for tensor in own}
     held = {}
@@ -52,18 +55,18 @@ def kept(layers, *, recompute=False, bfloat16=False, **options):
 
 def estimated(layers, **changes):
     """The same by the formula: neither gradients nor the block that is computed again."""
-    fit = settings(batch_size=ROWS, **changes)
-    found = memory_of(TOKENS, shape(layers), fit)
-    _, whole = kept_of_a_block(TOKENS, shape(layers), memory.bytes_of_products(fit))
-    again = ROWS * whole if fit.recompute else 0
-    casts = found.gathered if not fit.recompute else 0
+    cfg = settings(batch_size=ROWS, **changes)
+    found = memory_of(TOKENS, shape(layers), cfg)
+    _, whole = kept_of_a_block(TOKENS, shape(layers), memory.bytes_of_products(cfg))
+    again = ROWS * whole if cfg.run.activation_checkpointing else 0
+    casts = found.gathered if not cfg.run.activation_checkpointing else 0
     return found.activations - again + found.logits / 3 + casts
 
 
 @pytest.mark.parametrize("layers", [1, 6])
 @pytest.mark.parametrize("recompute", [False, True])
 def test_a_float32_model_keeps_what_is_estimated(layers, recompute):
-    expected = estimated(layers, recompute=recompute)
+    expected = estimated(layers, activation_checkpointing=recompute)
     assert kept(layers, recompute=recompute) == pytest.approx(expected, rel=0.15)
 
 
@@ -93,7 +96,7 @@ def test_a_bfloat16_model_keeps_what_is_estimated_and_its_weights_in_16_bits():
     expected = estimated(6, precision="bfloat16") + detour
     assert kept(6, bfloat16=True) == pytest.approx(expected, rel=0.15)
     assert kept(6, bfloat16=True, recompute=True) == pytest.approx(
-        estimated(6, precision="bfloat16", recompute=True), rel=0.15
+        estimated(6, precision="bfloat16", activation_checkpointing=True), rel=0.15
     )
 
 
@@ -102,17 +105,17 @@ def test_weights_and_theirs_are_five_numbers_each_shared_by_those_that_share():
     assert total == sum(p.numel() for p in Prior(TOKENS, shape(3)).parameters())
     parts = {"workers": 4, "shard": True}
     for changes, share in (
-        ({}, 1), ({"workers": 4}, 1), (parts, 4), (parts | {"machine": 2}, 2),
+        ({}, 1), ({"workers": 4}, 1), (parts, 4), (parts | {"shard_size": 2}, 2),
     ):  # fmt: skip
         found = memory_of(TOKENS, shape(3), settings(**changes))
         assert found.states == 20 * total // share
 
 
 def test_what_compression_leaves_unsaid_is_one_more_number_of_each_matrix():
-    machines = {"workers": 4, "shard": True, "machine": 2}
+    machines = {"workers": 4, "shard": True, "shard_size": 2}
     plain, more = (
         memory_of(TOKENS, shape(3), settings(**machines, **rank))
-        for rank in ({}, {"compress_rank": 4})
+        for rank in ({}, {"powersgd_rank": 4})
     )
     assert more.states - plain.states == 4 * weights_of(TOKENS, shape(3)).matrices // 2
 
@@ -129,17 +132,19 @@ def test_whole_weights_are_there_for_a_while_where_they_are_shared_or_in_16_bits
     assert gathered() == 0
     assert gathered(**parts) == shared
     assert gathered(precision="bfloat16") == 2 * 3 * block
-    assert gathered(precision="bfloat16", recompute=True) == 2 * block
-    assert gathered(precision="bfloat16", recompute=True, **parts) == shared + 2 * block
+    assert gathered(precision="bfloat16", activation_checkpointing=True) == 2 * block
+    assert (
+        gathered(precision="bfloat16", activation_checkpointing=True, **parts) == shared + 2 * block
+    )
 
 
 def test_the_first_worker_has_room_for_a_whole_copy_of_the_average():
-    found = memory_of(paper().tokens, paper().prior, paper().prior.fit)
-    assert found.total > found.states + 4 * weights_of(paper().tokens, paper().prior).total
+    found = memory_of(PAPER.tokens, PAPER.prior, PAPER.prior)
+    assert found.total > found.states + 4 * weights_of(PAPER.tokens, PAPER.prior).total
 
 
 def test_the_papers_weights_are_itemised_by_the_papers_own_formula():
-    found = weights_of(paper().tokens, paper().prior)
+    found = weights_of(PAPER.tokens, PAPER.prior)
     d, layers = 3_968, 64
     assert found.matrices == 12 * d**2 * layers == 12_092_178_432
     assert found.vectors == layers * (2 * 2 * d + 3 * d + d + 4 * d + d) + 2 * d
@@ -149,23 +154,21 @@ def test_the_papers_weights_are_itemised_by_the_papers_own_formula():
 
 
 def test_more_rows_at_once_more_layers_and_less_sharing_take_more():
-    fit = paper().prior.fit
-
-    def learning(fit):
-        found = memory_of(paper().tokens, paper().prior, fit)
+    def learning(changes):
+        run = PAPER.prior.run.model_copy(update=changes)
+        found = memory_of(PAPER.tokens, PAPER.prior, PAPER.prior.model_copy(update={"run": run}))
         return found.total - found.beside
 
-    base = learning(fit)
-    for changes in ({"micro_batch": 16}, {"recompute": False}, {"shard": False}, {"workers": 8}):
-        changed = fit.model_copy(update=changes)
-        assert learning(changed) > base
+    more = {"micro_batch_size": 16, "activation_checkpointing": False, "shard": False, "workers": 8}
+    for name, value in more.items():
+        assert learning({name: value}) > learning({})
 
 
-@pytest.mark.parametrize("preset", [paper, h200])
+@pytest.mark.parametrize("preset", ["paper", "h200"])
 def test_presets_for_gpus_fit(preset):
-    prior = preset().prior
-    room = USABLE * prior.fit.gpu_memory_gib * GIB
-    assert memory_of(preset().tokens, prior, prior.fit).total < room
+    found = resolve(preset)
+    room = USABLE * found.prior.run.gpu_memory_gib * GIB
+    assert memory_of(found.tokens, found.prior, found.prior).total < room
 
 
 def plan(capsys, tmp_path, *assignments, preset="paper"):
@@ -177,15 +180,20 @@ def plan(capsys, tmp_path, *assignments, preset="paper"):
 @pytest.mark.parametrize(
     "assignments",
     [
-        ["prior.fit.workers=8"],
-        ["prior.fit.workers=1"],
-        ["prior.fit.shard=false"],
-        ["prior.fit.machine=2"],
-        ["prior.fit.machine=2", "prior.fit.compress_rank=896", "prior.fit.gpu_memory_gib=141"],
-        ["prior.fit.workers=12", "prior.fit.machine=4"],
-        ["prior.fit.shard=false", "prior.fit.compress_rank=896"],
-        ["prior.fit.recompute=false", "prior.fit.micro_batch=16"],
-        ["prior.fit.gpu_memory_gib=24", "prior.layers=24"],
+        ["prior.run.workers=8"],
+        ["prior.run.workers=1"],
+        ["prior.run.shard=false"],
+        ["prior.run.shard_size=2"],
+        [
+            "prior.run.shard_size=2",
+            "prior.fit.powersgd_rank=896",
+            "prior.fit.powersgd_parts=2",
+            "prior.run.gpu_memory_gib=141",
+        ],
+        ["prior.run.workers=12", "prior.run.shard_size=4"],
+        ["prior.run.shard=false", "prior.fit.powersgd_rank=896"],
+        ["prior.run.activation_checkpointing=false", "prior.run.micro_batch_size=16"],
+        ["prior.run.gpu_memory_gib=24", "prior.layers=24"],
     ],
 )
 def test_a_mesh_too_small_is_refused_and_what_is_advised_fits(capsys, tmp_path, assignments):
@@ -204,11 +212,11 @@ def test_a_mesh_too_small_is_refused_and_what_is_advised_fits(capsys, tmp_path, 
 
 
 def test_the_cheapest_change_is_advised(capsys, tmp_path):
-    _, _, error = plan(capsys, tmp_path, "prior.fit.micro_batch=64", "prior.fit.workers=16")
-    assert "; --set prior.fit.micro_batch=32 fits" in error
-    first, *rest = others(settings(batch_size=4))
-    assert (first.micro_batch, first.recompute, first.workers) == (4, False, 1)
-    assert [(fit.micro_batch, fit.recompute) for fit in rest[:5]] == [
+    _, _, error = plan(capsys, tmp_path, "prior.run.micro_batch_size=64", "prior.run.workers=16")
+    assert "; --set prior.run.micro_batch_size=32 fits" in error
+    first, *rest = (cfg.run for cfg in others(settings(batch_size=4)))
+    assert (first.micro_batch_size, first.activation_checkpointing, first.workers) == (4, False, 1)
+    assert [(run.micro_batch_size, run.activation_checkpointing) for run in rest[:5]] == [
         (2, False), (1, False), (4, True), (2, True), (1, True),
     ]  # fmt: skip
 
@@ -216,23 +224,23 @@ def test_the_cheapest_change_is_advised(capsys, tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"workers": 12, "machine": 4},
-        {"workers": 48, "machine": 4, "compress_rank": 904},
-        {"workers": 6, "shard": False, "compress_rank": 4},
+        {"workers": 12, "shard_size": 4},
+        {"workers": 48, "shard_size": 4, "powersgd_rank": 904},
+        {"workers": 6, "shard": False, "powersgd_rank": 4},
     ],
     ids=str,
 )
 def test_no_other_way_to_spread_a_run_would_be_refused_as_a_setting(changes):
-    fits = list(others(settings(**({"shard": True, "batch_size": 96} | changes))))
-    assert len({(fit.shard, fit.machine) for fit in fits}) > 1
-    for fit in fits:
-        assert FitSettings(**fit.model_dump()) == fit
+    found = list(others(settings(**({"shard": True, "batch_size": 96} | changes))))
+    assert len({(cfg.run.shard, cfg.run.shard_size) for cfg in found}) > 1
+    for cfg in found:
+        assert TrainingSettings(**cfg.model_dump()) == cfg
 
 
 @pytest.mark.parametrize(("machine", "rank"), [(None, None), (4, None), (4, 8), (2, 16)])
 def test_what_is_counted_between_copies_is_what_powersgd_sends(machine, rank, monkeypatch):
-    d, layers, machines = 64, 3, {"workers": 8, "shard": machine is not None, "machine": machine}
-    fit, part = settings(compress_rank=rank, **machines), machine or 1
+    d, layers, machines = 64, 3, {"workers": 8, "shard": machine is not None, "shard_size": machine}
+    fit, part = settings(powersgd_rank=rank, **machines), machine or 1
     sent, whole = sent_between_copies(TOKENS, shape(layers), fit)
     total = weights_of(TOKENS, shape(layers)).total
     assert whole == 4 * total // part
@@ -246,7 +254,8 @@ def test_what_is_counted_between_copies_is_what_powersgd_sends(machine, rank, mo
 
 
 def test_the_papers_rank_saves_what_the_paper_says(capsys, tmp_path):
-    sets = ("prior.fit.machine=8", "prior.fit.compress_rank=896", "prior.fit.gpu_memory_gib=140")
+    sets = ("prior.run.shard_size=8", "prior.fit.powersgd_rank=896", "prior.fit.powersgd_parts=8",
+            "prior.run.gpu_memory_gib=140")  # fmt: skip
     code, table, _ = plan(capsys, tmp_path, *sets)
     lines = [" ".join(line.split()) for line in table.splitlines()]
     assert code == 0
@@ -255,7 +264,7 @@ def test_the_papers_rank_saves_what_the_paper_says(capsys, tmp_path):
 
 
 def test_where_nothing_fits_that_is_said(capsys, tmp_path):
-    code, _, error = plan(capsys, tmp_path, "prior.fit.gpu_memory_gib=4")
+    code, _, error = plan(capsys, tmp_path, "prior.run.gpu_memory_gib=4")
     assert code == 2
     assert "nor would any mesh of up to 1,024 GPUs do; make the model smaller" in error
 

@@ -1,20 +1,24 @@
+import re
+
 import pytest
 
-from pipelines.options import leaf_paths, resolve
-from schemas.configs import Settings, WorldSettings
+from pipelines.full import main
+from pipelines.options import resolve
+from pipelines.renamed import RENAMED
 from schemas.errors import ConfigError
+from schemas.settings import Settings, WorldSettings, leaves
 
 
 def test_an_assignment_is_turned_into_the_fields_own_type():
     settings = resolve(
-        "tiny", None, ["prior.layers=12", "prior.fit.lr=1e-3", "encode.force=true",
-                       "crawl.allow_hosts=[127.0.0.1:80, a.test:80=10.0.0.1:8080]",
+        "tiny", None, ["prior.layers=12", "prior.fit.learning_rate=1e-3", "encode.gate.force=true",
+                       "crawl.run.allow_hosts=[127.0.0.1:80, a.test:80=10.0.0.1:8080]",
                        "dvae.fit.clip_norm=null"]
     )  # fmt: skip
     assert settings.prior.layers == 12
-    assert settings.prior.fit.lr == 1e-3
-    assert settings.encode.force is True
-    assert settings.crawl.allow_hosts == ("127.0.0.1:80", "a.test:80=10.0.0.1:8080")
+    assert settings.prior.fit.learning_rate == 1e-3
+    assert settings.encode.gate.force is True
+    assert settings.crawl.run.allow_hosts == ("127.0.0.1:80", "a.test:80=10.0.0.1:8080")
     assert settings.dvae.fit.clip_norm is None
 
 
@@ -28,9 +32,9 @@ def test_an_assignment_is_turned_into_the_fields_own_type():
         ("prior.layers='12'", 12),
         ("prior.layers=012", 12),
         ("prior.layers=12.0", 12),
-        ("encode.force=on", True),
-        ("encode.force=Yes", True),
-        ("encode.force=0", False),
+        ("encode.gate.force=on", True),
+        ("encode.gate.force=Yes", True),
+        ("encode.gate.force=0", False),
         ("dvae.fit.clip_norm=None", None),
         ("dvae.fit.clip_norm=none", None),
         ("dvae.fit.clip_norm=", None),
@@ -38,12 +42,12 @@ def test_an_assignment_is_turned_into_the_fields_own_type():
         ("crawl.source.separator=';'", ";"),
         ("crawl.source.separator=,", ","),
         ("evaluate.judge=none", "none"),
-        ("crawl.contact=https://example.org/?a=b", "https://example.org/?a=b"),
+        ("crawl.run.contact=https://example.org/?a=b", "https://example.org/?a=b"),
         ("crawl.source.columns=caption, url", ("caption", "url")),
         ("crawl.source.columns=[caption, url]", ("caption", "url")),
         ("crawl.source.columns=[010, no]", ("010", "no")),
         ("crawl.source.columns=[]", ()),
-        ("crawl.allow_hosts=127.0.0.1:80", ("127.0.0.1:80",)),
+        ("crawl.run.allow_hosts=127.0.0.1:80", ("127.0.0.1:80",)),
     ],
 )
 def test_a_value_as_people_write_it(assignment, value):
@@ -70,13 +74,22 @@ def test_a_file_goes_over_the_preset_and_assignments_over_the_file(tmp_path):
         ("prior.layers", "--set wants path=value, found 'prior.layers'"),
         ("prior.conv_kernel=4", "prior: conv_kernel must be odd to have a centre, found 4"),
         ("crawl.source.kind=ftp", "crawl.source.kind: input should be 'urls', 'folder'"),
-        ("crawl.allow_hosts=[localhost]", "must be host:port, or host:port=address:port"),
-        ("crawl.allow_hosts=[a", "--set wants a list such as [a, b], found '[a'"),
+        ("crawl.run.allow_hosts=[localhost]", "must be host:port, or host:port=address:port"),
+        ("crawl.run.allow_hosts=[a", "--set wants a list such as [a, b], found '[a'"),
         ("prior.caption_dropout=0", "sample.guidance=1.5 wants a prior that is trained with some"),
-        ("prior.fit.lr=0,001", "prior.fit.lr: input should be a valid number"),
-        ("prior.fit.lr=1e\u20133", "prior.fit.lr: input should be a valid number"),
-        ("prior.fit.lr=nan", "prior.fit.lr: input should be a finite number"),
-        ("prior.fit.lr=-inf", "prior.fit.lr: input should be a finite number"),
+        (
+            "prior.fit.learning_rate=0,001",
+            "prior.fit.learning_rate: input should be a valid number",
+        ),
+        (
+            "prior.fit.learning_rate=1e\u20133",
+            "prior.fit.learning_rate: input should be a valid number",
+        ),
+        ("prior.fit.learning_rate=nan", "prior.fit.learning_rate: input should be a finite number"),
+        (
+            "prior.fit.learning_rate=-inf",
+            "prior.fit.learning_rate: input should be a finite number",
+        ),
         ("prior.layers=“12”", "prior.layers: input should be a valid integer"),
         ("prior.layers=true", "prior.layers: input should be a valid integer"),
         ("prior.layers=", "prior.layers: input should be a valid integer"),
@@ -86,9 +99,9 @@ def test_a_file_goes_over_the_preset_and_assignments_over_the_file(tmp_path):
         ("", "--set wants path=value, found ''"),
         ("Prior.Layers=3", "did you mean 'prior.layers'?"),
         ("prior.layers.deep=3", "did you mean 'prior.layers'?"),
-        ("encode.force=wahr", "encode.force: input should be a valid boolean"),
-        ("crawl.allow_hosts=[a: b]", "crawl.allow_hosts.0: input should be a valid string"),
-        ("crawl.allow_hosts=[!!python/name:os.system x]", "--set wants a list such as [a, b]"),
+        ("encode.gate.force=wahr", "encode.gate.force: input should be a valid boolean"),
+        ("crawl.run.allow_hosts=[a: b]", "crawl.run.allow_hosts.0: input should be a valid string"),
+        ("crawl.run.allow_hosts=[!!python/name:os.system x]", "--set wants a list such as [a, b]"),
         (f"prior.layers={'9' * 5_000}", "prior.layers: unable to parse input string"),
         ("crawl.source.path=s3:/bucket/x", "crawl.source.path must be a path or an address"),
         ("crawl.source.path=C:\\pics", "crawl.source.path must be a path of this machine"),
@@ -103,6 +116,16 @@ def test_a_bad_setting_is_one_sentence(assignment, sentence):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_renamed_setting_answers_with_its_new_name(old, new, tmp_path):
+    assert new in {leaf.path for leaf in leaves()}
+    file = tmp_path / "old.yaml"
+    file.write_text(f"{old}: 1")
+    for given in ({"assignments": [f"{old}=1"]}, {"file": file}):
+        with pytest.raises(ConfigError, match=f"'{old}' is called '{new}' now; use that name$"):
+            resolve("tiny", **given)
+
+
 def test_a_bad_file_is_one_sentence(tmp_path):
     file = tmp_path / "my.yaml"
     for text in ("- 1", "a: [", "prior: {layrs: 1}"):
@@ -112,19 +135,32 @@ def test_a_bad_file_is_one_sentence(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_the_demos_world_is_no_part_of_a_crawl_of_something_else():
-    folder = ["crawl.source.kind=folder", "sample.prompts.kind=validation"]
-    other = "crawl.source.world.seed=9"
-    before, after = (resolve("tiny", None, [*folder, *more]) for more in ([], [other]))
-    assert before.crawl.digest == after.crawl.digest
-    assert resolve("tiny", None, []).crawl.digest != resolve("tiny", None, [other]).crawl.digest
+def test_the_settings_are_printed_in_80_columns_with_all_that_was_set(capsys):
+    assert main(["--preset", "tiny", "--set", "prior.layers=12", "--settings"]) == 0
+    printed = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in printed.splitlines())
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    assert "prior.layers = 12 (default 64) what" in lines
+    assert 'crawl.source.path = "" input' in lines
+    said = " ".join(lines)
+    for path, field, kind in leaves():
+        assert re.search(rf"{re.escape(path)} = .* {kind} {re.escape(field.description)}", said)
+    assert main(["--settings", "prior.run"]) == 0
+    printed = capsys.readouterr().out
+    assert "gradient accumulation" in printed
+    assert {line.split(" = ")[0].rpartition(".")[0] for line in printed.splitlines()
+            if " = " in line} == {"prior.run"}  # fmt: skip
+    assert main(["--settings", "priors"]) == 2
+    assert "found 'priors'; did you mean 'prior'?" in capsys.readouterr().err
 
 
 def test_every_leaf_can_be_named_and_how_settings_leave_the_digest_alone():
-    paths = list(leaf_paths())
-    assert {"crawl.source.world.pictures", "prior.fit.lr", "tokens.grid"} <= set(paths)
+    paths = [leaf.path for leaf in leaves()]
+    assert {"crawl.source.world.pictures", "prior.fit.learning_rate", "tokens.grid"} <= set(paths)
     before = resolve("tiny", None, [])
-    how = resolve("tiny", None, ["crawl.workers=9", "crawl.source.path=/x", "prior.fit.workers=3"])
+    how = resolve(
+        "tiny", None, ["crawl.run.workers=9", "crawl.source.path=/x", "prior.run.workers=3"]
+    )
     what = resolve("tiny", None, ["crawl.retries=9"])
     assert how.digest == before.digest
     assert what.digest != before.digest

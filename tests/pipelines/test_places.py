@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.options import resolve
 from pipelines.places import make_absolute
+from schemas.settings import Input, leaves
 
 HERE = "/data/mine"
 
@@ -65,10 +66,8 @@ def test_every_path_and_a_home(setting, monkeypatch):
 
 def test_every_setting_that_is_a_path_is_one_of_these():
     paths = {"path", "earlier", "pretrained", "decontaminate"}
-    from pipelines.places import MARKS, leaves
-
-    for name, field in leaves():
-        marked = any(mark in MARKS for mark in field.metadata if isinstance(mark, str))
+    for name, field, _ in leaves():
+        marked = any(isinstance(mark, Input) for mark in field.metadata)
         assert marked == (name.rpartition(".")[2] in paths), name
 
 

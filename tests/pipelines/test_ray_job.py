@@ -27,8 +27,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray]
 BIN = Path(sys.executable).parent
 COMPARED = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS)
 OTHERWISE = (
-    "crawl.workers=2", "crawl.threads=5", "filter.workers=2", "encode.workers=2",
-    "encode.threads=1", "encode.decoders=1", "crawl.host_connections=3",
+    "crawl.run.workers=2", "crawl.run.threads=5", "filter.run.workers=2", "encode.run.workers=2",
+    "encode.run.threads=1", "encode.run.decoders=1", "crawl.run.host_connections=3",
 )  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def test_no_row_names_a_place_of_this_machine(submitted):
 def test_a_failed_stage_ends_the_job_with_its_reason(cluster, submitted):
     assert set(statuses(submitted).values()) == {"done"}
     code, log = submit(cluster, "--", "pipelines/full.py", "--preset", "tiny", "--root", submitted,
-                       "--set", "encode.seed=1", "--set", "encode.min_psnr_db=99")  # fmt: skip
+                       "--set", "encode.seed=1", "--set", "encode.gate.min_psnr_db=99")  # fmt: skip
     assert code == 1
     assert statuses(submitted)["encode"] == "failed"
     last = [line for line in log.splitlines() if line.startswith(("error:", "stage encode"))]

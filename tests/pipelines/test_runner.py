@@ -10,9 +10,9 @@ from infra.store import Store
 from pipelines.planner import Selection, Stage, plan, wire
 from pipelines.runner import run
 from schemas.artifacts import Artifact
-from schemas.configs import Config
 from schemas.errors import ArtifactMissing, ConfigError, ShardsFailed
 from schemas.manifest import Result
+from schemas.settings import Config
 
 A, B, C = Artifact("a", ""), Artifact("b", ""), Artifact("c", "")
 

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.demo import world_site
-from schemas.configs import WorldSettings
 from schemas.errors import ConfigError
+from schemas.settings import WorldSettings
 from stages import shapes
 from stages.pictures import crop_centre, crop_for_prior, decode
 

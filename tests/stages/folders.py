@@ -3,7 +3,7 @@
 import json
 
 from infra.store import open_folder
-from schemas.configs import CrawlJob, SourceSettings
+from schemas.settings import CrawlSettings, SourceSettings
 from stages.crawl.sources import INPUT_SURVEY, files_of, pieces, read_piece
 from stages.crawl.sources.beside import with_captions
 from stages.crawl.sources.folder import FolderReader
@@ -26,7 +26,7 @@ def lines(*records):
 
 def listed(source, out, rows_per_shard=2_000, threads=2):
     """The rows of the source with the captions in its files, as a worker has them."""
-    cfg = CrawlJob(side=8, source=source, rows_per_shard=rows_per_shard)
+    cfg = CrawlSettings(side=8, source=source, rows_per_shard=rows_per_shard)
     out = open_folder(out)
     reader = FolderReader(source, 1_000)
     return [

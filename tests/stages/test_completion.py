@@ -15,7 +15,7 @@ import pytest
 import torch
 from einops import rearrange
 
-from schemas.configs import PriorShape, TokenSpec
+from schemas.settings import PriorShape, TokenSpec
 from stages import shapes
 from stages.evaluate.accuracy import chance
 from stages.models.bpe import train_bpe

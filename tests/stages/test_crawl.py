@@ -13,9 +13,9 @@ from PIL import Image
 
 from infra.store import open_folder
 from schemas import rows
-from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
+from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl, pictures
 from stages.crawl.reasons import reason_of
 from tests.stages import worlds
@@ -45,7 +45,7 @@ def world(tmp_path_factory):
 
 
 def job(**settings):
-    return CrawlJob(**{"side": 64, "timeout_seconds": 1.5, "rows_per_shard": 40} | settings)
+    return CrawlSettings(**{"side": 64, "timeout_seconds": 1.5, "rows_per_shard": 40} | settings)
 
 
 def test_the_outcome_is_the_servers_truth_for_every_url(ray_cluster, world, tmp_path):

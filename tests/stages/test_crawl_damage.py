@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.store import open_folder
-from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError, UserError
 from schemas.folder import Inputs
+from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl
 from stages.crawl.outcome import damage, require_pictures
 from stages.crawl.sources import pieces, read_piece
@@ -190,8 +190,8 @@ def test_a_crawl_that_read_nothing_is_not_done_and_tries_again(ray_cluster, tmp_
         allow = web.allow_hosts
         (tmp_path / "list.csv").write_text("url,caption\n" + "".join(f"{u},c\n" for u in urls))
         out = open_folder(tmp_path / "out")
-        cfg = CrawlJob(
-            side=64, retries=0, allow_hosts=allow, rows_per_shard=2,
+        cfg = CrawlSettings(
+            side=64, retries=0, run={"allow_hosts": allow}, rows_per_shard=2,
             source=SourceSettings(path=str(tmp_path / "list.csv")),
         )  # fmt: skip
         for _ in range(2):
@@ -218,8 +218,9 @@ def test_a_mended_list_takes_over_what_was_fetched(ray_cluster, tmp_path):
         path.write_bytes(data)
 
         def cfg(**settings):
-            own = {"side": 64, "rows_per_shard": 4, "retries": 0, "allow_hosts": web.allow_hosts}
-            return CrawlJob(source=SourceSettings(path=str(path)), **own | settings)
+            own = {"side": 64, "rows_per_shard": 4, "retries": 0,
+                   "run": {"allow_hosts": web.allow_hosts}}  # fmt: skip
+            return CrawlSettings(source=SourceSettings(path=str(path)), **own | settings)
 
         first = open_folder(tmp_path / "first")
         result = crawl.run(Inputs({}), first, cfg())
@@ -253,7 +254,7 @@ def test_a_mended_list_takes_over_what_was_fetched(ray_cluster, tmp_path):
 
 def test_what_an_unfinished_crawl_must_have(tmp_path):
     out = open_folder(tmp_path)
-    cfg = CrawlJob(side=64, earlier=str(tmp_path))
+    cfg = CrawlSettings(side=64, earlier=str(tmp_path))
     (tmp_path / "list.csv").write_text("url,caption\nhttp://a.org/,a\n")
     cfg = cfg.model_copy(update={"source": SourceSettings(path=str(tmp_path / "list.csv"))})
     crawl.leave_settings(out, cfg.model_copy(update={"encode_quality": 90}), crawl.REVISION)

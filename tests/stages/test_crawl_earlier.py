@@ -5,10 +5,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.store import open_folder
-from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
 from schemas.manifest import Manifest
+from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl
 from tests.stages import hostile
 from tests.stages.test_crawl import read_all
@@ -52,9 +52,10 @@ def test_only_what_may_heal_is_asked_for_again(ray_cluster, web, tmp_path):
     pq.write_table(pa.table({"url": urls, "caption": urls}), tmp_path / "list.parquet")
 
     def job(**settings):
-        own = {"side": 64, "rows_per_shard": 10, "retries": 0, "allow_hosts": web.allow_hosts}
+        own = {"side": 64, "rows_per_shard": 10, "retries": 0,
+               "run": {"allow_hosts": web.allow_hosts}}  # fmt: skip
         source = SourceSettings(path=str(tmp_path / "list.parquet"))
-        return CrawlJob(source=source, **own | settings)
+        return CrawlSettings(source=source, **own | settings)
 
     first = open_folder(tmp_path / "first")
     crawl.run(Inputs({}), first, job())
@@ -91,7 +92,7 @@ def test_only_what_may_heal_is_asked_for_again(ray_cluster, web, tmp_path):
 
 def test_the_earlier_crawl_is_in_the_fingerprint_by_its_content(tmp_path):
     (tmp_path / "list.csv").write_text("url,caption\nhttp://a.org/,a\n")
-    cfg = CrawlJob(side=64, source=SourceSettings(path=str(tmp_path / "list.csv")))
+    cfg = CrawlSettings(side=64, source=SourceSettings(path=str(tmp_path / "list.csv")))
     for name in ("one", "two"):
         finish(open_folder(tmp_path / name), cfg, content=name)
 
@@ -103,13 +104,13 @@ def test_the_earlier_crawl_is_in_the_fingerprint_by_its_content(tmp_path):
 
 
 def test_what_is_no_earlier_crawl_is_one_sentence(tmp_path):
-    cfg = CrawlJob(side=64, earlier=str(tmp_path / "nowhere"))
+    cfg = CrawlSettings(side=64, earlier=str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match=r"wanted a crawl at crawl.earlier, found neither a man"):
         crawl.outside(cfg)
     other = open_folder(tmp_path / "other")
     finish(other, cfg.model_copy(update={"side": 32, "encode_quality": 90}))
     (tmp_path / "list.csv").write_text("url,caption\nhttp://a.org/,a\n")
     source = SourceSettings(path=str(tmp_path / "list.csv"))
-    cfg = CrawlJob(side=64, earlier=str(other.path), source=source)
+    cfg = CrawlSettings(side=64, earlier=str(other.path), source=source)
     with pytest.raises(ConfigError, match=r"encode_quality=90 \(now 95\), side=32 \(now 64\)"):
         crawl.run(Inputs({}), open_folder(tmp_path / "out"), cfg)

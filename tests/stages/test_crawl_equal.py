@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.store import LocalFolder
-from schemas.configs import CrawlJob, SourceSettings
+from schemas.settings import CrawlSettings, SourceSettings
 from tests.stages import formats
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,9 +97,9 @@ def crawl(kind: str, source: Path, out: Path, threads: int) -> None:
     from stages.crawl.fetch import FetchPiece
     from stages.crawl.sources import pieces
 
-    job = CrawlJob(
+    job = CrawlSettings(
         side=64,
-        threads=threads,
+        run={"threads": threads},
         retries=0,
         rows_per_shard=40,
         source=SourceSettings(kind=kind, path=str(source)),

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from schemas.configs import CrawlJob
+from schemas.settings import CrawlSettings
 from stages import pictures
 from tests.stages import formats
 
@@ -16,7 +16,7 @@ COLOUR, GREY = formats.in_colour(), formats.in_grey()
 def shrink():
     from stages.crawl.fetch import Shrink
 
-    return Shrink(CrawlJob(side=64))
+    return Shrink(CrawlSettings(side=64))
 
 
 def stored(shrink, data):

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.store import open_folder
-from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
+from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl
 from stages.crawl.sources import list_files, pieces, surveyed
 from stages.crawl.sources.tars import tar_files
@@ -193,7 +193,7 @@ def test_lists_that_name_their_columns_in_different_ways_are_one_source(tmp_path
         "d.json": b"{}",
     })  # fmt: skip
     out = open_folder(tmp_path.parent / f"{tmp_path.name}-out")
-    found = listed(CrawlJob(side=8, source=SourceSettings(path=str(tmp_path))), out)
+    found = listed(CrawlSettings(side=8, source=SourceSettings(path=str(tmp_path))), out)
     assert [(r["url"], r["caption"]) for r in found] == [
         ("u1", "one"),
         ("u2", "two"),
@@ -206,7 +206,7 @@ def test_a_link_to_nowhere_is_one_sentence(tmp_path, name):
     (tmp_path / name).symlink_to(tmp_path / "gone")
     kind = "tars" if name == "a.tar" else "urls"
     put(tmp_path, **{"b.csv": CSV} if kind == "urls" else {"b.tar": b""})
-    cfg = CrawlJob(side=8, source=SourceSettings(kind=kind, path=str(tmp_path)))
+    cfg = CrawlSettings(side=8, source=SourceSettings(kind=kind, path=str(tmp_path)))
     with pytest.raises(ConfigError, match=rf"wanted to read .*{name}, found No such file"):
         pieces(cfg, open_folder(tmp_path.parent / f"{tmp_path.name}-out"))
 
@@ -214,14 +214,14 @@ def test_a_link_to_nowhere_is_one_sentence(tmp_path, name):
 @pytest.mark.parametrize("kind", ["urls", "tars", "folder"])
 @pytest.mark.parametrize("path", ["hf://x/y", "https://127.0.0.1:9/a", "foo://x", "foo://{a,b}"])
 def test_a_storage_that_cannot_be_reached_is_one_sentence(kind, path):
-    cfg = CrawlJob(side=8, source=SourceSettings(kind=kind, path=path))
+    cfg = CrawlSettings(side=8, source=SourceSettings(kind=kind, path=path))
     with pytest.raises(ConfigError, match=r"wanted to look into '.*' of crawl.source.path, found"):
         crawl.outside(cfg)
 
 
 def test_an_earlier_crawl_that_cannot_be_reached_is_one_sentence():
     with pytest.raises(ConfigError, match=r"of crawl.earlier, found ValueError"):
-        crawl.outside(CrawlJob(side=8, earlier="foo://x"))
+        crawl.outside(CrawlSettings(side=8, earlier="foo://x"))
 
 
 def test_paths_joined_as_webdataset_joins_them_are_several(tmp_path):
@@ -248,7 +248,7 @@ def test_paths_joined_as_webdataset_joins_them_are_several(tmp_path):
 )
 def test_a_source_whose_every_name_is_hidden_is_said(tmp_path, kind, name, said):
     put(tmp_path, **{name: b"x"})
-    cfg = CrawlJob(side=8, source=SourceSettings(kind=kind, path=str(tmp_path)))
+    cfg = CrawlSettings(side=8, source=SourceSettings(kind=kind, path=str(tmp_path)))
     with pytest.raises(ConfigError, match=said):
         crawl.outside(cfg)
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from schemas.configs import CrawlJob
+from schemas.settings import CrawlSettings
 from stages import pictures
 from stages.crawl.reasons import OWN, reason_of
 from tests.stages import formats
@@ -21,7 +21,7 @@ SLOWEST_SECONDS = 10
 def shrink():
     from stages.crawl.fetch import Shrink
 
-    return Shrink(CrawlJob(side=64, max_pixels=2**22))
+    return Shrink(CrawlSettings(side=64, max_pixels=2**22))
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:

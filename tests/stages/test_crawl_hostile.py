@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.store import open_folder
-from schemas.configs import CrawlJob, SourceSettings
 from schemas.folder import Inputs
+from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl
 from tests.stages import hostile
 from tests.stages.test_crawl import read_all
@@ -55,15 +55,14 @@ def crawl_hostile_web(tmp_path, count, **settings):
         path = tmp_path / "list.parquet"
         captions = [f"{kind} {number}" for number, (_, kind, _) in enumerate(listed)]
         pq.write_table(pa.table({"url": [row[0] for row in listed], "caption": captions}), path)
-        cfg = CrawlJob(
+        cfg = CrawlSettings(
             source=SourceSettings(path=str(path)),
             side=64,
             timeout_seconds=hostile.SECONDS,
             max_bytes=hostile.MAX_BYTES,
             retries=1,
             rows_per_shard=500,
-            workers=2,
-            allow_hosts=web.allow_hosts,
+            run={"workers": 2, "allow_hosts": web.allow_hosts},
             **settings,
         )
         started = time.monotonic()

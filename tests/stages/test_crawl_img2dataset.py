@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from infra.store import open_folder
-from schemas.configs import CrawlJob, SourceSettings
+from schemas.settings import CrawlSettings, SourceSettings
 from stages.crawl.sources import pieces, read_piece
 from stages.crawl.sources.beside import with_captions
 from stages.crawl.sources.folder import FolderReader
@@ -45,7 +45,7 @@ def test_pictures_captions_and_urls_come_in(tmp_path, monkeypatch, kind):
     downloaded(kind, tmp_path / "laion")
     source = SourceSettings(kind=kind, path=str(tmp_path / "laion"))
     cfg, out, reader = (
-        CrawlJob(side=8, source=source),
+        CrawlSettings(side=8, source=source),
         open_folder(tmp_path / "out"),
         READERS[kind](source),
     )

@@ -32,7 +32,7 @@ def whole(ray_cluster, world, tmp_path_factory):
 
 
 def job(world):
-    return world.job(rows_per_shard=4, threads=4, workers=2)
+    return world.job(rows_per_shard=4, run={"threads": 4, "workers": 2})
 
 
 def rows_of(out):

@@ -3,8 +3,8 @@
 import pytest
 
 from infra.store import open_folder
-from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
+from schemas.settings import CrawlSettings, SourceSettings
 from stages.crawl.sources import pieces
 
 PICTURES, TARS, LISTS = (
@@ -44,7 +44,7 @@ OTHERS = [
 def said(path, kind, out):
     source = SourceSettings(kind=kind, path=str(path))
     with pytest.raises(ConfigError) as error:
-        pieces(CrawlJob(side=8, source=source), open_folder(out))
+        pieces(CrawlSettings(side=8, source=source), open_folder(out))
     return str(error.value)
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.store import open_folder
-from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
+from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl
 from stages.crawl.sources import pieces, read_piece
 from stages.crawl.sources.listed import LISTED
@@ -26,7 +26,7 @@ ROWS = [
 
 
 def job(path, rows_per_shard=20, **source):
-    return CrawlJob(
+    return CrawlSettings(
         side=64,
         rows_per_shard=rows_per_shard,
         source=SourceSettings(kind="urls", path=str(path), **source),

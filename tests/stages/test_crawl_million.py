@@ -20,8 +20,8 @@ def crawled(rows, tmp_path, port):
     """Crawl so many urls by the command, check the outcome, and return what it cost."""
     urls, root = write_list(tmp_path / f"{rows}.parquet", rows, port), tmp_path / f"run-{rows}"
     hosts = ",".join(f'"{host}:{port}"' for host in HOSTS)
-    settings = {"source.kind": "urls", "source.path": urls, "workers": 2, "threads": 16,
-                "allow_hosts": f"[{hosts}]"}  # fmt: skip
+    settings = {"source.kind": "urls", "source.path": urls, "run.workers": 2,
+                "run.threads": 16, "run.allow_hosts": f"[{hosts}]"}  # fmt: skip
     command = [sys.executable, "pipelines/full.py", "--preset", "h200", "--only", "crawl",
                "--root", str(root)]  # fmt: skip
     for name, value in settings.items():

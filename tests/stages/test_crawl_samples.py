@@ -9,8 +9,8 @@ import zipfile
 import pytest
 
 from infra.store import open_folder
-from schemas.configs import CrawlJob
 from schemas.errors import ConfigError
+from schemas.settings import CrawlSettings
 from stages.crawl.sources import pieces
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tars import TarReader, tar_rows
@@ -178,10 +178,10 @@ def test_a_packed_tar_is_one_sentence_that_says_how_to_unpack_it(tmp_path, name)
     data, packer = PACKED[name]
     (tmp_path / "0.tar").write_bytes(PLAIN)
     (tmp_path / name).write_bytes(data)
-    cfg = CrawlJob(side=8, source=source(tmp_path))
+    cfg = CrawlSettings(side=8, source=source(tmp_path))
     with pytest.raises(ConfigError, match=rf"found 1 packed: {name} \({packer}\).*unpack.*{name}"):
         pieces(cfg, open_folder(tmp_path / "out"))
-    good = CrawlJob(side=8, source=source(tmp_path / "0.tar"))
+    good = CrawlSettings(side=8, source=source(tmp_path / "0.tar"))
     assert len(pieces(good, open_folder(tmp_path / "good"))) == 1
 
 
@@ -211,7 +211,7 @@ def test_tars_of_equal_names_have_labels_of_their_own(tmp_path):
 
 def test_a_source_of_nothing_is_one_sentence_that_says_what_is_there(tmp_path):
     (tmp_path / "0.tar").write_bytes(tar([("README.md", b"x"), ("inner.tar", b"x")]))
-    cfg = CrawlJob(side=8, source=source(tmp_path))
+    cfg = CrawlSettings(side=8, source=source(tmp_path))
     for _ in range(2):
         with pytest.raises(ConfigError, match=r"found none \(found 0 tars.*README"):
             pieces(cfg, open_folder(tmp_path / "out"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.configs import CrawlJob
+from schemas.settings import CrawlSettings
 from stages import pictures
 from stages.crawl.shrink import Shrink
 from tests.stages.hostile import bomb
@@ -18,7 +18,7 @@ SIDE, SHORT = 64, 96
 
 
 def shrink(data, **settings):
-    return Shrink(CrawlJob(**{"side": SIDE} | settings))(io.BytesIO(data))
+    return Shrink(CrawlSettings(**{"side": SIDE} | settings))(io.BytesIO(data))
 
 
 def resized_by_img2dataset(data):
@@ -109,7 +109,7 @@ def test_what_cannot_be_kept_has_a_reason(data, reason):
 
 def test_threads_do_not_disturb_each_other(capfd):
     files = [jpeg(photograph(seed, 200, 150)) for seed in range(4)]
-    work = Shrink(CrawlJob(side=SIDE))
+    work = Shrink(CrawlSettings(side=SIDE))
     alone = [work(io.BytesIO(data)) for data in files]
     with ThreadPoolExecutor(8) as threads:
         assert (

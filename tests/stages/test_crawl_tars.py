@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.store import open_folder
-from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
+from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl
 from stages.crawl.reasons import Refused
 from stages.crawl.sources import tar_members
@@ -302,9 +302,9 @@ def test_tars_of_a_folder_a_glob_and_an_object_store(tmp_path):
         rows = list(tar_rows(source(path), Survey("tars")))
         assert [row["url"] for row in rows] == ["x/0.tar/p.jpg", "y/0.tar/p.jpg"]
         assert [TarReader(99).read(row["picture"]) for row in rows] == [b"x/0.tar", b"y/0.tar"]
-    before = crawl.outside(CrawlJob(side=8, source=source(tmp_path)))
+    before = crawl.outside(CrawlSettings(side=8, source=source(tmp_path)))
     (tmp_path / "y/0.tar").write_bytes(tar([("p.jpg", b"y/1.tar")]))
-    assert crawl.outside(CrawlJob(side=8, source=source(tmp_path))) != before
+    assert crawl.outside(CrawlSettings(side=8, source=source(tmp_path))) != before
     with s3.served("tars") as top:
         folder = open_folder(top)
         folder.commit("in/0.tar", tar([("p.jpg", b"picture"), ("p.txt", b"words")]))
@@ -320,7 +320,7 @@ def test_the_pieces_of_tars_are_the_tars(tmp_path):
     for number in range(3):
         files = [(f"{n:03d}.jpg", b"x") for n in range(7)]
         (tmp_path / f"{number}.tar").write_bytes(tar(files))
-    cfg = CrawlJob(side=8, rows_per_shard=5, source=source(tmp_path))
+    cfg = CrawlSettings(side=8, rows_per_shard=5, source=source(tmp_path))
     found = listed(cfg, open_folder(tmp_path / "out"))
     assert [row["url"] for row in found] == [
         f"{t}.tar/{n:03d}.jpg" for t in range(3) for n in range(7)
@@ -349,7 +349,7 @@ def test_a_crawl_of_tars(ray_cluster, tmp_path):
     (tmp_path / "in" / "1.tar").write_bytes(tar([("0.jpg", picture(90, 80, "JPEG"))]))
     of_lines = source(tmp_path / "in").model_copy(update={"caption": "each_line"})
     out = open_folder(tmp_path / "out")
-    cfg = CrawlJob(side=64, rows_per_shard=4, max_bytes=40_000, source=of_lines)
+    cfg = CrawlSettings(side=64, rows_per_shard=4, max_bytes=40_000, source=of_lines)
     result = crawl.run(Inputs({}), out, cfg)
     rows = read_all(out)
     short = [(row["key"], row["url"], row["caption"], row["reason"]) for row in rows]

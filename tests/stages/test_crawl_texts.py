@@ -8,8 +8,8 @@ import lzma
 import pytest
 from pydantic import ValidationError
 
-from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
+from schemas.settings import SourceSettings
 from tests.stages.test_crawl_lists import read
 
 URLS = ["http://a.org/1.jpg", "http://a.org/2.jpg"]

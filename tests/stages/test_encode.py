@@ -20,10 +20,10 @@ from infra.session import ROOT
 from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKENIZER
-from schemas.configs import DvaeShape, EncodeJob, TokenSpec
 from schemas.errors import SchemaMismatch
 from schemas.folder import Inputs
 from schemas.manifest import Result
+from schemas.settings import DvaeShape, EncodeSettings, TokenSpec
 from stages import encode, pictures, shapes
 from stages.encode.crops import crop_rows
 from stages.encode.cut import Part, cut
@@ -96,7 +96,7 @@ def artifacts(root, tokens, pairs, **about_the_dvae):
 
 
 def job(**settings):
-    return EncodeJob(**{"tokens": TINY, "tile": 4, "threads": 1} | settings)
+    return EncodeSettings(**{"tokens": TINY, "tile": 4, "run": {"threads": 1}} | settings)
 
 
 def actor(inputs, cfg):
@@ -179,7 +179,7 @@ def test_another_seed_is_another_crop(inputs):
 
 def test_processes_that_crop_change_nothing(inputs):
     part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
-    beside = actor(inputs, job(decoders=2))(part)
+    beside = actor(inputs, job(run={"threads": 1, "decoders": 2}))(part)
     assert beside == actor(inputs, job())(part)
 
 
@@ -235,7 +235,7 @@ class Deadly(bytes):
 
 
 def test_a_process_that_dies_costs_its_part_and_no_other(inputs):
-    worker = actor(inputs, job(decoders=1))
+    worker = actor(inputs, job(run={"threads": 1, "decoders": 1}))
     part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
     with pytest.raises(BrokenExecutor):
         list(worker.pool.map(bytes, [Deadly()]))

@@ -8,7 +8,7 @@ import torch
 from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import BPE, DVAE
-from schemas.configs import TokenSpec
+from schemas.settings import TokenSpec
 from stages import encode, pictures
 from stages.encode.crops import crop_rows
 from stages.training.weights import load_bpe, load_dvae
@@ -60,8 +60,8 @@ def test_every_pair_is_there_once(once, pairs):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"workers": 2, "rows_per_shard": 150},
-        {"workers": 3, "rows_per_shard": 37, "decoders": 1},
+        {"run": {"workers": 2}, "rows_per_shard": 150},
+        {"run": {"workers": 3, "decoders": 1}, "rows_per_shard": 37},
     ],
 )
 def test_workers_and_the_size_of_shards_change_no_row(once, inputs, tmp_path, settings):

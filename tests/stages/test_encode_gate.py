@@ -20,7 +20,7 @@ from tests.stages.test_encode import TINY, artifacts, clean_pair, job
         ({"psnr_db": 19.9}, "20.0 dB of reconstructions), found 19.9 dB"),
         ({"psnr_gap_db": 1.2}, "a gap of 1.0 dB between mixtures and single codes), found a gap"),
         ({"psnr_db": 12.0, "alarm": "lower dvae.beta"}, "found 12.0 dB of reconstructions; "
-         "lower dvae.beta; or move encode.min_psnr_db"),
+         "lower dvae.beta; or move encode.gate.min_psnr_db"),
     ],
 )  # fmt: skip
 def test_the_gate_is_closed_for_a_poor_dvae_unless_forced(tmp_path, found, words):
@@ -28,9 +28,10 @@ def test_the_gate_is_closed_for_a_poor_dvae_unless_forced(tmp_path, found, words
     poor = artifacts(tmp_path, TINY, pairs, **found)
     with pytest.raises(GateClosed, match=re.escape(words)):
         encode.run(poor, open_folder(tmp_path / "out"), job())
-    check_quality(poor.manifest(DVAE), job(force=True))
-    check_quality(poor.manifest(DVAE), job(min_codes_used=1, min_perplexity=1, min_psnr_db=0,
-                                           max_psnr_gap_db=9))  # fmt: skip
+    check_quality(poor.manifest(DVAE), job(gate={"force": True}))
+    check_quality(poor.manifest(DVAE), job(gate={
+        "min_codes_used": 1, "min_perplexity": 1, "min_psnr_db": 0, "max_psnr_gap_db": 9,
+    }))  # fmt: skip
 
 
 def test_the_gate_does_not_tell_anybody_to_train_weights_longer_that_were_taken_over(tmp_path):
@@ -49,10 +50,10 @@ def test_a_figure_that_is_no_number_closes_the_gate_with_a_sentence(tmp_path, ch
     pairs = {"train/a.parquet": [clean_pair(0, 40)]}
     poor = artifacts(tmp_path, TINY, pairs, **{check.figure: found}).manifest(DVAE)
     with pytest.raises(
-        GateClosed, match=rf"found {check.nothing}; .*or move encode.{check.setting}"
+        GateClosed, match=rf"found {check.nothing}; .*or move encode.gate.{check.setting}"
     ):
         check_quality(poor, job())
-    check_quality(poor, job(force=True))
+    check_quality(poor, job(gate={"force": True}))
 
 
 def test_a_dvae_without_any_figure_closes_it_too(tmp_path):
@@ -60,4 +61,4 @@ def test_a_dvae_without_any_figure_closes_it_too(tmp_path):
     poor = artifacts(tmp_path, TINY, pairs).manifest(DVAE).model_copy(update={"health": {}})
     with pytest.raises(GateClosed, match=r"found no count .* no perplexity, no decibels .* no gap"):
         check_quality(poor, job())
-    check_quality(poor, job(force=True))
+    check_quality(poor, job(gate={"force": True}))

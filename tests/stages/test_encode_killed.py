@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from infra.store import open_folder
-from schemas.configs import TokenSpec
+from schemas.settings import TokenSpec
 from stages import encode
 from tests.stages.killing import (
     InTheMiddle,
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 TOKENS = TokenSpec(text_vocab=300, text_len=24, image_vocab=32, grid=8)
 SHARDS, ROWS = 18, 8
-CFG = job(tokens=TOKENS, tile=8, workers=2, decoders=1)
+CFG = job(tokens=TOKENS, tile=8, run={"workers": 2, "decoders": 1})
 
 
 @pytest.fixture(scope="module")

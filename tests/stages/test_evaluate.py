@@ -13,7 +13,7 @@ import torch
 
 from infra.store import open_folder
 from schemas.artifacts import DVAE
-from schemas.configs import EvaluateSettings
+from schemas.settings import EvaluateSettings
 from stages import evaluate, shapes
 from stages.evaluate import charts, intervals
 from stages.evaluate.accuracy import Judgement, accuracy, gain, halvings, judged

@@ -15,9 +15,9 @@ from PIL import Image
 from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import MEASURED, PAIRS
-from schemas.configs import FilterJob
 from schemas.folder import Inputs
 from schemas.manifest import Result
+from schemas.settings import FilterSettings
 from stages import filter as filter_stage
 from stages.filter.decide import ticket
 from stages.shards import Outcome, ShardStats
@@ -80,7 +80,7 @@ def table(out, prefix, schema=rows.CLEAN_PAIR):
 
 
 def job(**settings):
-    return FilterJob(**{"side": 64, "buckets": 4, "validation_share": 0.2} | settings)
+    return FilterSettings(**{"side": 64, "buckets": 4, "validation_share": 0.2} | settings)
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_the_funnel_adds_up_and_shows_examples(filtered):
 def test_the_same_settings_give_the_same_bytes_and_another_seed_another_split(filtered, tmp_path):
     _, inputs, out, result = filtered
     again = open_folder(tmp_path / "again")
-    assert filter_stage.run(inputs, again, job(workers=2)) == result
+    assert filter_stage.run(inputs, again, job(run={"workers": 2})) == result
     other = open_folder(tmp_path / "other")
     filter_stage.run(inputs, other, job(seed=1))
     assert {r["key"] for r in table(other, "val/")} != {r["key"] for r in table(out, "val/")}

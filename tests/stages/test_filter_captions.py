@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.demo.world_site import FOREIGN
-from schemas.configs import FilterJob
+from schemas.settings import FilterSettings
 from stages import shapes
 from stages.filter.boilerplate import boilerplate_share, is_boilerplate
 from stages.filter.cleaning import clean_caption
@@ -17,7 +17,7 @@ from stages.filter.language import Language, evidence
 from stages.filter.rules import RULES, Scores, why_drop
 from tests.stages import labelled
 
-CFG = FilterJob(side=64)
+CFG = FilterSettings(side=64)
 LANGUAGE = Language()
 HELD = [row for row in labelled.captions() if row.held]
 LONGEST = 100_000  # characters

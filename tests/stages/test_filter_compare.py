@@ -124,7 +124,7 @@ def test_other_thresholds_measure_nothing_again(filtered, corpus, tmp_path):
 
 def test_what_is_kept_depends_on_no_threshold():
     kept = filter_stage.kept(job(), {})
-    other = job(min_chars=9, near_bits=None, max_aspect=1.5, workers=2)
+    other = job(min_chars=9, near_bits=None, max_aspect=1.5, run={"workers": 2})
     assert kept == filter_stage.kept(other, {"filter.decontaminate[0]": "another"})
     assert kept != filter_stage.kept(job(nsfw={"measure": True}), {})
     assert kept != filter_stage.kept(job(), {"filter.clip": "another"})
@@ -158,7 +158,10 @@ def test_pictures_of_a_caption_are_counted_once_for_each_group():
 def test_the_answer_does_not_depend_on_how_many_workers_there_are(filtered, corpus, tmp_path):
     fresh = pairs_folder(tmp_path / "pairs", corpus[1])
     again = open_folder(tmp_path / "again")
-    assert filter_stage.run(fresh, again, job(max_caption_pictures=5, workers=2)) == filtered[2]
+    assert (
+        filter_stage.run(fresh, again, job(max_caption_pictures=5, run={"workers": 2}))
+        == filtered[2]
+    )
 
 
 def test_what_cannot_be_decoded_is_dropped_and_equal_to_nothing(filtered):

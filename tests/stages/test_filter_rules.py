@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.configs import FilterJob
+from schemas.settings import FilterSettings
 from stages.filter.boilerplate import boilerplate_share, is_boilerplate
 from stages.filter.cleaning import clean_caption
 from stages.filter.rules import RULES, Scores, aspect, why_drop
 
-CFG = FilterJob(side=64)
+CFG = FilterSettings(side=64)
 GOOD = "a red kite over a green field"
 
 

@@ -5,8 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.store import open_folder
-from schemas.configs import FilterJob
 from schemas.folder import Inputs
+from schemas.settings import FilterSettings
 from stages import crawl
 from stages import filter as filter_stage
 from tests.stages import worlds
@@ -39,7 +39,7 @@ def check(stage, inputs, cfg, tmp_path, parts, *, unlike=()):
 
 def test_crawl_goes_on_where_it_was_killed(ray_cluster, tmp_path):
     with worlds.served(tmp_path / "world", pictures=80, bad_share=0.3) as world:
-        cfg = world.job(rows_per_shard=4, threads=4)
+        cfg = world.job(rows_per_shard=4, run={"threads": 4})
         check(crawl, Inputs({}), cfg, tmp_path, ["shard-"], unlike=["detail"])
 
 
@@ -48,7 +48,7 @@ def test_filter_goes_on_where_it_was_killed(ray_cluster, tmp_path):
     from tests.stages.test_filter import pair, pairs_folder
 
     inputs = pairs_folder(tmp_path / "pairs", [pair(n, picture=n // 2) for n in range(1_000)])
-    cfg = FilterJob(side=64, buckets=4, validation_share=0.2)
+    cfg = FilterSettings(side=64, buckets=4, validation_share=0.2)
     check(filter_stage, inputs, cfg, tmp_path, ["train/", "val/", "dropped/"])
 
 
@@ -58,7 +58,7 @@ def test_filter_goes_on_where_it_was_killed_while_it_measured(ray_cluster, tmp_p
 
     inputs = pairs_folder(tmp_path / "pairs", [pair(n, picture=n // 2) for n in range(1_000)])
     measured = inputs.folders["measured"]
-    cfg = FilterJob(side=64, buckets=4, validation_share=0.2)
+    cfg = FilterSettings(side=64, buckets=4, validation_share=0.2)
     whole, out = open_folder(tmp_path / "whole"), tmp_path / "killed"
     expected = filter_stage.run(inputs, whole, cfg)
     measured.clear()

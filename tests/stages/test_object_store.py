@@ -13,8 +13,8 @@ from infra import session
 from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, PAIRS, TOKEN_PAIRS
-from schemas.configs import FilterJob, TokenSpec
 from schemas.folder import Inputs
+from schemas.settings import FilterSettings, TokenSpec
 from stages import crawl, encode
 from stages import filter as filter_stage
 from tests import s3
@@ -36,7 +36,7 @@ def run_all(root, crawl_job):
     filtered = filter_stage.run(
         Inputs(dict(finish(pairs, PAIRS, crawled).folders) | measured),
         clean,
-        FilterJob(side=64, buckets=2, validation_share=0.2, near_bits=None),
+        FilterSettings(side=64, buckets=2, validation_share=0.2, near_bits=None),
     )
     finish(clean, CLEAN_PAIRS, filtered)
     inputs = Inputs({"clean_pairs": clean, **models(root, TOKENS, ["a red circle"])})

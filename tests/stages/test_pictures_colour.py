@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.configs import CrawlJob
+from schemas.settings import CrawlSettings
 from stages import pictures
 from stages.crawl.shrink import Shrink
 from stages.pictures import colour, decoding
@@ -39,7 +39,7 @@ def file_of(image, kind="PNG", **options):
 
 
 def crawled(data, side=32):
-    image, *_, error = Shrink(CrawlJob(side=side))(io.BytesIO(data))
+    image, *_, error = Shrink(CrawlSettings(side=side))(io.BytesIO(data))
     assert error is None
     assert Image.open(io.BytesIO(image)).info.get("icc_profile") is None
     return pictures.decode(image)

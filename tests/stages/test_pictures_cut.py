@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.configs import CrawlJob
+from schemas.settings import CrawlSettings
 from stages import pictures
 from stages.crawl.shrink import Shrink
 from stages.pictures import PictureError, jpeg
@@ -115,7 +115,7 @@ def test_a_jpeg_of_nothing_but_segments_is_left_alone_soon():
 
 def test_a_shortened_jpeg_is_crawled_as_the_whole_one():
     data = file_of(Image.fromarray(photograph(2, 300, 200)), quality=90)
-    shrink = Shrink(CrawlJob(side=64))
+    shrink = Shrink(CrawlSettings(side=64))
     whole = shrink(io.BytesIO(data))
     assert shrink(io.BytesIO(data[:-END])) == whole
     assert shrink(io.BytesIO(data[: -END // 2])) == whole

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.configs import CrawlJob
+from schemas.settings import CrawlSettings
 from stages import pictures
 from stages.crawl.shrink import Shrink
 from stages.pictures import PictureError, png
@@ -69,7 +69,7 @@ EXTRAS = {
 def test_the_pixels_are_had(name):
     data = with_chunks(*EXTRAS[name])
     assert np.array_equal(pictures.decode(data), PIXELS)
-    *_, error = Shrink(CrawlJob(side=64))(io.BytesIO(data))
+    *_, error = Shrink(CrawlSettings(side=64))(io.BytesIO(data))
     assert error is None
 
 

@@ -14,7 +14,9 @@ from PIL import Image
 
 from infra.store import open_folder
 from schemas import rows
-from schemas.configs import (
+from schemas.errors import ConfigError
+from schemas.folder import Inputs
+from schemas.settings import (
     EvaluateSettings,
     PriorShape,
     PromptSettings,
@@ -22,8 +24,6 @@ from schemas.configs import (
     Settings,
     TokenSpec,
 )
-from schemas.errors import ConfigError
-from schemas.folder import Inputs
 from stages import sample
 from stages.models.odds import Odds
 from stages.models.prior import Prior
@@ -182,7 +182,8 @@ def artist(inputs):
 
 
 def settings(**changes):
-    base = {"candidates": 4, "keep": 2, "tile": 2, "prompts_per_shard": 2, "threads": 1}
+    base = {"candidates": 4, "keep": 2, "tile": 2, "prompts_per_shard": 2,
+            "run": {"threads": 1}}  # fmt: skip
     return SampleSettings(**base | changes)
 
 
@@ -378,7 +379,7 @@ def test_pictures_do_not_depend_on_workers_or_shards(inputs, tmp_path, ray_clust
     found = []
     for workers, size in ((1, 3), (2, 1)):
         out = open_folder(tmp_path / f"{workers}")
-        changes = {"workers": workers, "prompts_per_shard": size}
+        changes = {"run": {"workers": workers}, "prompts_per_shard": size}
         sample.run(inputs, out, cfg.model_copy(update=changes))
         table = [pq.read_table(out.open(name)) for name in out.list("table/")]
         found.append(pa.concat_tables(table).to_pylist())

@@ -15,7 +15,9 @@ from torch import nn
 from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, DVAE, TOKEN_PAIRS, VAL
-from schemas.configs import (
+from schemas.errors import ConfigError
+from schemas.folder import Inputs
+from schemas.settings import (
     CrawlSettings,
     DvaeShape,
     PromptSettings,
@@ -23,8 +25,6 @@ from schemas.configs import (
     Settings,
     SourceSettings,
 )
-from schemas.errors import ConfigError
-from schemas.folder import Inputs
 from stages import sample
 from stages.evaluate.reading import rows as rows_of
 from stages.models.dvae import Dvae
@@ -63,7 +63,7 @@ def codes_of(inputs, data):
 
 
 def settings(**changes):
-    base = {"candidates": 4, "keep": 2, "tile": 2, "threads": 1, "given_rows": ROWS}
+    base = {"candidates": 4, "keep": 2, "tile": 2, "run": {"threads": 1}, "given_rows": ROWS}
     return SampleSettings(**base | changes)
 
 

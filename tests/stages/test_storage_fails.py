@@ -3,8 +3,8 @@
 import pytest
 from s3fs import S3FileSystem
 
-from schemas.configs import AgreementSettings, FilterJob
 from schemas.errors import UserError
+from schemas.settings import AgreementSettings, FilterSettings
 from stages import filter as filter_stage
 from stages.filter.decontaminate import evaluation_pictures
 from stages.sample import prompts
@@ -18,7 +18,7 @@ FAILS = {
 
 
 def filtered(**changes):
-    return filter_stage.outside(FilterJob(side=8, **changes))
+    return filter_stage.outside(FilterSettings(side=8, **changes))
 
 
 READERS = {

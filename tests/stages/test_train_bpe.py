@@ -1,9 +1,9 @@
 import pytest
 
 from schemas.artifacts import TOKENIZER
-from schemas.configs import BpeJob
 from schemas.errors import ArtifactMissing
 from schemas.folder import Inputs
+from schemas.settings import BpeSettings
 from stages import train_bpe
 from stages.models.bpe import Bpe
 from stages.training import weights
@@ -20,7 +20,7 @@ def out(tmp_path):
 def test_the_alphabet_is_learned_from_the_training_captions(tmp_path, out):
     unheard = clean_row(99, caption="zyzzyva " * 50)
     clean_pairs(tmp_path, unheard)
-    result = train_bpe.run(inputs(tmp_path), out, BpeJob(text_vocab=320))
+    result = train_bpe.run(inputs(tmp_path), out, BpeSettings(text_vocab=320))
     bpe = weights.load_bpe(out)
     assert bpe.vocab == 320 == result.health["vocab"]
     assert result.rows_in == SIZES["train"] + 1
@@ -33,15 +33,17 @@ def test_the_alphabet_is_learned_from_the_training_captions(tmp_path, out):
 
 def test_no_more_captions_are_read_than_the_settings_say(tmp_path, out):
     clean_pairs(tmp_path, clean_row(99, caption="zyzzyva " * 50))  # the last row
-    result = train_bpe.run(inputs(tmp_path), out, BpeJob(text_vocab=320, captions=SIZES["train"]))
+    result = train_bpe.run(
+        inputs(tmp_path), out, BpeSettings(text_vocab=320, captions=SIZES["train"])
+    )
     assert result.rows_out == SIZES["train"]
     assert len(weights.load_bpe(out).encode("zyzzyva")) == len(" zyzzyva")
 
 
 def test_running_again_writes_the_same_bytes(tmp_path, out):
     clean_pairs(tmp_path)
-    first = train_bpe.run(inputs(tmp_path), out, BpeJob(text_vocab=320))
-    assert train_bpe.run(inputs(tmp_path), out, BpeJob(text_vocab=320)) == first
+    first = train_bpe.run(inputs(tmp_path), out, BpeSettings(text_vocab=320))
+    assert train_bpe.run(inputs(tmp_path), out, BpeSettings(text_vocab=320)) == first
     with out.open(TOKENIZER) as file:
         assert Bpe.from_json(file.read().decode()).vocab == 320
 
@@ -51,4 +53,4 @@ def test_no_captions_is_a_sentence(tmp_path, out):
 
     empty = Inputs({"clean_pairs": open_folder(tmp_path / "empty")})
     with pytest.raises(ArtifactMissing, match="wanted rows to learn from"):
-        train_bpe.run(empty, out, BpeJob(text_vocab=320))
+        train_bpe.run(empty, out, BpeSettings(text_vocab=320))

@@ -6,9 +6,9 @@ import torch
 from transformers import CLIPImageProcessorPil, CLIPModel
 
 from infra.store import open_folder
-from schemas.configs import ClipJob, FitSettings
 from schemas.errors import ConfigError
 from schemas.rows import CLEAN_PAIR
+from schemas.settings import ClipSettings
 from stages import shapes, train_clip
 from stages.models.clip import Reranker, fresh_reranker
 from stages.models.clip_pixels import Preparation
@@ -19,7 +19,7 @@ from stages.training.rows import coming
 from stages.training.table import open_table
 from stages.training.task import Place
 from tests.stages.training.pairs import SIZES, bpe_of, clean_pairs, clean_row, inputs
-from tests.stages.training.toy import silent
+from tests.stages.training.toy import nodes, silent
 from tests.stages.training.workers import learn, saved
 
 LOOK = {"size": 20, "crop_size": 16, "image_mean": [0.3] * 3, "image_std": [0.4] * 3}
@@ -27,12 +27,13 @@ LOOK = {"size": 20, "crop_size": 16, "image_mean": [0.3] * 3, "image_std": [0.4]
 
 def settings(pretrained="", **fit):
     common = {
-        "steps": 6, "batch_size": 8, "lr": 2e-3, "lr_end": 1e-3, "ema_share": 0.2,
+        "steps": 6, "batch_size": 8, "learning_rate": 2e-3, "learning_rate_end": 1e-3,
+        "ema_share": 0.2,
         "clip_norm": 1.0, "save_every": 3, "validate_every": 3, "log_every": 2, "threads": 1,
     }  # fmt: skip
-    return ClipJob(
+    return ClipSettings(
         width=16, layers=1, heads=2, patch=8, projection=8, text_len=14, text_vocab=300, side=16,
-        pretrained=pretrained, fit=FitSettings(**(common | fit)),
+        pretrained=pretrained, **nodes(common | fit),
     )  # fmt: skip
 
 
@@ -82,8 +83,8 @@ def test_updates_bring_the_scale_back_to_its_bound_and_it_goes_on_learning(tmp_p
     whole, parts = settings(), settings(shard=True)
     task = task_of(tmp_path, whole)
     hot = Hot(whole, task.train, task.held_out, task.bpe)
-    learn(1, (whole.fit, hot, tmp_path / "one"))
-    learn(2, (parts.fit, hot, tmp_path / "two"))
+    learn(1, (whole, hot, tmp_path / "one"))
+    learn(2, (parts, hot, tmp_path / "two"))
     one, two = (saved(tmp_path / name)["model"]["clip.logit_scale"] for name in ("one", "two"))
     assert 90 < one.exp() < 100
     assert two.item() == pytest.approx(one.item(), rel=1e-5)
@@ -91,7 +92,7 @@ def test_updates_bring_the_scale_back_to_its_bound_and_it_goes_on_learning(tmp_p
 
 def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
     task, out = task_of(tmp_path, settings()), open_folder(tmp_path / "out")
-    health = loop.fit(task, task.cfg.fit, out, Place(), silent)
+    health = loop.fit(task, task.cfg, out, Place(), silent)
     reranker = weights.load_clip(out)
     with torch.no_grad():
         again = task.validate(reranker, 6).scalars
@@ -102,7 +103,7 @@ def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
 def test_the_library_opens_what_was_trained_and_scores_alike(tmp_path):
     """Also pictures that are resized first, as its config says."""
     task = task_of(tmp_path, settings())
-    loop.fit(task, task.cfg.fit, open_folder(tmp_path / "out"), Place(), silent)
+    loop.fit(task, task.cfg, open_folder(tmp_path / "out"), Place(), silent)
     ours = weights.load_clip(open_folder(tmp_path / "out"))
     library = CLIPModel.from_pretrained(tmp_path / "out").eval()
     look = CLIPImageProcessorPil.from_pretrained(tmp_path / "out")
@@ -179,8 +180,10 @@ def test_the_published_weights_are_an_outside_input(tmp_path, published):
 def test_a_batch_cannot_be_cut_because_pairs_are_compared(tmp_path):
     clean_pairs(tmp_path)
     bpe_of(tmp_path)
-    with pytest.raises(ConfigError, match=r"clip.fit.micro_batch: wanted null"):
-        train_clip.run(inputs(tmp_path), open_folder(tmp_path / "out"), settings(micro_batch=2))
+    with pytest.raises(ConfigError, match=r"clip.run.micro_batch_size: wanted null"):
+        train_clip.run(
+            inputs(tmp_path), open_folder(tmp_path / "out"), settings(micro_batch_size=2)
+        )
 
 
 @pytest.mark.ray

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from infra.store import open_folder
-from schemas.configs import DvaeJob, DvaeSettings, FitSettings
 from schemas.rows import CLEAN_PAIR
+from schemas.settings import DvaeSettings
 from stages import pictures, train_dvae
 from stages.models.dvae import Dvae, relaxed_sample
 from stages.models.fidelity import ssim
@@ -21,18 +21,19 @@ from stages.training import augment, checkpoints, loop, weights
 from stages.training.table import open_table
 from stages.training.task import Place
 from tests.stages.training.pairs import SIZES, clean_pairs, clean_row, inputs
-from tests.stages.training.toy import silent
+from tests.stages.training.toy import nodes, silent
 from tests.stages.training.workers import saved
 
 
 def settings(**fit):
     common = {
-        "steps": 8, "batch_size": 8, "lr": 2e-3, "lr_end": 1e-3, "ema_share": 0.2,
+        "steps": 8, "batch_size": 8, "learning_rate": 2e-3, "learning_rate_end": 1e-3,
+        "ema_share": 0.2,
         "save_every": 4, "validate_every": 4, "log_every": 2, "threads": 1,
     }  # fmt: skip
-    return DvaeJob(
+    return DvaeSettings(
         width=4, blocks=1, codebook_width=8, image_vocab=16, side=16,
-        beta_ramp_share=0.5, temperature_share=0.5, fit=FitSettings(**(common | fit)),
+        beta_ramp_share=0.5, temperature_share=0.5, **nodes(common | fit),
     )  # fmt: skip
 
 
@@ -45,8 +46,7 @@ def task(tmp_path):
 
 
 def test_the_kl_weighs_beta_over_192():
-    cfg = DvaeJob(**dict(DvaeSettings()), image_vocab=8_192, side=256)
-    task = DvaeTask(cfg, None, None)
+    task = DvaeTask(DvaeSettings(), None, None)
     assert task.weights(5_000)["kl"] == pytest.approx(6.6 / 192)
     assert task.weights(0)["kl"] == 0
     assert task.schedule(0) == {"beta": 0, "temperature": 1}
@@ -93,7 +93,7 @@ def test_an_unreadable_picture_is_left_out_and_the_rest_learned_from(tmp_path):
 
 def test_it_learns_to_draw_and_says_how_well(task, tmp_path):
     out = open_folder(tmp_path / "out")
-    health = loop.fit(task, task.cfg.fit, out, Place(), silent)
+    health = loop.fit(task, task.cfg, out, Place(), silent)
     assert set(health) >= {
         "elb_relaxed", "elb_true", "elb_gap", "kl_per_code", "psnr_db", "relaxed_psnr_db",
         "psnr_gap_db", "mean_colour_psnr_db", "ssim", "codes_used", "perplexity",
@@ -222,7 +222,7 @@ def test_a_killed_driver_run_again_ends_with_the_weights_of_an_undisturbed_run(
 
     undisturbed = open_folder(tmp_path / "undisturbed")
     alone = DvaeTask(cfg, task.train, task.held_out)
-    health = loop.fit(alone, cfg.fit, undisturbed, Place(), silent)
+    health = loop.fit(alone, cfg, undisturbed, Place(), silent)
     assert {k: v for k, v in result.health.items() if k != "alarm"} == health
     with out.open("model.safetensors") as ours, undisturbed.open("model.safetensors") as theirs:
         assert ours.read() == theirs.read()

@@ -6,10 +6,10 @@ import pytest
 
 from infra.store import open_folder
 from schemas.artifacts import DVAE
-from schemas.configs import DvaeJob, EncodeJob, FitSettings, TokenSpec
 from schemas.errors import GateClosed
 from schemas.manifest import Result
 from schemas.rows import CLEAN_PAIR
+from schemas.settings import DvaeSettings, EncodeSettings, TokenSpec
 from stages.encode.gate import check_quality
 from stages.train_dvae.health import alarm
 from stages.train_dvae.task import DvaeTask
@@ -18,6 +18,7 @@ from stages.training.table import open_table
 from stages.training.task import Place
 from tests.stages.finished import finish
 from tests.stages.training.pairs import clean_pairs
+from tests.stages.training.toy import nodes
 
 # What `python -m tests.bench.dvae_quality world` measures of a run of 3,000 updates that goes well.
 HEALTHY = {
@@ -27,13 +28,14 @@ HEALTHY = {
 
 
 def settings(**changes):
-    fit = FitSettings(
-        steps=150, batch_size=8, lr=4e-3, lr_end=4e-4, beta2=0.99, clip_norm=1.0, ema_share=0.05,
-        save_every=1_000, validate_every=50, log_every=1_000, threads=1,
-    )  # fmt: skip
+    training = {
+        "steps": 150, "batch_size": 8, "learning_rate": 4e-3, "learning_rate_end": 4e-4,
+        "beta2": 0.99, "clip_norm": 1.0, "ema_share": 0.05, "save_every": 1_000,
+        "validate_every": 50, "log_every": 1_000, "threads": 1,
+    }  # fmt: skip
     sizes = {"width": 8, "blocks": 1, "codebook_width": 16, "image_vocab": 64, "side": 16}
-    return DvaeJob(**{**sizes, "beta_ramp_share": 0.1, "temperature_share": 0.5, "fit": fit,
-                      **changes})  # fmt: skip
+    sizes |= {"beta_ramp_share": 0.1, "temperature_share": 0.5}
+    return DvaeSettings(**{**sizes, **nodes(training), **changes})
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_a_badly_set_run_trips_the_alarm_and_the_gate_with_the_right_advice(
     made = finish(
         out, DVAE, Result(rows_in=40, rows_out=40), **health, alarm=alarm(health, cfg, 150)
     )
-    encode = EncodeJob(tokens=TokenSpec(text_vocab=300, text_len=8, image_vocab=64, grid=2))
+    encode = EncodeSettings(tokens=TokenSpec(text_vocab=300, text_len=8, image_vocab=64, grid=2))
     with pytest.raises(GateClosed, match=re.escape(advice)):
         check_quality(made.manifest(DVAE), encode)
 

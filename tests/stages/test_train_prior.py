@@ -9,9 +9,9 @@ import torch
 
 from infra.store import open_folder
 from schemas.artifacts import BPE
-from schemas.configs import FitSettings, PriorJob
 from schemas.errors import SchemaMismatch
 from schemas.rows import fixed_list, token_pair
+from schemas.settings import PriorSettings
 from stages import pictures, train_prior
 from stages.tables import TOKEN_FILE, parquet_bytes
 from stages.train_prior import PriorTask
@@ -19,19 +19,20 @@ from stages.training import loop, weights
 from stages.training.table import open_table
 from stages.training.task import Place
 from tests.stages.training.pairs import SIZES, TOKENS, inputs, token_pairs
-from tests.stages.training.toy import silent
+from tests.stages.training.toy import nodes, silent
 
 CHANCE = {"text": math.log(301), "image": math.log(16)}
 
 
 def settings(*, dropout=0.1, unsaid=0.0, **fit):
     common = {
-        "steps": 8, "batch_size": 8, "lr": 3e-3, "lr_end": 1e-3, "ema_share": 0.2,
+        "steps": 8, "batch_size": 8, "learning_rate": 3e-3, "learning_rate_end": 1e-3,
+        "ema_share": 0.2,
         "save_every": 4, "validate_every": 4, "log_every": 2, "threads": 1,
     }  # fmt: skip
-    return PriorJob(
+    return PriorSettings(
         layers=2, heads=2, head_dim=8, conv_kernel=3, tokens=TOKENS, bpe_dropout=dropout,
-        caption_dropout=unsaid, fit=FitSettings(**(common | fit)),
+        caption_dropout=unsaid, **nodes(common | fit),
     )  # fmt: skip
 
 
@@ -134,7 +135,7 @@ def test_a_fresh_model_scores_chance_on_held_out_pairs(tmp_path):
 
 def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
     task, out = task_of(tmp_path, settings(steps=40)), open_folder(tmp_path / "out")
-    health = loop.fit(task, task.cfg.fit, out, Place(), silent)
+    health = loop.fit(task, task.cfg, out, Place(), silent)
     assert health["validation_text"] < 0.85 * CHANCE["text"]
     prior = weights.load_prior(out)
     assert prior.tokens == TOKENS

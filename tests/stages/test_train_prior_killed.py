@@ -44,7 +44,7 @@ EARLY = Moment(done=2 * SAVE_EVERY, seconds=0.05, count=step_saved)
 def root(tmp_path_factory):
     """The pairs, and an undisturbed run on two workers."""
     root = tmp_path_factory.mktemp("prior")
-    learn(2, (CFG.fit, task_of(root, CFG), root / "whole"))
+    learn(2, (CFG, task_of(root, CFG), root / "whole"))
     return root
 
 
@@ -87,9 +87,11 @@ def test_the_losses_and_the_weights_are_the_same_to_the_bit(root, tmp_path, ray_
 @pytest.mark.soak
 def test_fewer_workers_go_on_where_a_node_is_lost(root, tmp_path):
     """A node has room for two of three; small steps, so that rounding stays rounding."""
-    cfg = settings(**SCHEDULE, lr=1e-4, lr_end=5e-5, workers=3, workers_min=1, restarts=9)
+    cfg = settings(
+        **SCHEDULE, learning_rate=1e-4, learning_rate_end=5e-5, workers=3, workers_min=1, restarts=9
+    )
     out, whole = open_folder(tmp_path / "out"), open_folder(tmp_path / "whole")
-    learn(1, (cfg.fit, task_of(root, cfg), whole.path))
+    learn(1, (cfg, task_of(root, cfg), whole.path))
     dead = run_and_lose_a_node(train_prior, inputs(root), out.path, cfg, EARLY)[1]
     assert any("RayTrainWorker" in title for title in dead)
     wanted = weights.load_prior(whole).state_dict()

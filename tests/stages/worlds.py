@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.demo import world_site
-from schemas.configs import CrawlJob, SourceSettings, WorldSettings
+from schemas.settings import CrawlSettings, SourceSettings, WorldSettings
 
 # What the crawl, not the filter, finds wrong.
 FETCHING = ("http_", "timeout", "not_an_image", "truncated", "too_large", "forbidden_address")
@@ -16,13 +16,12 @@ class World(NamedTuple):
     address: str
     settings: WorldSettings
 
-    def job(self, **settings) -> CrawlJob:
+    def job(self, run=None, **settings) -> CrawlSettings:
         """Return crawl's settings for this world."""
         source = SourceSettings(kind="world", path=str(self.files.urls), world=self.settings)
         own = {"side": 64, "timeout_seconds": 1.5, "retries": 0, "rows_per_shard": 40}
-        return CrawlJob(
-            source=source, allow_hosts=(f"{world_site.HOST}:80={self.address}",), **own | settings
-        )
+        run = {"allow_hosts": (f"{world_site.HOST}:80={self.address}",), **(run or {})}
+        return CrawlSettings(source=source, run=run, **own | settings)
 
 
 @contextmanager

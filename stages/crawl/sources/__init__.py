@@ -14,9 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.configs import CrawlJob, SourceSettings
 from schemas.errors import ConfigError
 from schemas.folder import Folder
+from schemas.settings import CrawlSettings, SourceSettings
 from stages.crawl.sources.folder import folder_files, folder_rows
 from stages.crawl.sources.found import Kind, found_files
 from stages.crawl.sources.listed import Row
@@ -59,7 +59,7 @@ class Piece:
     ours: bool  # one of our lists under `input/`, else the user's own file
 
 
-def pieces(cfg: CrawlJob, out: Folder) -> list[Piece]:
+def pieces(cfg: CrawlSettings, out: Folder) -> list[Piece]:
     """Cut the source into pieces of `rows_per_shard` rows; the same cut every time.
 
     Raises ConfigError if there is nothing at the path or the columns are not there.
@@ -111,7 +111,7 @@ def surveyed(out: Folder) -> dict[str, Any]:
         return {"source": json.load(file)}
 
 
-def _cut(listing: Iterable[Sequence[Any]], cfg: CrawlJob, *, ours: bool) -> list[Piece]:
+def _cut(listing: Iterable[Sequence[Any]], cfg: CrawlSettings, *, ours: bool) -> list[Piece]:
     found: list[Piece] = []
     for file, rows in listing:
         for start in range(0, rows, cfg.rows_per_shard):

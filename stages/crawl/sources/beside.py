@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from schemas.configs import SourceSettings
+from schemas.settings import SourceSettings
 from stages.crawl.reasons import Refused
 from stages.crawl.sources.file_names import JSON_ENDING, TEXT_ENDINGS
 from stages.crawl.sources.listed import (

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
+from schemas.settings import SourceSettings
 from stages.crawl.sources.listed import Row, distinct, printable
 from stages.crawl.sources.names import URL, Wanted, renamed, tell
 from stages.crawl.sources.separators import WEB, cells_of, find_columns, reader_of

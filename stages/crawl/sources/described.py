@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
-from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
+from schemas.settings import SourceSettings
 from stages.crawl.sources.beside import caption_column, pop_captions
 from stages.crawl.sources.handles import shown
 from stages.crawl.sources.links import MISSING

@@ -4,7 +4,7 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from schemas.configs import SourceSettings
+from schemas.settings import SourceSettings
 from stages.crawl.reasons import Refused
 from stages.crawl.sources import links
 from stages.crawl.sources.described import described_rows

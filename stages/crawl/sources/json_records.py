@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
+from schemas.settings import SourceSettings
 from stages.crawl.sources.json_tables import table_rows
 from stages.crawl.sources.listed import Row, printable
 from stages.crawl.sources.names import Wanted

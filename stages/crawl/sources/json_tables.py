@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from schemas.configs import SourceSettings
+from schemas.settings import SourceSettings
 from stages.crawl.sources.listed import Row
 from stages.crawl.sources.names import URL, Wanted
 from stages.crawl.sources.separators import WEB

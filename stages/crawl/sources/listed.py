@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.configs import SourceSettings
+from schemas.settings import SourceSettings
 
 LISTED = pa.schema(
     [

@@ -7,8 +7,8 @@ fingerprint knows.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
+from schemas.settings import SourceSettings
 from stages.crawl.sources.file_names import TABLES, UNKNOWN, folded, is_document, is_table, named
 from stages.crawl.sources.kinds import for_another_kind
 from stages.crawl.sources.links import MISSING

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
+from schemas.settings import SourceSettings
 from stages.crawl.sources.content import HEAD_BYTES, by_content, refusal
 from stages.crawl.sources.listed import Row, printable
 from stages.crawl.sources.names import CAPTION_OF_PICTURE, FILE, plain, renamed, tell

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
+from schemas.settings import SourceSettings
 from stages.crawl.sources.listed import printable
 
 LOG = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
+from schemas.settings import SourceSettings
 from stages.crawl.sources.listed import printable
 from stages.crawl.sources.names import CAPTION, FILE, URL, Wanted, plain, renamed
 

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
+from schemas.settings import SourceSettings
 from stages.crawl.sources.content import (
     HEAD_BYTES,
     Unavailable,

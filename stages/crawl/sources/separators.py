@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from schemas.configs import SourceSettings
+from schemas.settings import SourceSettings
 from stages.crawl.sources.names import Wanted
 from stages.crawl.sources.text_lines import Lines
 

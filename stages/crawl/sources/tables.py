@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.configs import SourceSettings
+from schemas.settings import SourceSettings
 from stages.crawl.sources.listed import (
     LISTED,
     UNREADABLE,

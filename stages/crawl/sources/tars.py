@@ -11,8 +11,8 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
+from schemas.settings import SourceSettings
 from stages.crawl.reasons import Refused
 from stages.crawl.sources.content import HEAD_BYTES, by_content, refusal, stored
 from stages.crawl.sources.file_names import UNKNOWN, folder_to_pass_over, named

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
-from schemas.configs import SourceSettings
+from schemas.settings import SourceSettings
 from stages.crawl.sources.content import DAMAGE, plain_bytes
 from stages.crawl.sources.listed import DAMAGED, SHOWN, printable
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import PurePosixPath
 
-from schemas.configs import SourceSettings
+from schemas.settings import SourceSettings
 from stages.crawl.sources.content import DAMAGE
 from stages.crawl.sources.delimited import Delimited
 from stages.crawl.sources.json_records import HEAD_CHARS, is_whole, json_lines, whole_list

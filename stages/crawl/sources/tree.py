@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from schemas.configs import SourceSettings
 from schemas.errors import ConfigError
+from schemas.settings import SourceSettings
 from stages.crawl.sources import links
 from stages.crawl.sources.file_names import folder_to_pass_over
 from stages.crawl.sources.kinds import for_another_kind

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from schemas.configs import CrawlJob
+from schemas.settings import CrawlSettings
 from stages.crawl.web.budget import Budget
 from stages.crawl.web.hosts import Hosts
 from stages.crawl.web.opener import WebOpener
@@ -12,7 +12,7 @@ from stages.crawl.web.opener import WebOpener
 Resize = Callable[..., tuple[Any, ...]]  # as img2dataset calls it
 
 
-def from_web(cfg: CrawlJob, resize: Resize) -> tuple[WebOpener, Resize]:
+def from_web(cfg: CrawlSettings, resize: Resize) -> tuple[WebOpener, Resize]:
     """Return an opener, and `resize` such that the two keep to one budget of bytes.
 
     The opener waits while too many bytes wait to be resized, so each picture it hands out must
@@ -22,12 +22,12 @@ def from_web(cfg: CrawlJob, resize: Resize) -> tuple[WebOpener, Resize]:
     opener = WebOpener(
         max_bytes=cfg.max_bytes,
         retries=cfg.retries,
-        allow_hosts=cfg.allow_hosts,
+        allow_hosts=cfg.run.allow_hosts,
         agent=cfg.user_agent,
-        contact=cfg.contact,
+        contact=cfg.run.contact,
         robots_timeout=cfg.timeout_seconds if cfg.respect_robots else None,
         respect_opt_outs=cfg.respect_opt_outs,
-        hosts=Hosts(cfg.host_connections, cfg.host_pause_seconds),
+        hosts=Hosts(cfg.run.host_connections, cfg.run.host_pause_seconds),
         budget=budget,
     )
 

@@ -28,7 +28,7 @@ class Address(NamedTuple):
 
     @property
     def place(self) -> str:
-        """`host:port`, as `crawl.allow_hosts` has it."""
+        """`host:port`, as `crawl.run.allow_hosts` has it."""
         return f"{self.host}:{self.port}"
 
     @property

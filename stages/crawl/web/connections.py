@@ -160,7 +160,7 @@ class Network:
 
 
 def _place(entry: str) -> tuple[str, tuple[str, int] | None]:
-    """Take apart what `crawl.allow_hosts` lists: a host and, if it says so, where that is."""
+    """Take apart what `crawl.run.allow_hosts` lists: a host and, if it says so, where that is."""
     place, _, there = entry.partition("=")
     host, _, port = there.rpartition(":")
     return place.lower(), (host.strip("[]"), int(port)) if there else None

@@ -4,8 +4,8 @@ import shutil
 
 from infra.store import content_of, digest_all, publish
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKEN_PAIRS
-from schemas.configs import EncodeJob
 from schemas.manifest import InputRecord, Manifest
+from schemas.settings import EncodeSettings
 from stages import encode
 from stages.encode.cut import cut
 from stages.encode.parts import EncodePart
@@ -16,7 +16,7 @@ JOB = {"tile": 8, "rows_per_shard": 10, "tokens": tiny_run.TOKENS}
 
 def encode_again(store, name=None, **settings):
     """Replace the run's token_pairs, or make another artifact of this name; return its folder."""
-    cfg, inputs = EncodeJob(**JOB | settings), tiny_run.inputs(store)
+    cfg, inputs = EncodeSettings(**JOB | settings), tiny_run.inputs(store)
     made_from = tiny_run.folder(store, TOKEN_PAIRS)
     with made_from.open("manifest.json") as file:
         manifest = Manifest.model_validate_json(file.read())

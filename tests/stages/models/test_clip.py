@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import CLIPConfig, CLIPModel
 
-from schemas.configs import ClipShape
+from schemas.settings import ClipShape
 from stages.models.bpe import train_bpe
 from stages.models.clip import Reranker, contrastive_nats, fresh_reranker
 from stages.models.clip_pixels import MEAN, STD

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from schemas.configs import DvaeShape
+from schemas.settings import DvaeShape
 from stages.models import dvae as module
 from stages.models.dvae import (
     Double,

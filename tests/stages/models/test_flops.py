@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipelines.presets import paper
-from schemas.configs import DvaeShape, PriorShape, TokenSpec
+from pipelines.options import resolve
+from schemas.settings import DvaeShape, PriorShape, TokenSpec
 from stages.models.dvae import Dvae
 from stages.models.flops import allowed_pairs, dvae_flops, prior_flops
 from stages.models.prior import Prior
@@ -44,7 +44,7 @@ def test_products_are_counted_as_torch_counts_them_and_pairs_as_the_model_masks_
 
 
 def test_a_row_of_the_papers_costs_two_operations_a_weight_and_slot_and_a_hundredth_for_attention():
-    settings = paper()
+    settings = resolve("paper")
     pairs, slots = allowed_pairs(settings.tokens, settings.prior), 1280
     width = settings.prior.width
     attention = 4 * width * pairs

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from schemas.configs import PriorShape, TokenSpec
+from schemas.settings import PriorShape, TokenSpec
 from stages.models.prior import Head, Prior, prior_terms
 
 TOKENS = TokenSpec(text_vocab=11, text_len=5, image_vocab=7, grid=3)

@@ -10,8 +10,8 @@ import pytest
 import scipy.stats
 import torch
 
-from schemas.configs import PriorShape, TokenSpec
 from schemas.errors import ConfigError
+from schemas.settings import PriorShape, TokenSpec
 from stages.models.cache import Reach
 from stages.models.odds import Odds, candidate_seed, choose, uniforms
 from stages.models.prior import Prior

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from schemas.configs import DvaeShape, PriorShape, TokenSpec
+from schemas.settings import DvaeShape, PriorShape, TokenSpec
 from stages.models.dvae import Dvae, elbo_terms
 from stages.models.fidelity import ssim
 from stages.models.prior import Prior, prior_terms

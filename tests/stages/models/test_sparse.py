@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from schemas.configs import PriorShape, TokenSpec
+from schemas.settings import PriorShape, TokenSpec
 from stages.models import sparse
 from stages.models.attention import Layout, make_mask, masked_attention
 from stages.models.prior import Prior, prior_terms

@@ -6,9 +6,9 @@ import pyarrow as pa
 from infra.store import digest_all, open_folder
 from schemas import rows
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKEN_PAIRS, TOKENIZER
-from schemas.configs import DvaeShape, TokenSpec
 from schemas.folder import Inputs
 from schemas.manifest import Result
+from schemas.settings import DvaeShape, TokenSpec
 from stages import pictures, shapes
 from stages.models.bpe import train_bpe
 from stages.models.dvae import Dvae

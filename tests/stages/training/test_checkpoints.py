@@ -295,7 +295,7 @@ def move(place, cfg, source, target):
     task = ScaledDeep(cfg, noise=0.0)
     model = task.build()
     spread(model, task.blocks(model), cfg, place)
-    state = State.fresh(model, cfg)
+    state = State.fresh(model, cfg.fit)
     with torch.no_grad():
         for weight in model.parameters():
             weight.zero_()
@@ -342,7 +342,7 @@ def train_spoil_load(place, cfg, root):
     torch.distributed.barrier()
     model = Deep(cfg).build()
     spread(model, [], cfg, place)
-    state = State.fresh(model, cfg)
+    state = State.fresh(model, cfg.fit)
     checkpoints.load(out, state, place, silent)
     (root / f"step of {place.rank}").write_text(str(state.step))
 

@@ -21,7 +21,7 @@ def run(task, out, cfg=None):
     def say(step, line, *, alarm=False):
         lines.append(f"ALARM {line}" if alarm else line)
 
-    measured = loop.fit(task, cfg or task.fit, out, Place(), say)
+    measured = loop.fit(task, cfg or task.cfg, out, Place(), say)
     return measured, lines
 
 
@@ -33,7 +33,7 @@ def metrics(out):
 def one_update(task, cfg, batch, model=None):
     """The gradient of one update, before any clipping, and its state."""
     torch.manual_seed(0)
-    state = State.fresh(model or task.build(), cfg)
+    state = State.fresh(model or task.build(), cfg.fit)
     gradients = {}
     for name, weight in state.model.named_parameters():
         weight.register_post_accumulate_grad_hook(
@@ -63,7 +63,7 @@ def test_the_gradient_does_not_depend_on_the_rows_of_a_forward_pass():
     task, batch = Line(settings(), noise=0.0), points(list(range(8)))
     whole, _ = one_update(task, settings(clip_norm=None), batch)
     for rows in (1, 3, 5):
-        parts, _ = one_update(task, settings(clip_norm=None, micro_batch=rows), batch)
+        parts, _ = one_update(task, settings(clip_norm=None, micro_batch_size=rows), batch)
         torch.testing.assert_close(parts, whole)
 
 
@@ -71,7 +71,7 @@ def test_gradients_are_clipped_by_their_global_norm():
     cfg = settings(clip_norm=0.5)
     task, batch = Line(cfg, noise=0.0), points(list(range(8)))
     torch.manual_seed(0)
-    state = State.fresh(task.build(), cfg)
+    state = State.fresh(task.build(), cfg.fit)
     clipped = {}
     state.optimizer.register_step_pre_hook(
         lambda adam, args, kwargs: clipped.update(
@@ -173,7 +173,7 @@ def test_the_average_is_its_closed_form():
     model = nn.Linear(1, 1, bias=False)
     history = [3.0, -1.0, 4.0, 1.0, -5.0]
     nn.init.constant_(model.weight, history[0])
-    state = State.fresh(model, cfg)
+    state = State.fresh(model, cfg.fit)
     for value in history[1:]:
         nn.init.constant_(model.weight, value)
         state.average.refresh()
@@ -220,7 +220,7 @@ def test_many_skipped_updates_in_a_row_end_the_run_with_a_sentence(folder):
     cfg = settings(steps=200)
     with pytest.raises(
         Diverged,
-        match=r"50 in a row up to update 60 of 200 of toy were .*lower toy.fit.lr, now 0.05",
+        match=r"50 in a row up to update 60 of 200 of toy .*lower toy.fit.learning_rate, now 0.05",
     ):
         run(Line(cfg, poisoned=frozenset(range(10, 99))), folder)
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from schemas.configs import FitSettings
 from schemas.errors import ConfigError
 from stages.training.powersgd import PowerSGD
 from stages.training.spread import local, sharers, spread
@@ -15,7 +14,7 @@ from tests.stages.training.workers import each, learn, saved
 
 
 def machines(**changes):
-    return settings(shard=True, machine=2, **({"workers": 4} | changes))
+    return settings(shard=True, shard_size=2, **({"workers": 4} | changes))
 
 
 def deep(**changes):
@@ -28,10 +27,10 @@ WIDE = Wide(settings(), noise=0.0)
 
 def look(place, path):
     """Keep what one worker of four compresses, and what it does if another overflows."""
-    cfg = machines(compress_rank=16)
+    cfg = machines(powersgd_rank=16)
     model = WIDE.build()
     spread(model, WIDE.blocks(model), cfg, place)
-    power = PowerSGD(model, WIDE.blocks(model), cfg, place)
+    power = PowerSGD(model, WIDE.blocks(model), cfg.fit, place)
     found = {
         name: [tuple(sketch.shape) for sketch in sketches]
         for name, sketches in power.sketches.items()
@@ -59,9 +58,9 @@ def root(tmp_path_factory):
         1,
         (settings(), deep(), root / "one"),
         (settings(), WIDE, root / "wide, one"),
-        (settings(compress_rank=16), replace(WIDE, stop_at=6), root / "one, then machines"),
+        (settings(powersgd_rank=16), replace(WIDE, stop_at=6), root / "one, then machines"),
     )
-    learn(2, (machines(compress_rank=4, workers=2), WIDE, root / "wide, low, a machine"))
+    learn(2, (machines(powersgd_rank=4, workers=2), WIDE, root / "wide, low, a machine"))
     each(4, look, root)
     uneven = {"keep": (1, 2)}  # 2 rows on the first worker, 1 row on each of the others
     learn(
@@ -69,14 +68,14 @@ def root(tmp_path_factory):
         (MACHINES, deep(), root / "machines"),
         (settings(), deep(**uneven), root / "uneven copies"),
         (MACHINES, deep(**uneven), root / "uneven machines"),
-        (machines(compress_rank=16), WIDE, root / "wide, all"),
-        (machines(compress_rank=4), WIDE, root / "wide, low"),
-        (machines(compress_rank=4), replace(WIDE, stop_at=6), root / "wide, low, stopped"),
-        (machines(compress_rank=4), WIDE, root / "wide, low, stopped"),
-        (machines(compress_rank=16), WIDE, root / "one, then machines"),
-        (machines(compress_rank=16), replace(WIDE, stop_at=6), root / "machines, then one"),
+        (machines(powersgd_rank=16), WIDE, root / "wide, all"),
+        (machines(powersgd_rank=4), WIDE, root / "wide, low"),
+        (machines(powersgd_rank=4), replace(WIDE, stop_at=6), root / "wide, low, stopped"),
+        (machines(powersgd_rank=4), WIDE, root / "wide, low, stopped"),
+        (machines(powersgd_rank=16), WIDE, root / "one, then machines"),
+        (machines(powersgd_rank=16), replace(WIDE, stop_at=6), root / "machines, then one"),
     )
-    learn(1, (settings(compress_rank=16), WIDE, root / "machines, then one"))
+    learn(1, (settings(powersgd_rank=16), WIDE, root / "machines, then one"))
     return root
 
 
@@ -148,13 +147,13 @@ def test_a_copy_is_shared_by_a_machine_or_by_all_or_by_nobody():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"machine": 2, "workers": 4}, "set shard to true, or machine to null"),
-        ({"machine": 2, "workers": 3, "shard": True}, "found 3 workers in machines of 2"),
-        ({"shard": True, "compress_rank": 8}, "share one have none; set machine, or shard to"),
-        ({"shard": True, "machine": 2, "workers": 2, "compress_rank": 7}, "found 7 and 2"),
-        ({"shard": True, "machine": 2, "workers": 4, "workers_min": 2}, "wants whole machines"),
+        ({"shard_size": 2, "workers": 4}, "set shard to true, or shard_size to null"),
+        ({"shard_size": 2, "workers": 3, "shard": True}, "found 3 workers and 2"),
+        ({"shard": True, "powersgd_rank": 8}, "share one have none; set run.shard_size, or"),
+        ({"shard": True, "shard_size": 2, "workers": 2, "powersgd_rank": 7}, "found 7 and 2"),
+        ({"shard": True, "shard_size": 2, "workers": 4, "workers_min": 2}, "wants whole copies"),
     ],
 )
 def test_settings_that_make_no_machines_are_refused_in_a_sentence(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
-        FitSettings(steps=1, batch_size=1, lr=1, lr_end=1, ema_share=0.1, **changes)
+        settings(**changes)

@@ -24,12 +24,12 @@ class Counted(Line):
 def measured(task, meanwhile=lambda: None):
     """The line of a window in which 4 updates of 8 rows took 2 seconds, half of one waiting."""
     cfg = settings(steps=430_000)
-    meter, window = Meter(task, cfg, Place()), Window()
+    meter, window = Meter(task, cfg.fit, Place()), Window()
     meanwhile()
     window.rows, window.updates, window.spent, window.waited = 32, 4, 2.0, 0.5
     window.add({"square": torch.tensor(64.0), "absolute": torch.tensor(16.0)},
                {"square": 32, "absolute": 16})  # fmt: skip
-    state = State.fresh(nn.Linear(3, 1), cfg)
+    state = State.fresh(nn.Linear(3, 1), cfg.fit)
     state.step = 1_000
     return meter, meter.metrics(state, window, 1.0)
 

@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from schemas.configs import FitSettings
+from schemas.settings import FitSettings
 from stages.training import optimizer
 from tests.stages.training.toy import Deep, settings
 from tests.stages.training.workers import learn, saved
 
 
 def fit_settings(**changes):
-    common = {"steps": 10, "batch_size": 1, "lr": 0.1, "lr_end": 0.1, "ema_share": 0.1}
-    return FitSettings(**(common | changes))
+    common = {"steps": 10, "batch_size": 1, "ema_share": 0.1}
+    return FitSettings(learning_rate=0.1, learning_rate_end=0.1, **common | changes)
 
 
 def by_hand(gradients, *, start, lr, beta1, beta2, decay, clip):
@@ -142,15 +142,15 @@ class Loud(Deep):
 
 def test_parts_of_the_weights_are_clipped_as_the_whole(tmp_path):
     """On one worker, on two copies, in parts, and compressed; there is no clip_norm before it."""
-    loud = {"clip_norm": None, "lr": 1e-10, "lr_end": 1e-10, "weight_decay": 0.0, "steps": 4,
-            "save_every": 4}  # fmt: skip
+    loud = {"clip_norm": None, "learning_rate": 1e-10, "learning_rate_end": 1e-10,
+            "weight_decay": 0.0, "steps": 4, "save_every": 4}  # fmt: skip
 
     def job(name, **changes):
         cfg = settings(**loud | changes)
         return cfg, Loud(cfg, noise=0.0), tmp_path / name
 
     learn(1, job("one"))
-    learn(2, job("copies"), job("parts", shard=True), job("thin", compress_rank=5))
+    learn(2, job("copies"), job("parts", shard=True), job("thin", powersgd_rank=5))
     one = saved(tmp_path / "one")
     for name in ("copies", "parts", "thin"):
         found = saved(tmp_path / name)

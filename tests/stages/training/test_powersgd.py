@@ -5,7 +5,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from schemas.configs import DvaeSettings
+from schemas.settings import DvaeSettings
 from stages.models.prior import Prior
 from stages.training.powersgd import PowerSGD, matrices, sketch
 from stages.training.task import Place
@@ -23,7 +23,7 @@ def model_of(rows=ROWS, columns=COLUMNS):
 
 
 def power_of(model, place=None, rank=RANK):
-    return PowerSGD(model, [model[0]], settings(compress_rank=rank), place or Place())
+    return PowerSGD(model, [model[0]], settings(powersgd_rank=rank).fit, place or Place())
 
 
 def gradients(step, rank):
@@ -120,7 +120,7 @@ def test_a_matrix_whose_factors_would_not_be_smaller_is_sent_whole():
 def test_only_matrices_inside_blocks_are_compressed():
     cfg = test_train_prior.settings()
     model = Prior(cfg.tokens, cfg)
-    power = PowerSGD(model, model.blocks, settings(compress_rank=2), Place())
+    power = PowerSGD(model, model.blocks, settings(powersgd_rank=2).fit, Place())
     names = {"attention.qkv", "attention.out", "mlp.up", "mlp.out"}
     assert power.errors.keys() == {f"blocks.{n}.{name}.weight" for n in (0, 1) for name in names}
     assert len(power.whole) + len(power.errors) == len(list(model.parameters()))
@@ -154,12 +154,6 @@ def test_the_share_of_bytes_saved_is_the_papers(width, rank):
             factors += rank // 8 * sum(matrix.shape)
         whole += share[0] * share[1]
     assert 1 - factors / whole == pytest.approx(1 - 5 * rank / (8 * d))
-
-
-def test_the_rank_is_in_the_fingerprint_of_a_run_that_has_one():
-    found = settings(compress_rank=8).what()
-    assert found == settings().what() | {"compress_rank": 8, "machine": None}
-    assert "compress_rank" not in settings().what()
 
 
 def exchanges(place, path):
@@ -196,10 +190,12 @@ def exchanges(place, path):
 
 def prior_job(root, name, **changes):
     """Two captions at a time: 32 slots, so gradients of rank 32 at most, of 128."""
-    cfg = test_train_prior.settings(lr=1e-4, lr_end=1e-4, batch_size=2, **changes)
+    cfg = test_train_prior.settings(
+        learning_rate=1e-4, learning_rate_end=1e-4, batch_size=2, **changes
+    )
     cfg = cfg.model_copy(update={"head_dim": 64})
     (root / "prior").mkdir(exist_ok=True)
-    return cfg.fit, test_train_prior.task_of(root / "prior", cfg), root / f"prior, {name}"
+    return cfg, test_train_prior.task_of(root / "prior", cfg), root / f"prior, {name}"
 
 
 @pytest.fixture(scope="module")
@@ -207,14 +203,14 @@ def root(tmp_path_factory):
     """All that needs two processes, by the same two."""
     root = tmp_path_factory.mktemp("runs")
     each(2, exchanges, root)
-    all_of_it, some = settings(compress_rank=8), settings(compress_rank=2)
-    wide = {"fit": settings(), "noise": 0.0}
+    all_of_it, some = settings(powersgd_rank=8), settings(powersgd_rank=2)
+    wide = {"cfg": settings(), "noise": 0.0}
     learn(1, (some, Wide(**wide), root / "one"))
     learn(
         2,
         (settings(), Wide(**wide), root / "plain"),
         (all_of_it, Wide(**wide), root / "all"),
-        (settings(compress_rank=8, micro_batch=1), Wide(**wide), root / "all, row by row"),
+        (settings(powersgd_rank=8, micro_batch_size=1), Wide(**wide), root / "all, row by row"),
         (some, Wide(**wide), root / "two"),
         (settings(), Wide(**wide, keep=(1, 3)), root / "plain, uneven"),
         (all_of_it, Wide(**wide, keep=(1, 3)), root / "all, uneven"),
@@ -222,7 +218,7 @@ def root(tmp_path_factory):
         (some, Wide(**wide), root / "two, stopped"),
         (some, Wide(**wide, stop_at=6), root / "two, one, two"),
         prior_job(root, "plain"),
-        prior_job(root, "all", compress_rank=32),
+        prior_job(root, "all", powersgd_rank=32),
     )
     learn(1, (some, Wide(**wide, stop_at=10), root / "two, one, two"))
     learn(2, (some, Wide(**wide), root / "two, one, two"))
@@ -313,14 +309,14 @@ def test_a_prior_learns_the_same_if_the_rank_is_high_enough(root):
     assert gradients_differ(compressed, plain) < 1e-3
 
 
-def test_the_workers_of_a_machine_count_only_where_gradients_are_compressed():
-    whole = settings(shard=True, workers=4, machine=2)
-    assert whole.digest == settings(shard=True, workers=4, machine=4).digest
-    low = [settings(shard=True, workers=4, machine=m, compress_rank=4).digest for m in (2, 4)]
+def test_the_workers_that_share_a_copy_count_only_where_gradients_are_compressed():
+    whole = settings(shard=True, workers=4, shard_size=2)
+    assert whole.digest == settings().digest
+    low = [settings(shard=True, workers=4, shard_size=m, powersgd_rank=4).digest for m in (2, 4)]
     assert low[0] != low[1]
 
 
 def test_the_dvae_has_no_matrices_to_compress():
-    fit = DvaeSettings().fit.model_dump() | {"compress_rank": 8}
+    fit = DvaeSettings().fit.model_dump() | {"powersgd_rank": 8}
     with pytest.raises(ValueError, match="the dVAE's weights are convolutions; leave it null"):
         DvaeSettings(fit=fit)

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from infra.store import open_folder
-from schemas.configs import DvaeShape
 from schemas.errors import ConfigError, SchemaMismatch
+from schemas.settings import DvaeShape
 from stages.models.dvae import Dvae, map_pixels
 from stages.models.published_dvae import to_published
 from stages.training import weights

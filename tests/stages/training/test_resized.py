@@ -13,7 +13,13 @@ SAVED_AT, STEPS = 4, 8
 
 
 def settings(**fit):
-    common = {"steps": STEPS, "save_every": 2, "batch_size": 6, "lr": 1e-4, "lr_end": 5e-5}
+    common = {
+        "steps": STEPS,
+        "save_every": 2,
+        "batch_size": 6,
+        "learning_rate": 1e-4,
+        "learning_rate_end": 5e-5,
+    }
     return test_train_prior.settings(**(common | fit))
 
 
@@ -32,11 +38,11 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("resized")
     task = test_train_prior.task_of(root, settings())
     stopped = Stopped(**vars(task))
-    learn(1, (settings().fit, task, root / "one"))
+    learn(1, (settings(), task, root / "one"))
     learn(
         2,
         *[
-            (settings(shard=shard).fit, stopped, root / f"{shard}, {on}, {then}")
+            (settings(shard=shard), stopped, root / f"{shard}, {on}, {then}")
             for shard in (False, True)
             for on in (1, 3)
             for then in (False, True)
@@ -46,7 +52,7 @@ def root(tmp_path_factory):
         learn(
             on,
             *[
-                (settings(shard=then).fit, task, root / f"{shard}, {on}, {then}")
+                (settings(shard=then), task, root / f"{shard}, {on}, {then}")
                 for shard in (False, True)
                 for then in (False, True)
             ],

@@ -138,7 +138,7 @@ def test_batches_prepared_ahead_read_nothing_of_later_ones(watched):
     for batch in itertools.islice(coming(table, ("image",), **options(step=step)), depth + 1):
         expected |= set(groups_of(batch.columns()))
     watched.notes.clear()
-    fit = settings(seed=1, batch_size=8)
+    fit = settings(seed=1, batch_size=8).fit
     found = prepared_batches(
         table, ("image",), dict, fit=fit, step=step, place=Place(), threads=1, depth=depth,
         window_rows=WINDOW,

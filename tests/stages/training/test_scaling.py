@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from schemas.configs import ClipSettings, DvaeSettings, PriorSettings
+from schemas.settings import ClipSettings, DvaeSettings, PriorSettings
 from stages.models.prior import Prior, prior_terms
 from stages.train_prior import PriorTask
 from stages.training.scaling import START, Scales
@@ -186,13 +186,18 @@ class Twins(Deep):
 
 
 def job(root, name, spoilt=(), stop_at=None, **changes):
-    common = {"precision": "float16", "lr": 1e-4, "lr_end": 1e-4, "batch_size": 7}
+    common = {
+        "precision": "float16",
+        "learning_rate": 1e-4,
+        "learning_rate_end": 1e-4,
+        "batch_size": 7,
+    }
     cfg = test_train_prior.settings(**(common | changes))
     (root / "prior").mkdir(exist_ok=True)
     task = test_train_prior.task_of(root / "prior", cfg)
     task = Spoilt(*[getattr(task, n) for n in ("cfg", "train", "held_out", "bpe", "dvae")],
                   steps=frozenset(spoilt), stop_at=stop_at)  # fmt: skip
-    return cfg.fit, task, root / name
+    return cfg, task, root / name
 
 
 def scales_of(place, root):
@@ -214,8 +219,8 @@ def root(tmp_path_factory):
         job(root, "spoilt", spoilt=[2]),
         job(root, "stopped", spoilt=[2], stop_at=5),
         job(root, "stopped", spoilt=[2]),
-        job(root, "recomputed", recompute=True),
-        job(root, "row by row", micro_batch=1),
+        job(root, "recomputed", activation_checkpointing=True),
+        job(root, "row by row", micro_batch_size=1),
     )
     each(2, scales_of, root)
     learn(
@@ -223,8 +228,8 @@ def root(tmp_path_factory):
         job(root, "copies"),
         job(root, "spoilt copies", spoilt=[2]),
         job(root, "parts", shard=True),
-        job(root, "compressed", compress_rank=4),
-        job(root, "compressed, spoilt", compress_rank=4, spoilt=[2]),
+        job(root, "compressed", powersgd_rank=4),
+        job(root, "compressed, spoilt", powersgd_rank=4, spoilt=[2]),
     )
     return root
 
@@ -283,8 +288,8 @@ def test_models_without_scales_are_refused_in_float16():
     half = {
         "steps": 1,
         "batch_size": 1,
-        "lr": 1,
-        "lr_end": 1,
+        "learning_rate": 1,
+        "learning_rate_end": 1,
         "ema_share": 0,
         "precision": "float16",
     }

@@ -1,10 +1,14 @@
 import pytest
 from pydantic import ValidationError
 
-from schemas.configs import DvaeSettings, FitSettings, PriorSettings
+from schemas.settings import DvaeSettings, FitSettings, PriorSettings, TrainingSettings
 from stages.training.schedules import averaging_decay, cosine, step_size
+from tests.stages.training.toy import nodes
 
 DVAE, PRIOR = DvaeSettings(), PriorSettings()
+PLAIN = {
+    "steps": 10, "batch_size": 8, "learning_rate": 1.0, "learning_rate_end": 0.5, "ema_share": 0.1,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -46,8 +50,8 @@ def test_the_prior_warms_up_over_5000_updates_and_ends_at_a_32nd():
     assert max(sizes) == pytest.approx(4.5e-4)
 
 
-def test_no_warm_up_starts_at_the_full_step_size():
-    fit = FitSettings(steps=10, batch_size=1, lr=1.0, lr_end=0.5, ema_share=0.1)
+def test_no_warm_up_starts_at_the_full_learning_rate():
+    fit = FitSettings(**PLAIN)
     assert step_size(0, fit) == 1.0
     assert step_size(10, fit) == 0.5
 
@@ -59,19 +63,18 @@ def test_averaging_is_the_papers_at_its_length():
 
 
 def test_a_horizon_shorter_than_an_update_averages_nothing():
-    fit = FitSettings(steps=10, batch_size=1, lr=1.0, lr_end=0.5, ema_share=0.01)
+    fit = FitSettings(**PLAIN | {"ema_share": 0.01})
     assert averaging_decay(fit) == 0.0
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"lr_end": 2.0}, r"lr_end \(2.0\) must not exceed lr \(1.0\)"),
+        ({"learning_rate_end": 2.0}, r"must not exceed learning_rate \(1.0\)"),
         ({"ema_every": 25}, r"ema_every \(25\) must not exceed steps \(10\)"),
-        ({"workers": 9}, r"workers \(9\) must not exceed batch_size \(8\)"),
+        ({"workers": 9}, r"run.workers \(9\) must not exceed fit.batch_size \(8\)"),
     ],
 )
 def test_settings_under_which_a_run_would_not_be_what_it_seems_are_refused(changes, sentence):
-    plain = {"steps": 10, "batch_size": 8, "lr": 1.0, "lr_end": 0.5, "ema_share": 0.1}
     with pytest.raises(ValidationError, match=sentence):
-        FitSettings(**(plain | changes))
+        TrainingSettings(**nodes(PLAIN | changes))

@@ -35,14 +35,18 @@ def root(tmp_path_factory):
         (COPIES, deep(), root / "copies"),
         (PARTS, deep(), root / "parts"),
         (
-            settings(shard=True, micro_batch=1),
+            settings(shard=True, micro_batch_size=1),
             Watched(COPIES, noise=0.0),
             root / "parts, row by row",
         ),
-        (settings(shard=True, recompute=True), deep(), root / "parts, recomputed"),
+        (settings(shard=True, activation_checkpointing=True), deep(), root / "parts, recomputed"),
         (COPIES, deep(**uneven), root / "uneven copies"),
         (PARTS, deep(**uneven), root / "uneven parts"),
-        (settings(shard=True, micro_batch=1), deep(**uneven), root / "uneven parts, row by row"),
+        (
+            settings(shard=True, micro_batch_size=1),
+            deep(**uneven),
+            root / "uneven parts, row by row",
+        ),
         (PARTS, deep(), root / "one then two"),
         (PARTS, deep(stop_at=6), root / "two then one"),
     )

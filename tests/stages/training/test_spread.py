@@ -18,12 +18,14 @@ def updates(path, **changes):
 
 
 def test_recomputed_blocks_learn_the_very_same_bits(tmp_path):
-    found, wanted = (updates(tmp_path / str(on), recompute=on) for on in (True, False))
+    found, wanted = (
+        updates(tmp_path / str(on), activation_checkpointing=on) for on in (True, False)
+    )
     torch.testing.assert_close(found, wanted, rtol=0, atol=0)
 
 
 def test_recomputed_blocks_are_computed_again_on_the_way_back_and_only_there():
-    cfg = settings(recompute=True)
+    cfg = settings(activation_checkpointing=True)
     task = Deep(cfg)
     model = task.build()
     computed = []
@@ -44,6 +46,6 @@ def test_recomputed_blocks_are_computed_again_on_the_way_back_and_only_there():
 def test_compiled_blocks_learn_the_same(tmp_path, recompute):
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
-    found = updates(tmp_path / "on", compile=True, recompute=recompute)
+    found = updates(tmp_path / "on", compile=True, activation_checkpointing=recompute)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1  # for all three blocks
     torch.testing.assert_close(found, updates(tmp_path / "off"), rtol=1e-4, atol=1e-5)

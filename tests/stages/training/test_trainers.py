@@ -15,7 +15,7 @@ from tests.stages.training.toy import silent
 from tests.stages.training.workers import learn, saved
 
 KINDS = ("dvae", "prior", "clip")
-RUNS = {"one": {}, "copies": {}, "parts": {"shard": True, "recompute": True}}
+RUNS = {"one": {}, "copies": {}, "parts": {"shard": True, "activation_checkpointing": True}}
 
 
 def dvae_of(root, cfg):
@@ -40,8 +40,8 @@ def job(root, kind, run):
     make, settings = SETTINGS[kind]
     data = root / kind
     data.mkdir(exist_ok=True)
-    cfg = settings(lr=1e-4, lr_end=1e-4, batch_size=7, **RUNS[run])
-    return cfg.fit, make(data, cfg), root / f"{kind}, {run}"
+    cfg = settings(learning_rate=1e-4, learning_rate_end=1e-4, batch_size=7, **RUNS[run])
+    return cfg, make(data, cfg), root / f"{kind}, {run}"
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +86,11 @@ def test_what_workers_with_parts_export_is_the_whole_model(root, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_recomputed_blocks_learn_the_very_same_bits(tmp_path, kind):
     weights = []
-    for name, changes in (("on", {"recompute": True}), ("off", {})):
+    for name, changes in (("on", {"activation_checkpointing": True}), ("off", {})):
         make, settings = SETTINGS[kind]
         cfg = settings(**changes, steps=3, save_every=3)
         task, out = make(tmp_path, cfg), open_folder(tmp_path / name)
         assert task.blocks(task.build())
-        loop.fit(task, cfg.fit, out, Place(), silent)
+        loop.fit(task, cfg, out, Place(), silent)
         weights.append(saved(tmp_path / name))
     torch.testing.assert_close(*weights, rtol=0, atol=0)

@@ -62,9 +62,9 @@ MAKE = {
 }
 RUNS = {
     "copies": {},
-    "parts": {"shard": True, "recompute": True},
-    "parts, row by row": {"micro_batch": 1, "shard": True},
-    "thin": {"compress_rank": 3},
+    "parts": {"shard": True, "activation_checkpointing": True},
+    "parts, row by row": {"micro_batch_size": 1, "shard": True},
+    "thin": {"powersgd_rank": 3},
 }
 CASES = [
     ("dvae", "copies"), ("dvae", "parts, row by row"),
@@ -84,7 +84,8 @@ def tables(root):
 
 def job(root, kind, name, **changes):
     cls, settings = MAKE[kind]
-    common = {"lr": 1e-4, "lr_end": 1e-4, "batch_size": 7, "steps": STEPS, "save_every": STEPS,
+    common = {"learning_rate": 1e-4, "learning_rate_end": 1e-4, "batch_size": 7,
+              "steps": STEPS, "save_every": STEPS,
               "clip_norm": None, "validate_every": 3, "ema_share": 0.5}  # fmt: skip
     cfg = settings(**(common | changes))
     data = root / kind
@@ -97,7 +98,7 @@ def job(root, kind, name, **changes):
         task = cls(cfg, made.train, tables(data)[1], made.bpe)
     else:
         task = cls(cfg, *tables(data))
-    return cfg.fit, task, root / f"{kind}, {name}"
+    return cfg, task, root / f"{kind}, {name}"
 
 
 def unreadable(root, kind, name):
@@ -107,16 +108,23 @@ def unreadable(root, kind, name):
     bad = [clean_row(n, image=b"no picture") for n in range(50, 90)]
     table = open_table(clean_pairs(data, *bad), "train/", CLEAN_PAIR)
     cls, settings = {"dvae": (DvaeTask, MAKE["dvae"][1]), "clip": (ClipTask, MAKE["clip"][1])}[kind]
-    cfg = settings(lr=1e-4, lr_end=1e-4, batch_size=3, steps=12, save_every=12, clip_norm=None)
+    cfg = settings(
+        learning_rate=1e-4,
+        learning_rate_end=1e-4,
+        batch_size=3,
+        steps=12,
+        save_every=12,
+        clip_norm=None,
+    )
     more = [test_train_clip.task_of(data / "x", cfg).bpe] if kind == "clip" else []
-    return cfg.fit, cls(cfg, table, table, *more), root / f"unreadable {kind}, {name}"
+    return cfg, cls(cfg, table, table, *more), root / f"unreadable {kind}, {name}"
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("uneven")
     learn(1, *[job(root, kind, "one") for kind in MAKE],
-          job(root, "prior", "one, thin", compress_rank=3),
+          job(root, "prior", "one, thin", powersgd_rank=3),
           *[unreadable(root, kind, "one") for kind in ("dvae", "clip")])  # fmt: skip
     learn(3, *[job(root, kind, run, **RUNS[run]) for kind, run in CASES],
           *[unreadable(root, kind, "three") for kind in ("dvae", "clip")])  # fmt: skip

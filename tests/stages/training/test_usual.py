@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from pipelines import usual as command
-from pipelines.presets import demo
+from pipelines.options import resolve
 from schemas.artifacts import METRICS, PRIOR
-from schemas.configs import PriorJob
 from schemas.manifest import MANIFEST, Result
+from schemas.settings import PriorSettings
 from stages.training import usual
 from stages.training.task import Work
 from stages.training.usual import Band, band_of
@@ -18,6 +18,7 @@ from tests.stages.finished import finish
 from tests.stages.training.test_loop import run
 from tests.stages.training.toy import Line, settings
 
+DEMO = resolve("demo")
 BAND = Band(
     settings={},
     runs=3,
@@ -50,9 +51,9 @@ def test_far_outside_is_an_alarm(image):
 
 def job(seed=0, **changes):
     """The demo's prior, in a run of 1,000 updates."""
-    own = demo().prior.model_dump()
+    own = DEMO.prior.model_dump()
     fit = own.pop("fit") | {"steps": 1_000, "seed": seed}
-    return PriorJob(**(own | {"fit": fit, "tokens": demo().tokens} | changes))
+    return PriorSettings(**(own | {"fit": fit, "tokens": DEMO.tokens} | changes))
 
 
 def finished(folder, cfg, losses):
@@ -114,7 +115,7 @@ def test_the_first_window_of_a_run_is_judged_by_the_first_of_the_band(runs):
 def test_a_band_is_of_runs_with_the_same_settings_whatever_their_seed_and_place(runs):
     command.main(["demo", *runs])
     assert band_of(job(seed=99)) is not None
-    assert band_of(job().model_copy(update={"fit": job().fit.model_copy(update={"workers": 2})}))
+    assert band_of(job().model_copy(update={"run": job().run.model_copy(update={"workers": 2})}))
     assert band_of(job(layers=4)) is None
     assert band_of(None) is None
 
@@ -207,9 +208,8 @@ def test_an_alarm_is_sounded_once_and_again_only_after_all_was_well(said, folder
 @pytest.mark.parametrize("path", sorted(usual.FOLDER.glob("*.json")), ids=lambda path: path.stem)
 def test_each_band_that_we_keep_is_of_a_preset(path):
     from pipelines.full import dalle
-    from pipelines.presets import PRESETS
 
-    (stage,) = (s for s in dalle(PRESETS[path.stem]()) if s.writes == PRIOR)
+    (stage,) = (s for s in dalle(resolve(path.stem)) if s.writes == PRIOR)
     band = band_of(stage.config)
     assert band == Band.model_validate_json(path.read_text()), (
         "the preset was changed; make its band anew with python -m pipelines.usual"

@@ -23,7 +23,7 @@ from tests.stages.training.workers import saved
 
 
 def fit(task, folder, cfg=None):
-    return loop.fit(task, cfg or task.fit, folder, Place(), silent)
+    return loop.fit(task, cfg or task.cfg, folder, Place(), silent)
 
 
 def refused(task, folder, sentence, cfg=None):
@@ -55,7 +55,9 @@ def test_weights_that_are_not_finite_end_the_run_at_once(folder, number):
     task = Spoilt(settings())
     task.number = number
     refused(
-        task, folder, r"found weights that are not after update 5 of 12 of toy; lower toy.fit.lr"
+        task,
+        folder,
+        r"found weights that are not after update 5 of 12 of toy; lower toy.fit.learning_rate",
     )
     assert checkpoints.steps(folder) == ["checkpoints/step-00000004"]
 
@@ -127,7 +129,7 @@ class Rises(Line):
 
     def sums(self, model, batch, step):
         sums = super().sums(model, batch, step)
-        more = self.most * len(batch["x"]) * step / (self.fit.steps - 1)
+        more = self.most * len(batch["x"]) * step / (self.cfg.fit.steps - 1)
         return {name: value + more for name, value in sums.items()}
 
 
@@ -165,7 +167,7 @@ def test_a_model_that_cannot_be_measured_is_not_done(folder):
     said = []
     task = Unmeasured(settings())
     with pytest.raises(Diverged, match="found no finite distance after the 12 updates of toy"):
-        loop.fit(task, task.fit, folder, Place(),
+        loop.fit(task, task.cfg, folder, Place(),
                  lambda step, line, *, alarm=False: said.append((step, alarm)))  # fmt: skip
     assert (10, True) in said  # and it was said before the end
     assert not folder.exists("weights")
@@ -222,7 +224,10 @@ TRAINERS = {
 @pytest.mark.parametrize(("kind", "lr"), [("dvae", 1e6), ("prior", 1e6), ("clip", 1e30)])
 def test_a_step_size_out_of_all_bounds_never_ends_as_done(tmp_path, kind, lr):
     make, of = TRAINERS[kind]
-    cfg = of(lr=lr, lr_end=lr, steps=12, clip_norm=None)
+    cfg = of(learning_rate=lr, learning_rate_end=lr, steps=12, clip_norm=None)
     refused(
-        make(tmp_path, cfg), open_folder(tmp_path / "out"), rf"lower {kind}.fit.lr, now", cfg.fit
+        make(tmp_path, cfg),
+        open_folder(tmp_path / "out"),
+        rf"lower {kind}.fit.learning_rate, now",
+        cfg.fit,
     )

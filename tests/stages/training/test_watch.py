@@ -11,7 +11,7 @@ pytestmark = pytest.mark.ray
 
 
 def test_an_alarm_of_a_restarted_worker_is_not_taken_for_one_that_was_shown(ray_cluster, caplog):
-    with caplog.at_level("INFO"), Watch("toy", settings()) as key:
+    with caplog.at_level("INFO"), Watch("toy", settings().fit) as key:
         first = tell(key)
         first(4, "step 4")
         first(5, "far at step 5", alarm=True)

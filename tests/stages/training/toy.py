@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from schemas.configs import FitSettings
 from schemas.errors import SchemaMismatch
+from schemas.settings import TrainingRun, TrainingSettings
 from stages.pictures import encode_png
 from stages.training.task import Validation, Work
 
@@ -19,18 +19,31 @@ TRUTH = torch.tensor([2.0, -1.0, 0.5])
 
 def settings(**changes):
     common = {
-        "steps": 12, "batch_size": 8, "lr": 0.05, "lr_end": 0.01, "warmup_share": 0.2,
+        "steps": 12, "batch_size": 8, "learning_rate": 0.05, "learning_rate_end": 0.01,
+        "warmup_share": 0.2,
         "beta2": 0.96, "weight_decay": 0.01, "variance_clip": 5.0, "clip_norm": 1.0,
         "ema_share": 0.5, "ema_every": 2, "save_every": 4, "validate_every": 5, "log_every": 3,
     }  # fmt: skip
-    return FitSettings(**(common | changes))
+    return TrainingSettings(**nodes(common | changes))
+
+
+def nodes(flat):
+    """The settings of a training as its two nodes; copies that are compressed are as sharded."""
+    run = {name: value for name, value in flat.items() if name in TrainingRun.model_fields}
+    fit = {name: value for name, value in flat.items() if name not in run}
+    parts = {"powersgd_parts": run.get("shard_size") or 1} if fit.get("powersgd_rank") else {}
+    return {"fit": parts | fit, "run": run}
+
+
+def flat(cfg):
+    return cfg.fit.model_dump() | cfg.run.model_dump()
 
 
 @dataclass
 class Line:
     """Squared error of every row, and of rows with an even number the absolute error."""
 
-    fit: FitSettings
+    cfg: TrainingSettings
     stop_at: int | None = None  # fail like a killed process before this step
     poisoned: frozenset[int] = frozenset()  # steps whose loss is not finite
     noise: float = 0.1
@@ -51,7 +64,7 @@ class Line:
         for k in itertools.count(step):
             if k == self.stop_at:
                 raise KeyboardInterrupt
-            size = self.fit.batch_size
+            size = self.cfg.fit.batch_size
             rows = np.arange(k * size + place.rank, (k + 1) * size, place.world)
             rows = rows[:: self.keep[min(place.rank, 1)]]
             self.seen.append(rows.tolist())

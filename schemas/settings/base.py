@@ -1,0 +1,101 @@
+"""What all settings have in common."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic.fields import FieldInfo
+
+Share = Annotated[float, Field(ge=0, le=1)]  # of a whole: of a run's updates, of the rows
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class Input:
+    """Marks the address of something that a stage reads, whose content is in its fingerprint.
+
+    The command makes a relative path absolute, so that it means the same wherever workers run.
+    """
+
+    commas: bool = False  # several, with commas between
+    or_name: bool = False  # a folder, or a name on a hub
+
+
+InputPath = Annotated[str, Input()]
+InputPaths = Annotated[str, Input(commas=True)]
+InputPathOrName = Annotated[str, Input(or_name=True)]
+
+
+class Shared:
+    """Marks what a stage is given of the settings `tokens`: nobody sets it where it stands."""
+
+
+SharedSize = Annotated[PositiveInt, Shared()]
+
+
+class Config(BaseModel):
+    """Base of all settings: immutable, and a misspelt field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def what(self) -> dict[str, Any]:
+        """Return the settings that decide what comes out, as plain JSON values."""
+        tree = {}
+        for name in self._deciding():
+            value = getattr(self, name)
+            tree[name] = value.what() if isinstance(value, Config) else value
+        return tree
+
+    def changed(self, usual: "Config | None" = None) -> dict[str, Any]:
+        """Return those of them that are not as in `usual`, or else not their defaults."""
+        tree = {}
+        for name, field in self._deciding().items():
+            value, default = getattr(self, name), field.default
+            if usual is not None:
+                default = getattr(usual, name)
+            if isinstance(value, Config):
+                value = value.changed(default if isinstance(default, Config) else None)
+                default = {}
+            if value != default:
+                tree[name] = value
+        return tree
+
+    @property
+    def digest(self) -> str:
+        """Return hex digits of the settings that decide what comes out and have no default value.
+
+        So a new setting leaves all that is finished as it is, if its default does; and a default
+        that comes to be another one goes with a new REVISION of its stage.
+        """
+        text = json.dumps(self.changed(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def marked(cls, kind: type[Input] | type[Shared]) -> set[str]:
+        """Return the names of the fields with such a mark."""
+        fields = cls.model_fields.items()
+        return {n for n, field in fields if any(isinstance(m, kind) for m in field.metadata)}
+
+    @classmethod
+    def _deciding(cls) -> dict[str, FieldInfo]:
+        inputs, fields = cls.marked(Input), cls.model_fields.items()
+        return {n: f for n, f in fields if n not in inputs and not isinstance(f.default, How)}
+
+
+class How(Config):
+    """Base of the nodes `run` and `gate`: how a stage works, or whether. In no fingerprint."""
+
+
+class Workers(How):
+    """How many processes share a stage's work."""
+
+    workers: PositiveInt = Field(1, description="processes that share the work")
+
+
+class ComputeRun(Workers):
+    """How a stage that computes with a model runs."""
+
+    threads: PositiveInt = Field(2, description="CPU threads of each worker")
+    gpu: bool = Field(False, description="give each worker a GPU")

@@ -1,0 +1,55 @@
+"""The discrete VAE."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from schemas.settings.base import Config, InputPath, Share, SharedSize
+from schemas.settings.training import FitSettings, TrainingRun, TrainingSettings, not_in_float16
+
+
+def _not_compressed(fit: FitSettings) -> FitSettings:
+    if fit.powersgd_rank is not None:
+        raise ValueError(
+            "powersgd_rank is for matrices, and the dVAE's weights are convolutions; leave it null"
+        )
+    return fit
+
+
+DvaeFit = Annotated[FitSettings, AfterValidator(not_in_float16), AfterValidator(_not_compressed)]
+
+
+class DvaeShape(Config):
+    """Size of the encoder and decoder (appendix A.1; the released code's names in brackets)."""
+
+    width: PositiveInt = Field(256, ge=4, description="channels at full resolution (n_hid)")
+    blocks: PositiveInt = Field(2, description="residual blocks per group (n_blk_per_group)")
+    codebook_width: PositiveInt = Field(128, description="decoder's first channels (n_init)")
+
+
+class DvaeSettings(TrainingSettings, DvaeShape):
+    """Appendix A.2."""
+
+    pretrained: InputPath = Field(
+        "", description="weights to take instead of training, such as the released ones"
+    )
+    beta: NonNegativeFloat = Field(6.6, description="weight of the KL at the end of its ramp")
+    beta_ramp_share: Share = Field(5_000 / 3_000_000, description="share of steps of that ramp")
+    temperature_start: PositiveFloat = Field(1.0, description="of the relaxation, at first")
+    temperature_end: PositiveFloat = Field(1 / 16, description="of the relaxation, in the end")
+    temperature_share: Share = Field(
+        150_000 / 3_000_000, description="share of steps in which the temperature falls"
+    )
+    fit: DvaeFit = FitSettings(
+        steps=3_000_000,
+        batch_size=512,
+        learning_rate=1e-4,
+        learning_rate_end=1.25e-6,
+        decay_share=0.4,
+        weight_decay=1e-4,
+        ema_share=1_000 / 3_000_000,
+        precision="bfloat16",
+    )
+    run: TrainingRun = TrainingRun(save_every=5_000, validate_every=5_000)
+    image_vocab: SharedSize = 8_192
+    side: SharedSize = 256

@@ -1,0 +1,47 @@
+"""The two alphabets, of text and of pictures, and how that of text is learned."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from schemas.settings.base import Config, Shared, SharedSize
+
+BYTES = 256  # a text alphabet begins with one id for each byte, so that it can write any caption
+
+
+class TokenSpec(Config):
+    """The alphabets and lengths that the dVAE, the encoder, the prior and sampling share."""
+
+    text_vocab: PositiveInt = Field(16_384, description="size of the BPE alphabet (section 2.2)")
+    text_len: PositiveInt = Field(256, description="tokens of a caption; longer ones are cut")
+    image_vocab: PositiveInt = Field(8_192, description="codes of the dVAE's codebook")
+    grid: PositiveInt = Field(32, description="codes per side; a picture has 8 x 8 pixels for each")
+
+    @property
+    def side(self) -> int:
+        """Pixels per side of a training picture: the dVAE halves it three times."""
+        return 8 * self.grid
+
+    @property
+    def image_len(self) -> int:
+        """Codes of one picture."""
+        return self.grid**2
+
+    @model_validator(mode="after")
+    def _ids_fit_in_16_bits(self) -> Self:
+        for name, size in (("text_vocab", self.text_vocab), ("image_vocab", self.image_vocab)):
+            if size > 65_535:  # the pad id, text_vocab itself, must fit too
+                raise ValueError(
+                    f"{name} must be at most 65535, because tokens are stored in 16 bits"
+                )
+        return self
+
+
+SharedTokens = Annotated[TokenSpec, Shared()]
+
+
+class BpeSettings(Config):
+    """How the text alphabet is learned."""
+
+    captions: PositiveInt = Field(10_000_000, description="at most this many are read")
+    text_vocab: SharedSize = 16_384

@@ -1,0 +1,109 @@
+"""The whole tree of settings, and what its parts must agree on."""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple, Self
+
+from pydantic import model_validator
+from pydantic.fields import FieldInfo
+
+from schemas.settings.base import Config, How, Input, Shared
+from schemas.settings.clip import ClipSettings
+from schemas.settings.crawl import CrawlSettings
+from schemas.settings.dvae import DvaeSettings
+from schemas.settings.encode import EncodeSettings
+from schemas.settings.evaluate import EvaluateSettings
+from schemas.settings.filter import FilterSettings
+from schemas.settings.prior import PriorSettings
+from schemas.settings.sample import SampleSettings
+from schemas.settings.tokens import BpeSettings, TokenSpec
+
+
+class Settings(Config):
+    """The whole tree; `--set path=value` reaches any leaf. The defaults are the paper's."""
+
+    tokens: TokenSpec = TokenSpec()
+    crawl: CrawlSettings = CrawlSettings()
+    filter: FilterSettings = FilterSettings()
+    bpe: BpeSettings = BpeSettings()
+    dvae: DvaeSettings = DvaeSettings()
+    encode: EncodeSettings = EncodeSettings()
+    prior: PriorSettings = PriorSettings()
+    clip: ClipSettings = ClipSettings()
+    sample: SampleSettings = SampleSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+
+    @model_validator(mode="after")
+    def _stages_know_the_sizes(self) -> Self:
+        for name in type(self).model_fields:
+            node: Config = getattr(self, name)
+            given = {field: self._size(field) for field in node.marked(Shared)}
+            self.__dict__[name] = node.model_copy(update=given)  # frozen for everybody else
+        return self
+
+    def _size(self, name: str) -> object:
+        return self.tokens if name == "tokens" else getattr(self.tokens, name)
+
+    @model_validator(mode="after")
+    def _guidance_was_trained_for(self) -> Self:
+        if self.sample.guidance != 1 and self.prior.caption_dropout == 0:
+            raise ValueError(
+                f"sample.guidance={self.sample.guidance} wants a prior that is trained with some "
+                "captions left out; set prior.caption_dropout to 0.1, or guidance to 1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_judge_sees_all_pictures(self) -> Self:
+        if self.evaluate.judge != "none" and self.sample.forget:
+            raise ValueError(
+                f"evaluate.judge={self.evaluate.judge} wants the pixels of every candidate, found "
+                "sample.forget=true; set it to false, or evaluate.judge to none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_something_to_complete(self) -> Self:
+        if self.sample.given_rows >= self.tokens.grid:
+            raise ValueError(
+                f"sample.given_rows={self.sample.given_rows} leaves nothing to draw of "
+                f"tokens.grid={self.tokens.grid} rows; the paper gives 15 of 32"
+            )
+        if self.sample.given_rows and self.sample.prompts.kind == "world":
+            raise ValueError(
+                f"sample.given_rows={self.sample.given_rows} wants prompts with pictures, and the "
+                "world's have none; use sample.prompts.kind=validation, or a file that names them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_worlds_prompts_are_of_the_crawled_world(self) -> Self:
+        if self.sample.prompts.kind == "world" and self.crawl.source.kind != "world":
+            raise ValueError(
+                "sample.prompts.kind=world wants crawl.source.kind=world, found "
+                f"{self.crawl.source.kind}; use validation or file"
+            )
+        return self
+
+
+class Leaf(NamedTuple):
+    """One setting that can be set."""
+
+    path: str  # dotted
+    field: FieldInfo
+    kind: Literal["what", "how", "input"]  # in the fingerprint: its value, nothing, what is there
+
+
+def leaves(node: type[Config] = Settings, prefix: str = "") -> Iterator[Leaf]:
+    """Yield every setting: of each node its own, then those of the nodes in it."""
+    below = {}
+    for name, field in node.model_fields.items():
+        if name in node.marked(Shared):
+            continue
+        if isinstance(field.default, Config):
+            below[f"{prefix}{name}."] = type(field.default)
+        elif name in node.marked(Input):
+            yield Leaf(prefix + name, field, "input")
+        else:
+            yield Leaf(prefix + name, field, "how" if issubclass(node, How) else "what")
+    for path, inside in below.items():
+        yield from leaves(inside, path)
