@@ -46,7 +46,7 @@ def prepare() -> Output:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    sys.stdin = sys.stdin or open(0, closefd=False)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115  as long as the program
     out, errors = Output(1, raises=True), Output(2, raises=False)
     sys.stdout, sys.stderr = _text(out, sys.stdout), _text(errors, sys.stderr, by_line=True)
     return out

@@ -19,7 +19,7 @@ from schemas.errors import ConfigError, UserError
 from stages.progress import Progress
 
 with contextlib.suppress(ImportError):  # a Python built without it: then lines have no history
-    import readline
+    import readline  # noqa: F401  makes input() a line that can be edited and recalled
 
 WIDTH = 80
 BOM = "\ufeff"  # with which some editors begin a file

@@ -76,7 +76,6 @@ def _settings(manifest: Manifest) -> EncodeSettings:
 def _encoded(
     encoder: EncodePart, part: Part, cfg: EncodeSettings, rng: np.random.Generator
 ) -> pa.Table:
-    """Encode a random tile of a part's pictures."""
     count = min(cfg.tile, part.rows)
     start = part.start + int(rng.integers(part.rows - count + 1))
     made = encoder(replace(part, start=start, rows=count))

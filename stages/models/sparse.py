@@ -154,7 +154,7 @@ def flex_mask(name: MaskName, layout: Layout, device: torch.device) -> Any:
     from torch.nn.attention.flex_attention import create_block_mask
 
     sees, slot = rule(name, layout), _slots(name, layout)
-    seen = lambda batch, head, q, k: sees(slot(q), slot(k))
+    seen = lambda batch, head, q, k: sees(slot(q), slot(k))  # noqa: E731, its signature is read
     return create_block_mask(seen, None, None, layout.slots, layout.slots, device=str(device))
 
 
@@ -163,7 +163,7 @@ def _slots(name: MaskName, layout: Layout) -> Callable[[Tensor], Tensor]:
     text, grid = layout.text_slots, layout.grid
     if name != "column":
         return lambda place: place
-    turned: Callable[[Tensor], Tensor] = lambda code: code % grid * grid + code // grid
+    turned: Callable[[Tensor], Tensor] = lambda code: code % grid * grid + code // grid  # noqa: E731
     return lambda place: torch.where(place < text, place, text + turned(place - text))
 
 

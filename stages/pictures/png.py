@@ -48,7 +48,7 @@ def chunks(data: bytes) -> Iterator[Chunk]:
 def is_cut(data: bytes) -> bool:
     """Say whether the file stops before its last chunk does."""
     last = None
-    for last in chunks(data):
+    for last in chunks(data):  # noqa: B007
         pass
     return last is None or last.kind != b"IEND" or last.end > len(data)
 
