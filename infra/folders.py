@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 import fsspec
 
-from infra.addresses import is_remote, normal
+from infra.paths import is_remote, normal
 from schemas.artifacts import STATS
 from schemas.errors import StorageFailed, of_storage
 from schemas.folder import Folder

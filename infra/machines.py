@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from infra.addresses import is_remote
+from infra.paths import is_remote
 from infra.roots import PROBE, require_root
 from infra.store import open_folder
 from schemas.errors import ConfigError, SessionFailed, UserError

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from infra.addresses import is_remote
+from infra.paths import is_remote
 from schemas.errors import ArtifactMissing
 from schemas.folder import Folder
 

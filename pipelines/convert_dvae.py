@@ -18,12 +18,12 @@ from collections.abc import Sequence
 
 from infra.store import open_folder
 from pipelines.command import arguments, command, program, writing_to
-from pipelines.costs import parameters
 from schemas.artifacts import MODEL_CONFIG, WEIGHTS
 from schemas.errors import ConfigError
 from schemas.folder import Folder
-from stages.training.published import DECODER, ENCODER, open_published, save_published
-from stages.training.weights import DvaeConfig, save_model
+from stages.training.forecast import parameter_count
+from stages.weights import DvaeConfig, save_model
+from stages.weights.published import DECODER, ENCODER, open_published, save_published
 
 PUBLISHED = (f"{ENCODER}.pt", f"{DECODER}.pt")
 SIDE = 256  # pixels: what the release learned from
@@ -45,7 +45,7 @@ def convert(source: str, target: str, *, published: bool, side: int | None) -> s
         save_model(out, found.dvae, sizes)
         written = f"{WEIGHTS} and {MODEL_CONFIG}"
     return (
-        f"wrote {written} to {out.url}: {parameters(found.dvae):,} weights, "
+        f"wrote {written} to {out.url}: {parameter_count(found.dvae):,} weights, "
         f"width {found.shape.width}, {found.shape.blocks} blocks a group, codebook width "
         f"{found.shape.codebook_width}, {found.image_vocab:,} codes"
     )

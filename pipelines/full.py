@@ -20,11 +20,11 @@ if __name__ == "__main__":  # run as a file, only pipelines/ is on the path
     while_importing()
 
 from infra import session
-from infra.addresses import is_remote, normal
+from infra.paths import is_remote, normal
 from infra.ray_address import cluster_address
 from infra.roots import require_root
 from infra.store import Store
-from pipelines import demo, runner, tables
+from pipelines import demo, run_tables, runner
 from pipelines.command import command, complain, log_to_errors, program
 from pipelines.command.streams import OutputLost
 from pipelines.missing import require_source
@@ -143,7 +143,7 @@ def main(args: argparse.Namespace) -> int:
     require_root(store.root, writes=not args.plan)
     steps = plan(dalle(settings), store, selection)
     if args.plan:
-        tables.show_plan(steps, settings, store)
+        run_tables.show_plan(steps, settings, store)
         return 0
     return _run(settings, store, selection, steps)
 
@@ -159,8 +159,8 @@ def _run(settings: Settings, store: Store, selection: Selection, steps: Sequence
     finally:
         session.stop()
     with suppress(OutputLost):  # the exit code tells the outcome too
-        tables.show_run(ended, store)
-    if sentence := tables.shortfalls(ended, store):
+        run_tables.show_run(ended, store)
+    if sentence := run_tables.shortfalls(ended, store):
         complain(sentence)
         return 3
     return 0

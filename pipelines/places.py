@@ -8,7 +8,7 @@ from typing import Any
 
 import fsspec
 
-from infra.addresses import is_remote, normal
+from infra.paths import is_remote, normal
 from schemas.settings import Input, Settings, leaves
 from stages.storage import JOINT
 

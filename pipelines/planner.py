@@ -11,6 +11,7 @@ from infra.store import Store
 from schemas.artifacts import Artifact
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
+from schemas.forecast import Forecast
 from schemas.manifest import Manifest, Result
 from schemas.settings import Config
 
@@ -18,7 +19,8 @@ from schemas.settings import Config
 class StageModule(Protocol):
     """What a stage's module says about itself.
 
-    Optional: `outside(cfg) -> digests` of what is no artifact, and with `Stage.keeps` also
+    Optional: `outside(cfg) -> digests` of what is no artifact, `forecast(cfg) -> Forecast` of what
+    it will take, and with `Stage.keeps` also
     `kept(cfg, digests)`.
     """
 
@@ -51,6 +53,13 @@ class Stage:
         """Return the digest of every input that is not an artifact."""
         digests: Callable[[Any], dict[str, str]] = getattr(self.module, "outside", lambda cfg: {})
         return digests(self.config)
+
+    def forecast(self) -> Forecast:
+        """Return what the stage will take; empty where that depends on unseen data."""
+        found: Callable[[Any], Forecast] = getattr(
+            self.module, "forecast", lambda cfg: Forecast("")
+        )
+        return found(self.config)
 
 
 # "check": finished, but an input is about to be made anew and may come out different.

@@ -69,7 +69,9 @@ def main(args: argparse.Namespace) -> None:
     if not found:
         print("nothing to delete: the newest run uses every artifact")
         return
-    if not args.yes and not _agreed(f"delete these {len(found)} artifacts? [y/N] "):
+    if not args.yes and not _agreed(
+        f"delete {len(found)} artifact{'s' * (len(found) > 1)}? [y/N] "
+    ):
         print("nothing was deleted")
         return
     for address, _, _ in found:

@@ -18,8 +18,8 @@ from schemas.artifacts import CLEAN_PAIRS, TOKENIZER, TRAIN
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import BpeSettings
+from stages.data.table import Table, open_table, readable, require_rows
 from stages.models.bpe import Bpe, train_bpe
-from stages.training.table import Table, open_table, readable, require_rows
 
 REVISION = 1
 

@@ -1,4 +1,4 @@
-"""Teach CLIP which picture belongs to which caption, so that it can pick the best of many.
+"""Train CLIP to tell which picture belongs to which caption, so that it can pick the best of many.
 
 Reads   clean_pairs  (rows.CLEAN_PAIR), bpe
 Writes  clip         (safetensors + config, as the transformers library does; tokenizer)
@@ -7,7 +7,7 @@ Paper   section 2.6; Radford et al. 2021
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +21,11 @@ from schemas.artifacts import BPE, CLEAN_PAIRS, TRAIN, VAL
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
-from schemas.settings import ClipSettings, ClipShape
-from stages import pictures
-from stages.digests import digest_of
+from schemas.settings import ClipSettings
+from stages import pictures, weights
+from stages.data import augment
+from stages.data.digests import digest_of
+from stages.data.table import Columns, Table, first, open_table, require_rows
 from stages.models.bpe import Bpe
 from stages.models.clip import (
     OwnTokens,
@@ -35,25 +37,22 @@ from stages.models.clip import (
 from stages.models.published_clip import pretrained_reranker
 from stages.models.retrieval import r_precision
 from stages.storage import reaching
-from stages.training import augment, on_ray, weights
-from stages.training.record import Scalars
-from stages.training.rows import prepared_batches
-from stages.training.spread import with_a_row
-from stages.training.table import Columns, Table, first, open_table, require_rows
-from stages.training.task import Batch, Place, Validation, Work
+from stages.training import on_ray
+from stages.training.distributed import with_a_row
+from stages.training.task import Batch, Scalars, Task, Validation
 
 REVISION = 2
 
-COLUMNS = ("key", "caption", "image")
-AHEAD = 4  # batches prepared before they are needed
 VALIDATION_PAIRS = 512
 
 LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ClipTask:
+class ClipTask(Task):
     """Each picture against all captions of the global batch, and the other way round."""
+
+    columns = ("key", "caption", "image")
 
     cfg: ClipSettings
     train: Table
@@ -62,73 +61,47 @@ class ClipTask:
     name: str = "train_clip"
 
     def build(self) -> nn.Module:
-        """Return a fresh CLIP for our own alphabet."""
-        return fresh_reranker(shape_of(self.cfg), side=self.cfg.side, bpe=self.bpe)
+        return fresh_reranker(self.cfg, side=self.cfg.side, bpe=self.bpe)
 
-    def blocks(self, model: nn.Module) -> list[nn.Module]:
-        """Return the layers of both towers."""
+    def layers(self, model: nn.Module) -> list[nn.Module]:
         assert isinstance(model, Reranker)
         towers = model.clip.text_model, model.clip.vision_model
         return [layer for tower in towers for layer in tower.encoder.layers]
 
-    def work(self) -> Work:
-        """Count pairs alone."""
-        return Work()
-
-    def batches(self, step: int, place: Place) -> Iterator[Batch]:
-        """Yield cropped pictures and their captions' ids."""
-        return prepared_batches(
-            self.train,
-            COLUMNS,
-            self.prepare,
-            fit=self.cfg.fit,
-            step=step,
-            place=place,
-            threads=max(1, self.cfg.run.threads // 2),
-            depth=AHEAD,
-        )
-
     def prepare(self, columns: Columns) -> Batch:
-        """Crop as the prior's pictures are: near the centre, never mirrored."""
+        """Crop as the prior's pictures are, near the centre and never mirrored; tokenize."""
 
-        def crop(place: int, pixels: pictures.Pixels) -> pictures.Pixels:
-            key, epoch = columns["key"][place], int(columns["epoch"][place])
+        def crop(index: int, pixels: pictures.Pixels) -> pictures.Pixels:
+            key, epoch = columns["key"][index], int(columns["epoch"][index])
             draw = augment.row_generator(self.cfg.fit.seed, epoch, key)
             return pictures.crop_for_prior(pixels, self.cfg.side, draw)[0]
 
-        pixels, places = augment.readable(columns["image"], crop, self.cfg.side)
-        return {"pixels": pixels, "ids": self.tokenize(columns["caption"][places].tolist())}
+        pixels, indices = augment.readable(columns["image"], crop, self.cfg.side)
+        return {"pixels": pixels, "ids": self.tokenize(columns["caption"][indices].tolist())}
 
     @property
     def tokenize(self) -> OwnTokens:
-        """Return what cuts captions."""
         return OwnTokens(self.bpe, self.cfg.text_len)
 
-    def counts(self, batch: Batch) -> dict[str, int]:
-        """Count pairs."""
-        return {"contrast": len(batch["pixels"])}
-
-    def weights(self, step: int) -> dict[str, float]:
-        """Return the one term's weight."""
-        return {"contrast": 1.0}
-
-    def schedule(self, step: int) -> Scalars:
-        """Return nothing: only the step size changes."""
-        return {}
-
-    def sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Sum the nats of this worker's pairs among the pairs of all workers."""
+    def loss_sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Sum the contrastive loss of this worker's pairs among the pairs of all workers."""
         pixels, ids = augment.unit(batch["pixels"]), batch["ids"].long()
         image, text, scale = with_a_row(model)(pixels, ids)
-        everyone = slice(0, len(image))
+        own = slice(0, len(image))
         if dist.is_initialized() and dist.get_world_size() > 1:
-            image, everyone = gather(image)
+            image, own = gather(image)
             text, _ = gather(text)
         with torch.autocast(image.device.type, enabled=False):
-            return {"contrast": contrastive_nats(image, text, scale)[everyone].sum()}
+            return {"contrast": contrastive_nats(image, text, scale)[own].sum()}
 
-    def bound(self, model: nn.Module) -> None:
-        """Keep the temperature's inverse from growing for ever."""
+    def loss_counts(self, batch: Batch) -> dict[str, int]:
+        return {"contrast": len(batch["pixels"])}
+
+    def loss_weights(self, step: int) -> dict[str, float]:
+        return {"contrast": 1.0}
+
+    def clamp_parameters(self, model: nn.Module) -> None:
+        """Keep the inverse temperature from growing for ever."""
         assert isinstance(model, Reranker)
         model.bound()
 
@@ -138,13 +111,12 @@ class ClipTask:
         return Validation(measure(model, self.held_out, self.cfg))
 
     def export(self, model: nn.Module, out: Folder) -> None:
-        """Write the artifact."""
         assert isinstance(model, Reranker)
         weights.save_clip(out, model)
 
 
-class AddUp(torch.autograd.Function):
-    """Sum a tensor over all workers, and so also its gradient."""
+class AllReduceWithGradient(torch.autograd.Function):
+    """Sum a tensor over all workers, and its gradient too."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor) -> Tensor:
@@ -165,22 +137,17 @@ def gather(own: Float[Tensor, "b d"]) -> tuple[Float[Tensor, "all d"], slice]:
     sizes[dist.get_rank()] = len(own)
     dist.all_reduce(sizes)
     stop = int(sizes[: dist.get_rank() + 1].sum())
-    place = slice(stop - len(own), stop)
+    here = slice(stop - len(own), stop)
     every = own.new_zeros(int(sizes.sum()), own.shape[1])
-    every[place] = own
-    return AddUp.apply(every), place  # type: ignore[no-untyped-call]
-
-
-def shape_of(cfg: ClipSettings) -> ClipShape:
-    """Return only the sizes of the towers."""
-    return ClipShape(**{name: getattr(cfg, name) for name in ClipShape.model_fields})
+    every[here] = own
+    return AllReduceWithGradient.apply(every), here  # type: ignore[no-untyped-call]
 
 
 def measure(model: Reranker, held_out: Table, cfg: ClipSettings) -> Scalars:
     """Return R-precision: how often a picture's own caption beats 99 other ones."""
-    columns = first(held_out, COLUMNS, VALIDATION_PAIRS)
-    pixels, places = augment.held_out(columns["image"].tolist(), cfg.side)
-    captions = columns["caption"][places].tolist()
+    columns = first(held_out, ClipTask.columns, VALIDATION_PAIRS)
+    pixels, indices = augment.held_out(columns["image"].tolist(), cfg.side)
+    captions = columns["caption"][indices].tolist()
     device = next(model.parameters()).device
     image, text = [], []
     for start in range(0, len(pixels), cfg.fit.batch_size):
@@ -193,7 +160,7 @@ def measure(model: Reranker, held_out: Table, cfg: ClipSettings) -> Scalars:
 
 
 def truncated(tokenize: Tokenize, held_out: Table) -> dict[str, int]:
-    """Count validation captions that are longer than the text tower; say so if there are any."""
+    """Count validation captions longer than the text tower, and log it if there are any."""
     captions: Sequence[str] = first(held_out, ("caption",), VALIDATION_PAIRS)["caption"].tolist()
     cut = sum(map(tokenize.truncates, captions))
     if cut:

@@ -17,8 +17,8 @@ import pytest
 from pipelines.full import dalle
 from pipelines.presets import PRESETS
 from pipelines.renamed import RENAMED
+from pipelines.run_tables import stage_table
 from pipelines.settings_table import markdown
-from pipelines.tables import stage_table
 from schemas.rows import token_pair
 from schemas.settings import Settings, leaves
 from stages.crawl.reasons import OWN

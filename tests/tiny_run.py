@@ -28,7 +28,7 @@ from schemas.artifacts import (
 from schemas.folder import Inputs
 from schemas.manifest import InputRecord, Manifest, StageSummary, Summary
 from schemas.settings import ClipShape, DvaeShape, PriorShape, SampleSettings, TokenSpec
-from stages import shapes
+from stages import shapes, weights
 from stages.models.bpe import train_bpe
 from stages.models.clip import fresh_reranker
 from stages.models.dvae import Dvae
@@ -36,7 +36,6 @@ from stages.models.prior import Prior
 from stages.pictures import crop_centre, decode, encode_png, to_tensor
 from stages.sample.prompts import Prompt
 from stages.sample.stage import DrawShard
-from stages.training import weights
 
 SEED = 5
 TOKENS = TokenSpec(text_vocab=300, text_len=12, image_vocab=16, grid=2)

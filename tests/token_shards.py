@@ -8,7 +8,7 @@ import pyarrow as pa
 from schemas import rows
 from schemas.folder import Folder
 from schemas.settings import TokenSpec
-from stages.tables import TOKEN_FILE, parquet_file
+from stages.data.parquet import TOKEN_FILE, parquet_file
 
 PAPER = TokenSpec(text_vocab=16_384, text_len=256, image_vocab=8_192, grid=32)
 SMALL = TokenSpec(text_vocab=300, text_len=12, image_vocab=16, grid=2)

@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 
 from pipelines.export_tokens.new_files import NewFiles
 from schemas import rows
-from stages.training.table import Columns, Table
+from stages.data.table import Columns, Table
 
 ARRAYS = ("text", "image", "text_length")
 KIND = "<u2"

@@ -10,8 +10,8 @@ from schemas import rows
 from schemas.artifacts import TRAIN, VAL
 from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
-from stages.training.intact import require_intact
-from stages.training.table import Table, open_table, readable
+from stages.data.intact import require_intact
+from stages.data.table import Table, open_table, readable
 
 SIZES = ("text_len", "grid")
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pipelines.export_tokens.new_files import NewFiles
 from pipelines.export_tokens.npy import content, header
-from stages.training.table import Columns, Table
+from stages.data.table import Columns, Table
 
 UNFIT = re.compile(r"[^\w#~+=@,-]", re.ASCII)
 LONGEST = 200  # letters; file systems take 255 bytes, with the ending

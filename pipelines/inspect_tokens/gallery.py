@@ -18,7 +18,7 @@ from stages.evaluate.charts import histogram
 from stages.evaluate.page import is_small, uri
 from stages.models.dvae import Dvae
 from stages.pictures import Pixels, decode, from_tensor
-from stages.training.weights import load_dvae
+from stages.weights import load_dvae
 
 GALLERY_ROWS = 200
 

@@ -14,7 +14,7 @@ from pipelines.inspect_tokens.token_shards import ShardSet, brief, some_rows
 from schemas.artifacts import BPE, TRAIN, VAL
 from stages.models.bpe import Bpe
 from stages.shards import stats_file
-from stages.training.weights import load_bpe
+from stages.weights import load_bpe
 
 TRUNCATED = "truncated_captions"  # encode's name for it in its manifest's health
 IDS_SHOWN = 12

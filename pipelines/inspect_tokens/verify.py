@@ -16,7 +16,7 @@ from pipelines.inspect_tokens.token_shards import ShardSet, TokenShard, brief, r
 from schemas.artifacts import BPE, CLEAN_PAIRS, DROPPED_ROWS, DVAE, TRAIN, VAL
 from schemas.errors import SchemaMismatch
 from schemas.manifest import Manifest
-from stages.digests import file_digest
+from stages.data.digests import file_digest
 from stages.progress import Progress
 from stages.threads import in_threads
 

@@ -10,13 +10,13 @@ from torch import Tensor
 from pipelines.selfcheck.run import CPU_FLOPS, CheckResult, Run
 from schemas.artifacts import CLEAN_PAIRS, DVAE
 from schemas.errors import SchemaMismatch
+from stages.data.table import readable
 from stages.evaluate.reconstructions import measured_pictures
 from stages.models.fidelity import psnr_db, squared_error
 from stages.models.flops import dvae_flops
 from stages.pictures import from_tensor, to_tensor
 from stages.train_dvae.task import VALIDATION_PICTURES
-from stages.training.table import readable
-from stages.training.weights import DvaeConfig, read_config
+from stages.weights import DvaeConfig, read_config
 
 ALLOWED_DB = 1.0  # on a CPU fewer pictures may be looked at than were in training
 TILE = 16

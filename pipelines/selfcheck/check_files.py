@@ -8,7 +8,7 @@ from pipelines.selfcheck.run import CheckResult, Run
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, TOKEN_PAIRS, TRAIN, VAL, Artifact
 from schemas.rows import TOKEN_FORMAT
 from stages.threads import in_threads
-from stages.training.weights import DvaeConfig, load_bpe, read_config
+from stages.weights import DvaeConfig, load_bpe, read_config
 
 MODELS = (BPE, DVAE, PRIOR, CLIP)
 MOST_SHARDS = 256  # evenly spread

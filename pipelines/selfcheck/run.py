@@ -26,12 +26,12 @@ from schemas.artifacts import (
 from schemas.errors import ArtifactMissing
 from schemas.folder import Folder, Inputs
 from schemas.manifest import FileDigest
-from stages.digests import file_digest
+from stages.data.digests import file_digest
+from stages.data.table import first, open_table
 from stages.models.dvae import Dvae
 from stages.models.flops import prior_flops
 from stages.models.prior import Prior
-from stages.training.table import first, open_table
-from stages.training.weights import load_dvae, load_prior
+from stages.weights import load_dvae, load_prior
 
 CHECKED = (CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP)
 ROWS = 2  # token pairs to run the prior on

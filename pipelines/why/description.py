@@ -73,7 +73,8 @@ def crawled(row: Row) -> str:
 
 
 def judged(verdict: Row) -> str:
-    group = f"; group {verdict['group']}" if verdict.get("group") else ""
+    grouped = verdict.get("group") not in (None, "", verdict.get("sha256"))
+    group = f"; group {verdict['group']}" if grouped else ""
     if verdict.get("reason"):
         return f"dropped: {verdict['reason']}{group}"
     split, _, _ = verdict["file"].partition("/")

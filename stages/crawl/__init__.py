@@ -12,7 +12,7 @@ from schemas.settings import CrawlSettings
 from stages.crawl.earlier import Earlier, earlier_crawl, leave_settings
 from stages.crawl.outcome import damage, require_pictures
 from stages.crawl.sources import INPUT, Piece, files_of, pieces, surveyed
-from stages.digests import digest_of_files
+from stages.data.digests import digest_of_files
 from stages.shards import Made, Shard, run_shards
 
 REVISION = 3

@@ -36,8 +36,8 @@ from stages.crawl.sources.written import meant_address
 from stages.crawl.web import Resize, from_web
 from stages.crawl.web.addresses import safe_url
 from stages.crawl.web.hosts import taking_turns
+from stages.data.parquet import PICTURE_FILE, parquet_file
 from stages.shards import Made
-from stages.tables import PICTURE_FILE, parquet_file
 
 Fetched = dict[str, Any]  # what img2dataset says about one row
 SIZES = ("width", "height", "original_width", "original_height")

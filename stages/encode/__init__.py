@@ -19,7 +19,7 @@ from stages.encode.cut import cut
 from stages.encode.gate import check_quality
 from stages.encode.parts import EncodePart
 from stages.shards import Shard, run_shards
-from stages.training.weights import DvaeConfig, load_bpe, read_config
+from stages.weights import DvaeConfig, load_bpe, read_config
 
 REVISION = 3
 

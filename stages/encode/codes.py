@@ -12,10 +12,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from schemas.settings import EncodeSettings
+from stages.data.augment import unit
 from stages.encode.crops import row_seed
 from stages.models.dvae import Dvae
 from stages.pictures import Pixels
-from stages.training.augment import unit
 
 
 class TileEncoder:

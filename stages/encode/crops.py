@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from schemas.artifacts import TRAIN
 from schemas.folder import Folder
 from schemas.settings import EncodeSettings
-from stages.ahead import ahead
+from stages.data.prefetch import prefetch
 from stages.encode.cut import Part
 from stages.pictures import PictureError, Pixels, crop_for_prior, decode
 
@@ -50,13 +50,13 @@ def cropped(clean: Folder, part: Part, cfg: EncodeSettings, pool: Executor) -> I
             group, start, rows = piece
             return table.read_row_group(group).slice(start, rows).to_pylist()
 
-        groups = ahead(read, pieces(table.metadata, part), reader, depth=1)
+        groups = prefetch(read, pieces(table.metadata, part), reader, depth=1)
         tiles = (
             group[start : start + cfg.tile]
             for group in groups
             for start in range(0, len(group), cfg.tile)
         )
-        yield from ahead(crop, tiles, pool, depth=2 * max(1, cfg.run.decoders))
+        yield from prefetch(crop, tiles, pool, depth=2 * max(1, cfg.run.decoders))
 
 
 def tiles(found: Iterable[Cropped], size: int) -> Iterator[Cropped]:

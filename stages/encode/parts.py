@@ -12,12 +12,12 @@ from schemas import rows
 from schemas.artifacts import DROPPED_ROWS
 from schemas.folder import Folder
 from schemas.settings import EncodeSettings
+from stages.data.parquet import PICTURE_FILE, TOKEN_FILE, parquet_bytes
 from stages.encode.codes import TileEncoder
 from stages.encode.crops import Row, cropped, decoders, tiles
 from stages.encode.cut import Part
 from stages.shards import Made
-from stages.tables import PICTURE_FILE, TOKEN_FILE, parquet_bytes
-from stages.training.weights import load_bpe, load_dvae
+from stages.weights import load_bpe, load_dvae
 
 
 class EncodePart:

@@ -45,7 +45,7 @@ NBSP = "\N{NO-BREAK SPACE}"
 PIXEL_ART_SIDE = 96  # pictures up to here are enlarged as crisp squares, and kept lossless
 VALIDATION = "validation_"  # before the name of what training measures too
 PACE = {  # schedules and speed in a training log, not what was learned
-    *("beta", "temperature", "step_size", "gradient_norm", "skipped_updates"),
+    *("beta", "temperature", "learning_rate", "gradient_norm", "skipped_updates"),
     *("rows_per_second", "tokens_per_second", "waiting_share"),
     *("model_flop_utilisation", "peak_flops", "peak_memory_gib"),
 }

@@ -31,7 +31,7 @@ from stages.evaluate.reconstructions import Captioned, measured_pictures, recons
 from stages.evaluate.retrieval import retrieval
 from stages.pictures import Pixels, contact_sheet, decode, encode_png
 from stages.progress import Progress
-from stages.training.weights import load_clip, load_dvae
+from stages.weights import load_clip, load_dvae
 
 REVISION = 6
 READS = (PAIRS, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)

@@ -16,7 +16,7 @@ from schemas.errors import ConfigError, SchemaMismatch
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import FilterSettings
-from stages.digests import digest_of
+from stages.data.digests import digest_of
 from stages.filter import measure
 from stages.filter.compare import COMPARED, compare
 from stages.filter.decide import DecidePairs

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 
 from schemas.folder import Folder
 from schemas.settings import FilterSettings
+from stages.data.parquet import PLAIN_FILE, parquet_bytes, read_table
 from stages.filter.decontaminate import evaluation_pictures
 from stages.filter.near import clusters, nearest_within
-from stages.tables import PLAIN_FILE, parquet_bytes, read_table
 
 COMPARED = "compared/"  # between the passes
 SIGNATURE = ["caption_digest", "sha256", "contrast", "perceptual_hash"]

@@ -15,12 +15,12 @@ from schemas import rows
 from schemas.artifacts import DROPPED_ROWS
 from schemas.folder import Folder
 from schemas.settings import FilterSettings
+from stages.data.parquet import PLAIN_FILE, parquet_bytes, read_table
 from stages.filter.compare import COMPARED
 from stages.filter.measure import read_groups
 from stages.filter.parts import Row, part_files
 from stages.filter.rules import Scores, why_drop
 from stages.shards import Made
-from stages.tables import PLAIN_FILE, parquet_bytes, read_table
 
 MEASURES = [field.name for field in rows.MEASURES]
 

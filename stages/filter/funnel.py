@@ -7,9 +7,9 @@ import pyarrow.compute as pc
 
 from schemas.artifacts import DROPPED_ROWS
 from schemas.folder import Folder
+from stages.data.parquet import read_table
 from stages.filter.rules import REASONS
 from stages.shards import Outcome
-from stages.tables import read_table
 
 EXAMPLES = 20  # rows shown for each reason
 SHOWN = ["key", "url", "caption"]

@@ -13,11 +13,11 @@ from schemas import rows
 from schemas.artifacts import DROPPED_ROWS, TRAIN, VAL
 from schemas.folder import Folder
 from schemas.settings import FilterSettings
+from stages.data.parquet import PICTURE_FILE, parquet_bytes
 from stages.filter.decide import count, dropped_bytes, ticket
 from stages.filter.parts import Row, read_bucket
 from stages.filter.rules import DUPLICATE, NEAR_DUPLICATE
 from stages.shards import Made
-from stages.tables import PICTURE_FILE, parquet_bytes
 
 EMPTY = rows.CLEAN_PAIR.empty_table()
 

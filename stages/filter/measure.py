@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from schemas import rows
 from schemas.folder import Folder
 from schemas.settings import FilterSettings
+from stages.data.parquet import PLAIN_FILE, parquet_bytes
 from stages.filter.boilerplate import boilerplate_share
 from stages.filter.cleaning import clean_caption
 from stages.filter.language import Language
@@ -22,7 +23,6 @@ from stages.filter.parts import Row
 from stages.filter.rules import aspect
 from stages.filter.writing import Reader
 from stages.shards import Made
-from stages.tables import PLAIN_FILE, parquet_bytes
 
 REVISION = 2  # raised when the same settings come to measure something else
 

@@ -6,6 +6,6 @@ Where   Ray Data actors: each loads the models once, then draws shards of prompt
 Paper   section 2.6: 512 candidates, temperature 1, reranked by CLIP
 """
 
-from stages.sample.stage import REVISION, outside, run
+from stages.sample.stage import REVISION, forecast, outside, run
 
-__all__ = ["REVISION", "outside", "run"]
+__all__ = ["REVISION", "forecast", "outside", "run"]

@@ -24,7 +24,7 @@ from stages.models.odds import Odds, candidate_seed
 from stages.models.sampler import Sampler, rows_of_lane
 from stages.pictures import Pixels, from_tensor, to_tensor
 from stages.sample.tile_size import tile_for_device
-from stages.training.weights import load_bpe, load_clip, load_dvae, load_prior
+from stages.weights import load_bpe, load_clip, load_dvae, load_prior
 
 
 @dataclass(frozen=True)

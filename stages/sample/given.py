@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from schemas.errors import ConfigError
-from stages.digests import OF_THE_FILE
+from stages.data.digests import OF_THE_FILE
 from stages.pictures import PictureError, Pixels, crop_centre, decode, to_tensor
 from stages.sample.artist import Artist
 from stages.sample.prompts import Prompt

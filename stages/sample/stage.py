@@ -10,16 +10,17 @@ import torch
 from schemas import rows
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
+from schemas.forecast import Forecast
 from schemas.manifest import Result
 from schemas.settings import SampleSettings
-from stages.digests import digest_of_files
+from stages.data.digests import digest_of_files
+from stages.data.parquet import parquet_bytes
 from stages.pictures import encode_png
 from stages.sample.artist import Drawn, load_artist
 from stages.sample.given import with_codes
 from stages.sample.prompts import Prompt, digest, pictures, prompts
 from stages.sample.tile_size import agreed_tile
 from stages.shards import Made, Shard, run_shards
-from stages.tables import parquet_bytes
 
 REVISION = 4
 LOG = logging.getLogger(__name__)
@@ -38,6 +39,11 @@ def outside(cfg: SampleSettings) -> dict[str, str]:
     if cfg.given_rows:
         found["pictures"] = digest_of_files(sorted(pictures(cfg.prompts.path).items()))
     return found
+
+
+def forecast(cfg: SampleSettings) -> Forecast:
+    """Return how much there is to draw."""
+    return Forecast(f"{cfg.candidates} candidates a prompt")
 
 
 def run(inputs: Inputs, out: Folder, cfg: SampleSettings) -> Result:

@@ -19,7 +19,7 @@ from stages.models.prior import Prior
 from stages.models.sampler import LANE, rows_of_lane
 from stages.models.tile import Tile
 from stages.shards import run_once
-from stages.training.weights import PriorConfig, read_config
+from stages.weights import PriorConfig, read_config
 
 TILE = "tile.json"
 LARGEST = {"cpu": 64, "cuda": 512}  # larger ones hardly draw faster there

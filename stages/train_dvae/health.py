@@ -1,7 +1,7 @@
-"""Whether codes are worth having, in words: what is seen in validation, and what to change.
+"""Warnings about codes that are no use, with what to change.
 
-Each rule looks at one validation's numbers (see `measures`). The floors are wide: they tell a run
-that goes wrong from one that goes on, not a good dVAE from a better one, which is encode's gate.
+Each rule looks at one validation's numbers (see `measures`). The thresholds are wide: they tell a
+run that fails from one that makes progress. Whether a dVAE is good enough is for encode's gate.
 """
 
 import math
@@ -10,24 +10,24 @@ from collections.abc import Mapping
 from schemas.settings import DvaeSettings
 
 PAPERS_BETA, PAPERS_RAMP = 6.6, 0.0017
-GRACE = 0.1  # of the run: before, everything looks like a collapse
-HORIZONS = 2  # of the weights' average: before, it is still the random start
-ENOUGH_DECIBELS = 1.0  # above the best picture of a single colour: less is nothing learned
+GRACE = 0.1  # of the run; earlier, everything looks like a collapse
+HORIZONS = 2  # of the EMA; earlier, it is still the random start
+ENOUGH_DECIBELS = 1.0  # above the best picture of a single colour; less is nothing learned
 FEW = 0.05  # of the codebook, by perplexity
-SILENT, CERTAIN = 0.05, 0.8  # of what a code can say, ln K nats: an encoder that says nothing, all
+SILENT, CERTAIN = 0.05, 0.8  # of a code's ln K nats: an encoder that says nothing, or all
 WIDE_GAP_DB = 1.0  # between what training sees and what encode will give
-WARM = 0.5  # a temperature above which codes are mixtures
+WARM = 0.5  # temperature above which codes are mixtures
 
 
 def alarm(seen: Mapping[str, float], cfg: DvaeSettings, step: int) -> str | None:
-    """Say what is wrong after `step` updates and what to change; None if all is well."""
+    """Return what is wrong after `step` updates and what to change; None if nothing is."""
     if step < max(GRACE, HORIZONS * cfg.fit.ema_share) * cfg.fit.steps:
         return None
     return mixtures(seen, cfg, step) or nothing_learned(seen, cfg) or few_codes(seen, cfg)
 
 
 def nothing_learned(seen: Mapping[str, float], cfg: DvaeSettings) -> str | None:
-    """Look for codes that say no more of a picture than its mean colour would."""
+    """Look for codes that tell no more of a picture than its mean colour does."""
     if seen["psnr_db"] >= seen["mean_colour_psnr_db"] + ENOUGH_DECIBELS:
         return None
     return (
@@ -39,7 +39,7 @@ def nothing_learned(seen: Mapping[str, float], cfg: DvaeSettings) -> str | None:
 def few_codes(seen: Mapping[str, float], cfg: DvaeSettings) -> str | None:
     """Look for a codebook of which next to nothing is in use.
 
-    A few pictures cannot use all of a large one: `positions` codes were seen.
+    Few pictures cannot use all of a large one: the threshold knows how many `positions` were seen.
     """
     if seen["perplexity"] >= FEW * min(cfg.image_vocab, seen.get("positions", math.inf)):
         return None
@@ -50,7 +50,7 @@ def few_codes(seen: Mapping[str, float], cfg: DvaeSettings) -> str | None:
 
 
 def advice(seen: Mapping[str, float], cfg: DvaeSettings) -> str:
-    """Say what to change when codes say too little, by how sure the encoder is of them."""
+    """Say what to change when codes tell too little, by how sure the encoder is of them."""
     if cfg.temperature_start < WARM:
         return (
             "codes were nearly hard from the start, and the encoder got no gradient to learn from: "
@@ -67,17 +67,17 @@ def advice(seen: Mapping[str, float], cfg: DvaeSettings) -> str:
             "the encoder grew sure of a few codes early: raise dvae.beta, "
             f"now {cfg.beta:g} (the paper's is {PAPERS_BETA}, plain pictures want more), shorten "
             f"its ramp (dvae.beta_ramp_share, now {cfg.beta_ramp_share:.2g}; the paper's is "
-            f"{PAPERS_RAMP}), or let the step size rise first (dvae.fit.warmup_share, "
+            f"{PAPERS_RAMP}), or warm the learning rate up (dvae.fit.warmup_share, "
             f"now {cfg.fit.warmup_share:g})"
         )
     return (
-        f"train longer (dvae.fit.steps, now {cfg.fit.steps}), with a smaller step size "
+        f"train longer (dvae.fit.steps, now {cfg.fit.steps}), with a lower learning rate "
         f"(dvae.fit.learning_rate, now {cfg.fit.learning_rate:g}) or smaller batches"
     )
 
 
 def mixtures(seen: Mapping[str, float], cfg: DvaeSettings, step: int) -> str | None:
-    """Look for a decoder that draws from mixtures of codes, once the temperature is at its end."""
+    """Look for a decoder that relies on mixtures of codes, once the temperature is at its end."""
     arrived = step >= cfg.temperature_share * cfg.fit.steps
     constant = cfg.temperature_start == cfg.temperature_end
     if not (arrived or constant) or seen["psnr_gap_db"] < WIDE_GAP_DB:

@@ -1,4 +1,4 @@
-"""How good a dVAE is on pictures it has not learned from."""
+"""Validation of a dVAE: bounds, fidelity, codebook use."""
 
 import numpy as np
 import torch
@@ -6,11 +6,11 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from stages import pictures
+from stages.data import augment
 from stages.models.codebook import code_counts, codebook_health
 from stages.models.dvae import Dvae, elbo_terms, picture_of, terms_of
 from stages.models.fidelity import mean_colour, psnr_db, squared_error, ssim
-from stages.training import augment
-from stages.training.record import Scalars
+from stages.training.task import Scalars
 
 
 def measure(
@@ -18,9 +18,9 @@ def measure(
 ) -> tuple[Scalars, UInt8[np.ndarray, "n h w 3"]]:
     """Return both bounds in nats per pixel value, and how faithful and how used the codes are.
 
-    `psnr_db` and `ssim` are those of pictures drawn from hard codes, as encode and the prior will
-    see them (also returned); `relaxed_psnr_db` is that of what training sees. Where the second is
-    much higher, the decoder draws from mixtures of codes that encode cannot give.
+    `psnr_db` and `ssim` are of the pictures returned: drawn from hard codes, which are all that
+    encode gives. `relaxed_psnr_db` is of training's mixtures of codes; where it is much higher, the
+    decoder relies on mixtures that encode cannot give.
     """
     device = next(model.parameters()).device
     counts = torch.zeros(model.decoder.codebook.in_channels, dtype=torch.long, device=device)

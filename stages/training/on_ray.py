@@ -1,7 +1,9 @@
-"""The Ray Train edge of all trainers: workers, restarts, and what they say.
+"""What Ray does in training: it starts workers, restarts them, and shows what they log.
 
-Checkpoints go through the artifact's folder (see `checkpoints`), so Ray's own storage holds
-nothing, and a run goes on whether a worker died, the driver, or the whole cluster.
+`train` runs in the driver; Ray Train runs `train_worker` on each worker, one per GPU, which makes
+a `Trainer` and lets it run. Checkpoints go through the artifact's folder, so Ray's own storage
+holds nothing, and a run resumes whether a worker, the driver or the whole cluster was killed
+(`checkpoints` says how).
 """
 
 import logging
@@ -15,13 +17,15 @@ from schemas.errors import UserError
 from schemas.folder import Folder
 from schemas.manifest import Result
 from schemas.settings import TrainingSettings
-from stages.training import checkpoints, loop
-from stages.training.task import Place, Task
-from stages.training.verdict import Diverged
-from stages.training.watch import Watch, tell
+from stages.training import checkpoints
+from stages.training.distributed import DistributedContext
+from stages.training.divergence import Diverged
+from stages.training.task import Scalars, Task
+from stages.training.trainer import Trainer
+from stages.training.watch import Watch, log_to_driver
 
 FINISHED = "trained.json"  # the stage's result: where it is, nothing is left to train
-SECONDS_BETWEEN_COUNTS = 60.0  # of an elastic run: is there room for more workers by now?
+SECONDS_BETWEEN_RESIZES = 60.0  # of an elastic run: is there room for more workers by now?
 WORKER_CPUS = 0.5  # logical: a worker that asks for a whole CPU can starve what feeds it
 
 # Read by Ray Train: fewer helper processes, ends noticed sooner, working directory left alone.
@@ -33,22 +37,6 @@ ENVIRONMENT = {
 }
 
 LOG = logging.getLogger(__name__)
-
-
-def trainer_class() -> Any:
-    """Return Ray's trainer without two habits of it that do harm here."""
-    import ray.train.torch
-
-    class Trainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]
-        def _create_default_callbacks(self) -> list[Any]:
-            # Its cleaner is one more process, and fills the log where no dashboard answers it.
-            unwanted = "PlacementGroupCleanerCallback"
-            return [c for c in super()._create_default_callbacks() if type(c).__name__ != unwanted]
-
-        def _register_sigint_handler(self, controller: Any) -> None:
-            """Leave Ctrl-C as it is: Ray's handler exits with 0, and stays after the run."""
-
-    return Trainer
 
 
 def train(task: Task, cfg: TrainingSettings, out: Folder, *, rows: int) -> Result:
@@ -68,42 +56,73 @@ def train(task: Task, cfg: TrainingSettings, out: Folder, *, rows: int) -> Resul
     return result
 
 
-def _run(task: Task, cfg: TrainingSettings, out: Folder) -> dict[str, Any]:
+def train_worker(job: dict[str, Any]) -> Scalars | Diverged:
+    """Train on one worker; what rank 0 returns comes back to the driver."""
+    import ray.train.torch  # here, because a stage is imported where Ray is not needed
+
+    cfg: TrainingSettings = job["cfg"]
+    torch.set_num_threads(cfg.run.threads)  # Ray says 1 in OMP_NUM_THREADS
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    ray_context, device = ray.train.get_context(), ray.train.torch.get_device()
+    context = DistributedContext(ray_context.get_world_rank(), ray_context.get_world_size(), device)
+    try:
+        return Trainer(job["task"], cfg, job["out"], context, log_to_driver(job["key"])).fit()
+    except Diverged as error:  # on all workers at once, and again after a restart: no use retrying
+        return error
+
+
+def _run(task: Task, cfg: TrainingSettings, out: Folder) -> Scalars:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    import ray.train  # here, because a stage is imported where Ray is not needed
+    import ray.train
 
-    lowest = cfg.run.workers_min
-    resources = {"CPU": WORKER_CPUS} | ({"GPU": 1} if cfg.run.gpu else {})
+    run = cfg.run
     watch = Watch(task.name, cfg.fit)
     with tempfile.TemporaryDirectory(prefix="ray-train-") as nothing, watch as key:
-        trainer = trainer_class()(
-            worker,
+        ray_trainer = _ray_trainer_class()(
+            train_worker,
             train_loop_config={"task": task, "cfg": cfg, "out": out, "key": key},
             scaling_config=ray.train.ScalingConfig(
-                num_workers=cfg.run.workers if lowest is None else (lowest, cfg.run.workers),
-                elastic_resize_monitor_interval_s=SECONDS_BETWEEN_COUNTS,
-                use_gpu=cfg.run.gpu,
-                resources_per_worker=resources,
+                num_workers=(run.workers_min, run.workers) if run.workers_min else run.workers,
+                elastic_resize_monitor_interval_s=SECONDS_BETWEEN_RESIZES,
+                use_gpu=run.gpu,
+                resources_per_worker={"CPU": WORKER_CPUS} | ({"GPU": 1} if run.gpu else {}),
             ),
             run_config=ray.train.RunConfig(
                 name=task.name,
                 storage_path=nothing,
-                failure_config=ray.train.FailureConfig(max_failures=cfg.run.restarts),
+                failure_config=ray.train.FailureConfig(max_failures=run.restarts),
                 logging_config=ray.train.LoggingConfig(log_level="WARNING"),
             ),
         )
         try:
-            returned = trainer.fit().return_value
+            returned = ray_trainer.fit().return_value
         except ray.train.WorkerGroupError as error:
-            raise _sentence(error) or error from error
+            raise _user_error_in(error) or error from error
     if isinstance(returned, Diverged):
         raise returned
     return returned
 
 
-def _sentence(error: Any) -> UserError | None:
-    """Find what a worker had to say to the user, if that is what ended the run."""
+def _ray_trainer_class() -> Any:
+    """Return Ray's trainer without two habits of it that do harm here."""
+    import ray.train.torch
+
+    class RayTrainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]
+        def _create_default_callbacks(self) -> list[Any]:
+            # Its cleaner is one more process, and fills the log where no dashboard answers it.
+            unwanted = "PlacementGroupCleanerCallback"
+            return [c for c in super()._create_default_callbacks() if type(c).__name__ != unwanted]
+
+        def _register_sigint_handler(self, controller: Any) -> None:
+            """Leave Ctrl-C as it is: Ray's handler exits with 0, and stays after the run."""
+
+    return RayTrainer
+
+
+def _user_error_in(error: Any) -> UserError | None:
+    """Find the UserError that ended a worker, if one did."""
     for failure in error.worker_failures.values():
         cause: BaseException | None = failure
         while cause is not None:
@@ -111,19 +130,3 @@ def _sentence(error: Any) -> UserError | None:
                 return cause
             cause = getattr(cause, "cause", None) or cause.__cause__
     return None
-
-
-def worker(job: dict[str, Any]) -> dict[str, Any] | Diverged:
-    """Run on each training process; what rank 0 returns comes back to the driver."""
-    import ray.train.torch
-
-    cfg: TrainingSettings = job["cfg"]
-    torch.set_num_threads(cfg.run.threads)  # Ray says 1 in OMP_NUM_THREADS
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.benchmark = True
-    context = ray.train.get_context()
-    place = Place(context.get_world_rank(), context.get_world_size(), ray.train.torch.get_device())
-    try:
-        return loop.fit(job["task"], cfg, job["out"], place, tell(job["key"]))
-    except Diverged as error:  # on all workers at once, and again after a restart: no use retrying
-        return error

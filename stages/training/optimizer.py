@@ -1,4 +1,4 @@
-"""AdamW as the paper uses it: weight decay on matrices, an upper bound on the running variance."""
+"""AdamW as the paper uses it: weight decay on matrices only, the running variance clipped."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from schemas.settings import FitSettings
-from stages.training.spread import local
+from stages.training.distributed import local
 
 
 class ClippedAdamW(torch.optim.Optimizer):
@@ -20,7 +20,7 @@ class ClippedAdamW(torch.optim.Optimizer):
         v = min(b2 v + (1 - b2) g^2, variance_clip)
         w = w - lr weight_decay w - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
 
-    A square that no float32 can hold is infinite, and the smaller of the two is the bound.
+    A square too large for float32 is infinite, and is clipped too.
     """
 
     def __init__(
@@ -31,7 +31,6 @@ class ClippedAdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Update the weights that have a gradient."""
         for group in self.param_groups:
             if weights := [weight for weight in group["params"] if weight.grad is not None]:
                 self._update(weights, group)
@@ -73,13 +72,13 @@ def make(model: nn.Module, fit: FitSettings) -> torch.optim.Optimizer:
         made = ClippedAdamW(groups, variance_clip=fit.variance_clip, **options)
     else:
         made = torch.optim.AdamW(groups, fused=True, **options)
-    for weight in weights:  # torch's waits for the first step, and a checkpoint comes before it
+    for weight in weights:  # torch makes it in the first step; a checkpoint is loaded before
         made.state[weight] = fresh_moments(weight)
     return made
 
 
 def fresh_moments(weight: nn.Parameter) -> dict[str, Tensor]:
-    """Return what is kept of a weight's gradients, before the first of them."""
+    """Return a weight's optimizer state before its first gradient, laid out as torch does."""
     return {
         "step": torch.zeros((), dtype=torch.float32, device=weight.device),
         "exp_avg": torch.zeros_like(weight, memory_format=torch.preserve_format),
@@ -88,6 +87,6 @@ def fresh_moments(weight: nn.Parameter) -> dict[str, Tensor]:
 
 
 def counted(steps: list[Tensor]) -> list[float]:
-    """Add one to the numbers of updates and return them; a device is asked once for all."""
+    """Add one to each number of updates and return them, with one transfer from the device."""
     torch._foreach_add_(steps, 1)
     return [float(t) for t in torch.stack(steps).tolist()]

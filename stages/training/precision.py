@@ -1,4 +1,4 @@
-"""In which type a run multiplies its matrices; weights are kept in float32 either way."""
+"""The type in which a run multiplies matrices; weights stay in float32 either way."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +7,14 @@ import torch
 
 from schemas.settings import Precision
 
-# What a processor says of itself (x86, ARM) if it multiplies bfloat16 without a detour.
-UNITS = ("amx_bf16", "avx512_bf16", "bf16")
+# CPU capabilities (x86, ARM) that multiply bfloat16 natively.
+BF16_UNITS = ("amx_bf16", "avx512_bf16", "bf16")
 
 
 def product_type(precision: Precision, device: torch.device) -> torch.dtype:
-    """Return the type; `auto` is bfloat16 where the device has a unit for it, else float32.
+    """Resolve `auto`: bfloat16 where the device multiplies it natively, else float32.
 
-    Without one a processor is some twenty times slower in bfloat16 than in float32.
+    A CPU without such a unit is some twenty times slower in bfloat16 than in float32.
     """
     if precision != "auto":
         named: torch.dtype = getattr(torch, precision)
@@ -23,16 +23,16 @@ def product_type(precision: Precision, device: torch.device) -> torch.dtype:
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         found = torch.cpu.get_capabilities()
-        fast = any(found.get(unit, False) for unit in UNITS)
+        fast = any(found.get(unit, False) for unit in BF16_UNITS)
     return torch.bfloat16 if fast else torch.float32
 
 
 @contextmanager
 def without_subnormals() -> Iterator[None]:
-    """Take numbers below 1.2e-38 for zero, as GPUs do.
+    """Flush numbers below 1.2e-38 to zero, as GPUs do.
 
-    A processor computes with them in a slow way of its own, and a relaxed sample at the paper's
-    last temperature is full of them: a step of the dVAE takes half as long again.
+    CPUs are slow with them, and a relaxed sample at the paper's last temperature is full of them:
+    a step of the dVAE takes half as long again.
     """
     torch.set_flush_denormal(True)
     try:

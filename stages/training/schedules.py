@@ -1,13 +1,20 @@
-"""What changes along a training run, as functions of the step.
+"""The learning-rate schedule and the other values that change along a run.
 
 Lengths are shares of the run, so a schedule stretches with it and equals the paper's at the
-paper's number of updates (appendices A.2 and B.2). Only when a step size is halved at plateaux
-does the training loss decide, see `plateau`.
+paper's number of updates (appendices A.2 and B.2). All are functions of the step alone, except
+that `decay="plateau"` halves the learning rate by what the training loss does (`Plateau`).
 """
 
 import math
+from dataclasses import dataclass
 
 from schemas.settings import FitSettings
+
+# Of the plateau. The paper does not say what it took for one (appendix B.2). Here the loss is
+# averaged over windows of updates, which begin with the end of the warm-up. A plateau is
+# `patience_share` of the run in which no window's mean beats the best one by MIN_IMPROVEMENT.
+WINDOWS = 4  # per patience: enough updates in each to tell the trend from the noise
+MIN_IMPROVEMENT = 1e-3  # relative; a loss on a power law falls for ever, by less than its noise
 
 
 def cosine(step: float, *, length: float, start: float, end: float) -> float:
@@ -17,8 +24,8 @@ def cosine(step: float, *, length: float, start: float, end: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * step / length)) / 2
 
 
-def step_size(step: int, fit: FitSettings, halvings: int = 0) -> float:
-    """Return the learning rate of the update made at `step`: up in a line, then down to its end."""
+def learning_rate(step: int, fit: FitSettings, halvings: int = 0) -> float:
+    """Return the learning rate of the update made at `step`: linear warm-up, then decay."""
     warmup = fit.warmup_share * fit.steps
     if step < warmup:
         return fit.learning_rate * min(1.0, (step + 1) / warmup)
@@ -28,11 +35,42 @@ def step_size(step: int, fit: FitSettings, halvings: int = 0) -> float:
     return cosine(step - warmup, length=length, start=fit.learning_rate, end=fit.learning_rate_end)
 
 
-def averaging_decay(fit: FitSettings) -> float:
-    """Return how much of the averaged weights stays each time they are refreshed.
+def ema_decay(fit: FitSettings) -> float:
+    """Return how much of the EMA stays each time it is updated.
 
-    A horizon of 1,000 updates refreshed at each gives the dVAE's 0.999; one of 2,500 refreshed
-    every 25 gives the prior's 0.99.
+    A horizon of 1,000 updates with an EMA update at each gives the dVAE's 0.999; one of 2,500
+    with an EMA update every 25 gives the prior's 0.99.
     """
     horizon = fit.ema_share * fit.steps
     return max(0.0, 1 - fit.ema_every / horizon) if horizon > 0 else 0.0
+
+
+@dataclass
+class Plateau:
+    """The training loss so far, as far as halving needs it; equal on all workers, checkpointed."""
+
+    halvings: int = 0
+    best: float | None = None  # mean of a window
+    updates_since: int = 0  # the end of that window
+    total: float = 0.0  # of the losses in the window that is not yet full
+    counted: int = 0  # updates in that window that were not skipped
+
+    def update(self, loss: float, step: int, fit: FitSettings) -> None:
+        """Take in the loss of update `step` over all workers; not finite if it was skipped."""
+        patience = fit.patience_share * fit.steps
+        window = max(1, round(patience / WINDOWS))
+        made = step + 1 - math.ceil(fit.warmup_share * fit.steps)
+        at_end = fit.learning_rate / 2**self.halvings <= fit.learning_rate_end
+        if fit.decay != "plateau" or made <= 0 or at_end:
+            return
+        if math.isfinite(loss):
+            self.total, self.counted = self.total + loss, self.counted + 1
+        if made % window or not self.counted:
+            return
+        mean = self.total / self.counted
+        self.total, self.counted = 0.0, 0
+        self.updates_since += window
+        if self.best is None or mean < self.best - MIN_IMPROVEMENT * abs(self.best):
+            self.best, self.updates_since = mean, 0
+        elif self.updates_since >= patience:
+            self.halvings, self.updates_since = self.halvings + 1, 0

@@ -1,8 +1,8 @@
-"""All that a resumed run needs: weights, their average, the optimizer's moments, the step.
+"""All that a resumed run needs: weights, their EMA, the optimizer's moments, the step.
 
-Nothing else has to be stored: the rows of a batch and the noise of an update are functions of the
-seed and the step. What else changes along a run and does not follow from those belongs here: a
-tree of tensors is one line in `tensors`, a field of plain JSON one name in NUMBERS.
+Nothing else is stored: the rows of a batch and the noise of an update follow from the seed and the
+step. Add here whatever else a run changes and cannot derive: a tree of tensors is one line in
+`tensors`, a field of plain JSON one name in NUMBERS.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,24 +17,18 @@ from torch.distributed.tensor import DTensor
 
 from schemas.settings import FitSettings
 from stages.training import optimizer, schedules
-from stages.training.plateau import Plateau
+from stages.training.distributed import DistributedContext
+from stages.training.gradient_scaling import GradientScales
 from stages.training.powersgd import PowerSGD
-from stages.training.scaling import Scales
-from stages.training.task import Place
+from stages.training.schedules import Plateau
 
-NUMBERS = (  # fields of a State, the same on all workers
-    "step",
-    "skipped",
-    "skipped_in_a_row",
-    "skipped_late",
-    "without_rows",
-    "first_loss",
-    "late_loss",
-    "late_made",
-)
+NUMBERS = (  # fields of a State, equal on all workers
+    "step", "skipped", "skipped_in_a_row", "skipped_late", "without_rows", "first_loss",
+    "late_loss", "late_made",
+)  # fmt: skip
 
 
-class Average:
+class Ema:
     """An exponential moving average of a model's weights."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -43,14 +37,14 @@ class Average:
         self.values = {name: weight.detach().clone() for name, weight in self.weights.items()}
 
     @torch.no_grad()
-    def refresh(self) -> None:
-        """Move the average towards the weights of now."""
+    def update(self) -> None:
+        """Move the average towards the present weights."""
         weights: list[Tensor] = list(self.weights.values())
         torch._foreach_lerp_(list(self.values.values()), weights, 1 - self.decay)
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Put the averaged weights into the model for a while."""
+    def swapped_in(self) -> Iterator[None]:
+        """Put the averaged weights into the model for the length of a block."""
         self._swap()
         try:
             yield
@@ -64,36 +58,34 @@ class Average:
 
 @dataclass
 class State:
-    """A run between two updates; `step` updates were made or skipped."""
+    """A run between two updates; `step` counts those made and those skipped."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    average: Average
+    ema: Ema
     step: int = 0
-    skipped: int = 0  # updates left out: their gradient was not finite, or they had no rows
+    skipped: int = 0  # updates whose gradient was not finite, or that had no rows
     skipped_in_a_row: int = 0
-    skipped_late: int = 0  # of them, among the last ones of the run
-    without_rows: int = 0  # of them, because no worker had a row that could be used
+    skipped_late: int = 0  # among the last updates of the run
+    without_rows: int = 0  # skipped because no worker had a usable row
     first_loss: float | None = None  # of the first update that was made
-    late_loss: float = 0.0  # sum over the last updates of the run, those that were made
+    late_loss: float = 0.0  # sum over those of the run's last updates that were made
     late_made: int = 0  # so many of them
     plateau: Plateau = field(default_factory=Plateau)
-    scales: Scales | None = None  # of gradients in float16
-    compression: PowerSGD | None = None  # of gradients between copies of the weights
+    scales: GradientScales | None = None  # only in float16
+    compression: PowerSGD | None = None  # only with powersgd_rank
 
     @classmethod
     def fresh(cls, model: nn.Module, fit: FitSettings) -> "State":
-        """Return the state before the first update."""
-        average = Average(model, schedules.averaging_decay(fit))
-        return cls(model, optimizer.make(model, fit), average)
+        return cls(model, optimizer.make(model, fit), Ema(model, schedules.ema_decay(fit)))
 
     @property
     def tensors(self) -> dict[str, Any]:
-        """Return all tensors that updates change: the same on all workers, or a part on each."""
+        """All tensors that updates change: replicated on all workers, or sharded."""
         weights, moments = self.model.named_parameters(), self.optimizer.state
         changed = {
             "model": self.model.state_dict(),
-            "average": self.average.values,
+            "average": self.ema.values,
             "optimizer": {name: moments[w] for name, w in weights if w in moments},
         }
         if self.scales is not None:
@@ -104,7 +96,7 @@ class State:
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """Return all else that updates change."""
+        """All else that updates change, as JSON."""
         return {name: getattr(self, name) for name in NUMBERS} | {"plateau": vars(self.plateau)}
 
     @numbers.setter
@@ -113,25 +105,23 @@ class State:
             setattr(self, name, saved[name])
         self.plateau = Plateau(**saved["plateau"])
 
+    @contextmanager
+    def ema_model(
+        self, build: Callable[[], nn.Module], context: DistributedContext
+    ) -> Iterator[nn.Module | None]:
+        """Yield the model with EMA weights: swapped in place, or gathered on rank 0 if sharded.
 
-@contextmanager
-def averaged(
-    build: Callable[[], nn.Module], state: State, place: Place
-) -> Iterator[nn.Module | None]:
-    """Lend a model with the averaged weights: the one that learns, or a copy if that is sharded.
-
-    Every worker of a sharded run takes part; only rank 0 gets the copy, the others None. Weights
-    come together one at a time.
-    """
-    if not isinstance(state.model, FSDPModule):
-        with state.average.in_place():
-            yield state.model
-        return
-    copy = build().to(place.device) if place.rank == 0 else None
-    weights = dict(copy.named_parameters()) if copy is not None else {}
-    with torch.no_grad():
-        for name, value in state.average.values.items():
-            whole = value.full_tensor() if isinstance(value, DTensor) else value
-            if copy is not None:
-                weights[name].copy_(whole.reshape(weights[name].shape))
-    yield copy
+        All workers of a sharded run take part, one weight at a time; the others get None.
+        """
+        if not isinstance(self.model, FSDPModule):
+            with self.ema.swapped_in():
+                yield self.model
+            return
+        copy = build().to(context.device) if context.rank == 0 else None
+        weights = dict(copy.named_parameters()) if copy is not None else {}
+        with torch.no_grad():
+            for name, value in self.ema.values.items():
+                whole = value.full_tensor() if isinstance(value, DTensor) else value
+                if copy is not None:
+                    weights[name].copy_(whole.reshape(weights[name].shape))
+        yield copy

@@ -1,98 +1,110 @@
-"""What a model says about itself to be trained, and what a worker is told about where it runs."""
+"""What a model must say about itself to be trained; `trainer` does the rest."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
-import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from schemas.folder import Folder
-from schemas.settings import Config
-from stages.training.record import Scalars
+from schemas.settings import TrainingSettings
+from stages.data.loader import prepared_batches
+from stages.data.table import Columns, Table
+from stages.training.distributed import DistributedContext
+from stages.training.loss_band import LossBand
 
+Scalars = dict[str, float]
 Batch = dict[str, Tensor]  # rows first in every tensor
 
 
-@dataclass(frozen=True)
-class Place:
-    """Which worker this is, and what it computes on."""
-
-    rank: int = 0
-    world: int = 1
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-
-    def total(self, numbers: Mapping[str, float]) -> Scalars:
-        """Add up over all workers, name by name."""
-        if self.world == 1:
-            return dict(numbers)
-        packed = torch.tensor(list(numbers.values()), dtype=torch.float64, device=self.device)
-        dist.all_reduce(packed)
-        return dict(zip(numbers, packed.tolist(), strict=True))
-
-    def largest(self, number: float) -> float:
-        """Return the largest that any worker has."""
-        if self.world == 1:
-            return number
-        packed = torch.tensor(number, dtype=torch.float64, device=self.device)
-        dist.all_reduce(packed, dist.ReduceOp.MAX)
-        return packed.item()
-
-
-class Work(NamedTuple):
-    """What an update does to one row, for those who ask how fast a run is."""
-
-    unit: str = "rows"
-    units: int = 1  # in a row
-    flops: float | None = None  # that a model like this cannot do without; None: not counted
-    settings: Config | None = None  # by which to find out how the loss of such runs fell
-
-
 class Validation(NamedTuple):
-    """What is seen of the averaged weights on rows that are not learned from."""
+    """What is seen of the EMA weights on held-out rows."""
 
     scalars: Scalars
     pictures: Mapping[str, bytes] = {}  # PNG files by name
     alarm: str | None = None  # what goes wrong, in a sentence for people
 
 
-class Task(Protocol):
-    """What a model must say about itself to be trained."""
+class Task(ABC):
+    """A model, its data and its loss.
 
-    @property
-    def name(self) -> str:
-        """Say which stage this is, for the log."""
+    The loss is a sum of named terms. The gradient of an update is that of the sum over terms of
+    loss_weight x (loss_sum over all rows of all workers) / (loss_count over them), so it does not
+    depend on how rows are divided between workers and micro-batches.
+    """
 
+    name: str  # of the stage, for the log
+    cfg: TrainingSettings
+    train: Table
+    columns: ClassVar[tuple[str, ...]]  # of the table, as `prepare` wants them
+    prefetched: ClassVar[int] = 4  # batches prepared before they are needed
+
+    @abstractmethod
     def build(self) -> nn.Module:
         """Return the model with fresh weights."""
 
-    def blocks(self, model: nn.Module) -> list[nn.Module]:
-        """Return the repeated parts of the model, which `spread` treats one by one."""
+    def layers(self, model: nn.Module) -> list[nn.Module]:
+        """Return the repeated parts: checkpointed, compiled, sharded and compressed one by one."""
+        return []
 
-    def work(self) -> Work:
-        """Say what a row comes to."""
+    def tokens_per_row(self) -> int | None:
+        """Return the tokens of a row, if speed is to be logged in tokens."""
+        return None
 
-    def batches(self, step: int, place: Place) -> Iterator[Batch]:
+    def flops_per_row(self) -> float | None:
+        """Return the FLOP of an update for one row (three forward passes), to log utilisation."""
+        return None
+
+    def loss_band(self) -> LossBand | None:
+        """Return where the loss of runs with these settings usually is."""
+        return None
+
+    def batches(self, step: int, context: DistributedContext) -> Iterator[Batch]:
         """Yield this worker's rows of the global batch of `step`, then of all that follow."""
+        return prepared_batches(
+            self.train,
+            self.columns,
+            self.prepare,
+            seed=self.cfg.fit.seed,
+            batch_size=self.cfg.fit.batch_size,
+            step=step,
+            rank=context.rank,
+            world_size=context.world_size,
+            threads=self.data_threads(),
+            depth=self.prefetched,
+        )
 
-    def counts(self, batch: Batch) -> dict[str, int]:
-        """Count what each term of the loss is a mean over."""
+    def data_threads(self) -> int:
+        """Return the threads that prepare batches."""
+        return max(1, self.cfg.run.threads // 2)
 
-    def weights(self, step: int) -> dict[str, float]:
+    @abstractmethod
+    def prepare(self, columns: Columns) -> Batch:
+        """Turn rows of the table, and the `epoch` that each is seen in, into a batch."""
+
+    @abstractmethod
+    def loss_sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return each term of the loss summed over the rows, with its gradient."""
+
+    @abstractmethod
+    def loss_counts(self, batch: Batch) -> dict[str, int]:
+        """Count what each term is a mean over."""
+
+    @abstractmethod
+    def loss_weights(self, step: int) -> dict[str, float]:
         """Return the weight of each term."""
 
-    def sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Return each term summed over the rows, with its gradient."""
-
     def schedule(self, step: int) -> Scalars:
-        """Return what else changes along the run, for the log."""
+        """Return what changes along the run besides the learning rate, for the log."""
+        return {}
 
-    def bound(self, model: nn.Module) -> None:
-        """Bring weights back to where they may be, after each update."""
+    def clamp_parameters(self, model: nn.Module) -> None:  # noqa: B027
+        """Bring parameters back into their range, after each update."""
 
+    @abstractmethod
     def validate(self, model: nn.Module, step: int) -> Validation:
-        """Measure the averaged weights."""
+        """Measure a model with EMA weights."""
 
+    @abstractmethod
     def export(self, model: nn.Module, out: Folder) -> None:
         """Write the finished model."""

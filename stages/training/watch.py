@@ -1,7 +1,7 @@
-"""How far a training run is, on the driver's screen, though it runs in another process.
+"""How far a training is, on the driver's screen, though it runs in other processes.
 
-The worker leaves its newest line, and every alarm so far, in the cluster's key-value store, where
-the driver looks.
+Rank 0 leaves its newest line, and every alarm so far, in the cluster's key-value store, where the
+driver looks.
 """
 
 import json
@@ -20,43 +20,42 @@ SECONDS_BETWEEN_LOOKS = 0.5
 LOG = logging.getLogger(__name__)
 
 
-class Say(Protocol):
+class Log(Protocol):
     """What a worker calls with its step and a line for people; an alarm is never passed over."""
 
     def __call__(self, step: int, line: str, *, alarm: bool = False) -> None: ...
 
 
 def to_log(step: int, line: str, *, alarm: bool = False) -> None:
-    """Say it in this process's log."""
     LOG.log(logging.WARNING if alarm else logging.INFO, "%s", line)
 
 
-def tell(key: str) -> Say:
-    """Return what says it to the driver."""
+def log_to_driver(key: str) -> Log:
+    """Return a log that the driver's `Watch` with this key shows."""
     from ray.experimental import internal_kv  # here, as everywhere: stages import without Ray
 
-    # After a restart, what was told before it stays told: alarms are shown by their number.
-    told = internal_kv._internal_kv_get(key)
-    *newest, alarms = json.loads(told) if told else (0, "", [])
+    # After a restart, earlier alarms stay: the driver counts those it has shown.
+    stored = internal_kv._internal_kv_get(key)
+    *newest, alarms = json.loads(stored) if stored else (0, "", [])
 
-    def say(step: int, line: str, *, alarm: bool = False) -> None:
+    def log(step: int, line: str, *, alarm: bool = False) -> None:
         if alarm:
             alarms.append(line)
         else:
             newest[:] = [step, line]
         internal_kv._internal_kv_put(key, json.dumps([*newest, alarms]).encode())
 
-    return say
+    return log
 
 
 class Watch:
-    """Shows what workers tell under a key: a bar on a terminal, else their lines in the log."""
+    """Shows the workers' log under a key: a bar on a terminal, else the lines themselves."""
 
-    def __init__(self, name: str, cfg: FitSettings) -> None:
+    def __init__(self, name: str, fit: FitSettings) -> None:
         from ray.experimental import internal_kv
 
         self._store = internal_kv
-        self.name, self.cfg = name, cfg
+        self.name, self.fit = name, fit
         self.key = f"{name}-{uuid.uuid4().hex}"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -86,10 +85,10 @@ class Watch:
             self._show()
 
     def _show(self) -> None:
-        told = self._store._internal_kv_get(self.key)
-        if not told:
+        stored = self._store._internal_kv_get(self.key)
+        if not stored:
             return
-        step, line, alarms = json.loads(told)
+        step, line, alarms = json.loads(stored)
         for alarm in alarms[self._warned :]:
             LOG.warning("%s", alarm)
         self._warned = len(alarms)
@@ -98,8 +97,8 @@ class Watch:
         if not sys.stderr.isatty():
             LOG.info("%s", line)
         elif self._bar is None:  # made now, so that start-up does not count in the rate
-            total, rows = self.cfg.steps * self.cfg.batch_size, step * self.cfg.batch_size
+            total, rows = self.fit.steps * self.fit.batch_size, step * self.fit.batch_size
             self._bar = Progress(self.name, total, done=rows).__enter__()
         else:
-            self._bar.advance((step - self._shown) * self.cfg.batch_size, line)
+            self._bar.advance((step - self._shown) * self.fit.batch_size, line)
         self._shown = step

@@ -18,7 +18,7 @@ from schemas.settings import PriorShape, TokenSpec
 from stages.models.odds import AS_THEY_COME
 from stages.models.prior import Prior
 from stages.models.sampler import Drawing, Sampler
-from stages.training.peaks import matrix_product
+from stages.training.hardware import matrix_product
 from tests.bench.drawing_floor import Machine, Step, bandwidth, step_of
 from tests.bench.on_gpu import Table, done, fits, heading, seconds, tensor_cores
 

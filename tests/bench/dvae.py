@@ -28,14 +28,15 @@ from schemas.artifacts import CLEAN_PAIRS, METRICS, TRAIN
 from schemas.folder import Inputs
 from schemas.manifest import Result
 from schemas.settings import DvaeSettings, FitSettings, TrainingRun
+from stages.data import augment
+from stages.data.parquet import PICTURE_FILE, parquet_bytes
+from stages.data.table import open_table
 from stages.models.dvae import Dvae, elbo_terms, kl_to_uniform, logit_laplace_nll, map_pixels
 from stages.models.flops import dvae_flops
-from stages.tables import PICTURE_FILE, parquet_bytes
-from stages.train_dvae.task import DvaeTask, shape_of
-from stages.training import augment, loop
+from stages.train_dvae.task import DvaeTask
+from stages.training.distributed import DistributedContext
 from stages.training.precision import product_type, without_subnormals
-from stages.training.table import open_table
-from stages.training.task import Place
+from stages.training.trainer import Trainer
 from tests.bench.clock import MATRIX, Taken, in_words, matrix_product, middle, ratio, seconds
 from tests.bench.looks import picture
 from tests.stages.finished import finish
@@ -91,7 +92,7 @@ def released_step() -> Callable[[], None]:
 
 def our_step(bfloat16: bool) -> Callable[[], None]:
     """Return an update of our model with data in memory, without anything of the loop."""
-    model = Dvae(shape_of(JOB), CODES).to(memory_format=torch.channels_last)
+    model = Dvae(JOB, CODES).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     stored = batch()
 
@@ -150,7 +151,7 @@ def stage(root: Path, threads: int) -> Stage:
     def look(step: int, line: str, *, alarm: bool = False) -> None:
         seen.append((step, time.perf_counter(), time.process_time()))
 
-    loop.fit(task, cfg, out, Place(), look)
+    Trainer(task, cfg, out, DistributedContext(), look).fit()
     with out.open(METRICS) as file:
         lines = [line for line in map(json.loads, file) if "loss" in line]
     first, last = seen[0], seen[len(lines) - 1]
@@ -165,7 +166,7 @@ def main(threads: int = len(os.sched_getaffinity(0))) -> None:
     torch.set_num_threads(threads)
     bfloat16 = product_type("auto", CPU) is torch.bfloat16
     name = "bfloat16" if bfloat16 else "float32"
-    model = Dvae(shape_of(JOB), CODES)
+    model = Dvae(JOB, CODES)
     print(
         f"dVAE of {JOB.width} channels, {JOB.blocks} blocks a group, {CODES} codes, {BATCH} "
         f"pictures of {SIDE} x {SIDE}; threads: {threads}; products in {name}"

@@ -6,20 +6,19 @@ changes what a step takes. `--device cpu` and small sizes only show that it runs
 """
 
 import argparse
+import tempfile
 from collections.abc import Sequence
 
 import torch
 
+from infra.store import open_folder
 from schemas.settings import DvaeSettings
+from stages.data import augment
 from stages.models.dvae import Dvae
-from stages.models.flops import dvae_flops
-from stages.train_dvae.task import DvaeTask, shape_of
-from stages.training import augment, loop
-from stages.training.meter import Window
-from stages.training.peaks import matrix_product, peak_of
-from stages.training.spread import spread
-from stages.training.state import State
-from stages.training.task import Place
+from stages.train_dvae.task import DvaeTask
+from stages.training.distributed import DistributedContext
+from stages.training.hardware import matrix_product, peak_of
+from stages.training.trainer import Trainer
 from tests.bench.on_gpu import (
     Table,
     fits,
@@ -80,19 +79,17 @@ def job(asked: argparse.Namespace, mode: str, rows: int) -> DvaeSettings:
     nodes = {"fit": paper.fit.model_copy(update={"batch_size": rows}),
              "run": paper.run.model_copy(update=how)}  # fmt: skip
     sizes = {"width": asked.width, "blocks": asked.blocks, **nodes}
-    return DvaeSettings(**dict(paper) | sizes | {"image_vocab": asked.codes, "side": asked.side})
+    return DvaeSettings(**dict(paper) | sizes, image_vocab=asked.codes, side=asked.side)
 
 
 def training(
     asked: argparse.Namespace, mode: str, rows: int, device: torch.device, peak: float
 ) -> str:
     """Make whole updates, with all that the training loop does in one but to read the data."""
-    cfg, place = job(asked, mode, rows), Place(device=device)
+    cfg = job(asked, mode, rows)
     task = DvaeTask(cfg, None, None)  # type: ignore[arg-type]
-    torch.manual_seed(0)
-    model = task.build().to(device)
-    engine = spread(model, task.blocks(model), cfg, place)
-    state = State.fresh(model, cfg.fit)
+    out = open_folder(tempfile.mkdtemp())
+    trainer = Trainer(task, cfg, out, DistributedContext(device=device))
     batch = {
         "pixels": torch.randint(0, 256, (rows, asked.side, asked.side, 3), dtype=torch.uint8),
         "seed": torch.arange(rows),
@@ -100,11 +97,11 @@ def training(
     batch = {name: values.to(device) for name, values in batch.items()}
 
     def update() -> float:
-        return loop.learn(task, engine, batch, state, cfg, place, Window())
+        return trainer.train_step(batch)
 
     norm = update()  # compiles
     took, memory = seconds_and_memory(update, asked.updates, device)
-    used = 3 * dvae_flops(model, asked.side) * rows / took / peak
+    used = task.flops_per_row() * rows / took / peak
     return f"{rows / took:11.1f}  {used:11.1%}  {memory:6.1f}  {norm:.5g}"
 
 
@@ -112,7 +109,7 @@ def encoding(asked: argparse.Namespace, device: torch.device) -> str:
     """Name the codes of pictures as encode does, in three kinds of arithmetic."""
     torch.manual_seed(0)
     cfg = job(asked, "eager", asked.tile)
-    model = Dvae(shape_of(cfg), asked.codes).to(device, memory_format=torch.channels_last).eval()
+    model = Dvae(cfg, asked.codes).to(device, memory_format=torch.channels_last).eval()
     shape = (asked.tile, asked.side, asked.side, 3)
     pixels = augment.unit(torch.randint(0, 256, shape, dtype=torch.uint8, device=device))
     lines, exact = [], None

@@ -21,15 +21,15 @@ import torch
 from infra.store import open_folder
 from schemas.rows import CLEAN_PAIR
 from schemas.settings import CrawlSettings, DvaeSettings, FitSettings, TrainingRun
-from stages import pictures, shapes
+from stages import pictures, shapes, weights
 from stages.crawl.shrink import Shrink
-from stages.tables import PICTURE_FILE, parquet_bytes
+from stages.data.parquet import PICTURE_FILE, parquet_bytes
+from stages.data.table import first, open_table
 from stages.train_dvae.health import alarm
 from stages.train_dvae.measures import measure
 from stages.train_dvae.task import DvaeTask
-from stages.training import loop, weights
-from stages.training.table import first, open_table
-from stages.training.task import Place
+from stages.training.distributed import DistributedContext
+from stages.training.trainer import Trainer
 
 STAMPS = Path("/usr/share/tuxpaint/stamps")
 SIDE, CODES = 64, 512
@@ -106,7 +106,7 @@ def learn(corpus: str, seed: int) -> None:
     cfg = settings(corpus, seed)
     steps = cfg.fit.steps
     started, cpu = time.perf_counter(), time.process_time()
-    loop.fit(DvaeTask(cfg, train, held_out), cfg.fit, out, Place(), say)
+    Trainer(DvaeTask(cfg, train, held_out), cfg, out, DistributedContext(), say).fit()
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
 
     images = first(held_out, ("image",), MEASURED)["image"]

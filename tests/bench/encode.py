@@ -24,12 +24,12 @@ from schemas.folder import Inputs
 from schemas.manifest import Result
 from schemas.settings import EncodeRun, EncodeSettings, TokenSpec
 from stages import encode
+from stages.data.parquet import PICTURE_FILE, TOKEN_FILE, parquet_bytes
 from stages.encode.crops import crop_rows
 from stages.encode.cut import Part
 from stages.encode.parts import EncodePart
 from stages.models.codebook import code_counts, codebook_health
 from stages.pictures import to_tensor
-from stages.tables import PICTURE_FILE, TOKEN_FILE, parquet_bytes
 from tests.bench.clock import Taken, in_words, ratio
 from tests.bench.dvae import pair_rows
 from tests.stages.finished import finish

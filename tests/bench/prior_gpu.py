@@ -9,6 +9,7 @@ sizes only show that it runs.
 """
 
 import argparse
+import tempfile
 from collections.abc import Callable, Sequence
 
 import torch
@@ -16,18 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from infra.store import open_folder
 from pipelines.options import resolve
 from schemas.settings import PriorSettings, PriorShape, TokenSpec
 from stages.models import sparse
 from stages.models.attention import Layout, make_mask, masked_attention
-from stages.models.flops import prior_flops
-from stages.train_prior import PriorTask, shape_of
-from stages.training import loop
-from stages.training.meter import Window
-from stages.training.peaks import matrix_product, peak_of
-from stages.training.spread import spread
-from stages.training.state import State
-from stages.training.task import Place
+from stages.train_prior.task import PriorTask
+from stages.training.distributed import DistributedContext
+from stages.training.hardware import matrix_product, peak_of
+from stages.training.trainer import Trainer
 from tests.bench.on_gpu import Table, fits, heading, seconds_and_memory, tensor_cores
 
 MODES = ("eager", "compile", "compile+recompute")
@@ -115,21 +113,19 @@ def job(asked: argparse.Namespace, mode: str, rows: int) -> PriorSettings:
 
 def ours(asked: argparse.Namespace, mode: str, rows: int, device: torch.device, peak: float) -> str:
     """Make whole updates, with all that the training loop does in one but to read the data."""
-    cfg, place = job(asked, mode, rows), Place(device=device)
+    cfg = job(asked, mode, rows)
     task = PriorTask(cfg, None, None, None, None)  # type: ignore[arg-type]
-    torch.manual_seed(0)
-    model = task.build().to(device)
-    engine = spread(model, task.blocks(model), cfg, place)
-    state = State.fresh(model, cfg.fit)
+    out = open_folder(tempfile.mkdtemp())
+    trainer = Trainer(task, cfg, out, DistributedContext(device=device))
     text = torch.randint(asked.text_vocab, (rows, asked.text), device=device)
     image = torch.randint(asked.image_vocab, (rows, asked.grid**2), device=device)
     batch = {"text": text, "image": image}
 
     def update() -> float:
-        return loop.learn(task, engine, batch, state, cfg, place, Window())
+        return trainer.train_step(batch)
 
     norm = update()  # compiles
-    flops = 3 * prior_flops(cfg.tokens, shape_of(cfg)) * rows
+    flops = task.flops_per_row() * rows
     return f"{measured(update, asked, rows, flops, device, peak)}  {norm:.5g}"
 
 

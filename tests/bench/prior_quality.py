@@ -18,10 +18,11 @@ from pipelines.options import resolve
 from schemas import rows
 from schemas.artifacts import BPE, DVAE, TOKEN_PAIRS, TRAIN, VAL, Artifact
 from schemas.settings import PriorSettings
-from stages.train_prior import PriorTask
-from stages.training import loop, weights
-from stages.training.table import open_table
-from stages.training.task import Place
+from stages import weights
+from stages.data.table import open_table
+from stages.train_prior.task import PriorTask
+from stages.training.distributed import DistributedContext
+from stages.training.trainer import Trainer
 
 VARIANTS = {
     "paper": {},
@@ -46,7 +47,7 @@ def trained(root: Path, cfg: PriorSettings) -> dict[str, float]:
     bpe = weights.load_bpe(artifact(root, BPE))
     task = PriorTask(cfg, train, val, bpe, artifact(root, DVAE))
     with tempfile.TemporaryDirectory() as out:
-        return loop.fit(task, cfg, open_folder(out), Place())
+        return Trainer(task, cfg, open_folder(out), DistributedContext()).fit()
 
 
 def lines(root: Path, names: list[str]) -> Iterator[str]:
@@ -56,7 +57,7 @@ def lines(root: Path, names: list[str]) -> Iterator[str]:
     for name in names:
         prior = settings.prior.model_copy(update=VARIANTS[name])
         started = time.process_time()
-        found = trained(root, prior)
+        found = trained(root, PriorSettings(**dict(prior), tokens=settings.tokens))
         text, image = found["validation_text"], found["validation_image"]
         base = base or image
         yield (

@@ -22,12 +22,12 @@ import torch
 from infra.store import open_folder
 from schemas import rows
 from schemas.settings import FitSettings, PriorSettings, TokenSpec
+from stages.data.loader import read_batches
+from stages.data.parquet import TOKEN_FILE, parquet_bytes
+from stages.data.table import Table, open_table
 from stages.models.bpe import Bpe, train_bpe
-from stages.tables import TOKEN_FILE, parquet_bytes
-from stages.train_prior import PriorTask
-from stages.training.rows import coming
-from stages.training.table import Table, open_table
-from stages.training.task import Place
+from stages.train_prior.task import PriorTask
+from stages.training.distributed import DistributedContext
 from tests.bench.watched import watch
 
 TOKENS = TokenSpec(text_vocab=4_096, text_len=256, image_vocab=8_192, grid=32)
@@ -82,7 +82,7 @@ def bare(folder: Path) -> None:
 
 def reader(table: Table) -> None:
     """Read an epoch in training's order, both columns as tensors of 16 bits."""
-    found = coming(table, ("text", "image"), seed=0, batch_size=BATCH)
+    found = read_batches(table, ("text", "image"), seed=0, batch_size=BATCH)
     for batch in itertools.islice(found, ROWS // BATCH):
         columns = batch.columns()
         for name in ("text", "image"):
@@ -100,7 +100,7 @@ def task_of(table: Table, bpe: Bpe, dropout: float) -> PriorTask:
 
 def batches(task: PriorTask) -> None:
     """Read an epoch as the prior's trainer does."""
-    found: Iterator[object] = task.batches(0, Place())
+    found: Iterator[object] = task.batches(0, DistributedContext())
     for _ in itertools.islice(found, ROWS // BATCH):
         pass
 
@@ -147,7 +147,7 @@ def start(folder: Path, table: Table) -> None:
     """Print what the start costs, and what a shard does."""
     began = time.perf_counter()
     fresh = open_table(table.folder, "train/", SCHEMA)
-    found = coming(fresh, ("text", "image"), seed=0, batch_size=BATCH, step=1_000_003)
+    found = read_batches(fresh, ("text", "image"), seed=0, batch_size=BATCH, step=1_000_003)
     next(found).columns()
     first = time.perf_counter() - began
     found.close()

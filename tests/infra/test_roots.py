@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.addresses import normal
 from infra.machines import unseen
+from infra.paths import normal
 from infra.roots import require_root
 from infra.store import Store, open_folder
 from pipelines.full import absolute_root

@@ -5,8 +5,8 @@ import torch
 
 from infra.store import open_folder
 from pipelines.convert_dvae import main
-from stages.training import weights
-from tests.stages.training.test_published import agree, publish, released
+from stages import weights
+from tests.stages.weights.test_published import agree, publish, released
 
 
 def test_the_release_becomes_ours_and_plain_files_again(tmp_path, capsys):

@@ -20,7 +20,7 @@ from schemas import rows
 from schemas.artifacts import TOKEN_PAIRS
 from schemas.errors import ConfigError
 from schemas.manifest import Result
-from stages.tables import TOKEN_FILE, parquet_bytes
+from stages.data.parquet import TOKEN_FILE, parquet_bytes
 from tests import s3, tiny_run
 from tests.stages.finished import finish
 

@@ -5,9 +5,9 @@ import pytest
 
 from infra.store import Store
 from schemas.artifacts import DVAE, TOKEN_PAIRS
-from stages.training import weights
+from stages import weights
 from tests.pipelines.runs import full, statuses
-from tests.stages.training.test_published import agree, publish, released
+from tests.stages.weights.test_published import agree, publish, released
 
 
 @pytest.mark.ray

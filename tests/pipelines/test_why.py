@@ -15,7 +15,7 @@ from pipelines.why.row_search import rows_where
 from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, PAIRS, TOKEN_PAIRS
 from schemas.manifest import MANIFEST
-from stages.tables import PICTURE_FILE, parquet_bytes
+from stages.data.parquet import PICTURE_FILE, parquet_bytes
 from tests import s3, tiny_run
 
 

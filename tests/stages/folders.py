@@ -7,7 +7,7 @@ from schemas.settings import CrawlSettings, SourceSettings
 from stages.crawl.sources import INPUT_SURVEY, files_of, pieces, read_piece
 from stages.crawl.sources.beside import with_captions
 from stages.crawl.sources.folder import FolderReader
-from stages.digests import digest_of_files
+from stages.data.digests import digest_of_files
 
 
 def folder(tmp_path, files):

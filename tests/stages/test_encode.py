@@ -30,7 +30,7 @@ from stages.encode.cut import Part, cut
 from stages.encode.parts import EncodePart
 from stages.models.bpe import train_bpe
 from stages.models.dvae import Dvae
-from stages.training.weights import DvaeConfig, save_model
+from stages.weights import DvaeConfig, save_model
 from tests.stages.finished import finish
 
 TINY = TokenSpec(text_vocab=300, text_len=24, image_vocab=32, grid=4)

@@ -11,7 +11,7 @@ from schemas.artifacts import BPE, DVAE
 from schemas.settings import TokenSpec
 from stages import encode, pictures
 from stages.encode.crops import crop_rows
-from stages.training.weights import load_bpe, load_dvae
+from stages.weights import load_bpe, load_dvae
 from tests.stages.test_encode import artifacts, clean_pair, job
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

@@ -22,7 +22,7 @@ from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
 from stages.evaluate.reading import Candidate, DrawnPrompt, curves
 from stages.evaluate.reconstructions import Reconstructions
 from stages.pictures import crop_centre, decode, encode_png, to_tensor
-from stages.training.weights import load_dvae
+from stages.weights import load_dvae
 from tests import tiny_run
 
 

@@ -32,7 +32,7 @@ from stages.pictures import PictureError, crop_centre, decode, encode_png, to_te
 from stages.sample.given import read
 from stages.sample.prompts import EMPTY, NO_PICTURE, UNREADABLE, Prompt, address, prompts
 from stages.sample.stage import DrawShard
-from stages.training.weights import load_dvae
+from stages.weights import load_dvae
 from tests import tiny_run
 
 ROWS, GRID = 1, tiny_run.TOKENS.grid

@@ -8,7 +8,7 @@ from schemas.settings import AgreementSettings, FilterSettings
 from stages import filter as filter_stage
 from stages.filter.decontaminate import evaluation_pictures
 from stages.sample import prompts
-from stages.training import published, torch_files
+from stages.weights import published, torch_files
 
 FAILS = {
     "s3://bucket/x.png": "ValueError: Invalid endpoint",

@@ -4,9 +4,8 @@ from schemas.artifacts import TOKENIZER
 from schemas.errors import ArtifactMissing
 from schemas.folder import Inputs
 from schemas.settings import BpeSettings
-from stages import train_bpe
+from stages import train_bpe, weights
 from stages.models.bpe import Bpe
-from stages.training import weights
 from tests.stages.training.pairs import SIZES, clean_pairs, clean_row, inputs
 
 

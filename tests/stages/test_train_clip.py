@@ -9,17 +9,16 @@ from infra.store import open_folder
 from schemas.errors import ConfigError
 from schemas.rows import CLEAN_PAIR
 from schemas.settings import ClipSettings
-from stages import shapes, train_clip
+from stages import shapes, train_clip, weights
+from stages.data.loader import read_batches
+from stages.data.table import open_table
 from stages.models.clip import Reranker, fresh_reranker
 from stages.models.clip_pixels import Preparation
 from stages.pictures import to_tensor
 from stages.train_clip import ClipTask
-from stages.training import loop, weights
-from stages.training.rows import coming
-from stages.training.table import open_table
-from stages.training.task import Place
+from stages.training.trainer import Trainer
 from tests.stages.training.pairs import SIZES, bpe_of, clean_pairs, clean_row, inputs
-from tests.stages.training.toy import nodes, silent
+from tests.stages.training.toy import ALONE, nodes, silent
 from tests.stages.training.workers import learn, saved
 
 LOOK = {"size": 20, "crop_size": 16, "image_mean": [0.3] * 3, "image_std": [0.4] * 3}
@@ -45,8 +44,8 @@ def task_of(root, cfg):
 
 def test_the_loss_is_both_cross_entropies_written_out(tmp_path):
     task = task_of(tmp_path, settings())
-    batch, model = next(task.batches(0, Place())), task.build()
-    mean = task.sums(model, batch, 0)["contrast"] / task.counts(batch)["contrast"]
+    batch, model = next(task.batches(0, ALONE)), task.build()
+    mean = task.loss_sums(model, batch, 0)["contrast"] / task.loss_counts(batch)["contrast"]
 
     image, text, scale = model(batch["pixels"].permute(0, 3, 1, 2) / 255, batch["ids"])
     nats = []
@@ -60,7 +59,7 @@ def test_the_loss_is_both_cross_entropies_written_out(tmp_path):
 def test_pictures_keep_their_own_captions(tmp_path):
     """Also when one cannot be read."""
     task = task_of(tmp_path, settings())
-    found = coming(task.train, train_clip.COLUMNS, seed=0, batch_size=4)
+    found = read_batches(task.train, task.columns, seed=0, batch_size=4)
     columns = next(found).columns()
     whole = task.prepare(columns)
     columns["image"][1] = b"no picture"
@@ -92,7 +91,7 @@ def test_updates_bring_the_scale_back_to_its_bound_and_it_goes_on_learning(tmp_p
 
 def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
     task, out = task_of(tmp_path, settings()), open_folder(tmp_path / "out")
-    health = loop.fit(task, task.cfg, out, Place(), silent)
+    health = Trainer(task, task.cfg, out, ALONE, silent).fit()
     reranker = weights.load_clip(out)
     with torch.no_grad():
         again = task.validate(reranker, 6).scalars
@@ -103,7 +102,7 @@ def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
 def test_the_library_opens_what_was_trained_and_scores_alike(tmp_path):
     """Also pictures that are resized first, as its config says."""
     task = task_of(tmp_path, settings())
-    loop.fit(task, task.cfg, open_folder(tmp_path / "out"), Place(), silent)
+    Trainer(task, task.cfg, open_folder(tmp_path / "out"), ALONE, silent).fit()
     ours = weights.load_clip(open_folder(tmp_path / "out"))
     library = CLIPModel.from_pretrained(tmp_path / "out").eval()
     look = CLIPImageProcessorPil.from_pretrained(tmp_path / "out")

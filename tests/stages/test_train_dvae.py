@@ -12,16 +12,17 @@ import torch
 from infra.store import open_folder
 from schemas.rows import CLEAN_PAIR
 from schemas.settings import DvaeSettings
-from stages import pictures, train_dvae
+from stages import pictures, train_dvae, weights
+from stages.data import augment
+from stages.data.table import open_table
 from stages.models.dvae import Dvae, relaxed_sample
 from stages.models.fidelity import ssim
 from stages.train_dvae.measures import measure
-from stages.train_dvae.task import DvaeTask, shape_of
-from stages.training import augment, checkpoints, loop, weights
-from stages.training.table import open_table
-from stages.training.task import Place
+from stages.train_dvae.task import DvaeTask
+from stages.training import checkpoints
+from stages.training.trainer import Trainer
 from tests.stages.training.pairs import SIZES, clean_pairs, clean_row, inputs
-from tests.stages.training.toy import nodes, silent
+from tests.stages.training.toy import ALONE, nodes, silent
 from tests.stages.training.workers import saved
 
 
@@ -47,8 +48,8 @@ def task(tmp_path):
 
 def test_the_kl_weighs_beta_over_192():
     task = DvaeTask(DvaeSettings(), None, None)
-    assert task.weights(5_000)["kl"] == pytest.approx(6.6 / 192)
-    assert task.weights(0)["kl"] == 0
+    assert task.loss_weights(5_000)["kl"] == pytest.approx(6.6 / 192)
+    assert task.loss_weights(0)["kl"] == 0
     assert task.schedule(0) == {"beta": 0, "temperature": 1}
     assert task.schedule(150_000)["temperature"] == pytest.approx(1 / 16)
 
@@ -59,7 +60,8 @@ def test_the_loss_is_the_bound_of_appendix_a2_written_out(task):
     batch["seed"] = torch.tensor([5, 6, 7])
     torch.manual_seed(0)
     model, step = task.build(), 2
-    sums, counts, weight = task.sums(model, batch, step), task.counts(batch), task.weights(step)
+    sums, counts = task.loss_sums(model, batch, step), task.loss_counts(batch)
+    weight = task.loss_weights(step)
     loss = sum(weight[name] * sums[name] / counts[name] for name in sums)
 
     x = 0.8 * batch["pixels"].permute(0, 3, 1, 2) / 255 + 0.1
@@ -75,11 +77,11 @@ def test_the_loss_is_the_bound_of_appendix_a2_written_out(task):
 
 
 def test_a_picture_is_cropped_anew_each_epoch_by_its_own_random_numbers(task):
-    rows = itertools.islice(task.batches(0, Place()), 5)  # 40 rows: one epoch
+    rows = itertools.islice(task.batches(0, ALONE), 5)  # 40 rows: one epoch
     first = torch.cat([batch["pixels"] for batch in rows])
-    again = next(task.batches(0, Place()))["pixels"]
+    again = next(task.batches(0, ALONE))["pixels"]
     assert torch.equal(first[:8], again)
-    (second,) = itertools.islice(task.batches(5, Place()), 1)
+    (second,) = itertools.islice(task.batches(5, ALONE), 1)
     assert not torch.equal(first[:8], second["pixels"])
     assert first.shape == (SIZES["train"], 16, 16, 3)
 
@@ -88,12 +90,12 @@ def test_an_unreadable_picture_is_left_out_and_the_rest_learned_from(tmp_path):
     clean = clean_pairs(tmp_path, *[clean_row(n, image=b"no picture") for n in range(50, 80)])
     table = open_table(clean, "train/", CLEAN_PAIR)
     task = DvaeTask(settings(batch_size=70), table, table)
-    assert len(next(task.batches(0, Place()))["pixels"]) == SIZES["train"]
+    assert len(next(task.batches(0, ALONE))["pixels"]) == SIZES["train"]
 
 
 def test_it_learns_to_draw_and_says_how_well(task, tmp_path):
     out = open_folder(tmp_path / "out")
-    health = loop.fit(task, task.cfg, out, Place(), silent)
+    health = Trainer(task, task.cfg, out, ALONE, silent).fit()
     assert set(health) >= {
         "elb_relaxed", "elb_true", "elb_gap", "kl_per_code", "psnr_db", "relaxed_psnr_db",
         "psnr_gap_db", "mean_colour_psnr_db", "ssim", "codes_used", "perplexity",
@@ -112,7 +114,7 @@ def test_it_learns_to_draw_and_says_how_well(task, tmp_path):
 
 def test_measures_are_those_of_pictures_decoded_from_codes_without_noise(task):
     pixels = torch.randint(0, 256, (6, 16, 16, 3), dtype=torch.uint8)
-    model = Dvae(shape_of(task.cfg), 16).eval()
+    model = Dvae(task.cfg, 16).eval()
     with torch.no_grad():
         found, drawn = measure(model, pixels, temperature=0.5, batch_size=4)
         real = augment.unit(pixels)
@@ -130,7 +132,7 @@ def test_measures_are_those_of_pictures_decoded_from_codes_without_noise(task):
 def test_what_training_sees_is_measured_beside_what_encode_will_give(task):
     """One picture, one draw of the noise: the relaxed bound and picture by hand."""
     pixels = torch.randint(0, 256, (1, 16, 16, 3), dtype=torch.uint8)
-    model = Dvae(shape_of(task.cfg), 16).eval()
+    model = Dvae(task.cfg, 16).eval()
     for parameter in model.parameters():  # a fresh one draws the same whatever the codes
         torch.nn.init.normal_(parameter, std=0.3)
     real, heat = augment.unit(pixels), 0.7
@@ -222,7 +224,7 @@ def test_a_killed_driver_run_again_ends_with_the_weights_of_an_undisturbed_run(
 
     undisturbed = open_folder(tmp_path / "undisturbed")
     alone = DvaeTask(cfg, task.train, task.held_out)
-    health = loop.fit(alone, cfg, undisturbed, Place(), silent)
+    health = Trainer(alone, cfg, undisturbed, ALONE, silent).fit()
     assert {k: v for k, v in result.health.items() if k != "alarm"} == health
     with out.open("model.safetensors") as ours, undisturbed.open("model.safetensors") as theirs:
         assert ours.read() == theirs.read()

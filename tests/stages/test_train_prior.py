@@ -12,14 +12,14 @@ from schemas.artifacts import BPE
 from schemas.errors import SchemaMismatch
 from schemas.rows import fixed_list, token_pair
 from schemas.settings import PriorSettings
-from stages import pictures, train_prior
-from stages.tables import TOKEN_FILE, parquet_bytes
-from stages.train_prior import PriorTask
-from stages.training import loop, weights
-from stages.training.table import open_table
-from stages.training.task import Place
+from stages import pictures, train_prior, weights
+from stages.data.parquet import TOKEN_FILE, parquet_bytes
+from stages.data.table import open_table
+from stages.train_prior.task import PriorTask
+from stages.training.distributed import DistributedContext
+from stages.training.trainer import Trainer
 from tests.stages.training.pairs import SIZES, TOKENS, inputs, token_pairs
-from tests.stages.training.toy import nodes, silent
+from tests.stages.training.toy import ALONE, nodes, silent
 
 CHANCE = {"text": math.log(301), "image": math.log(16)}
 
@@ -47,22 +47,23 @@ def task_of(root, cfg):
 def test_text_counts_an_eighth_of_the_mean_nats_and_images_the_rest(tmp_path):
     """Section 2.2, token by token."""
     task = task_of(tmp_path, settings())
-    batch = next(task.batches(0, Place()))
+    batch = next(task.batches(0, ALONE))
     torch.manual_seed(0)
     model = task.build()
     for weight in model.parameters():
         torch.nn.init.normal_(weight, std=0.3)
-    sums, counts, weight = task.sums(model, batch, 0), task.counts(batch), task.weights(0)
+    sums, counts = task.loss_sums(model, batch, 0), task.loss_counts(batch)
+    weight = task.loss_weights(0)
     loss = sum(weight[name] * sums[name] / counts[name] for name in sums)
 
     text_logits, image_logits = model(batch["text"].long(), batch["image"].long())
     nats = {"text": [], "image": []}
-    for row, place in itertools.product(range(8), range(12)):
-        log_p = text_logits[row, place].log_softmax(0)
-        nats["text"].append(-log_p[batch["text"][row, place]].item())
-    for row, place in itertools.product(range(8), range(4)):
-        log_p = image_logits[row, place].log_softmax(0)
-        nats["image"].append(-log_p[batch["image"][row, place]].item())
+    for row, position in itertools.product(range(8), range(12)):
+        log_p = text_logits[row, position].log_softmax(0)
+        nats["text"].append(-log_p[batch["text"][row, position]].item())
+    for row, position in itertools.product(range(8), range(4)):
+        log_p = image_logits[row, position].log_softmax(0)
+        nats["image"].append(-log_p[batch["image"][row, position]].item())
     expected = np.mean(nats["text"]) / 8 + np.mean(nats["image"]) * 7 / 8
     assert loss.item() == pytest.approx(expected, rel=1e-4)
 
@@ -70,10 +71,10 @@ def test_text_counts_an_eighth_of_the_mean_nats_and_images_the_rest(tmp_path):
 def test_bpe_dropout_spells_a_caption_anew_each_epoch_and_never_without_a_reason(tmp_path):
     task = task_of(tmp_path, settings(dropout=0.5))
     epochs = SIZES["train"] // 8
-    first, again = next(task.batches(0, Place())), next(task.batches(0, Place()))
+    first, again = next(task.batches(0, ALONE)), next(task.batches(0, ALONE))
     assert torch.equal(first["text"], again["text"])
     spellings = {}
-    for batch in itertools.islice(task.batches(0, Place()), 3 * epochs):
+    for batch in itertools.islice(task.batches(0, ALONE), 3 * epochs):
         for text, image in zip(batch["text"], batch["image"], strict=True):
             ids = [i for i in text.tolist() if i != 300]
             spellings.setdefault(int(image[0]), set()).add(tuple(ids))
@@ -85,7 +86,7 @@ def test_two_workers_then_three_then_one_see_the_same_global_batches(tmp_path):
     task = task_of(tmp_path, settings(dropout=0.5, unsaid=0.3))
 
     def seen(steps, world):
-        places = [Place(rank=rank, world=world) for rank in range(world)]
+        places = [DistributedContext(rank, world) for rank in range(world)]
         ranks = [itertools.islice(task.batches(steps.start, p), len(steps)) for p in places]
         for parts in zip(*ranks, strict=True):
             batch = {name: torch.cat([part[name].int() for part in parts]) for name in parts[0]}
@@ -100,7 +101,7 @@ def test_two_workers_then_three_then_one_see_the_same_global_batches(tmp_path):
 def test_without_dropout_the_stored_tokens_are_learned(tmp_path):
     task = task_of(tmp_path, settings(dropout=0.0))
     stored = {tuple(row) for row in train_prior.first(task.train, ("text",), 99)["text"].tolist()}
-    seen = {tuple(row) for row in next(task.batches(0, Place()))["text"].tolist()}
+    seen = {tuple(row) for row in next(task.batches(0, ALONE))["text"].tolist()}
     assert seen <= stored
 
 
@@ -109,11 +110,11 @@ def test_some_captions_are_left_out_others_in_each_epoch_and_never_in_validation
     epochs = SIZES["train"] // 8
     share = []
     for epoch in range(4):
-        every = itertools.islice(task.batches(epoch * epochs, Place()), epochs)
+        every = itertools.islice(task.batches(epoch * epochs, ALONE), epochs)
         share.append([bool((b["text"] == 300).all(dim=1)[i]) for b in every for i in range(8)])
     assert np.mean(share) == pytest.approx(0.5, abs=0.15)
     assert len({tuple(each) for each in share}) == 4
-    first, again = next(task.batches(0, Place())), next(task.batches(0, Place()))
+    first, again = next(task.batches(0, ALONE)), next(task.batches(0, ALONE))
     assert torch.equal(first["text"], again["text"])
     model = task.build()
     torch.nn.init.normal_(model.text_head.weight, std=0.3)
@@ -135,7 +136,7 @@ def test_a_fresh_model_scores_chance_on_held_out_pairs(tmp_path):
 
 def test_it_learns_and_leaves_a_model_that_loads(tmp_path):
     task, out = task_of(tmp_path, settings(steps=40)), open_folder(tmp_path / "out")
-    health = loop.fit(task, task.cfg, out, Place(), silent)
+    health = Trainer(task, task.cfg, out, ALONE, silent).fit()
     assert health["validation_text"] < 0.85 * CHANCE["text"]
     prior = weights.load_prior(out)
     assert prior.tokens == TOKENS
@@ -211,7 +212,7 @@ def test_a_damaged_shard_is_named_at_the_start_and_nothing_is_touched(tmp_path, 
 
 
 def test_tokens_are_widened_by_the_model_alone(tmp_path):
-    batch = next(task_of(tmp_path, settings(unsaid=0.5)).batches(0, Place()))
+    batch = next(task_of(tmp_path, settings(unsaid=0.5)).batches(0, ALONE))
     assert {name: tokens.dtype for name, tokens in batch.items()} == {
         "text": torch.uint16,
         "image": torch.uint16,

@@ -11,8 +11,7 @@ import torch
 
 from infra.store import open_folder
 from schemas.artifacts import METRICS
-from stages import train_prior
-from stages.training import weights
+from stages import train_prior, weights
 from tests.stages.killing import (
     InTheMiddle,
     Moment,
@@ -34,7 +33,7 @@ SCHEDULE = {
 }  # fmt: skip
 CFG = settings(**SCHEDULE, workers=2, restarts=9)
 LEARNED = (
-    "step", "loss", "text", "image", "step_size", "gradient_norm", "skipped_updates",
+    "step", "loss", "text", "image", "learning_rate", "gradient_norm", "skipped_updates",
     "rows_left_out", "validation_text", "validation_image", "validation_loss",
 )  # fmt: skip
 EARLY = Moment(done=2 * SAVE_EVERY, seconds=0.05, count=step_saved)

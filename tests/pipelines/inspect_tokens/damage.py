@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 
 from pipelines.inspect_tokens import __main__ as inspect_tokens
 from schemas.artifacts import TOKEN_PAIRS
-from stages.tables import TOKEN_FILE
+from stages.data.parquet import TOKEN_FILE
 from tests import tiny_run
 
 

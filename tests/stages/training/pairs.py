@@ -9,11 +9,10 @@ from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKEN_PAIRS, TOKENIZER
 from schemas.folder import Inputs
 from schemas.manifest import Result
 from schemas.settings import DvaeShape, TokenSpec
-from stages import pictures, shapes
+from stages import pictures, shapes, weights
+from stages.data.parquet import PICTURE_FILE, parquet_bytes
 from stages.models.bpe import train_bpe
 from stages.models.dvae import Dvae
-from stages.tables import PICTURE_FILE, parquet_bytes
-from stages.training import weights
 from tests.stages.finished import finish
 
 TOKENS = TokenSpec(text_vocab=300, text_len=12, image_vocab=16, grid=2)

@@ -11,13 +11,13 @@ from torch import nn
 
 from infra.store import LocalFolder, open_folder
 from schemas.errors import SchemaMismatch, UserError
-from stages.training import checkpoints, loop, parts
-from stages.training.pieces import Piece
-from stages.training.spread import spread
+from stages.training import checkpoint_files, checkpoints
+from stages.training.checkpoint_files import LocalShard
+from stages.training.distributed import DistributedContext, parallelize
 from stages.training.state import State
-from stages.training.task import Place
+from stages.training.trainer import Trainer
 from tests import s3
-from tests.stages.training.toy import Deep, Line, settings, silent
+from tests.stages.training.toy import ALONE, Deep, Line, settings, silent
 from tests.stages.training.workers import each, saved
 
 NEWEST, BEFORE = "checkpoints/step-00000012", "checkpoints/step-00000008"
@@ -31,7 +31,7 @@ def run(out, cfg=COPIES, **changes):
     def say(step, line, *, alarm=False):
         said.append(line)
 
-    loop.fit(Line(cfg, **changes), cfg, out, Place(), say)
+    Trainer(Line(cfg, **changes), cfg, out, ALONE, say).fit()
     return said
 
 
@@ -106,14 +106,14 @@ def test_checkpoints_of_another_model_are_refused_with_a_sentence(folder):
     run(folder)
     task = Deep(COPIES)
     with pytest.raises(UserError, match=r"wanted model/0.weight as \(7, 3\) of .* nothing of that"):
-        loop.fit(task, COPIES, folder, Place(), silent)
+        Trainer(task, COPIES, folder, ALONE, silent).fit()
 
     class Wider(Line):
         def build(self):
             return nn.Linear(3, 2)
 
     with pytest.raises(UserError, match=r"\(2, 3\) of torch.float32, found \(1, 3\) of .* delete"):
-        loop.fit(Wider(COPIES), COPIES, folder, Place(), silent)
+        Trainer(Wider(COPIES), COPIES, folder, ALONE, silent).fit()
 
 
 def test_what_an_older_version_left_is_ignored_and_goes(folder):
@@ -214,14 +214,17 @@ def cut(world, rank, make=torch.Tensor.clone, across=0):
         first = min(rank * size, whole.shape[way])
         part = make(whole.narrow(way, first, min(size, whole.shape[way] - first)))
         begins = (0, first) if way else (first, 0)
-        found[name] = Piece(tuple(whole.shape), begins[0], part, True, begins[1])
+        found[name] = LocalShard(tuple(whole.shape), begins[0], part, True, begins[1])
     return found
 
 
 def written(out, world, across=0):
     """Save TREE as so many workers do; return where all its rows are."""
     every = [
-        parts.write(out, "s/", cut(world, r, across=across), Place(r, world)) for r in range(world)
+        checkpoint_files.write(
+            out, "s/", cut(world, r, across=across), DistributedContext(r, world)
+        )
+        for r in range(world)
     ]
     return checkpoints._joined(every)["tensors"]
 
@@ -236,17 +239,17 @@ def test_any_number_of_workers_reads_what_any_number_wrote(folder, writers, read
             cut(readers, rank, torch.zeros_like, reads),
             cut(readers, rank, across=reads),
         )
-        with parts.Reader(folder, tensors) as reader:
+        with checkpoint_files.Reader(folder, tensors) as reader:
             for name, piece in found.items():
                 reader.fill(name, piece)
                 assert torch.equal(piece.rows, wanted[name].rows), (name, rank)
 
 
 def test_a_file_holds_no_more_than_it_should(folder, monkeypatch):
-    monkeypatch.setattr(parts, "FILE_BYTES", 60)
+    monkeypatch.setattr(checkpoint_files, "FILE_BYTES", 60)
     tensors = written(folder, 1)
     assert len(folder.list("s/")) == 3  # of 140 bytes, of 22 and 8, of 48
-    with parts.Reader(folder, tensors) as reader:
+    with checkpoint_files.Reader(folder, tensors) as reader:
         for name, piece in cut(1, 0, torch.zeros_like).items():
             reader.fill(name, piece)
             assert torch.equal(piece.rows, TREE[name])
@@ -266,7 +269,7 @@ def test_a_worker_reads_the_rows_it_needs_and_no_others(folder):
             return Counted(self.path / name)
 
     tensors = written(folder, 2)  # rows 0 to 3, 4 to 6
-    with parts.Reader(Watched(folder.path), tensors) as reader:
+    with checkpoint_files.Reader(Watched(folder.path), tensors) as reader:
         reader.fill("matrix", cut(3, 1, torch.zeros_like)["matrix"])  # rows 3 to 5
     assert read == [1 * 5 * 4, 2 * 5 * 4]
 
@@ -290,21 +293,21 @@ class ScaledDeep(Deep):
         return Scaled(*super().build())
 
 
-def move(place, cfg, source, target):
+def move(context, cfg, source, target):
     """Load a checkpoint and save it again."""
     task = ScaledDeep(cfg, noise=0.0)
     model = task.build()
-    spread(model, task.blocks(model), cfg, place)
+    parallelize(model, task.layers(model), cfg, context)
     state = State.fresh(model, cfg.fit)
     with torch.no_grad():
         for weight in model.parameters():
             weight.zero_()
-    checkpoints.load(open_folder(source), state, place, silent)
-    checkpoints.save(open_folder(target), state, place)
+    checkpoints.load(open_folder(source), state, context, silent)
+    checkpoints.save(open_folder(target), state, context)
 
 
 def test_a_state_passes_through_all_numbers_of_workers_to_the_bit(tmp_path):
-    loop.fit(ScaledDeep(COPIES), COPIES, open_folder(tmp_path / "0"), Place(), silent)
+    Trainer(ScaledDeep(COPIES), COPIES, open_folder(tmp_path / "0"), ALONE, silent).fit()
     ways = [(2, PARTS), (3, COPIES), (3, PARTS), (2, COPIES), (1, PARTS)]
     for number, (world, cfg) in enumerate(ways):
         each(world, move, cfg, tmp_path / str(number), tmp_path / str(number + 1))
@@ -315,13 +318,13 @@ def test_a_state_passes_through_all_numbers_of_workers_to_the_bit(tmp_path):
     )
 
 
-def fill_the_disk(place, cfg, root):
+def fill_the_disk(context, cfg, root):
     full = OSError(errno.ENOSPC, "No space left on device")
     out = Failing(root / "out", "part-00001-of-00002-0000.safetensors", full)
     try:
-        loop.fit(Deep(cfg), cfg, out, place, silent)
+        Trainer(Deep(cfg), cfg, out, context, silent).fit()
     except UserError as error:
-        (root / f"said by {place.rank}").write_text(str(error))
+        (root / f"said by {context.rank}").write_text(str(error))
 
 
 def test_a_disk_full_for_one_worker_ends_both_with_its_sentence(tmp_path):
@@ -333,18 +336,18 @@ def test_a_disk_full_for_one_worker_ends_both_with_its_sentence(tmp_path):
     assert checkpoints.steps(open_folder(tmp_path / "out")) == []
 
 
-def train_spoil_load(place, cfg, root):
+def train_spoil_load(context, cfg, root):
     """Train, flip a bit of what the other worker wrote, and load."""
     out = open_folder(root / "out")
-    loop.fit(Deep(cfg), cfg, out, place, silent)
-    if place.rank == 0:
+    Trainer(Deep(cfg), cfg, out, context, silent).fit()
+    if context.rank == 0:
         flipped(out, f"{NEWEST}/part-00001-of-00002-0000.safetensors")
     torch.distributed.barrier()
     model = Deep(cfg).build()
-    spread(model, [], cfg, place)
+    parallelize(model, [], cfg, context)
     state = State.fresh(model, cfg.fit)
-    checkpoints.load(out, state, place, silent)
-    (root / f"step of {place.rank}").write_text(str(state.step))
+    checkpoints.load(out, state, context, silent)
+    (root / f"step of {context.rank}").write_text(str(state.step))
 
 
 def test_all_workers_go_back_where_one_of_them_finds_damage(tmp_path):
@@ -356,18 +359,18 @@ def test_numbers_that_are_not_finite_survive(folder, monkeypatch):
     from stages.training import state as module
 
     monkeypatch.setattr(module, "NUMBERS", (*module.NUMBERS, "best"))
-    state = State.fresh(nn.Linear(2, 1), COPIES)
+    state = State.fresh(nn.Linear(2, 1), COPIES.fit)
     state.best = {"loss": float("inf"), "at": [1, 0.1]}
-    checkpoints.save(folder, state, Place())
-    other = State.fresh(nn.Linear(2, 1), COPIES)
-    checkpoints.load(folder, other, Place(), silent)
+    checkpoints.save(folder, state, ALONE)
+    other = State.fresh(nn.Linear(2, 1), COPIES.fit)
+    checkpoints.load(folder, other, ALONE, silent)
     assert other.best == {"loss": float("inf"), "at": [1, 0.1]}
 
 
 def test_a_tensor_that_was_not_saved_is_named(folder):
     tensors = written(folder, 1)
     with (
-        parts.Reader(folder, tensors) as reader,
+        checkpoint_files.Reader(folder, tensors) as reader,
         pytest.raises(SchemaMismatch, match="wanted errors"),
     ):
         reader.fill("errors", cut(1, 0)["matrix"])

@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from schemas.errors import ConfigError
+from stages.training.distributed import DistributedContext, local, parallelize, shard_group_size
 from stages.training.powersgd import PowerSGD
-from stages.training.spread import local, sharers, spread
-from stages.training.task import Place
 from tests.stages.training.toy import Deep, Wide, settings
-from tests.stages.training.workers import each, learn, saved
+from tests.stages.training.workers import bytes_sent, each, learn, saved
 
 
 def machines(**changes):
@@ -25,29 +24,29 @@ MACHINES = machines()
 WIDE = Wide(settings(), noise=0.0)
 
 
-def look(place, path):
+def look(context, path):
     """Keep what one worker of four compresses, and what it does if another overflows."""
     cfg = machines(powersgd_rank=16)
     model = WIDE.build()
-    spread(model, WIDE.blocks(model), cfg, place)
-    power = PowerSGD(model, WIDE.blocks(model), cfg.fit, place)
+    parallelize(model, WIDE.layers(model), cfg, context)
+    power = PowerSGD(model, WIDE.layers(model), cfg.fit, context)
     found = {
         name: [tuple(sketch.shape) for sketch in sketches]
         for name, sketches in power.sketches.items()
     }
     for weight in model.parameters():
         weight.grad = torch.ones_like(weight)
-    if place.rank == 3:  # in its part of its copy alone
+    if context.rank == 3:  # in its part of its copy alone
         local(model[1].out.weight.grad)[0, 0] = torch.inf
     power.exchange()
     gradients = [local(weight.grad) for weight in model.parameters()]
     seen = {
         "sketches": found,
-        "bytes": power.bytes_sent(),
+        "bytes": bytes_sent(power),
         "skips": all(gradient.isnan().all() for gradient in gradients),
         "owes": any(local(error).any() for error in power.errors.values()),
     }
-    torch.save(seen, path / f"look-{place.rank}.pt")
+    torch.save(seen, path / f"look-{context.rank}.pt")
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +136,11 @@ def test_a_run_goes_on_where_weights_are_cut_in_other_ways(root, run):
 
 
 def test_a_copy_is_shared_by_a_machine_or_by_all_or_by_nobody():
-    assert sharers(MACHINES, Place(0, 4)) == 2
-    assert sharers(settings(shard=True), Place(0, 4)) == 4
-    assert sharers(settings(), Place(0, 4)) == 1
+    assert shard_group_size(MACHINES, DistributedContext(0, 4)) == 2
+    assert shard_group_size(settings(shard=True), DistributedContext(0, 4)) == 4
+    assert shard_group_size(settings(), DistributedContext(0, 4)) == 1
     with pytest.raises(ConfigError, match="wants a multiple of 2 workers, found 3"):
-        sharers(MACHINES, Place(0, 3))
+        shard_group_size(MACHINES, DistributedContext(0, 3))
 
 
 @pytest.mark.parametrize(

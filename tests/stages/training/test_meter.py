@@ -4,27 +4,35 @@ import pytest
 import torch
 from torch import nn
 
-from stages.training import processors
-from stages.training.meter import Meter, Window, clock, short, used_memory
-from stages.training.peaks import Peak, matrix_product, peak_of, sheet_of
-from stages.training.processors import Processors, Share
+from stages.training import hardware
+from stages.training.hardware import (
+    CpuMeter,
+    CpuShare,
+    Peak,
+    data_sheet_of,
+    matrix_product,
+    peak_of,
+)
+from stages.training.metrics import Meter, Window, clock, short, used_memory
 from stages.training.state import State
-from stages.training.task import Place, Work
-from tests.stages.training.toy import Line, settings
+from tests.stages.training.toy import ALONE, Line, settings
 from tests.stages.training.workers import learn
 
 CPU = torch.device("cpu")
 
 
 class Counted(Line):
-    def work(self):
-        return Work("tokens", 1_280, 3e9)
+    def tokens_per_row(self):
+        return 1_280
+
+    def flops_per_row(self):
+        return 3e9
 
 
 def measured(task, meanwhile=lambda: None):
     """The line of a window in which 4 updates of 8 rows took 2 seconds, half of one waiting."""
     cfg = settings(steps=430_000)
-    meter, window = Meter(task, cfg.fit, Place()), Window()
+    meter, window = Meter(task, cfg.fit, ALONE), Window()
     meanwhile()
     window.rows, window.updates, window.spent, window.waited = 32, 4, 2.0, 0.5
     window.add({"square": torch.tensor(64.0), "absolute": torch.tensor(16.0)},
@@ -46,7 +54,7 @@ def test_rates_are_rows_tokens_and_operations_over_seconds():
 
 def test_a_line_says_how_far_a_run_is_and_the_next_how_fast_in_80_columns_of_a_log():
     meter, line = measured(Counted(settings()))
-    meter.peak, meter.share = Peak(989e12, "data sheet"), Share(1.9, 2.0)
+    meter.peak, meter.cpu = Peak(989e12, "data sheet"), CpuShare(1.9, 2.0)
     line |= {"step": 399_999, "rows_per_second": 1_234.5, "tokens_per_second": 1_580_160.0,
              "model_flop_utilisation": 0.4321, "peak_memory_gib": 78.123, "waiting_share": 0.12,
              "loss": 3.14159}  # fmt: skip
@@ -58,7 +66,7 @@ def test_a_line_says_how_far_a_run_is_and_the_next_how_fast_in_80_columns_of_a_l
     stamp = len("00:00:00 ")
     assert len(first) + stamp + len("train_prior") - len("toy") <= 80
     assert len(second) <= 80
-    meter.share = Share(1.12, 2.0)
+    meter.cpu = CpuShare(1.12, 2.0)
     assert meter.words(line).splitlines()[2:] == [
         "    1.1 of 2.0 cores wanted: other programs have the rest"
     ]
@@ -74,20 +82,20 @@ class Thread:
 
 def test_what_threads_wanted_is_what_they_got_and_what_they_waited_for(tmp_path, monkeypatch):
     """Two threads, one of which is new, and a third that ended, in ten seconds."""
-    monkeypatch.setattr(processors, "THREADS", tmp_path)
-    monkeypatch.setattr(processors.time, "perf_counter", iter([100.0, 110.0]).__next__)
+    monkeypatch.setattr(hardware, "THREADS", tmp_path)
+    monkeypatch.setattr(hardware.time, "perf_counter", iter([100.0, 110.0]).__next__)
     Thread(tmp_path, "1", 50, 20), Thread(tmp_path, "3", 9, 9)
-    found = Processors()
+    found = CpuMeter()
     (tmp_path / "3" / "schedstat").unlink()
     Thread(tmp_path, "1", 56, 24), Thread(tmp_path, "2", 5, 5)
     assert found.share() == pytest.approx((1.1, 2.0))
-    assert Share(1.1, 2.0).is_short
-    assert not Share(1.7, 2.0).is_short
+    assert CpuShare(1.1, 2.0).is_short
+    assert not CpuShare(1.7, 2.0).is_short
 
 
 def test_a_window_in_which_others_had_the_processors_is_said(tmp_path, monkeypatch):
     """What the kernel counts while the window is open: 11 seconds of 20."""
-    monkeypatch.setattr(processors, "THREADS", tmp_path)
+    monkeypatch.setattr(hardware, "THREADS", tmp_path)
     Thread(tmp_path, "1", 50, 20)
     meter, line = measured(Line(settings()), lambda: Thread(tmp_path, "1", 61, 29))
     assert line["cores"] / line["cores_wanted"] == pytest.approx(11 / 20)
@@ -97,15 +105,15 @@ def test_a_window_in_which_others_had_the_processors_is_said(tmp_path, monkeypat
 
 
 def test_where_nothing_is_counted_nothing_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(processors, "THREADS", tmp_path / "none")
-    assert Processors().share() is None
+    monkeypatch.setattr(hardware, "THREADS", tmp_path / "none")
+    assert CpuMeter().share() is None
 
 
 def test_this_process_is_counted():
-    found = Processors()
+    found = CpuMeter()
     sum(range(3_000_000))
     share = found.share()
-    assert share is None or 0 < share.got <= share.wanted
+    assert share is None or 0 < share.used <= share.wanted
 
 
 def test_where_operations_are_not_counted_nothing_is_said_of_them():
@@ -135,9 +143,9 @@ def test_large_numbers_are_said_in_few_characters(number, words):
 class Asks(Line):
     """Fails unless every worker hears of the last one's number."""
 
-    def batches(self, step, place):
-        assert place.largest(10.0 + place.rank) == 11.0
-        yield from super().batches(step, place)
+    def batches(self, step, context):
+        assert context.all_reduce_max(10.0 + context.rank) == 11.0
+        yield from super().batches(step, context)
 
 
 def test_the_largest_of_all_workers_is_what_every_worker_is_told(tmp_path):
@@ -163,7 +171,7 @@ def test_a_gpu_that_is_not_known_and_a_processor_are_measured():
     ],
 )  # fmt: skip
 def test_a_gpu_is_looked_up_by_its_name(name, sheet):
-    assert sheet_of(name) == sheet
+    assert data_sheet_of(name) == sheet
 
 
 def test_a_run_in_32_bits_is_measured_against_half_the_sheets_16(monkeypatch):

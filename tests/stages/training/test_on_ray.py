@@ -7,10 +7,10 @@ from pydantic import ValidationError
 
 from infra.store import open_folder
 from schemas.errors import SchemaMismatch
-from stages.training import loop, on_ray
-from stages.training.task import Place
-from stages.training.verdict import Diverged
-from tests.stages.training.toy import Deep, Dies, Line, Refuses, settings, silent
+from stages.training import on_ray
+from stages.training.divergence import Diverged
+from stages.training.trainer import Trainer
+from tests.stages.training.toy import ALONE, Deep, Dies, Line, Refuses, settings, silent
 
 pytestmark = pytest.mark.ray
 
@@ -46,7 +46,7 @@ def test_two_workers_that_hold_half_of_every_weight(tmp_path, ray_cluster):
     cfg = settings(workers=2, shard=True)
     task = Deep(cfg, noise=0.0)
     result = on_ray.train(task, cfg, open_folder(tmp_path / "parts"), rows=100)
-    alone = loop.fit(task, cfg, open_folder(tmp_path / "one"), Place(), silent)
+    alone = Trainer(task, cfg, open_folder(tmp_path / "one"), ALONE, silent).fit()
     assert result.health["distance"] == pytest.approx(alone["distance"], rel=1e-3)
 
 

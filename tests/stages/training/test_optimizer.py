@@ -136,8 +136,8 @@ def test_gains_and_biases_do_not_decay():
 class Loud(Deep):
     """Deep, with a loss so steep that squares of its gradients overflow."""
 
-    def sums(self, model, batch, step):
-        return {name: 1e9 * value for name, value in super().sums(model, batch, step).items()}
+    def loss_sums(self, model, batch, step):
+        return {name: 1e9 * value for name, value in super().loss_sums(model, batch, step).items()}
 
 
 def test_parts_of_the_weights_are_clipped_as_the_whole(tmp_path):

@@ -9,9 +9,8 @@ import torch
 from pydantic import ValidationError
 
 from schemas.settings import PriorSettings
-from stages.training.plateau import Plateau
-from stages.training.schedules import step_size
-from tests.stages.training.test_loop import metrics, run
+from stages.training.schedules import Plateau, learning_rate
+from tests.stages.training.test_trainer import metrics, run
 from tests.stages.training.toy import Line, flat, settings
 from tests.stages.training.workers import learn, saved
 
@@ -30,8 +29,8 @@ def step_sizes(losses, cfg=CFG):
     """What each update is made with, when these are the losses."""
     fit, plateau, sizes = cfg.fit, Plateau(), []
     for step, loss in enumerate(losses):
-        plateau.see(loss, step, fit)
-        sizes.append(step_size(step, fit, plateau.halvings))
+        plateau.update(loss, step, fit)
+        sizes.append(learning_rate(step, fit, plateau.halvings))
     return sizes
 
 
@@ -118,7 +117,7 @@ def test_a_resumed_run_halves_where_an_uninterrupted_one_does(folder, tmp_path):
     torch.testing.assert_close(resumed, expected, rtol=0, atol=0)
     assert resumed["plateau"] == expected["plateau"]
     assert expected["plateau"]["halvings"] >= 2
-    sizes = [[line["step_size"] for line in metrics(out) if "loss" in line] for out in
+    sizes = [[line["learning_rate"] for line in metrics(out) if "loss" in line] for out in
              (folder, whole)]  # fmt: skip
     assert sizes[0] == sizes[1]
     assert sizes[0][-1] == 0.32 / 2 ** expected["plateau"]["halvings"]
@@ -130,9 +129,11 @@ def test_the_update_is_made_with_the_halved_step_size(folder):
     class Still(Line):
         """Its loss is zero, so that only weight decay moves the weights, by step size x decay."""
 
-        def sums(self, model, batch, step):
+        def loss_sums(self, model, batch, step):
             made.append(model.weight.detach().clone())
-            return {name: 0 * value for name, value in super().sums(model, batch, step).items()}
+            return {
+                name: 0 * value for name, value in super().loss_sums(model, batch, step).items()
+            }
 
     cfg = settings(**(flat(CFG) | {"weight_decay": 0.1}))
     run(Still(cfg, noise=0.0), folder)
@@ -168,9 +169,9 @@ def test_the_papers_prior_halves_five_times():
     assert fit.decay == "plateau"
     plateau = Plateau()
     for step in range(0, 430_000):
-        plateau.see(1.0, step, fit)
+        plateau.update(1.0, step, fit)
     assert plateau.halvings == 5
-    assert step_size(429_999, fit, plateau.halvings) == fit.learning_rate_end == 4.5e-4 / 32
+    assert learning_rate(429_999, fit, plateau.halvings) == fit.learning_rate_end == 4.5e-4 / 32
 
 
 def test_a_loss_that_falls_along_a_power_law_is_halved_in_the_second_half_of_the_papers_run():
@@ -180,7 +181,7 @@ def test_a_loss_that_falls_along_a_power_law_is_halved_in_the_second_half_of_the
     losses = 3.3 + 3 * (steps + 1) ** -0.2 + noise
     for step, loss in enumerate(losses.tolist()):
         before = plateau.halvings
-        plateau.see(loss, step, fit)
+        plateau.update(loss, step, fit)
         if plateau.halvings > before:
             halved.append(step)
     assert len(halved) == 5

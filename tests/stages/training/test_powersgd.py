@@ -8,10 +8,9 @@ from torch import nn
 from schemas.settings import DvaeSettings
 from stages.models.prior import Prior
 from stages.training.powersgd import PowerSGD, matrices, sketch
-from stages.training.task import Place
 from tests.stages import test_train_prior
-from tests.stages.training.toy import Wide, settings
-from tests.stages.training.workers import each, gradients_differ, learn, saved
+from tests.stages.training.toy import ALONE, Wide, settings
+from tests.stages.training.workers import bytes_sent, each, gradients_differ, learn, saved
 
 ROWS, COLUMNS, RANK, STEPS = 12, 20, 3, 40
 
@@ -22,8 +21,8 @@ def model_of(rows=ROWS, columns=COLUMNS):
     return nn.Sequential(nn.Linear(columns, rows), nn.Linear(rows, 2))
 
 
-def power_of(model, place=None, rank=RANK):
-    return PowerSGD(model, [model[0]], settings(powersgd_rank=rank).fit, place or Place())
+def power_of(model, context=None, rank=RANK):
+    return PowerSGD(model, [model[0]], settings(powersgd_rank=rank).fit, context or ALONE)
 
 
 def gradients(step, rank):
@@ -120,7 +119,7 @@ def test_a_matrix_whose_factors_would_not_be_smaller_is_sent_whole():
 def test_only_matrices_inside_blocks_are_compressed():
     cfg = test_train_prior.settings()
     model = Prior(cfg.tokens, cfg)
-    power = PowerSGD(model, model.blocks, settings(powersgd_rank=2).fit, Place())
+    power = PowerSGD(model, model.blocks, settings(powersgd_rank=2).fit, ALONE)
     names = {"attention.qkv", "attention.out", "mlp.up", "mlp.out"}
     assert power.errors.keys() == {f"blocks.{n}.{name}.weight" for n in (0, 1) for name in names}
     assert len(power.whole) + len(power.errors) == len(list(model.parameters()))
@@ -156,7 +155,7 @@ def test_the_share_of_bytes_saved_is_the_papers(width, rank):
     assert 1 - factors / whole == pytest.approx(1 - 5 * rank / (8 * d))
 
 
-def exchanges(place, path):
+def exchanges(context, path):
     """Exchange gradients with the other process, some of them spoilt; keep all that comes of it."""
     sent = []
     send = dist.all_reduce
@@ -167,25 +166,25 @@ def exchanges(place, path):
 
     dist.all_reduce = counted
     model = model_of()
-    power, full = power_of(model, place), power_of(model, place)
-    found = {"said": [], "truth": 0, "bytes": power.bytes_sent()}
+    power, full = power_of(model, context), power_of(model, context)
+    found = {"said": [], "truth": 0, "bytes": bytes_sent(power)}
     for step in range(STEPS):
-        give(model, gradients(step, place.rank))
-        if step == 5 and place.rank == 1:
+        give(model, gradients(step, context.rank))
+        if step == 5 and context.rank == 1:
             model[1].bias.grad[0] = torch.nan
         sent.clear()
         power.exchange()
         found["said"].append([weight.grad.clone() for weight in model.parameters()])
     found["sent"] = sum(sent)
     found["left"] = power.errors["0.weight"].clone()
-    power.settle()
+    power.average_errors()
     found["settled"] = power.errors["0.weight"]
 
     full.sketches = {"0.weight": [sketch(torch.empty(ROWS, COLUMNS), ROWS, 0, "wide")]}
-    give(model, gradients(0, place.rank))
+    give(model, gradients(0, context.rank))
     full.exchange()
     found["full"] = [weight.grad for weight in model.parameters()]
-    torch.save(found, path / f"{place.rank}.pt")
+    torch.save(found, path / f"{context.rank}.pt")
 
 
 def prior_job(root, name, **changes):

@@ -1,6 +1,6 @@
 import torch
 
-from stages.training.precision import UNITS, product_type
+from stages.training.precision import BF16_UNITS, product_type
 
 CPU = torch.device("cpu")
 
@@ -11,7 +11,7 @@ def test_what_is_asked_for_is_done():
 
 
 def test_auto_uses_bfloat16_only_where_the_processor_has_a_unit_for_it(monkeypatch):
-    for unit in UNITS:
+    for unit in BF16_UNITS:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda unit=unit: {unit: True})
         assert product_type("auto", CPU) is torch.bfloat16
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False, "avx2": True})

@@ -26,8 +26,8 @@ def settings(**fit):
 class Stopped(test_train_prior.PriorTask):
     """Killed after the step SAVED_AT was saved, and another one made."""
 
-    def batches(self, step, place):
-        for number, batch in enumerate(super().batches(step, place), start=step):
+    def batches(self, step, context):
+        for number, batch in enumerate(super().batches(step, context), start=step):
             if number == SAVED_AT + 1:
                 raise KeyboardInterrupt
             yield batch

@@ -10,12 +10,11 @@ from torch import nn
 
 from schemas.settings import ClipSettings, DvaeSettings, PriorSettings
 from stages.models.prior import Prior, prior_terms
-from stages.train_prior import PriorTask
-from stages.training.scaling import START, Scales
-from stages.training.task import Place, Work
+from stages.train_prior.task import PriorTask
+from stages.training.gradient_scaling import START, GradientScales
 from tests.stages import test_train_prior
 from tests.stages.training.pairs import TOKENS
-from tests.stages.training.toy import Deep, settings
+from tests.stages.training.toy import ALONE, Deep, settings
 from tests.stages.training.workers import each, gradients_differ, learn, saved
 
 # What tells the branches of `model_of` apart: the residual stream is LOUD, so all gradients are
@@ -49,10 +48,10 @@ def backward(model, kind):
 def in_float16(values):
     """The scales after one update that began with `values`, and the model with its gradients."""
     model = model_of()
-    scales = Scales(model.blocks, Place())
+    scales = GradientScales(model.blocks, ALONE)
     scales.scales.copy_(torch.tensor(values))
     backward(model, torch.float16)
-    scales.undo(step=0)
+    scales.unscale(step=0)
     return scales, model
 
 
@@ -109,12 +108,12 @@ def planted(scales, step, overflowing):
     for number, branch in enumerate(scales.branches):
         for weight in branch.parameters():
             weight.grad = torch.full_like(weight, math.inf if number in overflowing else 1.0)
-    scales.undo(step)
+    scales.unscale(step)
     return scales.scales.tolist()
 
 
 def test_a_scale_is_lowered_once_in_125_updates_and_raised_after_each_good_one():
-    scales = Scales(model_of().blocks, Place())
+    scales = GradientScales(model_of().blocks, ALONE)
     expected, rest = [START] * 4, {}
     for step in range(300):
         overflowing = {1} if step < 200 else {1, 3} if step == 250 else set()
@@ -130,7 +129,7 @@ def test_a_scale_is_lowered_once_in_125_updates_and_raised_after_each_good_one()
 
 
 def test_a_scale_stays_between_its_bounds():
-    scales = Scales(model_of().blocks, Place())
+    scales = GradientScales(model_of().blocks, ALONE)
     scales.scales.copy_(torch.tensor([2.0**7, 2.0**7, 2.0**24, 2.0**24]))
     found = planted(scales, 0, {0, 2})
     assert found == pytest.approx([2.0**7, 2**7.001, 2**23.5, 2.0**24])
@@ -143,18 +142,20 @@ class Spoilt(PriorTask):
     steps: frozenset[int] = frozenset()
     stop_at: int | None = None
 
-    def work(self):
-        return Work()
+    def flops_per_row(self):
+        return None
 
-    def batches(self, step, place):
-        for k, batch in enumerate(super().batches(step, place), start=step):
+    def batches(self, step, context):
+        for k, batch in enumerate(super().batches(step, context), start=step):
             if k == self.stop_at:
                 raise KeyboardInterrupt
             yield batch | {"spoilt": torch.full((len(batch["text"]),), k in self.steps)}
 
-    def sums(self, model, batch, step):
+    def loss_sums(self, model, batch, step):
         factor = 1e12 if batch["spoilt"].any() else 1.0
-        return {name: factor * total for name, total in super().sums(model, batch, step).items()}
+        return {
+            name: factor * total for name, total in super().loss_sums(model, batch, step).items()
+        }
 
 
 class Twin(nn.Module):
@@ -181,7 +182,7 @@ class Twins(Deep):
     def build(self):
         return nn.Sequential(Embedding(3, 7), Twin(), Twin(), Twin(), nn.Linear(7, 1))
 
-    def blocks(self, model):
+    def layers(self, model):
         return [module for module in model if isinstance(module, Twin)]
 
 
@@ -200,13 +201,13 @@ def job(root, name, spoilt=(), stop_at=None, **changes):
     return cfg, task, root / name
 
 
-def scales_of(place, root):
+def scales_of(context, root):
     """Keep the scales that a worker ends with, for they must be the same."""
     task = job(root, "")[1]
     model = task.build()
-    scales = Scales(task.blocks(model), place)
-    found = planted(scales, 0, {place.rank})
-    torch.save(found, root / f"scales-{place.rank}.pt")
+    scales = GradientScales(task.layers(model), context)
+    found = planted(scales, 0, {context.rank})
+    torch.save(found, root / f"scales-{context.rank}.pt")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.settings import DvaeSettings, FitSettings, PriorSettings, TrainingSettings
-from stages.training.schedules import averaging_decay, cosine, step_size
+from stages.training.schedules import cosine, ema_decay, learning_rate
 from tests.stages.training.toy import nodes
 
 DVAE, PRIOR = DvaeSettings(), PriorSettings()
@@ -31,40 +31,40 @@ def test_the_dvae_schedules_are_the_papers_at_its_length(share, updates, start, 
 
 
 def test_the_dvae_step_size_is_the_papers():
-    assert step_size(0, DVAE.fit) == 1e-4
-    assert step_size(600_000, DVAE.fit) == pytest.approx((1e-4 + 1.25e-6) / 2)
-    assert step_size(1_200_000, DVAE.fit) == 1.25e-6
-    assert step_size(2_999_999, DVAE.fit) == 1.25e-6
+    assert learning_rate(0, DVAE.fit) == 1e-4
+    assert learning_rate(600_000, DVAE.fit) == pytest.approx((1e-4 + 1.25e-6) / 2)
+    assert learning_rate(1_200_000, DVAE.fit) == 1.25e-6
+    assert learning_rate(2_999_999, DVAE.fit) == 1.25e-6
 
 
 def test_the_prior_warms_up_over_5000_updates_and_ends_at_a_32nd():
     fit = PRIOR.fit
-    assert step_size(0, fit) == pytest.approx(4.5e-4 / 5_000)
-    assert step_size(2_499, fit) == pytest.approx(4.5e-4 / 2)
-    assert step_size(5_000, fit) == pytest.approx(4.5e-4)
-    assert step_size(200_000, fit, halvings=2) == pytest.approx(4.5e-4 / 4)
-    assert step_size(429_999, fit, halvings=5) == pytest.approx(4.5e-4 / 32)
+    assert learning_rate(0, fit) == pytest.approx(4.5e-4 / 5_000)
+    assert learning_rate(2_499, fit) == pytest.approx(4.5e-4 / 2)
+    assert learning_rate(5_000, fit) == pytest.approx(4.5e-4)
+    assert learning_rate(200_000, fit, halvings=2) == pytest.approx(4.5e-4 / 4)
+    assert learning_rate(429_999, fit, halvings=5) == pytest.approx(4.5e-4 / 32)
     falling = fit.model_copy(update={"decay": "cosine"})
-    assert step_size(430_000, falling) == pytest.approx(4.5e-4 / 32)
-    sizes = [step_size(step, falling) for step in range(0, 430_000, 1_000)]
+    assert learning_rate(430_000, falling) == pytest.approx(4.5e-4 / 32)
+    sizes = [learning_rate(step, falling) for step in range(0, 430_000, 1_000)]
     assert max(sizes) == pytest.approx(4.5e-4)
 
 
 def test_no_warm_up_starts_at_the_full_learning_rate():
     fit = FitSettings(**PLAIN)
-    assert step_size(0, fit) == 1.0
-    assert step_size(10, fit) == 0.5
+    assert learning_rate(0, fit) == 1.0
+    assert learning_rate(10, fit) == 0.5
 
 
 def test_averaging_is_the_papers_at_its_length():
-    assert averaging_decay(DVAE.fit) == pytest.approx(0.999)
-    assert averaging_decay(PRIOR.fit) == pytest.approx(0.99)
+    assert ema_decay(DVAE.fit) == pytest.approx(0.999)
+    assert ema_decay(PRIOR.fit) == pytest.approx(0.99)
     assert PRIOR.fit.ema_every == 25
 
 
 def test_a_horizon_shorter_than_an_update_averages_nothing():
     fit = FitSettings(**PLAIN | {"ema_share": 0.01})
-    assert averaging_decay(fit) == 0.0
+    assert ema_decay(fit) == 0.0
 
 
 @pytest.mark.parametrize(

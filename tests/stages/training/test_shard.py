@@ -17,11 +17,11 @@ def deep(**changes):
 class Watched(Deep):
     """Fails unless what a forward pass left behind is in parts before the next one."""
 
-    def sums(self, model, batch, step):
+    def loss_sums(self, model, batch, step):
         again = self.seen[-1] is getattr(self, "last", None)
         self.last = self.seen[-1]
         assert all((weight.grad is not None) == again for weight in model.parameters())
-        return super().sums(model, batch, step)
+        return super().loss_sums(model, batch, step)
 
 
 @pytest.fixture(scope="module")

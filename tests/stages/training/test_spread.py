@@ -5,9 +5,8 @@ import shutil
 import pytest
 import torch
 
-from stages.training.spread import spread
-from stages.training.task import Place
-from tests.stages.training.toy import Deep, points, settings
+from stages.training.distributed import parallelize
+from tests.stages.training.toy import ALONE, Deep, points, settings
 from tests.stages.training.workers import learn, saved
 
 
@@ -29,9 +28,9 @@ def test_recomputed_blocks_are_computed_again_on_the_way_back_and_only_there():
     task = Deep(cfg)
     model = task.build()
     computed = []
-    for number, block in enumerate(task.blocks(model)):
+    for number, block in enumerate(task.layers(model)):
         block.inside.register_forward_hook(lambda *_, number=number: computed.append(number))
-    learner = spread(model, task.blocks(model), cfg, Place())
+    learner = parallelize(model, task.layers(model), cfg, ALONE)
     loss = learner(points([0])["x"]).sum()
     assert computed == [0, 1, 2]
     loss.backward()

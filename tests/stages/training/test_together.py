@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from schemas.errors import SchemaMismatch, UserError
-from stages.training.task import Place
-from stages.training.together import FailedElsewhere, heard, together
+from stages.training.distributed import FailedElsewhere
+from tests.stages.training.toy import ALONE
 from tests.stages.training.workers import each
 
 
@@ -24,22 +24,22 @@ FAILURES = {
 MOMENTS = ("before", "between", "after")  # the others meet twice
 
 
-def fail(place, root):
+def fail(context, root):
     """Fail on rank 1 at each of the moments, in each of the ways."""
     for when, (kind, (error, _)) in itertools.product(MOMENTS, FAILURES.items()):
         said = "nothing", ""
         try:
-            with together(place, "to write"):
+            with context.all_or_none("to write"):
                 for moment in MOMENTS:
-                    if place.rank == 1 and moment == when:
+                    if context.rank == 1 and moment == when:
                         raise error
                     if moment != "after":
-                        assert heard(place, place.rank) == [0, 1, 2]
+                        assert context.all_gather(context.rank) == [0, 1, 2]
         except (UserError, FailedElsewhere, KeyError) as found:
             said = type(found).__name__, str(found)
-        (root / f"{when} {kind} {place.rank}").write_text("\n".join(said))
-    with together(place, "to go on"):
-        (root / f"went on {place.rank}").write_text(str(heard(place, place.rank)))
+        (root / f"{when} {kind} {context.rank}").write_text("\n".join(said))
+    with context.all_or_none("to go on"):
+        (root / f"went on {context.rank}").write_text(str(context.all_gather(context.rank)))
 
 
 def test_all_workers_end_with_the_sentence_of_the_one_that_failed(tmp_path):
@@ -54,7 +54,7 @@ def test_all_workers_end_with_the_sentence_of_the_one_that_failed(tmp_path):
 
 def test_one_worker_alone_raises_what_it_found():
     found = "wanted to write, found: no space"
-    with pytest.raises(UserError, match=found), together(Place(), "to write"):
+    with pytest.raises(UserError, match=found), ALONE.all_or_none("to write"):
         raise Full("no space")
-    with pytest.raises(KeyError), together(Place(), "to write"):
+    with pytest.raises(KeyError), ALONE.all_or_none("to write"):
         raise KeyError("x")

@@ -5,13 +5,13 @@ import torch
 
 from infra.store import open_folder
 from schemas.rows import CLEAN_PAIR
+from stages import weights
+from stages.data.table import open_table
 from stages.train_dvae import DvaeTask
-from stages.training import loop, weights
-from stages.training.table import open_table
-from stages.training.task import Place
+from stages.training.trainer import Trainer
 from tests.stages import test_train_clip, test_train_dvae, test_train_prior
 from tests.stages.training.pairs import clean_pairs
-from tests.stages.training.toy import silent
+from tests.stages.training.toy import ALONE, silent
 from tests.stages.training.workers import learn, saved
 
 KINDS = ("dvae", "prior", "clip")
@@ -90,7 +90,7 @@ def test_recomputed_blocks_learn_the_very_same_bits(tmp_path, kind):
         make, settings = SETTINGS[kind]
         cfg = settings(**changes, steps=3, save_every=3)
         task, out = make(tmp_path, cfg), open_folder(tmp_path / name)
-        assert task.blocks(task.build())
-        loop.fit(task, cfg, out, Place(), silent)
+        assert task.layers(task.build())
+        Trainer(task, cfg, out, ALONE, silent).fit()
         weights.append(saved(tmp_path / name))
     torch.testing.assert_close(*weights, rtol=0, atol=0)

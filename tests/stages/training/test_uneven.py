@@ -10,17 +10,17 @@ from infra.store import open_folder
 from schemas.artifacts import METRICS
 from schemas.errors import SchemaMismatch
 from schemas.rows import CLEAN_PAIR
+from stages.data import augment
+from stages.data.table import open_table
 from stages.models.dvae import Double
 from stages.train_clip import ClipTask
 from stages.train_dvae import DvaeTask
-from stages.train_prior import PriorTask
-from stages.training import augment, loop
-from stages.training.table import open_table
-from stages.training.task import Place
-from stages.training.verdict import Diverged
+from stages.train_prior.task import PriorTask
+from stages.training.divergence import Diverged
+from stages.training.trainer import Trainer
 from tests.stages import test_train_clip, test_train_dvae, test_train_prior
 from tests.stages.training.pairs import clean_pairs, clean_row
-from tests.stages.training.toy import silent
+from tests.stages.training.toy import ALONE, silent
 from tests.stages.training.workers import learn, saved
 
 # How many of seven rows each of three workers has, update by update.
@@ -31,15 +31,15 @@ STEPS = len(DEALT)
 class Dealt:
     """Its rows are dealt as DEALT says; one worker alone has them all."""
 
-    def batches(self, step, place):
-        whole = super().batches(step, Place())
+    def batches(self, step, context):
+        whole = super().batches(step, ALONE)
         for k, batch in enumerate(whole, start=step):
             dealt = DEALT[k % STEPS]
-            if place.world == 1:
+            if context.world_size == 1:
                 yield {name: values[: sum(dealt)] for name, values in batch.items()}
             else:
-                start = sum(dealt[: place.rank])
-                stop = start + dealt[place.rank]
+                start = sum(dealt[: context.rank])
+                stop = start + dealt[context.rank]
                 yield {name: values[start:stop] for name, values in batch.items()}
 
 
@@ -163,8 +163,8 @@ def test_a_worker_without_a_readable_picture_waits_for_the_others(root, kind):
 def test_an_update_without_any_row_is_said_and_counted(tmp_path):
     fit, task, path = job(tmp_path, "dvae", "said", log_every=3)
     said = []
-    loop.fit(task, fit, open_folder(path), Place(),
-             lambda step, line, *, alarm=False: said.append((step, line, alarm)))  # fmt: skip
+    Trainer(task, fit, open_folder(path), ALONE,
+             lambda step, line, *, alarm=False: said.append((step, line, alarm))).fit()  # fmt: skip
     (alarm,) = [line for step, line, aloud in said if aloud and "no row of" in line]
     assert "no row of 1 of 3 batches can be used, and so many updates were skipped" in alarm
     lines = open_folder(path).open(METRICS).read().splitlines()
@@ -178,11 +178,17 @@ def test_a_run_without_any_readable_picture_ends_with_a_sentence(tmp_path, kind)
     good = task.train
     none = open_table(only(tmp_path / "none", bad), "train/", CLEAN_PAIR)
     with pytest.raises(Diverged, match=r"12 of the 12 updates .* no row .* run filter again"):
-        loop.fit(replace(task, train=none), fit, open_folder(path), Place(), silent)
+        Trainer(replace(task, train=none), fit, open_folder(path), ALONE, silent).fit()
     assert not open_folder(path).exists("model.safetensors")
     assert saved_steps(path) == []
     with pytest.raises(SchemaMismatch, match=r"wanted pictures to measure with, found none .*10"):
-        loop.fit(replace(task, train=good, held_out=none), fit, open_folder(path), Place(), silent)
+        Trainer(
+            replace(task, train=good, held_out=none),
+            fit,
+            open_folder(path),
+            ALONE,
+            silent,
+        ).fit()
 
 
 def saved_steps(path):
@@ -192,7 +198,7 @@ def saved_steps(path):
 def only(root, found):
     import pyarrow as pa
 
-    from stages.tables import PICTURE_FILE, parquet_bytes
+    from stages.data.parquet import PICTURE_FILE, parquet_bytes
 
     out = open_folder(root)
     table = pa.Table.from_pylist(found, schema=CLEAN_PAIR)

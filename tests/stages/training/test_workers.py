@@ -19,7 +19,7 @@ def test_two_workers_learn_what_one_learns(tmp_path):
 class Keep(Line):
     """One process that learns from the rows that two uneven workers would have."""
 
-    def batches(self, step, place):
+    def batches(self, step, context):
         from tests.stages.training.toy import points
 
         size = self.cfg.fit.batch_size

@@ -11,9 +11,11 @@ from torch import nn
 from schemas.errors import SchemaMismatch
 from schemas.settings import TrainingRun, TrainingSettings
 from stages.pictures import encode_png
-from stages.training.task import Validation, Work
+from stages.training.distributed import DistributedContext
+from stages.training.task import Task, Validation
 
 DOT = encode_png(np.zeros((1, 1, 3), np.uint8))
+ALONE = DistributedContext()
 TRUTH = torch.tensor([2.0, -1.0, 0.5])
 
 
@@ -40,7 +42,7 @@ def flat(cfg):
 
 
 @dataclass
-class Line:
+class Line(Task):
     """Squared error of every row, and of rows with an even number the absolute error."""
 
     cfg: TrainingSettings
@@ -54,29 +56,25 @@ class Line:
     def build(self):
         return nn.Linear(3, 1)
 
-    def blocks(self, model):
-        return []
+    prepare = None  # of no table
 
-    def work(self):
-        return Work()
-
-    def batches(self, step, place):
+    def batches(self, step, context):
         for k in itertools.count(step):
             if k == self.stop_at:
                 raise KeyboardInterrupt
             size = self.cfg.fit.batch_size
-            rows = np.arange(k * size + place.rank, (k + 1) * size, place.world)
-            rows = rows[:: self.keep[min(place.rank, 1)]]
+            rows = np.arange(k * size + context.rank, (k + 1) * size, context.world_size)
+            rows = rows[:: self.keep[min(context.rank, 1)]]
             self.seen.append(rows.tolist())
             yield points(rows.tolist())
 
-    def counts(self, batch):
+    def loss_counts(self, batch):
         return {"square": len(batch["x"]), "absolute": int(batch["even"].sum())}
 
-    def weights(self, step):
+    def loss_weights(self, step):
         return {"square": 0.75, "absolute": 0.25 + 0.01 * step}
 
-    def sums(self, model, batch, step):
+    def loss_sums(self, model, batch, step):
         x = batch["x"] + self.noise * torch.randn(3)  # one draw an update: must be resumable
         error = model(x)[:, 0] - batch["y"]
         if step in self.poisoned:
@@ -85,9 +83,6 @@ class Line:
 
     def schedule(self, step):
         return {"heat": 1.0 - step / 100}
-
-    def bound(self, model):
-        """Leave the weights as they are."""
 
     def validate(self, model, step):
         distance = (model.weight[0] - TRUTH).norm().item()
@@ -116,7 +111,7 @@ class Deep(Line):
     def build(self):
         return nn.Sequential(nn.Linear(3, 7), Bend(7), Bend(7), Bend(7), nn.Linear(7, 1))
 
-    def blocks(self, model):
+    def layers(self, model):
         return [module for module in model if isinstance(module, Bend)]
 
     def validate(self, model, step):
@@ -150,8 +145,8 @@ class Dies(Line):
 
     marker: str = ""
 
-    def batches(self, step, place):
-        for k, batch in enumerate(super().batches(step, place), start=step):
+    def batches(self, step, context):
+        for k, batch in enumerate(super().batches(step, context), start=step):
             if k == 9 and not os.path.exists(self.marker):
                 open(self.marker, "x").close()
                 os._exit(9)
@@ -161,5 +156,5 @@ class Dies(Line):
 class Refuses(Line):
     """Finds that its rows are not what it was promised."""
 
-    def batches(self, step, place):
+    def batches(self, step, context):
         raise SchemaMismatch("wanted this, found that")

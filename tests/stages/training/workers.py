@@ -1,5 +1,6 @@
 """Training in several processes of this machine, joined by gloo."""
 
+import itertools
 import json
 import os
 import socket
@@ -11,9 +12,10 @@ import torch.distributed as dist
 import torch.multiprocessing as processes
 
 from infra.store import open_folder
-from stages.training import checkpoints, loop
-from stages.training.task import Place
-from tests.stages.training.toy import silent
+from stages.training import checkpoints
+from stages.training.distributed import DistributedContext, local
+from stages.training.trainer import Trainer
+from tests.stages.training.toy import ALONE, silent
 
 
 def free_port():
@@ -22,33 +24,33 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def fit(cfg, task, path, place):
+def fit(cfg, task, path, context):
     """Train until the end, or until the task stops as if it were killed."""
     with suppress(KeyboardInterrupt):
-        loop.fit(task, cfg, open_folder(path), place, silent)
+        Trainer(task, cfg, open_folder(path), context, silent).fit()
 
 
 def work(rank, world, port, do, arguments):
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=world)
-    do(Place(rank, world), *arguments)
+    do(DistributedContext(rank, world), *arguments)
     dist.barrier()
     dist.destroy_process_group()
     os._exit(0)  # gloo's threads may outlive the group, and abort an orderly end
 
 
 def each(world, do, *arguments):
-    """Call do(place, *arguments) in so many processes, or here if that is one."""
+    """Call do(context, *arguments) in so many processes, or here if that is one."""
     if world > 1:
         processes.spawn(work, (world, free_port(), do, arguments), nprocs=world)
     else:
-        do(Place(), *arguments)
+        do(ALONE, *arguments)
 
 
-def fit_all(place, *jobs):
+def fit_all(context, *jobs):
     for job in jobs:
-        fit(*job, place)
+        fit(*job, context)
 
 
 def learn(world, *jobs):
@@ -73,6 +75,14 @@ def saved(path):
         cut = int(spans[-1]["column"] > 0)  # across rows, or across columns
         branch[leaf] = torch.cat([files[span["file"]][path] for span in spans], dim=cut)
     return tree
+
+
+def bytes_sent(power):
+    """What a worker sends of its gradients in an update, each number in four bytes."""
+    sketches = itertools.chain.from_iterable(power.sketches.values())
+    pairs = zip(power._matrices(power.errors), sketches, strict=True)
+    factors = sum(random.shape[1] * sum(matrix.shape) for matrix, random in pairs)
+    return 4 * (factors + sum(local(weight).numel() for weight in power.whole))
 
 
 def gradients_differ(found, wanted):

@@ -1,0 +1,137 @@
+"""Tables that full.py prints in 80 columns: the stages, the plan, and the outcome of a run."""
+
+import json
+from collections.abc import Sequence
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from infra.store import Store
+from pipelines.command import shown
+from pipelines.missing import unnamed_source
+from pipelines.planner import Stage, Step
+from schemas.artifacts import REPORT, REPORT_JSON
+from schemas.errors import ConfigError
+from schemas.forecast import Line
+from schemas.settings import Settings
+from stages.training.hardware import matrix_product
+
+WIDTH = 80
+STATES = {
+    "done": "done",
+    "run": "will run",
+    "resume": "will resume",
+    "stale": "inputs changed, will run",
+    "check": "runs if its inputs change",
+}
+
+
+def stage_table(stages: Sequence[Stage]) -> str:
+    """Render the stages as a Markdown table, for the README."""
+    lines = ["| stage | reads | writes |", "|---|---|---|"]
+    for stage in stages:
+        reads = ", ".join(artifact.name for artifact in stage.reads) or "the web, or a folder"
+        writes = f"{stage.writes.name}: {stage.writes.content}"
+        lines.append(f"| [{stage.name}](stages/{_file(stage)}) | {reads} | {writes} |")
+    return "\n".join(lines)
+
+
+def _file(stage: Stage) -> str:
+    package = hasattr(stage.module, "__path__")
+    return f"{stage.name}/" if package else f"{stage.name}.py"
+
+
+def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
+    """Print each stage's artifact, whether it would run, and what that costs.
+
+    Raises ConfigError if a stage that would run cannot, on the hardware of the settings.
+    """
+    table = Table("stage", "artifact", "state", "cost", box=None, pad_edge=False)
+    forecasts = {step.stage.name: step.stage.forecast() for step in steps}
+    for step in steps:
+        state = STATES[step.state] if step.chosen else "not selected"
+        took = f"took {step.manifest.seconds:,.0f} s" if step.manifest is not None else ""
+        table.add_row(step.stage.name, step.address, state, took or forecasts[step.stage.name].cost)
+    console = Console(width=WIDTH)
+    console.print(f"root {shown(store.root)}", soft_wrap=True)
+    console.print(table)
+    if sentence := unnamed_source(settings, steps):
+        console.print(f"\nbefore a run: {sentence}", markup=False)
+    for name in [step.stage.name for step in steps if step.runs]:
+        if forecasts[name].lines:
+            show_forecast(name, forecasts[name].lines, console)
+        if forecasts[name].refusal:
+            raise ConfigError(forecasts[name].refusal)
+
+
+def show_forecast(name: str, lines: Sequence[Line], console: Console) -> None:
+    table = Table(name, "", "", box=None, pad_edge=False)
+    table.columns[1].justify = "right"
+    for line in lines:
+        table.add_row(*line)
+    console.print()
+    console.print(table)
+
+
+def show_run(steps: Sequence[Step], store: Store) -> None:
+    """Print rows, rejects and seconds per stage, the accuracies and the report's path."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stage")
+    for name in ("rows in", "rows out", "rejects", "seconds"):
+        table.add_column(name, justify="right")
+    finished = [(step.stage.name, step.manifest) for step in steps if step.manifest is not None]
+    for name, m in finished:
+        rejects = sum(m.rejects.values())
+        table.add_row(
+            name, f"{m.rows_in:,}", f"{m.rows_out:,}", f"{rejects:,}", f"{m.seconds:,.1f}"
+        )
+    total = sum(manifest.seconds for _, manifest in finished)
+    table.add_section()
+    table.add_row("total", "", "", "", f"{total:,.1f}")
+    console = Console(width=WIDTH)
+    console.print(table)
+    kinds, cpu = (torch.float32, torch.bfloat16), torch.device("cpu")
+    single, half = (matrix_product(cpu, kind) / 1e9 for kind in kinds)
+    console.print(
+        f"this machine: {single:,.0f} GFLOP/s in float32, {half:,.0f} in bfloat16 (matmul)"
+    )
+    report = next((s for s in steps if s.stage.writes == REPORT and s.manifest is not None), None)
+    if report is not None:
+        _headline(store, report, console)
+        console.print(f"report: {shown(store.root.rstrip('/'))}/report.html", soft_wrap=True)
+
+
+def shortfalls(steps: Sequence[Step], store: Store) -> str:
+    """Describe in a sentence what finished stages had to leave out; empty if nothing."""
+    chosen = [step for step in steps if step.chosen and step.manifest is not None]
+    return "; ".join(filter(None, (_shortfall(step, store) for step in chosen)))
+
+
+def _shortfall(step: Step, store: Store) -> str:
+    manifest = step.manifest
+    assert manifest is not None, "only finished steps are passed"
+    found = []
+    if manifest.quarantined:
+        found.append(
+            f"{step.stage.name} finished without {len(manifest.quarantined)} quarantined shards "
+            f"({', '.join(manifest.quarantined[:5])}): they failed on every worker, and "
+            f"their rows are in {step.address} with the reason 'quarantined'"
+        )
+    if damaged := manifest.health.get("damaged"):
+        found.append(
+            f"{step.stage.name} finished, but its source is damaged and {damaged['rows']:,} rows "
+            f"could not be read (the first: {damaged['first']}): repair that file and set "
+            f"crawl.earlier={store.root.rstrip('/')}/{step.address} to keep what was fetched"
+        )
+    return "; ".join(found)
+
+
+def _headline(store: Store, step: Step, console: Console) -> None:
+    """Print the accuracies of the report, if it has any."""
+    with store.folder(REPORT.name, step.fingerprint).open(REPORT_JSON) as file:
+        accuracy = json.load(file).get("accuracy", {})
+    for kind in ("seen", "held_out", "two_shapes"):
+        if kind in accuracy:
+            best, single = accuracy[kind]["reranked"], accuracy[kind]["single"]
+            console.print(f"judged right, {kind:10} best by CLIP {best:4.0%}, single {single:4.0%}")

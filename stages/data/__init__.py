@@ -1,0 +1,1 @@
+"""Rows: Parquet tables, their order in training, and the data loader."""

@@ -1,0 +1,28 @@
+"""What training the dVAE takes, as far as it can be said before it is tried."""
+
+import torch
+
+from schemas.forecast import Forecast, Line
+from schemas.settings import DvaeSettings
+from stages.models.dvae import Dvae
+from stages.models.flops import dvae_flops
+from stages.training import forecast as training
+
+
+def forecast(cfg: DvaeSettings) -> Forecast:
+    """Return parameters, operations, time and memory without activations."""
+    with torch.device("meta"):
+        dvae = Dvae(cfg, cfg.image_vocab)
+    count = training.parameter_count(dvae)
+    if cfg.pretrained:
+        return Forecast(f"{training.short(count)} weights, copied")
+    flops = 3 * dvae_flops(dvae, cfg.side) * cfg.fit.steps * cfg.fit.batch_size
+    states = training.size(training.IN_MEMORY * training.FLOAT32 * count // cfg.run.sharers)
+    lines = (
+        Line("weights", f"{count:,}"),
+        Line("operations of the run", f"{flops:.3g} FLOP"),
+        *training.time_lines(flops, cfg.run),
+        training.checkpoint_line(count),
+        Line("memory of a worker", states, "and activations, not estimated"),
+    )
+    return Forecast(training.cost(count, flops), lines)

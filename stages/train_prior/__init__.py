@@ -1,0 +1,53 @@
+"""Train the prior: a transformer that continues a caption with the codes of its picture.
+
+Reads   token_pairs  (rows.token_pair), bpe (for BPE dropout), dvae (to look at samples)
+Writes  prior        (safetensors + config)
+Where   Ray Train, one worker per GPU (see training.on_ray)
+Paper   section 2.2, appendix B.2
+
+`task` says what is learned and from what; `training.trainer` is the loop that does it.
+"""
+
+from schemas import rows
+from schemas.artifacts import BPE, DVAE, TOKEN_PAIRS, TRAIN, VAL
+from schemas.folder import Folder, Inputs
+from schemas.manifest import Result
+from schemas.settings import PriorSettings
+from stages import weights
+from stages.data.intact import require_intact
+from stages.data.table import open_table, require_rows
+from stages.train_prior.forecast import forecast
+from stages.train_prior.task import PriorTask
+from stages.training import on_ray
+
+__all__ = ["REVISION", "forecast", "run"]
+
+REVISION = 4
+
+
+def promised(inputs: Inputs, cfg: PriorSettings) -> dict[str, str]:
+    """Return what the token shards' metadata must say that they were made with."""
+    made_with = {"format_version": rows.TOKEN_FORMAT}
+    for artifact in (DVAE, BPE):
+        manifest = inputs.manifest(artifact)
+        made_with[f"{artifact.name}_fingerprint"] = manifest.fingerprint
+        made_with[f"{artifact.name}_sha256"] = manifest.content_sha256
+    sizes = {name: str(getattr(cfg.tokens, name)) for name in type(cfg.tokens).model_fields}
+    return made_with | sizes
+
+
+def run(inputs: Inputs, out: Folder, cfg: PriorSettings) -> Result:
+    """Train on all token pairs, once their shards are known to be whole and to fit both models."""
+    folder, made_with = inputs.folder(TOKEN_PAIRS), promised(inputs, cfg)
+    schema = rows.token_pair(text_len=cfg.tokens.text_len, grid=cfg.tokens.grid)
+    train = require_rows(open_table(folder, TRAIN, schema, made_with), TRAIN)
+    held_out = open_table(folder, VAL, schema, made_with)
+    require_intact(folder, inputs.manifest(TOKEN_PAIRS), (TRAIN, VAL), train.rows + held_out.rows)
+    task = PriorTask(
+        cfg,
+        train,
+        held_out if held_out.rows else train,
+        weights.load_bpe(inputs.folder(BPE)),
+        inputs.folder(DVAE),
+    )
+    return on_ray.train(task, cfg, out, rows=train.rows)

@@ -1,0 +1,87 @@
+"""What any training takes, before it begins: memory of its states, operations, time."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from schemas.forecast import Line
+from schemas.settings import TrainingRun
+from stages.training.hardware import DATA_SHEETS, data_sheet_of
+
+GIB = 2**30
+FLOAT32 = 4  # bytes
+CHECKPOINTED = 4  # numbers per parameter: itself, its EMA, two moments
+IN_MEMORY = CHECKPOINTED + 1  # and its gradient
+ASSUMED_UTILISATION = 0.4  # of a GPU's peak, recomputed layers included
+
+
+def parameter_count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def cost(parameters: int, flops: float) -> str:
+    """Return the phrase for the table of stages."""
+    return f"{short(parameters)} weights, {flops:.1e} FLOP"
+
+
+def short(count: float) -> str:
+    """Write a number in three digits, up to billions."""
+    for unit in ("", " k", " M"):
+        if count < 1000:
+            return f"{count:.3g}{unit}"
+        count /= 1000
+    return f"{count:.3g} B"
+
+
+def size(count: float) -> str:
+    """Write bytes in the unit that suits them."""
+    if not count:
+        return "none"
+    for unit in ("KiB", "MiB"):
+        count /= 1024
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+    return f"{count / 1024:.3g} GiB"
+
+
+def checkpoint_line(parameters: int) -> Line:
+    return Line(
+        "a checkpoint", size(CHECKPOINTED * FLOAT32 * parameters), "weights, EMA, two moments"
+    )
+
+
+def time_lines(flops: float, run: TrainingRun) -> Iterable[Line]:
+    """Yield how long a run's operations take on its GPUs; nothing where it has none."""
+    if not run.gpu:
+        return
+    name, peak = gpu_peak()
+    again = 4 / 3 if run.activation_checkpointing else 1  # the forward pass is one of three parts
+    days = flops * again / (ASSUMED_UTILISATION * peak * run.workers) / 86_400
+    how = f"at {ASSUMED_UTILISATION:.0%} of {peak / 1e12:,.0f} TFLOP/s ({name})"
+    yield Line("time", f"{days:,.1f} days", how)
+    if run.activation_checkpointing:
+        yield Line("", "", "and a third more for recomputing")
+
+
+def gpu_peak() -> tuple[str, float]:
+    """Return the name and the peak FLOP/s of this machine's GPU, else of the H200."""
+    here = data_sheet_of(torch.cuda.get_device_name()) if torch.cuda.is_available() else None
+    name = here or "H200"
+    return name, DATA_SHEETS[name]
+
+
+def gpu_memory(run: TrainingRun) -> float:
+    """Return the bytes of this machine's GPU, else as the setting says."""
+    if torch.cuda.is_available():
+        return float(torch.cuda.get_device_properties(0).total_memory)
+    return run.gpu_memory_gib * GIB
+
+
+def mesh(run: TrainingRun) -> str:
+    kind = "GPU" if run.gpu else "worker"
+    words = [f"{run.workers:,} {kind}{'s' if run.workers > 1 else ''}"]
+    if run.sharers > 1:
+        words.append("sharded" if run.sharers == run.workers else f"sharded by {run.shard_size}")
+    words += ["recomputed"] if run.activation_checkpointing else []
+    return ", ".join(words)
