@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The whole system as a list of nine stages, and the command that runs it.
+"""The whole system as a list of ten stages, and the command that runs it.
 
 Run it as `pipelines/full.py`, `python -m pipelines.full`, or through `ray job submit`.
 """
@@ -52,6 +52,7 @@ from stages import (
     encode,
     evaluate,
     filter,
+    measure,
     sample,
     train_bpe,
     train_clip,
@@ -65,10 +66,15 @@ def dalle(cfg: Settings) -> tuple[Stage, ...]:
     return (
         Stage(module=crawl, reads=(), writes=PAIRS, config=cfg.crawl),
         Stage(
-            module=filter,
+            module=measure,
             reads=(PAIRS,),
+            writes=MEASURED,
+            config=cfg.measure,
+        ),
+        Stage(
+            module=filter,
+            reads=(PAIRS, MEASURED),
             writes=CLEAN_PAIRS,
-            keeps=MEASURED,
             config=cfg.filter,
         ),
         Stage(module=train_bpe, reads=(CLEAN_PAIRS,), writes=BPE, config=cfg.bpe),
@@ -85,7 +91,7 @@ def dalle(cfg: Settings) -> tuple[Stage, ...]:
         ),
         Stage(
             module=evaluate,
-            reads=(PAIRS, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES),
+            reads=(PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES),
             writes=REPORT,
             config=cfg.evaluate,
         ),

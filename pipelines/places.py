@@ -79,7 +79,7 @@ def of_workers(settings: Settings) -> list[str]:
     named = [
         *(lists if itself and source.kind != "world" else ()),
         settings.crawl.earlier,
-        settings.filter.clip.path,
+        settings.measure.clip,
         *settings.filter.decontaminate,
     ]
     return [place for place in named if os.path.isabs(place) and os.path.exists(place)]

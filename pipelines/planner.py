@@ -19,9 +19,8 @@ from schemas.settings import Config
 class StageModule(Protocol):
     """What a stage's module says about itself.
 
-    Optional: `outside(cfg) -> digests` of what is no artifact, `forecast(cfg) -> Forecast` of what
-    it will take, and with `Stage.keeps` also
-    `kept(cfg, digests)`.
+    Optional: `outside(cfg) -> digests` of what is no artifact, and `forecast(cfg) -> Forecast` of
+    what it will take.
     """
 
     REVISION: int  # raised when the same settings come to mean something else
@@ -32,17 +31,12 @@ class StageModule(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One line of a pipeline: what runs, what it reads and writes, and all it depends on.
-
-    `keeps` is what the stage makes on the way and can use again after a change of settings: a
-    folder that depends on `kept(cfg, digests)` and on what the stage reads, and nothing else.
-    """
+    """One line of a pipeline: what runs, what it reads and writes, and all it depends on."""
 
     module: StageModule
     reads: tuple[Artifact, ...]
     writes: Artifact
     config: Config
-    keeps: Artifact | None = None
 
     @property
     def name(self) -> str:
@@ -141,17 +135,6 @@ def fingerprint_of(stage: Stage, inputs: Mapping[str, str], outside: Mapping[str
     """Return twelve hex digits of what the stage does and what it does it to."""
     recipe = [stage.name, stage.module.REVISION, stage.config.digest, sorted(inputs.items()),
               sorted(outside.items())]  # fmt: skip
-    return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
-
-
-def kept_fingerprint(step: Step, contents: Mapping[str, str]) -> str:
-    """Return twelve hex digits of what the stage makes on the way and keeps, and from what."""
-    stage = step.stage
-    recipe = [
-        stage.name,
-        stage.module.kept(stage.config, step.outside),  # type: ignore[attr-defined]
-        sorted(contents.items()),
-    ]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 
 

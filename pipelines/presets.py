@@ -206,6 +206,7 @@ SMALL: Assignments = _TWO_CORES | {
 H200: Assignments = {
     "crawl.run.workers": 8,
     "crawl.run.threads": 128,
+    "measure.run.workers": 8,
     "filter.run.workers": 8,
     **_trainings(
         {

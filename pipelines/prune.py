@@ -32,7 +32,7 @@ def unused(store: Store) -> Iterator[tuple[str, int, int]]:
     """
     require_run(store.top)
     entries = store.summary().stages.values()
-    used = {entry.artifact for entry in entries} | {entry.keeps for entry in entries}
+    used = {entry.artifact for entry in entries}
     if not used:
         raise ArtifactMissing(f"wanted stages in the summary.json of {store.root}, found none")
     for name in NAMES:

@@ -115,8 +115,8 @@ def _shortfall(step: Step, store: Store) -> str:
     if manifest.quarantined:
         found.append(
             f"{step.stage.name} finished without {len(manifest.quarantined)} quarantined shards "
-            f"({', '.join(manifest.quarantined[:5])}): they failed on every worker, and "
-            f"their rows are in {step.address} with the reason 'quarantined'"
+            f"({', '.join(manifest.quarantined[:5])}): they failed on every worker, so "
+            "the pictures of their rows are left out"
         )
     if damaged := manifest.health.get("damaged"):
         found.append(

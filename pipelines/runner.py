@@ -5,7 +5,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
@@ -23,7 +23,7 @@ from infra.store import (
     publish,
 )
 from pipelines.command.stopping import during
-from pipelines.planner import Selection, Stage, Step, kept_fingerprint, plan, state_of
+from pipelines.planner import Selection, Stage, Step, plan, state_of
 from schemas.artifacts import REPORT, REPORT_HTML
 from schemas.errors import ArtifactMissing, ShardsFailed
 from schemas.folder import Folder, Inputs
@@ -50,15 +50,14 @@ def run(
         sources = [ended[name] for name in step.inputs]
         if step.manifest is not None and not step.forced:
             step = replace(step, state=state_of(step.manifest, sources))  # sources are made now
-        keeps = _kept_address(step, sources)
         if step.runs:
             _refuse_unfinished(step, sources)
             with during(step.stage.name):
                 start_ray()
-                step = _make(step, sources, store, summary, keeps)
+                step = _make(step, sources, store, summary)
         elif step.manifest is not None:
             log.info("%-12s done before, skipped  (%s)", step.stage.name, step.address)
-            summary[step.stage.name] = _entry(step.manifest, "skipped", step.address, keeps)
+            summary[step.stage.name] = _entry(step.manifest, "skipped", step.address)
         ended[step.stage.writes.name] = step
         _write_summary(store, summary)
     return list(ended.values())
@@ -75,27 +74,17 @@ def _refuse_unfinished(step: Step, sources: Sequence[Step]) -> None:
 
 
 def _make(
-    step: Step,
-    sources: Sequence[Step],
-    store: Store,
-    summary: dict[str, StageSummary],
-    keeps: str | None,
+    step: Step, sources: Sequence[Step], store: Store, summary: dict[str, StageSummary]
 ) -> Step:
-    """Run one stage in its folder and publish what it leaves; `keeps` is where it keeps more."""
+    """Run one stage in its folder and publish what it leaves."""
     stage, name = step.stage, step.stage.writes.name
     folder = store.folder(name, step.fingerprint)
     inputs = {n: store.folder(n, fingerprint) for n, fingerprint in step.inputs.items()}
-    with ExitStack() as claims:
-        claims.enter_context(claimed(folder))
-        if stage.keeps is not None and keeps is not None:
-            inputs[stage.keeps.name] = kept = store.at(keeps)
-            claims.enter_context(claimed(kept))
-            if step.forced:
-                kept.clear(keep=OWNER)
+    with claimed(folder):
         resumes = _prepare(folder, sources, afresh=step.manifest is not None)
         verb = "goes on" if resumes else "starts"
         log.info("%-12s %s  (%s)", stage.name, verb, step.address)
-        summary[stage.name] = StageSummary(status="running", artifact=step.address, keeps=keeps)
+        summary[stage.name] = StageSummary(status="running", artifact=step.address)
         _write_summary(store, summary)
         started = time.monotonic()
         try:
@@ -104,7 +93,6 @@ def _make(
             summary[stage.name] = StageSummary(
                 status="failed",
                 artifact=step.address,
-                keeps=keeps,
                 quarantined=error.shards if isinstance(error, ShardsFailed) else (),
             )
             _write_summary(store, summary)
@@ -112,7 +100,7 @@ def _make(
             raise
         manifest = _manifest(step, sources, folder, result, time.monotonic() - started)
         publish(folder, manifest)
-    summary[stage.name] = _entry(manifest, "done", step.address, keeps)
+    summary[stage.name] = _entry(manifest, "done", step.address)
     if stage.writes == REPORT:
         with folder.open(REPORT_HTML) as file:
             store.top.commit("report.html", file.read())
@@ -175,21 +163,10 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _kept_address(step: Step, sources: Sequence[Step]) -> str | None:
-    """Return where the stage keeps what it makes on the way, once its sources are there."""
-    contents = {s.stage.writes.name: s.manifest.content_sha256 for s in sources if s.manifest}
-    if step.stage.keeps is None or len(contents) < len(sources):
-        return None
-    return f"{step.stage.keeps.name}/{kept_fingerprint(step, contents)}"
-
-
-def _entry(
-    manifest: Manifest, status: Literal["done", "skipped"], address: str, keeps: str | None
-) -> StageSummary:
+def _entry(manifest: Manifest, status: Literal["done", "skipped"], address: str) -> StageSummary:
     return StageSummary(
         status=status,
         artifact=address,
-        keeps=keeps,
         rows_in=manifest.rows_in,
         rows_out=manifest.rows_out,
         rejects=manifest.rejects,

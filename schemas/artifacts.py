@@ -23,8 +23,8 @@ class Artifact:
 
 
 PAIRS = Artifact("pairs", "every input row, its picture or why there is none")
+MEASURED = Artifact("measured", "scores of each pair, for any thresholds")
 CLEAN_PAIRS = Artifact("clean_pairs", "pairs worth learning from, train/ and val/ apart")
-MEASURED = Artifact("measured", "what the filter measured in each pair, for any thresholds")
 BPE = Artifact("bpe", "tokenizer.json")
 DVAE = Artifact("dvae", "weights of the discrete VAE")
 TOKEN_PAIRS = Artifact("token_pairs", "text and image tokens, train/ and val/ apart")

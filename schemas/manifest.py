@@ -73,7 +73,6 @@ class StageSummary(Record):
 
     status: Literal["done", "skipped", "running", "failed"]
     artifact: str = Field(description="<name>/<fingerprint> under the root")
-    keeps: str | None = Field(None, description="<name>/<fingerprint> of what it kept on the way")
     rows_in: int | None = None
     rows_out: int | None = None
     rejects: dict[str, int] = {}

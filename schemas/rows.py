@@ -28,7 +28,7 @@ PAIR = pa.schema(
     ]
 )
 
-# What the filter measures in a pair alone; null where there is no picture, or nobody asked.
+# What is measured in a pair alone; null where there is no picture, or nobody asked.
 MEASURES = [
     pa.field("chars", pa.int32()),
     pa.field("words", pa.int32()),
@@ -51,7 +51,7 @@ COMPARISONS = [
 ]
 SCORES = [*MEASURES, *COMPARISONS]
 
-# One row of the filter's measurements, kept so that a changed threshold measures nothing again.
+# One row for each pair, so that a changed threshold measures nothing again.
 MEASURED = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
@@ -86,10 +86,6 @@ DROPPED = pa.schema(
         pa.field("group", pa.string()),
     ]
 )
-
-
-TOKEN_FORMAT = "2"  # `format_version` in the metadata of token files
-OF_ONE_FILE = ("source_shard", "differing_codes")  # what each says of itself there
 
 
 def list_of(kind: pa.DataType, width: int) -> pa.DataType:

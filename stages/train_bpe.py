@@ -10,14 +10,13 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, TOKENIZER, TRAIN
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import BpeSettings
+from stages.data.parquet import row_groups
 from stages.data.table import Table, open_table, readable, require_rows
 from stages.models.bpe import Bpe, train_bpe
 
@@ -32,15 +31,10 @@ def captions(table: Table, at_most: int) -> Iterator[str]:
 
 
 def _all_captions(table: Table) -> Iterator[str]:
-    for name, groups in itertools.groupby(table.groups, key=lambda group: group.file):
-        with (
-            readable(f"{table.folder.url}/{name}"),
-            table.folder.open(name) as raw,
-            pq.ParquetFile(raw) as file,
-        ):
-            for group in groups:
-                column: pa.ChunkedArray = file.read_row_group(group.number, columns=["caption"])[0]
-                yield from column.to_pylist()
+    for name in dict.fromkeys(group.file for group in table.groups):
+        with readable(f"{table.folder.url}/{name}"):
+            for group in row_groups(table.folder, name, ["caption"]):
+                yield from group["caption"].to_pylist()
 
 
 def lengths(bpe: Bpe, table: Table) -> dict[str, float]:

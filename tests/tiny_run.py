@@ -18,6 +18,7 @@ from schemas.artifacts import (
     CLEAN_PAIRS,
     CLIP,
     DVAE,
+    MEASURED,
     METRICS,
     PAIRS,
     PRIOR,
@@ -36,6 +37,7 @@ from stages.models.prior import Prior
 from stages.pictures import crop_centre, decode, encode_png, to_tensor
 from stages.sample.prompts import Prompt
 from stages.sample.stage import DrawShard
+from tests.token_shards import header
 
 SEED = 5
 TOKENS = TokenSpec(text_vocab=300, text_len=12, image_vocab=16, grid=2)
@@ -46,11 +48,12 @@ SAMPLE = SampleSettings(candidates=4, keep=2, tile=4, run={"threads": 1})
 SETS = ("held_out", "seen", "two_shapes")
 CLIP_SHAPE = ClipShape(width=16, layers=1, heads=2, patch=8, projection=16, text_len=10)
 STAGES = {
-    PAIRS: "crawl", CLEAN_PAIRS: "filter", BPE: "train_bpe", DVAE: "train_dvae",
-    TOKEN_PAIRS: "encode", PRIOR: "train_prior", CLIP: "train_clip", SAMPLES: "sample",
+    PAIRS: "crawl", MEASURED: "measure", CLEAN_PAIRS: "filter", BPE: "train_bpe",
+    DVAE: "train_dvae", TOKEN_PAIRS: "encode", PRIOR: "train_prior", CLIP: "train_clip",
+    SAMPLES: "sample",
 }  # fmt: skip
 READS = {
-    CLEAN_PAIRS: (PAIRS,), BPE: (CLEAN_PAIRS,), DVAE: (CLEAN_PAIRS,),
+    MEASURED: (PAIRS,), CLEAN_PAIRS: (PAIRS, MEASURED), BPE: (CLEAN_PAIRS,), DVAE: (CLEAN_PAIRS,),
     TOKEN_PAIRS: (CLEAN_PAIRS, BPE, DVAE), PRIOR: (TOKEN_PAIRS,), CLIP: (CLEAN_PAIRS, BPE),
     SAMPLES: (BPE, DVAE, PRIOR, CLIP),
 }  # fmt: skip
@@ -195,17 +198,10 @@ def token_table(store, split, clean, bpe, dvae):
         "image": rows.fixed_list(codes),
         "crop": rows.fixed_list(np.array([[1, 0, 25, 24]] * len(clean), np.float32)),
     }
-    metadata = {
-        "format_version": "2", "dvae_fingerprint": fingerprint(DVAE), "dvae_sha256": "d" * 64,
-        "bpe_fingerprint": fingerprint(BPE), "bpe_sha256": "b" * 64,
-        "text_vocab": str(TOKENS.text_vocab), "image_vocab": str(TOKENS.image_vocab),
-        "text_len": str(TOKENS.text_len), "grid": str(TOKENS.grid), "crop": "listing 2",
-        "source_shard": f"{split}/shard-00000.parquet",
-    }  # fmt: skip
-    schema = rows.token_pair(text_len=TOKENS.text_len, grid=TOKENS.grid).with_metadata(metadata)
-    buffer = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns, schema=schema), buffer)
     name = f"{split}/shard-00000.parquet"
+    made_by = {f"{made.name}_fingerprint": fingerprint(made) for made in (DVAE, BPE)}
+    buffer = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns, schema=header(TOKENS, name, **made_by).schema), buffer)
     folder(store, TOKEN_PAIRS).commit(name, buffer.getvalue().to_pybytes())
 
 
@@ -216,8 +212,14 @@ def health(artifact):
     kept, examples = sum(SIZES.values()), [{"key": "d", "url": "u", "caption": "x"}]
     return {
         "funnel": [
-            {"rule": "http_404", "rows_in": kept + 3, "dropped": 2, "examples": []},
-            {"rule": "too_short", "rows_in": kept + 1, "dropped": 1, "examples": examples},
+            {"rule": "http_404", "wanted": "", "rows_in": kept + 3, "dropped": 2, "examples": []},
+            {
+                "rule": "too_short",
+                "wanted": "chars at least min_chars",
+                "rows_in": kept + 1,
+                "dropped": 1,
+                "examples": examples,
+            },
         ]
     }
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 from schemas import rows
 from schemas.folder import Folder
 from schemas.settings import TokenSpec
+from schemas.tokens import TokenHeader
 from stages.data.parquet import TOKEN_FILE, parquet_file
 
 PAPER = TokenSpec(text_vocab=16_384, text_len=256, image_vocab=8_192, grid=32)
@@ -16,22 +17,19 @@ ROWS_AT_ONCE = 1024
 WORDS = 2**16  # a code is picked by a 16-bit number from a list in which common ones stand often
 
 
-def metadata(spec: TokenSpec, source: str) -> dict[str, str]:
+def header(spec: TokenSpec, source: str | None = None, **more: str) -> TokenHeader:
     """Return what a shard says of its making."""
-    return {
-        "format_version": "2", "dvae_fingerprint": "d" * 12, "dvae_sha256": "d" * 64,
-        "bpe_fingerprint": "b" * 12, "bpe_sha256": "b" * 64, "text_vocab": str(spec.text_vocab),
-        "image_vocab": str(spec.image_vocab), "text_len": str(spec.text_len),
-        "grid": str(spec.grid), "crop": "listing 2", "source_shard": source,
-    }  # fmt: skip
+    made_by = {"dvae_fingerprint": "d" * 12, "dvae_sha256": "d" * 64}
+    made_by |= {"bpe_fingerprint": "b" * 12, "bpe_sha256": "b" * 64, "crop": "listing 2"}
+    sizes = spec.model_dump()
+    return TokenHeader(format_version="2", source_shard=source, **made_by | sizes | more)
 
 
 def tables(spec: TokenSpec, name: str, count: int) -> Iterator[pa.Table]:
     """Yield a shard's rows, a row group at a time."""
     stem = name.removesuffix(".parquet")
     rng = np.random.default_rng(list(stem.encode()))
-    schema = rows.token_pair(text_len=spec.text_len, grid=spec.grid)
-    schema = schema.with_metadata(metadata(spec, name))
+    schema = header(spec, name).schema
     for start in range(0, count, ROWS_AT_ONCE):
         size = min(ROWS_AT_ONCE, count - start)
         numbers = range(start, start + size)
@@ -66,9 +64,7 @@ def write(
     A row belongs to its shard's name: written again it is the same, and no other shard has its key.
     """
     names = [f"{part}shard-{number:05d}.parquet" for number in range(shards)]
-    schema = rows.token_pair(text_len=spec.text_len, grid=spec.grid)
     for name in names:
-        made = tables(spec, name, rows_each)
-        schema = schema.with_metadata(metadata(spec, name))
-        out.commit(name, parquet_file(made, schema, TOKEN_FILE))
+        made = parquet_file(tables(spec, name, rows_each), header(spec, name).schema, TOKEN_FILE)
+        out.commit(name, made)
     return names

@@ -38,9 +38,9 @@ def export(address: str, to: str, out: str) -> str:
     with new_files(out) as files:
         with Progress("export", source.rows) as progress:
             for part, table in source.tables.items():
-                names = WRITERS[to](table, source.schema, files, part, progress.advance)
+                names = WRITERS[to](table, source.header.schema, files, part, progress.advance)
                 parts[part.rstrip("/") or "all"] = {"rows": table.rows, "files": names}
-        meta = {"format": to, "tokens": source.metadata, "parts": parts}
+        meta = {"format": to, "tokens": source.header.shared().text(), "parts": parts}
         with files.create(META) as file:
             file.write(json.dumps(meta, indent=2).encode())
     return f"wrote {source.rows:,} rows in {len(files.written):,} files to {out}"

@@ -2,18 +2,14 @@
 
 from dataclasses import dataclass
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.inspect_tokens.token_shards import ShardSet, target, text_metadata
-from schemas import rows
+from pipelines.inspect_tokens.token_shards import ShardSet, target
 from schemas.artifacts import TRAIN, VAL
-from schemas.errors import ArtifactMissing, SchemaMismatch
-from schemas.folder import Folder
+from schemas.errors import ArtifactMissing
+from schemas.tokens import TokenHeader
 from stages.data.intact import require_intact
 from stages.data.table import Table, open_table, readable
-
-SIZES = ("text_len", "grid")
 
 
 @dataclass(frozen=True)
@@ -21,8 +17,7 @@ class ExportSource:
     """A table per part of the artifact, and the metadata that all its shards share."""
 
     tables: dict[str, Table]
-    metadata: dict[str, str]
-    schema: pa.Schema
+    header: TokenHeader
 
     @property
     def rows(self) -> int:
@@ -37,33 +32,21 @@ def find(address: str) -> ExportSource:
     found = target(address)
     if not found.names:
         raise ArtifactMissing(f"wanted token shards at {address}, found none; run encode")
-    metadata = _metadata(found.folder, found.names[0])
-    schema = rows.token_pair(**{name: int(metadata[name]) for name in SIZES})
+    where = f"{found.folder.url}/{found.names[0]}"
+    with readable(where), found.folder.open(found.names[0]) as file:
+        header = TokenHeader.read(pq.read_schema(file), where=where)
     if found.names[0].startswith((TRAIN, VAL)):
         parts = {part: part for part in (TRAIN, VAL)}
     else:
         parts = {"": found.names[0]}
     tables = {
-        part: open_table(found.folder, names, schema, metadata) for part, names in parts.items()
+        part: open_table(found.folder, names, header.schema, header.shared().text())
+        for part, names in parts.items()
     }
-    source = ExportSource(tables, metadata, schema)
+    source = ExportSource(tables, header)
     if "" not in parts:
         _require_finished(found, source.rows)
     return source
-
-
-def _metadata(folder: Folder, name: str) -> dict[str, str]:
-    """Return the metadata that a shard shares with the others."""
-    where = f"{folder.url}/{name}"
-    with readable(where), folder.open(name) as file:
-        metadata = text_metadata(pq.read_schema(file))
-    for size in SIZES:
-        if not metadata.get(size, "").isdecimal():
-            raise SchemaMismatch(
-                f"{where}: wanted a token shard, whose metadata has a number for {size}, found "
-                f"{metadata.get(size, 'nothing')}; name a shard that encode made"
-            )
-    return {key: value for key, value in metadata.items() if key not in rows.OF_ONE_FILE}
 
 
 def _require_finished(found: ShardSet, rows: int) -> None:

@@ -76,7 +76,7 @@ class TokenCounts:
 def count_tokens(found: ShardSet) -> TokenCounts:
     """Count everything in the shards, two at a time; broken ones are named in the result."""
     shards = read_footers(found)
-    spec = shards.good[0].spec if shards.good else TokenSpec()
+    spec = shards.good[0].header.spec if shards.good else TokenSpec()
     lengths = np.zeros(spec.text_len + 1, np.int64)
     codes = np.zeros(spec.image_vocab, np.int64)
     keys, contents = Repeats(shards.rows), Repeats(shards.rows)
@@ -109,14 +109,14 @@ def _counted(
 
 
 def _count(folder: Folder, shard: TokenShard) -> ShardCounts:
-    lengths = np.zeros(shard.spec.text_len + 1, np.int64)
-    codes = np.zeros(shard.spec.image_vocab, np.int64)
+    lengths = np.zeros(shard.header.spec.text_len + 1, np.int64)
+    codes = np.zeros(shard.header.spec.image_vocab, np.int64)
     keys, contents = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
     for group in row_groups(folder, shard.name):  # whole, for damage may be in any column
         _check_nulls(group)
         text, image = rows.matrix(group["text"]), rows.matrix(group["image"])
         length = group["text_length"].to_numpy()
-        _check_ids(text, length, image, shard.spec)
+        _check_ids(text, length, image, shard.header.spec)
         lengths += np.bincount(length, minlength=len(lengths))
         codes += np.bincount(image.reshape(-1), minlength=len(codes))
         keys.append(hashes(key.encode() for key in group["key"].to_pylist()))

@@ -70,7 +70,7 @@ def compare(one: ShardSet, other: ShardSet) -> Difference:
         if not part.good:
             raise ArtifactMissing(f"wanted token shards in {found.folder.url}, found none to read")
         broken |= {f"{found.folder.url}/{name}": why for name, why in part.broken.items()}
-    difference = Difference(broken, _metadata(shards[0].good[0], shards[1].good[0]))
+    difference = Difference(broken, shards[0].good[0].header.differences(shards[1].good[0].header))
     left, right = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
     by_source = [_by_source(part) for part in shards]
     with Progress("compare", shards[0].rows) as progress:
@@ -97,16 +97,10 @@ def _read(
         ) from error
 
 
-def _metadata(one: TokenShard, other: TokenShard) -> dict[str, tuple[str, str]]:
-    names = sorted((one.metadata.keys() | other.metadata.keys()) - {*rows.OF_ONE_FILE})
-    pairs = {n: (one.metadata.get(n, "nothing"), other.metadata.get(n, "nothing")) for n in names}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
 def _by_source(shards: TokenShards) -> dict[str, list[TokenShard]]:
     found: dict[str, list[TokenShard]] = {}
     for shard in shards.good:
-        found.setdefault(shard.metadata.get("source_shard", shard.name), []).append(shard)
+        found.setdefault(shard.header.source_shard or shard.name, []).append(shard)
     return found
 
 

@@ -26,8 +26,8 @@ GALLERY_ROWS = 200
 def gallery(found: ShardSet, tokens: TokenCounts) -> str:
     """Return the HTML page; it lacks the pictures whose dVAE or clean_pairs are gone."""
     pairs = list(some_rows(found.folder, tokens.shards.good, GALLERY_ROWS))
-    grid = tokens.first.spec.grid
-    dvae = found.beside(DVAE.name, tokens.first.metadata.get("dvae_fingerprint"))
+    grid = tokens.first.header.grid
+    dvae = found.beside(DVAE.name, tokens.first.header.dvae_fingerprint)
     manifest = found.manifest
     record = manifest.inputs.get(CLEAN_PAIRS.name) if manifest else None
     clean = found.beside(CLEAN_PAIRS.name, record.fingerprint if record else None)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pipelines.inspect_tokens.token_shards import row_groups
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE
 from schemas.errors import SchemaMismatch
-from schemas.folder import Folder
+from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest
 from schemas.settings import EncodeSettings
 from stages import encode
@@ -47,7 +47,7 @@ def encode_again(
         clean=makers[CLEAN_PAIRS.name],
         dvae=makers[DVAE.name],
         bpe=makers[BPE.name],
-        metadata={},
+        header=encode.header(Inputs(makers), cfg),
         cfg=cfg,
     )
     parts = [p for p in cut(makers[CLEAN_PAIRS.name], cfg.rows_per_shard) if p.name in names]

@@ -31,11 +31,11 @@ def describe(console: Console, found: ShardSet, tokens: TokenCounts, rows: int) 
     first = tokens.first
     columns = {column.name: str(column.type).replace(" not null", "") for column in first.schema}
     print_section(console, "schema", columns)
-    metadata = {name: brief(value) for name, value in sorted(first.metadata.items())}
+    metadata = {name: brief(value) for name, value in first.header.text().items()}
     print_section(console, "metadata", metadata)
     print_section(console, "rows", _row_statistics(console, found, tokens))
     print_section(console, "image codes", _code_statistics(console, tokens))
-    bpe = found.beside(BPE.name, first.metadata.get("bpe_fingerprint"))
+    bpe = found.beside(BPE.name, first.header.bpe_fingerprint)
     _print_rows(console, found, tokens, load_bpe(bpe) if bpe else None, rows)
 
 
@@ -49,7 +49,7 @@ def print_section(console: Console, title: str, lines: Mapping[str, str]) -> Non
 
 
 def _row_statistics(console: Console, found: ShardSet, tokens: TokenCounts) -> dict[str, str]:
-    shards, text_len = tokens.shards, tokens.first.spec.text_len
+    shards, text_len = tokens.shards, tokens.first.header.text_len
     by_part = {p: sum(s.rows for s in shards.good if s.name.startswith(p)) for p in (TRAIN, VAL)}
     split = ", ".join(f"{part.rstrip('/')} {n:,}" for part, n in by_part.items() if n)
     lines = {
@@ -104,7 +104,7 @@ def _code_statistics(console: Console, tokens: TokenCounts) -> dict[str, str]:
 
 def _stored(tokens: TokenCounts) -> str:
     stored = tokens.image_bytes / max(1, tokens.shards.rows)
-    independent = tokens.first.spec.image_len * tokens.entropy / 8
+    independent = tokens.first.header.spec.image_len * tokens.entropy / 8
     return f"{stored:,.0f} bytes/row  ({independent:,.0f} if codes were independent)"
 
 

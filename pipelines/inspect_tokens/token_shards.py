@@ -15,11 +15,9 @@ from schemas.artifacts import TOKEN_PAIRS, TRAIN, VAL
 from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
 from schemas.manifest import MANIFEST, Manifest
-from schemas.settings import TokenSpec
+from schemas.tokens import TokenHeader
 from stages.threads import in_threads
 
-SHARED_METADATA = ("dvae_sha256", "bpe_sha256", "text_vocab", "image_vocab", "text_len", "grid")
-SIZES = ("text_vocab", "image_vocab", "text_len", "grid")
 UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, SchemaMismatch)
 
 
@@ -90,11 +88,7 @@ class TokenShard:
     bytes: int
     image_bytes: int  # the column of codes, compressed
     schema: pa.Schema
-    metadata: Mapping[str, str]
-
-    @cached_property
-    def spec(self) -> TokenSpec:
-        return TokenSpec(**{name: int(self.metadata[name]) for name in SIZES})
+    header: TokenHeader
 
 
 @dataclass(frozen=True)
@@ -138,17 +132,9 @@ def _footer(folder: Folder, name: str) -> TokenShard:
         size = file.seek(0, 2)
         with pq.ParquetFile(file) as table:
             footer, schema = table.metadata, table.schema_arrow
-    metadata = text_metadata(schema)
-    missing = [key for key in SHARED_METADATA if key not in metadata]
-    if missing:
-        raise SchemaMismatch(f"the schema's metadata lacks {', '.join(missing)}")
-    shard = TokenShard(name, footer.num_rows, size, _image_bytes(footer), schema, metadata)
-    try:
-        spec = shard.spec
-    except ValueError as error:
-        raise SchemaMismatch(f"the schema's metadata has no sizes of tokens: {error}") from error
-    rows.check(schema, rows.token_pair(text_len=spec.text_len, grid=spec.grid), where=name)
-    return shard
+    header = TokenHeader.read(schema, where=name)
+    rows.check(schema, header.schema, where=name)
+    return TokenShard(name, footer.num_rows, size, _image_bytes(footer), schema, header)
 
 
 def _image_bytes(footer: pq.FileMetaData) -> int:
@@ -162,29 +148,15 @@ def _image_bytes(footer: pq.FileMetaData) -> int:
 
 def _alike(read: list[TokenShard], broken: dict[str, str]) -> TokenShards:
     """Keep the shards whose metadata are those of the majority."""
-
-    def makers(shard: TokenShard) -> tuple[str, ...]:
-        return tuple(shard.metadata[key] for key in SHARED_METADATA)
-
     if not read:
         return TokenShards([], broken)
-    ((usual, _),) = Counter(map(makers, read)).most_common(1)
+    ((usual, _),) = Counter(shard.header.shared() for shard in read).most_common(1)
     for shard in read:
-        differ = [
-            f"{key} is {have}, most shards have {want}"
-            for key, have, want in zip(SHARED_METADATA, makers(shard), usual, strict=True)
-            if have != want
-        ]
-        if differ:
-            broken[shard.name] = "; ".join(differ)
+        if differ := shard.header.differences(usual):
+            broken[shard.name] = "; ".join(
+                f"{key} is {have}, most shards have {want}" for key, (have, want) in differ.items()
+            )
     return TokenShards([shard for shard in read if shard.name not in broken], broken)
-
-
-def text_metadata(schema: pa.Schema) -> dict[str, str]:
-    """Decode a schema's metadata, without Arrow's own."""
-    raw: dict[bytes, bytes] = schema.metadata or {}
-    found = {key.decode(): value.decode(errors="replace") for key, value in raw.items()}
-    return {key: value for key, value in found.items() if key != "ARROW:schema"}
 
 
 def row_groups(
@@ -209,7 +181,7 @@ def some_rows(folder: Folder, shards: list[TokenShard], count: int) -> Iterator[
         group = next(row_groups(folder, shard.name)).slice(0, min(each, left))
         left -= len(group)
         for row in group.to_pylist():
-            yield row | {"shard": shard.name, "source_shard": shard.metadata["source_shard"]}
+            yield row | {"shard": shard.name, "source_shard": shard.header.source_shard}
 
 
 def brief(value: str) -> str:

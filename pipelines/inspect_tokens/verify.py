@@ -92,7 +92,10 @@ def _foreign(shards: Iterable[TokenShard], manifest: Manifest) -> dict[str, str]
     broken = {}
     for shard in shards:
         for maker in (DVAE.name, BPE.name):
-            have, want = shard.metadata[f"{maker}_sha256"], manifest.inputs[maker].content_sha256
+            have, want = (
+                getattr(shard.header, f"{maker}_sha256"),
+                manifest.inputs[maker].content_sha256,
+            )
             if have != want:
                 broken[shard.name] = f"{maker}_sha256 is {have}, the manifest has {want}"
     return broken

@@ -3,10 +3,11 @@
 import pyarrow.parquet as pq
 
 from infra.store import content_of
-from pipelines.inspect_tokens.token_shards import UNREADABLE, brief, describe_error, text_metadata
+from pipelines.inspect_tokens.token_shards import UNREADABLE, brief, describe_error
 from pipelines.selfcheck.run import CheckResult, Run
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, TOKEN_PAIRS, TRAIN, VAL, Artifact
-from schemas.rows import TOKEN_FORMAT
+from schemas.settings import TokenSpec
+from schemas.tokens import TokenHeader, text_metadata
 from stages.threads import in_threads
 from stages.weights import DvaeConfig, load_bpe, read_config
 
@@ -83,14 +84,13 @@ def shards(run: Run) -> CheckResult:
 
 
 def _expected_metadata(run: Run) -> dict[str, str]:
-    dvae = read_config(run.inputs.folder(DVAE), DvaeConfig)
-    expected = {
-        "format_version": TOKEN_FORMAT,
-        "text_vocab": str(load_bpe(run.inputs.folder(BPE)).vocab),
-        "image_vocab": str(dvae.image_vocab),
-        "grid": str(dvae.side // 8),
-    }
-    for artifact in (DVAE, BPE):
-        expected[f"{artifact.name}_fingerprint"] = run.inputs.manifest(artifact).fingerprint
-        expected[f"{artifact.name}_sha256"] = content(run, artifact)
+    found = read_config(run.inputs.folder(DVAE), DvaeConfig)
+    vocab = load_bpe(run.inputs.folder(BPE)).vocab
+    tokens = TokenSpec(text_vocab=vocab, image_vocab=found.image_vocab, grid=found.side // 8)
+    dvae, bpe = (
+        run.inputs.manifest(made).model_copy(update={"content_sha256": content(run, made)})
+        for made in (DVAE, BPE)
+    )
+    expected = TokenHeader.of(dvae, bpe, tokens).text()
+    del expected["text_len"]  # neither of them knows it
     return expected

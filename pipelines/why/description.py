@@ -11,6 +11,7 @@ from rich.text import Text
 from pipelines.command import printable
 from schemas import rows
 from schemas.artifacts import DROPPED_ROWS
+from stages.filter.rules import RULES
 
 WIDTH, INDENT = 80, 10
 PAPER = Console(width=WIDTH, file=io.StringIO())
@@ -81,50 +82,19 @@ def judged(verdict: Row) -> str:
     return f"kept for {split}, in {verdict['file']}{group}"
 
 
-def measures(verdict: Row, thresholds: Mapping[str, Any]) -> Iterator[str]:
-    """Yield each score with its thresholds, marked if it is outside them."""
-    own = {*rows.PAIR.names, "reason", "group", "file"}
-    for name, value in verdict.items():
-        if name in own or value is None:
+def measures(verdict: Row, settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each score with its bounds, marked if it is outside them."""
+    for score in (field.name for field in rows.SCORES):
+        value = verdict.get(score)
+        if value is None:
             continue
-        low, high = (None, None) if isinstance(value, str) else bounds(name, thresholds)
-        limits, broken = [], False
-        if low is not None:
-            limits.append(f"at least {low:g}")
-            broken = value < low
-        if high is not None:
-            limits.append(f"at most {high:g}")
-            broken = broken or value > high
+        bounds = [
+            rule for rule in RULES if rule.score == score and rule.limit(settings) is not None
+        ]
+        said = [f"{r.wants} {r.limit(settings):g}" for r in bounds if r.has_setting]
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
-        limit = f" ({', '.join(limits)})" if limits else ""
-        yield f"{name} {text}{limit}" + (" <- fails" if broken else "")
-
-
-def bounds(score: str, thresholds: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Find a score's thresholds by name: `min_chars` for chars, `clip.min_score` for clip_score.
-
-    A plain size, such as `side`, is the minimum of the score whose name ends in it.
-    """
-    low = high = None
-    for parent, name, value in _leaves(thresholds):
-        if value is None or isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        kind, _, subject = name.partition("_")
-        if kind in ("min", "max") and score in (subject, parent, f"{parent}_{subject}"):
-            low, high = (value, high) if kind == "min" else (low, value)
-        elif score.endswith(f"_{name}"):
-            low = value
-    return low, high
-
-
-def _leaves(
-    tree: Mapping[str, Any], parent: str | None = None
-) -> Iterator[tuple[str | None, str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, name)
-        else:
-            yield parent, name, value
+        broken = any(rule.is_broken(verdict, settings) for rule in bounds)
+        yield f"{score} {text}" + f" ({', '.join(said)})" * bool(said) + " <- fails" * broken
 
 
 def tokens(encoded: Row | Literal["unfinished"] | None) -> str:

@@ -16,7 +16,8 @@ from schemas.settings.crawl import CrawlRun, CrawlSettings, SourceSettings, Worl
 from schemas.settings.dvae import DvaeSettings, DvaeShape
 from schemas.settings.encode import EncodeRun, EncodeSettings
 from schemas.settings.evaluate import EvaluateSettings
-from schemas.settings.filter import AgreementSettings, FilterSettings
+from schemas.settings.filter import FilterSettings
+from schemas.settings.measure import MeasureSettings
 from schemas.settings.prior import PriorSettings, PriorShape
 from schemas.settings.sample import PromptSettings, SampleSettings
 from schemas.settings.tokens import BYTES, BpeSettings, TokenSpec
@@ -25,7 +26,6 @@ from schemas.settings.tree import Leaf, Settings, leaves
 
 __all__ = [
     "BYTES",
-    "AgreementSettings",
     "BpeSettings",
     "ClipSettings",
     "ClipShape",
@@ -43,6 +43,7 @@ __all__ = [
     "How",
     "Input",
     "Leaf",
+    "MeasureSettings",
     "Precision",
     "PriorSettings",
     "PriorShape",

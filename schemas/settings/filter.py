@@ -4,31 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from schemas.settings.base import Config, Input, InputPathOrName, Share, SharedSize, Workers
-
-
-class NsfwSettings(Config):
-    """Unsafe pictures, found by a model that comes with a package (extra `nsfw`)."""
-
-    measure: bool = Field(False, description="score every picture")
-    max_score: Share = Field(0.5, description="drop above this probability of being unsafe")
-
-
-class WritingSettings(Config):
-    """Pictures of text, and agencies' watermarks, read by a package (extra `ocr`)."""
-
-    measure: bool = Field(False, description="read every picture")
-    max_share: Share = Field(0.2, description="drop above this share covered by letters")
-    watermarks: bool = Field(True, description="drop pictures that bear an agency's name")
-
-
-class AgreementSettings(Config):
-    """Whether picture and caption agree, by a pretrained CLIP."""
-
-    path: InputPathOrName = Field("", description="folder or hub name of the CLIP; empty: none")
-    min_score: float = Field(
-        0.28, ge=-1, le=1, description="least cosine; LAION-400M took 0.3, LAION-5B 0.28"
-    )
+from schemas.settings.base import Config, Input, Share, SharedSize, Workers
 
 
 class FilterSettings(Config):
@@ -48,9 +24,18 @@ class FilterSettings(Config):
     min_contrast: NonNegativeFloat = Field(
         5.0, description="in grey levels; less is a flat picture"
     )
-    nsfw: NsfwSettings = NsfwSettings()
-    writing: WritingSettings = WritingSettings()
-    clip: AgreementSettings = AgreementSettings()
+    max_nsfw: Share = Field(
+        0.5, description="largest probability of an unsafe picture, if measure.nsfw is on"
+    )
+    max_writing: Share = Field(
+        0.2, description="largest share of a picture under letters, if measure.writing is on"
+    )
+    watermarks: bool = Field(
+        True, description="drop pictures that bear an agency's name, if measure.writing is on"
+    )
+    min_clip_score: float = Field(
+        0.28, ge=-1, le=1, description="least cosine by measure.clip; LAION-400M took 0.3, 5B 0.28"
+    )
     decontaminate: Annotated[tuple[str, ...], Input()] = Field(
         (), description="evaluation sets (folders, Parquet files) whose pictures are dropped"
     )

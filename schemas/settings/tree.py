@@ -13,6 +13,7 @@ from schemas.settings.dvae import DvaeSettings
 from schemas.settings.encode import EncodeSettings
 from schemas.settings.evaluate import EvaluateSettings
 from schemas.settings.filter import FilterSettings
+from schemas.settings.measure import MeasureSettings
 from schemas.settings.prior import PriorSettings
 from schemas.settings.sample import SampleSettings
 from schemas.settings.tokens import BpeSettings, TokenSpec
@@ -23,6 +24,7 @@ class Settings(Config):
 
     tokens: TokenSpec = TokenSpec()
     crawl: CrawlSettings = CrawlSettings()
+    measure: MeasureSettings = MeasureSettings()
     filter: FilterSettings = FilterSettings()
     bpe: BpeSettings = BpeSettings()
     dvae: DvaeSettings = DvaeSettings()

@@ -8,7 +8,6 @@ url.
 import hashlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +23,7 @@ from schemas.settings import CrawlSettings
 from stages.crawl.reasons import HEALING
 from stages.crawl.sources import INPUT
 from stages.storage import reaching
+from stages.threads import in_threads
 
 SETTINGS = f"{INPUT}settings.json"  # of a crawl that is not finished
 MAY_DIFFER = {"source", "timeout_seconds", "retries"}  # none of them changes a picture
@@ -83,8 +83,7 @@ def _unfinished(path: str) -> Before:
         raise ConfigError(
             f"{WANTED} one without a finished shard in '{path}'; leave crawl.earlier empty"
         )
-    with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
-        content = hashlib.sha256(b"".join(threads.map(system.cat_file, names)))
+    content = hashlib.sha256(b"".join(in_threads(system.cat_file, names)))
     shards = (name.rpartition("/")[2].removesuffix(".json") for name in names)
     return Before(settings, content.hexdigest(), frozenset(shards))
 

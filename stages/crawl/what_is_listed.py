@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from itertools import groupby
 
-from stages.crawl.markdown import code, table
 from stages.crawl.sources import LISTS
 from stages.crawl.sources.content import MAGIC, UNPACKED
+from stages.crawl.sources.delimited import SEPARATORS
 from stages.crawl.sources.file_names import named
 from stages.crawl.sources.found import HIDDEN
 from stages.crawl.sources.names import CAPTION, URL
 from stages.crawl.sources.samples import Part, Samples
-from stages.crawl.sources.separators import SEPARATORS
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tars import PACKED
 from stages.crawl.sources.text_lines import MARKS, NULS
@@ -18,6 +17,7 @@ from stages.crawl.sources.text_lists import DELIMITERS
 from stages.crawl.sources.text_lists import PACKED as PACKED_ENDINGS
 from stages.crawl.sources.written import meant_address
 from stages.crawl.web.addresses import safe_url
+from stages.markdown import code, table
 
 SAMPLES = (
     "0001.jpg 0001.txt 0001.json",

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from stages.crawl import what_is_listed
-from stages.crawl.markdown import code, table
 from stages.crawl.sources import described, file_names, folder, listing, tree
 from stages.crawl.sources.links import BLOBS, MISSING, OUTSIDE, SNAPSHOTS
 from stages.crawl.sources.listed import MAX_CAPTIONS, UNREADABLE
 from stages.crawl.sources.names import CAPTION_OF_PICTURE, FILE
 from stages.crawl.sources.picture_forms import FORMS
 from stages.crawl.sources.pointed import OUTSIDE as POINTED_OUTSIDE
+from stages.markdown import code, table
 
 
 def pictures() -> str:

@@ -3,12 +3,12 @@
 import errno
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from schemas.errors import UserError
 from schemas.folder import Folder
 from schemas.manifest import FileDigest
 from stages.storage import opened, system_of
+from stages.threads import in_threads
 
 # Errors of the file itself, such as a broken link, which its reader will report. All others may be
 # temporary, and must not be taken for content.
@@ -41,14 +41,19 @@ def digest_of_files(files: Sequence[tuple[str, str | None]]) -> str:
     cannot be read now.
     """
     total = hashlib.sha256()
-    with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
-        for start in range(0, len(files), AT_ONCE):
-            some = files[start : start + AT_ONCE]
-            digests = threads.map(_digest, [address for _, address in some])
-            for (name, _), content in zip(some, digests, strict=True):
-                line = f"{name} {content}\n"
-                total.update(line.encode("utf-8", "surrogateescape"))
+    for start in range(0, len(files), AT_ONCE):
+        some = files[start : start + AT_ONCE]
+        digests = in_threads(_digest, [address for _, address in some])
+        for (name, _), content in zip(some, digests, strict=True):
+            line = f"{name} {content}\n"
+            total.update(line.encode("utf-8", "surrogateescape"))
     return total.hexdigest()
+
+
+def hash_bits(text: str, bits: int = 64) -> int:
+    """Return the first bits of a text's SHA-256: the same number on every machine."""
+    digest = hashlib.sha256(text.encode(errors="replace")).digest()
+    return int.from_bytes(digest[:8], "big") >> (64 - bits)
 
 
 def file_digest(folder: Folder, name: str) -> FileDigest:

@@ -1,11 +1,12 @@
 """Tables as whole Parquet files in memory: the same rows give the same bytes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas import rows
 from schemas.folder import Folder
 
 ZSTD: Mapping[str, Any] = {"compression": "zstd", "compression_level": 1}
@@ -51,3 +52,31 @@ def read_table(folder: Folder, name: str, columns: Sequence[str] | None = None) 
     """Read a committed table, or some of its columns; for tables without pictures."""
     with folder.open(name) as file:
         return pq.read_table(file, columns=columns)
+
+
+def row_groups(
+    folder: Folder,
+    name: str,
+    columns: Sequence[str] | None = None,
+    *,
+    schema: pa.Schema | None = None,
+) -> Iterator[pa.Table]:
+    """Yield a committed table, one row group in memory at a time; check the schema if given."""
+    with folder.open(name) as file, pq.ParquetFile(file) as table:
+        if schema is not None:
+            rows.check(table.schema_arrow, schema, where=f"{folder.url}/{name}")
+        for group in range(table.num_row_groups):
+            yield table.read_row_group(group, columns, use_threads=False)
+
+
+def groups_of_rows(
+    footer: pq.FileMetaData, start: int, count: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yield each row group that holds some of these rows, and which of its own rows they are."""
+    before = 0
+    for group in range(footer.num_row_groups):
+        size = footer.row_group(group).num_rows
+        low, high = max(start - before, 0), min(start + count - before, size)
+        if low < high:
+            yield group, low, high
+        before += size

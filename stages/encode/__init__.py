@@ -9,12 +9,12 @@ Paper   section 2.2: codes are the argmax of the encoder, without Gumbel noise; 
 
 from collections import Counter
 
-from schemas import rows
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE
 from schemas.errors import SchemaMismatch
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import EncodeSettings
+from schemas.tokens import TokenHeader
 from stages.encode.cut import cut
 from stages.encode.gate import check_quality
 from stages.encode.parts import EncodePart
@@ -36,7 +36,7 @@ def run(inputs: Inputs, out: Folder, cfg: EncodeSettings) -> Result:
             "clean": clean,
             "dvae": inputs.folder(DVAE),
             "bpe": inputs.folder(BPE),
-            "metadata": metadata(inputs, cfg),
+            "header": header(inputs, cfg),
             "cfg": cfg,
         },
         [Shard(part.name.removesuffix(".parquet"), part, rows=part.rows) for part in parts],
@@ -73,21 +73,9 @@ def check_sizes(inputs: Inputs, cfg: EncodeSettings) -> None:
             )
 
 
-def metadata(inputs: Inputs, cfg: EncodeSettings) -> dict[str, str]:
-    """Return what every token file says of its making, for readers to check."""
-    dvae, bpe = inputs.manifest(DVAE), inputs.manifest(BPE)
-    return {
-        "format_version": rows.TOKEN_FORMAT,
-        "dvae_fingerprint": dvae.fingerprint,
-        "dvae_sha256": dvae.content_sha256,
-        "bpe_fingerprint": bpe.fingerprint,
-        "bpe_sha256": bpe.content_sha256,
-        "text_vocab": str(cfg.tokens.text_vocab),
-        "image_vocab": str(cfg.tokens.image_vocab),
-        "text_len": str(cfg.tokens.text_len),
-        "grid": str(cfg.tokens.grid),
-        "crop": "listing 2",
-        "crops": str(cfg.crops),
-        "codes": cfg.codes,
-        "precision": cfg.precision,
-    }
+def header(inputs: Inputs, cfg: EncodeSettings) -> TokenHeader:
+    """Return what every token file says of its making."""
+    made_by = TokenHeader.of(inputs.manifest(DVAE), inputs.manifest(BPE), cfg.tokens)
+    return made_by.and_also(
+        crop="listing 2", crops=cfg.crops, codes=cfg.codes, precision=cfg.precision
+    )

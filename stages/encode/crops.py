@@ -3,7 +3,6 @@
 Needs no model, so that it can be done in processes beside the one that has the GPU.
 """
 
-import hashlib
 import multiprocessing
 import os
 import threading
@@ -20,6 +19,8 @@ import pyarrow.parquet as pq
 from schemas.artifacts import TRAIN
 from schemas.folder import Folder
 from schemas.settings import EncodeSettings
+from stages.data.digests import hash_bits
+from stages.data.parquet import groups_of_rows
 from stages.data.prefetch import prefetch
 from stages.encode.cut import Part
 from stages.pictures import PictureError, Pixels, crop_for_prior, decode
@@ -47,10 +48,11 @@ def cropped(clean: Folder, part: Part, cfg: EncodeSettings, pool: Executor) -> I
     ):
 
         def read(piece: tuple[int, int, int]) -> list[Row]:
-            group, start, rows = piece
-            return table.read_row_group(group).slice(start, rows).to_pylist()
+            group, low, high = piece
+            return table.read_row_group(group).slice(low, high - low).to_pylist()
 
-        groups = prefetch(read, pieces(table.metadata, part), reader, depth=1)
+        wanted = groups_of_rows(table.metadata, part.start, part.rows)
+        groups = prefetch(read, wanted, reader, depth=1)
         tiles = (
             group[start : start + cfg.tile]
             for group in groups
@@ -71,17 +73,6 @@ def tiles(found: Iterable[Cropped], size: int) -> Iterator[Cropped]:
             left = Cropped(left.rows[size:], left.squares[size:], [])
     if left.rows or left.dropped:
         yield left
-
-
-def pieces(file: pq.FileMetaData, part: Part) -> Iterator[tuple[int, int, int]]:
-    """Yield row group, first row in it and number of rows, of all that the part covers."""
-    before = 0
-    for group in range(file.num_row_groups):
-        size = file.row_group(group).num_rows
-        low, high = max(part.start - before, 0), min(part.start + part.rows - before, size)
-        if low < high:
-            yield group, low, high - low
-        before += size
 
 
 def crop_rows(pairs: Sequence[Row], *, crops: int, seed: int, side: int) -> Cropped:
@@ -108,8 +99,7 @@ def keys_of(key: str, crops: int) -> list[str]:
 
 def row_seed(seed: int, purpose: str, key: str) -> int:
     """Return 63 bits that belong to one row alone."""
-    digest = hashlib.sha256(f"{seed} {purpose} {key}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+    return hash_bits(f"{seed} {purpose} {key}", 63)
 
 
 def row_generator(seed: int, purpose: str, key: str) -> np.random.Generator:

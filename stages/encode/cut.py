@@ -1,7 +1,6 @@
 """Which rows of clean_pairs become which file of tokens."""
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow.parquet as pq
@@ -9,6 +8,7 @@ import pyarrow.parquet as pq
 from schemas import rows
 from schemas.artifacts import TRAIN, VAL
 from schemas.folder import Folder
+from stages.threads import in_threads
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,8 @@ def cut(clean: Folder, rows_per_shard: int) -> list[Part]:
             rows.check(parquet.schema_arrow, rows.CLEAN_PAIR, where=f"{clean.url}/{name}")
             return parquet.metadata.num_rows
 
-    with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
-        sizes = list(threads.map(size_of, names))
     parts = []
-    for name, size in zip(names, sizes, strict=True):
+    for name, size in zip(names, in_threads(size_of, names), strict=True):
         count = max(math.ceil(size / rows_per_shard), 1)
         for number in range(count):
             start = number * rows_per_shard

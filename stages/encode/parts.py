@@ -12,6 +12,7 @@ from schemas import rows
 from schemas.artifacts import DROPPED_ROWS
 from schemas.folder import Folder
 from schemas.settings import EncodeSettings
+from schemas.tokens import TokenHeader
 from stages.data.parquet import PICTURE_FILE, TOKEN_FILE, parquet_bytes
 from stages.encode.codes import TileEncoder
 from stages.encode.crops import Row, cropped, decoders, tiles
@@ -24,15 +25,10 @@ class EncodePart:
     """One per actor. Plain Python, so that a test can call it without Ray."""
 
     def __init__(
-        self,
-        clean: Folder,
-        dvae: Folder,
-        bpe: Folder,
-        metadata: Mapping[str, str],
-        cfg: EncodeSettings,
+        self, clean: Folder, dvae: Folder, bpe: Folder, header: TokenHeader, cfg: EncodeSettings
     ) -> None:
         torch.set_num_threads(cfg.run.threads)  # Ray would leave it at the CPUs it books
-        self.clean, self.metadata, self.cfg = clean, metadata, cfg
+        self.clean, self.header, self.cfg = clean, header, cfg
         self.encoder = TileEncoder(load_dvae(dvae), cfg)
         self.bpe = load_bpe(bpe)
         self.pool = decoders(cfg.run.decoders)
@@ -84,9 +80,9 @@ class EncodePart:
                 "image": rows.fixed_list(found.cpu().numpy().astype(np.uint16)),
                 "crop": rows.fixed_list(crops),
             },
-            schema=rows.token_pair(text_len=tokens.text_len, grid=tokens.grid).with_metadata(
-                {**self.metadata, "source_shard": part.source, **share_of(compared)}
-            ),
+            schema=self.header.and_also(
+                source_shard=part.source, differing_codes=share_of(compared)
+            ).schema,
         )
         files = {part.name: parquet_bytes(table, TOKEN_FILE)}
         if dropped:
@@ -105,8 +101,6 @@ class EncodePart:
         )
 
 
-def share_of(compared: Mapping[str, int]) -> dict[str, str]:
-    """Return, for a file's metadata, the share of its codes that are others than in float32."""
-    if not compared:
-        return {}
-    return {"differing_codes": str(compared["differing_codes"] / compared["compared_codes"])}
+def share_of(compared: Mapping[str, int]) -> float | None:
+    """Return the share of codes that are others than in float32, if they were compared."""
+    return compared["differing_codes"] / compared["compared_codes"] if compared else None

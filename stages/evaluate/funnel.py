@@ -43,6 +43,7 @@ def _filter_step(crawl: Manifest, clean: Manifest) -> dict[str, Any]:
         "reasons": [
             {
                 "reason": rule["rule"],
+                "wanted": rule["wanted"],
                 "rows_in": rule["rows_in"],
                 "rows": rule["dropped"],
                 "examples": rule["examples"],

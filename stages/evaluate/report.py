@@ -12,6 +12,7 @@ from schemas.artifacts import (
     CLEAN_PAIRS,
     CLIP,
     DVAE,
+    MEASURED,
     PAIRS,
     PRIOR,
     REPORT_HTML,
@@ -34,7 +35,7 @@ from stages.progress import Progress
 from stages.weights import load_clip, load_dvae
 
 REVISION = 6
-READS = (PAIRS, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
+READS = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
 TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
 
 PROMPTS_SHOWN = 16  # of each set, on the page

@@ -1,15 +1,12 @@
 """Keep the pairs worth learning from, and count why each of the others was dropped.
 
-Reads   pairs        (rows.PAIR)
-Keeps   measured     (rows.MEASURED): a run with other thresholds goes on from there
+Reads   pairs        (rows.PAIR), measured (rows.MEASURED)
 Writes  clean_pairs  (rows.CLEAN_PAIR in train/ and val/, rows.DROPPED in dropped/)
-Where   Ray Data actors, three passes over shards; between them one task compares signatures
+Where   one task compares the signatures of all pairs; then Ray Data actors, two passes over shards
 Paper   appendix C: caption length, English, boilerplate, aspect ratio; the rules are in rules.py
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from schemas.artifacts import MEASURED, PAIRS
 from schemas.errors import ConfigError, SchemaMismatch
@@ -17,40 +14,23 @@ from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import FilterSettings
 from stages.data.digests import digest_of
-from stages.filter import measure
 from stages.filter.compare import COMPARED, compare
 from stages.filter.decide import DecidePairs
 from stages.filter.funnel import funnel
 from stages.filter.gather import GatherBucket
-from stages.filter.measure import MeasureCaptions, MeasurePairs
 from stages.filter.parts import PARTS, buckets_for
 from stages.shards import Outcome, Shard, run_once, run_shards
 from stages.storage import reaching, system_of
 
 REVISION = 3
-CLIP_INPUT = "filter.clip"  # what `outside` calls the pretrained CLIP
-CLIP_REVISION = 2  # of how it is asked; a number beside its digest, for few runs ask it at all
 
 
 def run(inputs: Inputs, out: Folder, cfg: FilterSettings) -> Result:
     """Judge every pair, then write the kept ones in buckets and the dropped ones beside them."""
+    require_same_pairs(inputs)
     pairs, measured = inputs.folder(PAIRS), inputs.folder(MEASURED)
     names, rows_in = pairs.list("shard-"), inputs.manifest(PAIRS).rows_in
     rows_each = math.ceil(rows_in / max(len(names), 1))
-    every = run_shards(
-        MeasurePairs,
-        {"pairs": pairs, "cfg": cfg},
-        [Shard(f"measure-{name}", name, rows=rows_each) for name in names],
-        measured,
-        what="filter: measure",
-        workers=cfg.run.workers,
-        instead=MeasureCaptions,
-    )
-    if every.rows_in != rows_in:
-        raise SchemaMismatch(
-            f"wanted {rows_in} rows in {pairs.url}, found {every.rows_in}; "
-            "make them again with `--force crawl`"
-        )
     buckets = buckets_for(inputs.manifest(PAIRS).rows_out, cfg.buckets)
     common = run_once(compare, measured, names, out, cfg)
     decided = run_shards(
@@ -90,43 +70,36 @@ def run(inputs: Inputs, out: Folder, cfg: FilterSettings) -> Result:
             **common,
         },
         files={name: digest for name, digest in files.items() if not name.startswith(PARTS)},
-        quarantined=every.quarantined,
     )
 
 
-def kept(cfg: FilterSettings, outside: Mapping[str, str]) -> dict[str, Any]:
-    """Say what the measurements depend on, besides the pairs; `outside` holds our digests."""
-    return {
-        "revision": measure.REVISION,
-        "nsfw": cfg.nsfw.measure,
-        "writing": cfg.writing.measure,
-        "clip": outside.get(CLIP_INPUT, ""),
-    }
+def require_same_pairs(inputs: Inputs) -> None:
+    """Raise SchemaMismatch if other pairs were scored, as `--only filter` may find them."""
+    pairs, measured = inputs.manifest(PAIRS), inputs.manifest(MEASURED)
+    if measured.inputs[PAIRS.name].content_sha256 != pairs.content_sha256:
+        raise SchemaMismatch(
+            f"wanted scores of the pairs in {inputs.folder(PAIRS).url}, found those of pairs with "
+            "other content; run measure again, with `--from measure`"
+        )
 
 
 def outside(cfg: FilterSettings) -> dict[str, str]:
-    """Return digests of the pretrained CLIP and of the evaluation sets.
+    """Return digests of the evaluation sets.
 
     Raises ConfigError for an evaluation set that is not there.
     """
-    for path in cfg.decontaminate:
-        with reaching(path, "filter.decontaminate"):
-            system, top = system_of(path)
-            is_there = system.exists(top)
-        if not is_there:
-            raise ConfigError(
-                f"wanted an evaluation set at '{path}', found nothing; set filter.decontaminate to "
-                "folders of pictures or Parquet files"
-            )
-    named = {f"filter.decontaminate[{n}]": path for n, path in enumerate(cfg.decontaminate)}
-    asked = {}
-    if cfg.clip.path:
-        with reaching(cfg.clip.path, "filter.clip.path"):
-            asked[CLIP_INPUT] = f"{digest_of(cfg.clip.path)}, {CLIP_REVISION}"
-    for name, path in named.items():
+    found = {}
+    for number, path in enumerate(cfg.decontaminate):
+        name = f"filter.decontaminate[{number}]"
         with reaching(path, name):
-            asked[name] = digest_of(path)
-    return asked
+            system, top = system_of(path)
+            if not system.exists(top):
+                raise ConfigError(
+                    f"wanted an evaluation set at '{path}', found nothing; set "
+                    "filter.decontaminate to folders of pictures or Parquet files"
+                )
+            found[name] = digest_of(path)
+    return found
 
 
 def validation_below(decided: Outcome, share: float) -> float:

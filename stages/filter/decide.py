@@ -1,13 +1,11 @@
-"""Second pass: name what is wrong with each pair of a shard, and sort the others into buckets.
+"""First pass: name what is wrong with each pair of a shard, and sort the others into buckets.
 
 A bucket is a hash of the group, and near duplicates share a group, so that each bucket can find its
-own duplicates in the third pass and nothing needs all the pictures.
+own duplicates in the second pass and nothing needs all the pictures.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 
 import pyarrow as pa
 
@@ -15,20 +13,17 @@ from schemas import rows
 from schemas.artifacts import DROPPED_ROWS
 from schemas.folder import Folder
 from schemas.settings import FilterSettings
-from stages.data.parquet import PLAIN_FILE, parquet_bytes, read_table
+from stages.data.digests import hash_bits
+from stages.data.parquet import PLAIN_FILE, parquet_bytes, read_table, row_groups
 from stages.filter.compare import COMPARED
-from stages.filter.measure import read_groups
 from stages.filter.parts import Row, part_files
-from stages.filter.rules import Scores, why_drop
+from stages.filter.rules import why_drop
 from stages.shards import Made
-
-MEASURES = [field.name for field in rows.MEASURES]
 
 
 def ticket(seed: int, salt: str, name: str) -> float:
     """Return a number in [0, 1) that depends on nothing but its arguments."""
-    digest = hashlib.sha256(f"{seed} {salt} {name}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
+    return hash_bits(f"{seed} {salt} {name}", 48) / 2**48
 
 
 class DecidePairs:
@@ -39,6 +34,7 @@ class DecidePairs:
     ) -> None:
         self.pairs, self.measured, self.out = pairs, measured, out
         self.buckets, self.cfg = buckets, cfg
+        self.settings = cfg.model_dump()
 
     def __call__(self, name: str) -> Made:
         """Judge the shard called `name`."""
@@ -65,22 +61,18 @@ class DecidePairs:
         """Yield each pair with its scores, its group and the reason why it is dropped, or none."""
         measured = read_table(self.measured, name).to_pylist()
         compared = {r.pop("row"): r for r in read_table(self.out, COMPARED + name).to_pylist()}
-        pairs = (row for group in read_groups(self.pairs, name) for row in group)
+        groups = row_groups(self.pairs, name, schema=rows.PAIR)
+        pairs = (row for group in groups for row in group.to_pylist())
         for number, (pair, own) in enumerate(zip(pairs, measured, strict=True)):
             fetched = pair["status"] == "ok"
-            alone = {"group": pair["sha256"], "caption_pictures": 1 if fetched else None}
-            common = compared.get(number, alone)
-            scores = Scores(
-                caption_pictures=common["caption_pictures"],
-                overlaps=common.get("overlaps"),
-                **{measure: own[measure] for measure in MEASURES},
-            )
-            found = {
-                "caption": own["caption"],
-                "group": common["group"],
-                "reason": why_drop(scores, self.cfg) if fetched else pair["reason"],
+            common = compared.get(number) or {
+                "group": pair["sha256"],
+                "caption_pictures": 1 if fetched else None,
+                "overlaps": None,
             }
-            yield pair | asdict(scores) | found
+            scored = pair | own | common
+            reason = why_drop(scored, self.settings) if fetched else pair["reason"]
+            yield scored | {"reason": reason}
 
     def bucket_of(self, row: Row) -> int:
         """Return the bucket of the row's group."""

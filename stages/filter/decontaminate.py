@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32, UInt64
 
 from schemas.errors import ConfigError
-from stages.filter.looks import contrast, perceptual_hash, whole
 from stages.pictures import SUFFIXES, PictureError, decode
+from stages.pictures.looks import contrast, perceptual_hash, whole
 from stages.storage import reaching, system_of
 
 PARQUET = ".parquet"

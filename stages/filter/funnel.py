@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from schemas.artifacts import DROPPED_ROWS
 from schemas.folder import Folder
 from stages.data.parquet import read_table
-from stages.filter.rules import REASONS
+from stages.filter.rules import REASONS, wanted
 from stages.shards import Outcome
 
 EXAMPLES = 20  # rows shown for each reason
@@ -19,7 +19,8 @@ LONGEST = 200  # letters of an example's caption
 def funnel(rows_in: int, passes: Sequence[Outcome], out: Folder) -> list[dict[str, Any]]:
     """Return one step per reason in the order of the rules, the crawl's own reasons first.
 
-    A step has `rule`, `rows_in`, `dropped` and `examples` (key, url, caption).
+    A step has `rule`, `wanted` (empty for the crawl's), `rows_in`, `dropped` and `examples` (key,
+    url, caption).
     """
     dropped: dict[str, int] = {}
     where: dict[str, list[str]] = {}  # reason -> the first files that hold rows of it
@@ -36,6 +37,7 @@ def funnel(rows_in: int, passes: Sequence[Outcome], out: Folder) -> list[dict[st
         steps.append(
             {
                 "rule": rule,
+                "wanted": wanted(rule).replace("`", ""),
                 "rows_in": rows_in,
                 "dropped": dropped.get(rule, 0),
                 "examples": examples(out, rule, where.get(rule, [])),

@@ -1,4 +1,4 @@
-"""Third pass: take one bucket out of every part, drop its duplicates and split it in two.
+"""Second pass: take one bucket out of every part, drop its duplicates and split it in two.
 
 The same bytes under other words are one more caption of that picture and stay. A picture that is
 nearly one that stays is dropped, whatever its words. A group may be a chain whose ends are not near

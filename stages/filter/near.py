@@ -4,8 +4,6 @@ How is in blocks.py. Pairs come in pieces and are folded into components as they
 follows the number of hashes, not of pairs.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -45,15 +43,6 @@ def nearest_within(hashes: Hashes, reference: Hashes, distance: int) -> Indices:
     for a, b in search(Group.one(together, count), distance):
         np.minimum.at(found, b - count, theirs.first[a])
     return np.where(found == nobody, -1, found)[ours.inverse]
-
-
-def near_pairs(values: Hashes, distance: int) -> Iterator[Pairs]:
-    """Yield all pairs of indices of hashes within `distance` bits, in pieces, some repeatedly.
-
-    `values` must be distinct. Raises ValueError for a distance that is not in 0..MAX_DISTANCE.
-    """
-    _check(distance)
-    yield from search(Group.one(values), distance)
 
 
 def _check(distance: int) -> None:

@@ -1,4 +1,4 @@
-"""What travels from the second pass to the third: the kept rows of a shard, bucket by bucket.
+"""What travels from the first pass to the second: the kept rows of a shard, bucket by bucket.
 
 A part is one file of Arrow streams, one for each bucket that has rows, and beside it an index of
 where each begins: taking a bucket out of a part reads two small pieces, however many there are.
@@ -16,7 +16,7 @@ from schemas import rows
 from schemas.folder import Folder
 
 PARTS = "parts/"
-ROWS_PER_BUCKET = 8_192  # half a gigabyte of pictures; the third pass holds them twice
+ROWS_PER_BUCKET = 8_192  # half a gigabyte of pictures; the second pass holds them twice
 
 Row = dict[str, Any]
 

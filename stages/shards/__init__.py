@@ -12,7 +12,6 @@ import hashlib
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +31,7 @@ from stages.shards.records import (
     ShardStats,
     stats_file,
 )
+from stages.threads import in_threads
 
 __all__ = [
     "ATTEMPTS",
@@ -161,8 +161,7 @@ def _read_stats(out: Folder, names: Sequence[str]) -> _Finished:
         with out.open(stats_file(name)) as file:
             return _parse(file.read())
 
-    with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
-        return dict(zip(done, threads.map(read, done), strict=True))
+    return dict(zip(done, in_threads(read, done), strict=True))
 
 
 def _parse(data: bytes) -> tuple[ShardStats, FileDigest]:

@@ -8,11 +8,11 @@ Paper   section 2.2, appendix B.2
 `task` says what is learned and from what; `training.trainer` is the loop that does it.
 """
 
-from schemas import rows
 from schemas.artifacts import BPE, DVAE, TOKEN_PAIRS, TRAIN, VAL
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import PriorSettings
+from schemas.tokens import TokenHeader
 from stages import weights
 from stages.data.intact import require_intact
 from stages.data.table import open_table, require_rows
@@ -25,23 +25,12 @@ __all__ = ["REVISION", "forecast", "run"]
 REVISION = 4
 
 
-def promised(inputs: Inputs, cfg: PriorSettings) -> dict[str, str]:
-    """Return what the token shards' metadata must say that they were made with."""
-    made_with = {"format_version": rows.TOKEN_FORMAT}
-    for artifact in (DVAE, BPE):
-        manifest = inputs.manifest(artifact)
-        made_with[f"{artifact.name}_fingerprint"] = manifest.fingerprint
-        made_with[f"{artifact.name}_sha256"] = manifest.content_sha256
-    sizes = {name: str(getattr(cfg.tokens, name)) for name in type(cfg.tokens).model_fields}
-    return made_with | sizes
-
-
 def run(inputs: Inputs, out: Folder, cfg: PriorSettings) -> Result:
     """Train on all token pairs, once their shards are known to be whole and to fit both models."""
-    folder, made_with = inputs.folder(TOKEN_PAIRS), promised(inputs, cfg)
-    schema = rows.token_pair(text_len=cfg.tokens.text_len, grid=cfg.tokens.grid)
-    train = require_rows(open_table(folder, TRAIN, schema, made_with), TRAIN)
-    held_out = open_table(folder, VAL, schema, made_with)
+    folder = inputs.folder(TOKEN_PAIRS)
+    header = TokenHeader.of(inputs.manifest(DVAE), inputs.manifest(BPE), cfg.tokens)
+    train = require_rows(open_table(folder, TRAIN, header.schema, header.text()), TRAIN)
+    held_out = open_table(folder, VAL, header.schema, header.text())
     require_intact(folder, inputs.manifest(TOKEN_PAIRS), (TRAIN, VAL), train.rows + held_out.rows)
     task = PriorTask(
         cfg,

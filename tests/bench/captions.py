@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from schemas.settings import FilterSettings
-from stages.filter.boilerplate import boilerplate_share, is_boilerplate
-from stages.filter.cleaning import clean_caption
-from stages.filter.language import Language
+from stages.measure.boilerplate import boilerplate_share
+from stages.measure.cleaning import clean_caption
+from stages.measure.language import Language
 from tests.stages import labelled
 from tests.stages.labelled import Agreement, Labelled
 
@@ -77,7 +77,10 @@ def main() -> None:
     print(f"{len(held)} captions of the held half, of {len(rows)} labelled by hand")
     table("English", labelled.compare(held, lambda row: row.english, english))
     judged = [row for row in held if row.english is not False]
-    table("boilerplate", labelled.compare(judged, lambda row: row.boilerplate, is_boilerplate))
+    table(
+        "boilerplate",
+        labelled.compare(judged, lambda row: row.boilerplate, labelled.is_boilerplate),
+    )
     stamps(stamps_held, english)
 
     ordinary = [row.caption for row in rows]

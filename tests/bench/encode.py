@@ -62,7 +62,7 @@ def throughput(root: Path, threads: int) -> None:
     inputs = pairs(root, PAPER, 1, PICTURES)
     cfg = EncodeSettings(tokens=PAPER, tile=TILE, run=EncodeRun(threads=threads))
     folders = [inputs.folder(artifact) for artifact in (CLEAN_PAIRS, DVAE, BPE)]
-    worker = EncodePart(*folders, encode.metadata(inputs, cfg), cfg)
+    worker = EncodePart(*folders, encode.header(inputs, cfg), cfg)
     part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, PICTURES)
     table = pq.read_table(folders[0].open(part.source)).to_pylist()
 

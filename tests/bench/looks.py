@@ -8,7 +8,7 @@ import time
 import cv2
 import numpy as np
 
-from stages.filter.looks import contrast, glance, perceptual_hash
+from stages.pictures.looks import contrast, glance, perceptual_hash
 
 PICTURES = 60
 ROUNDS = 10

@@ -8,8 +8,8 @@ import time
 import cv2
 import numpy as np
 
-from stages.filter.nsfw import Nsfw
-from stages.filter.writing import Reader
+from stages.measure.nsfw import Nsfw
+from stages.measure.writing import Reader
 from tests.bench.looks import picture
 
 PICTURES = 12

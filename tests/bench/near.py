@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.filter.looks import CLEAR, COLUMNS, ROWS
 from stages.filter.near import clusters, nearest_within
+from stages.pictures.looks import CLEAR, COLUMNS, ROWS
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 FOR_BANDS = 1_000_000  # beyond it the bands' candidates take many minutes

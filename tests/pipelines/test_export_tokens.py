@@ -20,11 +20,13 @@ from schemas import rows
 from schemas.artifacts import TOKEN_PAIRS
 from schemas.errors import ConfigError
 from schemas.manifest import Result
+from schemas.settings import TokenSpec
 from stages.data.parquet import TOKEN_FILE, parquet_bytes
 from tests import s3, tiny_run
 from tests.stages.finished import finish
+from tests.token_shards import header
 
-METADATA = {"format_version": "2", "text_len": "5", "grid": "3", "dvae_sha256": "d"}
+SPEC = TokenSpec(text_len=5, grid=3)
 
 
 def shard_of(keys, **metadata):
@@ -39,7 +41,7 @@ def shard_of(keys, **metadata):
         "image": rows.fixed_list(draw.integers(0, 2**16, (len(keys), 9)).astype(np.uint16)),
         "crop": rows.fixed_list(draw.random((len(keys), 4)).astype(np.float32)),
     }
-    schema = rows.token_pair(text_len=5, grid=3).with_metadata(METADATA | metadata)
+    schema = header(SPEC, **metadata).schema
     return parquet_bytes(pa.table(columns, schema), dict(TOKEN_FILE) | {"row_group_size": 4})
 
 
@@ -115,7 +117,7 @@ def test_arrays_hold_the_rows_of_one_shard(shard, tmp_path):
     assert list(rows_in_arrays(tmp_path / "out")) == pq.read_table(shard).to_pylist()
     assert np.load(tmp_path / "out/image.npy").shape == (12, 9)
     meta = json.loads((tmp_path / "out/meta.json").read_text())
-    assert meta["tokens"] == METADATA
+    assert meta["tokens"] == header(SPEC).text()
     assert meta["parts"]["all"] == {
         "rows": 12, "files": ["text.npy", "image.npy", "text_length.npy", "rows.parquet"]
     }  # fmt: skip
@@ -150,7 +152,7 @@ def test_shards_of_several_files_become_one_array_and_several_tars(tmp_path):
     found = open_folder(tmp_path / "token_pairs/0123456789ab")
     for number in range(3):
         keys = [f"{number:05d}-{n:06d}" for n in range(4 + number)]
-        own = {"source_shard": f"train/{number}", "differing_codes": f"0.00{number}"}
+        own = {"source": f"train/{number}", "differing_codes": f"0.00{number}"}
         found.commit(f"train/shard-{number:05d}.parquet", shard_of(keys, **own))
     finish(found, TOKEN_PAIRS, Result(rows_in=15, rows_out=15, files=digest_all(found, {})))
     exported("npy", found.url, tmp_path / "npy")
@@ -245,10 +247,10 @@ def test_what_is_no_finished_set_of_token_shards_is_one_sentence(run, tmp_path, 
     refused(capsys, tmp_path / "nothing", out, "wanted a (run|finished)")
     other = tmp_path / "other.parquet"
     pq.write_table(pa.table({"x": [1]}), other)
-    refused(capsys, other, out, "other.parquet: wanted a token shard, .* found nothing")
+    refused(capsys, other, out, "other.parquet: wanted a token file, .* found none")
     other.write_bytes(b"PAR1")
     refused(capsys, other, out, "other.parquet cannot be read")
-    tokens.commit("train/shard-00009.parquet", shard_of(["a"], text_len="12"))
+    tokens.commit("train/shard-00009.parquet", shard_of(["a"]))
     refused(capsys, tokens.url, out, "shard-00009.parquet: 'image' is")
     tokens.remove("train/shard-00009.parquet")
     tokens.remove("manifest.json")

@@ -11,19 +11,19 @@ from schemas.artifacts import TOKEN_PAIRS
 from schemas.errors import ConfigError
 from tests.pipelines.runs import full, plan_states, statuses
 
-NINE = ["crawl", "filter", "train_bpe", "train_dvae", "encode", "train_prior", "train_clip",
-        "sample", "evaluate"]  # fmt: skip
+TEN = ["crawl", "measure", "filter", "train_bpe", "train_dvae", "encode", "train_prior",
+       "train_clip", "sample", "evaluate"]  # fmt: skip
 
 pytestmark = pytest.mark.slow
 
 
-def test_all_nine_stages_end_and_say_what_they_did(tiny_run):
-    assert statuses(tiny_run) == dict.fromkeys(NINE, "done")
+def test_all_ten_stages_end_and_say_what_they_did(tiny_run):
+    assert statuses(tiny_run) == dict.fromkeys(TEN, "done")
     log = (tiny_run / "log.txt").read_text()
     table = log[log.index("stage ") :]
-    assert [line.split()[0] for line in table.splitlines()[1:10]] == NINE
+    assert [line.split()[0] for line in table.splitlines()[1:11]] == TEN
     assert f"report: {tiny_run}/report.html" in log
-    assert max(map(len, log[log.index("rows in") :].splitlines()[:12])) <= 80
+    assert max(map(len, log[log.index("rows in") :].splitlines()[:13])) <= 80
     report = json.loads(next(tiny_run.glob("report/*/report.json")).read_text())
     for kind in ("seen", "held_out"):
         for way in ("reranked", "single"):
@@ -49,8 +49,8 @@ def test_rows_add_up_from_stage_to_stage(tiny_run):
 def test_a_second_run_does_nothing_and_needs_no_ray(tiny_run, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # where nobody listens
     log = full(root=tiny_run)
-    assert log.count("done before, skipped") == 9
-    assert statuses(tiny_run) == dict.fromkeys(NINE, "skipped")
+    assert log.count("done before, skipped") == 10
+    assert statuses(tiny_run) == dict.fromkeys(TEN, "skipped")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_second_run_does_nothing_and_needs_no_ray(tiny_run, monkeypatch):
     [
         ([], []),
         (["--set", "sample.candidates=2"], ["sample", "evaluate"]),
-        (["--set", "filter.min_chars=6"], NINE[1:]),
+        (["--set", "filter.min_chars=6"], TEN[2:]),
         (["--set", "crawl.run.threads=3"], []),
         (["--only", "encode", "--force", "encode"], ["encode"]),
         (["--set", "filter.min_chars=6", "--until", "train_bpe"], ["filter", "train_bpe"]),
@@ -67,7 +67,7 @@ def test_a_second_run_does_nothing_and_needs_no_ray(tiny_run, monkeypatch):
 def test_the_plan_says_beforehand_what_would_run(tiny_run, arguments, runs, capsys):
     assert main(["--preset", "tiny", "--root", str(tiny_run), "--plan", *arguments]) == 0
     states = plan_states(capsys.readouterr().out)
-    assert list(states) == NINE
+    assert list(states) == TEN
     assert [name for name, state in states.items() if state == "will run"] == runs
 
 

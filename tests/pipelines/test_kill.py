@@ -14,8 +14,8 @@ from schemas.artifacts import CLEAN_PAIRS, PAIRS, TOKEN_PAIRS
 from tests.pipelines.runs import command, full, statuses
 
 pytestmark = pytest.mark.soak
-STAGES = ["crawl", "filter", "train_bpe", "train_dvae", "encode", "train_prior", "train_clip",
-          "sample", "evaluate"]  # fmt: skip
+STAGES = ["crawl", "measure", "filter", "train_bpe", "train_dvae", "encode", "train_prior",
+          "train_clip", "sample", "evaluate"]  # fmt: skip
 
 
 def rows_of(root, artifact):

@@ -124,18 +124,13 @@ def submitted(cluster, tmp_path_factory):
 def content(root, artifact):
     """The bytes and permissions of every file that a reader depends on."""
     store = Store(str(root))
-    folder = store.newest(artifact) if artifact != MEASURED else kept(store)
+    folder = store.newest(artifact)
     return {
         name: (file.read_bytes(), file.stat().st_mode & 0o777)
         for name in folder.list()
         if not name.startswith((*ASIDE, MANIFEST))
         for file in [folder.path / name]
     }
-
-
-def kept(store):
-    (name,) = {name.split("/")[1] for name in store.top.list(f"{MEASURED.name}/")}
-    return store.folder(MEASURED.name, name)
 
 
 @pytest.mark.parametrize("artifact", COMPARED, ids=lambda artifact: artifact.name)

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from infra.store import Store
-from pipelines.planner import Selection, Stage, plan, wire
+from pipelines.full import dalle
+from pipelines.options import resolve
+from pipelines.planner import Selection, Stage, fingerprint_of, plan, wire
 from pipelines.runner import run
 from schemas.artifacts import Artifact
 from schemas.errors import ArtifactMissing, ConfigError, ShardsFailed
@@ -173,3 +175,13 @@ def test_a_missing_input_is_one_sentence(tmp_path):
 def test_a_list_that_cannot_work_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="three reads 'b', but no earlier stage writes it"):
         wire(Kitchen(tmp_path).stages()[2:])
+
+
+def test_other_thresholds_measure_nothing_again():
+    def measured(*assignments):
+        stages = {stage.name: stage for stage in dalle(resolve("tiny", None, assignments))}
+        return fingerprint_of(stages["measure"], {"pairs": "the same"}, {})
+
+    rules = ["filter.min_chars=9", "filter.near_bits=2", "filter.max_nsfw=0.1", "tokens.grid=4"]
+    assert measured(*rules) == measured()
+    assert measured("measure.nsfw=true") != measured()

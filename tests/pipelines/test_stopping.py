@@ -100,7 +100,7 @@ def test_signals_are_as_they_were_afterwards():
 def test_a_run_that_is_stopped_leaves_nothing_and_goes_on(tiny_run, tmp_path):
     """A terminal's Ctrl-C reaches the whole group: Ray's processes and workers too."""
     root = tmp_path / "run"
-    for name in ("crawl", "filter", "train_bpe"):
+    for name in ("crawl", "measure", "filter", "train_bpe"):
         address = Store(str(tiny_run)).summary().stages[name].artifact
         (root / address).parent.mkdir(parents=True)
         os.symlink(tiny_run / address, root / address)

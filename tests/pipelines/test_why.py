@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from infra.store import Store
 from pipelines.why.__main__ import main
-from pipelines.why.description import bounds, lines
+from pipelines.why.description import lines, measures
 from pipelines.why.row_search import rows_where
 from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, PAIRS, TOKEN_PAIRS
@@ -46,7 +46,7 @@ def root(tmp_path_factory):
     )
     folder = tiny_run.folder(store, CLEAN_PAIRS)
     text = folder.open(MANIFEST).read().decode()
-    thresholds = '"min_chars": 5, "max_chars": 1000, "nsfw": {"max_score": 0.5}'
+    thresholds = '"min_chars": 5, "max_chars": 1000, "max_nsfw": 0.5'
     folder.commit(MANIFEST, text.replace('"seed": 5', '"seed": 5, ' + thresholds, 1).encode())
     return path
 
@@ -168,18 +168,18 @@ def test_pictures_are_not_fetched_from_a_store():
         assert watched.caches[0].total_requested_bytes < rows_ * picture / 10
 
 
-def test_thresholds_are_found_by_name():
-    settings = {
-        "min_chars": 5, "max_chars": 9, "min_english": 0.2, "side": 64, "seed": 3,
-        "boilerplate": True, "clip": {"min_score": 0.28}, "nsfw": {"measure": True, "max_score": 1},
-        "max_caption_pictures": None,
-    }  # fmt: skip
-    assert bounds("chars", settings) == (5, 9)
-    assert bounds("english", settings) == (0.2, None)
-    assert bounds("clip_score", settings) == (0.28, None)
-    assert bounds("nsfw", settings) == (None, 1)
-    assert bounds("short_side", settings) == (64, None)
-    assert bounds("boilerplate", settings) == bounds("caption_pictures", settings) == (None, None)
+def test_each_score_stands_beside_its_bounds():
+    settings = {"min_chars": 5, "max_chars": 9, "max_nsfw": 1.0, "max_caption_pictures": None}
+    settings |= {"side": 64, "watermarks": True, "seed": 3}
+    scores = dict.fromkeys(field.name for field in rows.SCORES)
+    found = {"chars": 7, "nsfw": 1.5, "short_side": 63, "caption_pictures": 200, "watermark": "x"}
+    assert list(measures(scores | found | {"reason": "nsfw"}, settings)) == [
+        "chars 7 (at least 5, at most 9)",
+        "short_side 63 (at least 64) <- fails",
+        "nsfw 1.5 (at most 1) <- fails",
+        "watermark x <- fails",
+        "caption_pictures 200",
+    ]
 
 
 def test_long_words_do_not_widen_the_answer():

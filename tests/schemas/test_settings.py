@@ -12,7 +12,8 @@ from schemas.settings import Config, How, Settings, leaves
 STAGES = {stage.name: stage for stage in dalle(Settings())}
 DEFAULTS = {  # stage -> its REVISION, and a digest of its defaults
     "crawl": (3, "a22f7b479246"),
-    "filter": (3, "71dc154ad7b1"),
+    "measure": (2, "2dcb4a83fd04"),
+    "filter": (3, "21cedf3621c7"),
     "train_bpe": (1, "43924763e10a"),
     "train_dvae": (2, "0e8afd1832c1"),
     "encode": (3, "204eff30886c"),

@@ -1,21 +1,29 @@
 """Artifacts for tests of stages that read them, made by hand."""
 
-from schemas.artifacts import Artifact
+from schemas.artifacts import MEASURED, PAIRS, Artifact
 from schemas.folder import Inputs
-from schemas.manifest import MANIFEST, Manifest, Result
+from schemas.manifest import MANIFEST, InputRecord, Manifest, Result
+from schemas.settings import MeasureSettings
+from stages.measure.pairs import MeasurePairs
+
+FINGERPRINT, CONTENT = "0123456789ab", "ab" * 32
+NOTHING = Inputs({})
 
 
-def finish(out, artifact: Artifact, result: Result, **health) -> Inputs:
-    """Write the manifest that a run of the stage would end with; return it as an input."""
+def finish(out, artifact: Artifact, result: Result, reads: Inputs = NOTHING, **health) -> Inputs:
+    """Write the manifest that a run of the stage would end with; add it to what the stage read."""
     manifest = Manifest(
         stage="by_hand",
         artifact=artifact.name,
-        fingerprint="0123456789ab",
+        fingerprint=FINGERPRINT,
         revision=1,
         settings={},
-        inputs={},
+        inputs={
+            name: InputRecord(fingerprint=FINGERPRINT, content_sha256=CONTENT)
+            for name in reads.folders
+        },
         outside={},
-        content_sha256="ab" * 32,
+        content_sha256=CONTENT,
         files=result.files,
         rows_in=result.rows_in,
         rows_out=result.rows_out,
@@ -27,4 +35,13 @@ def finish(out, artifact: Artifact, result: Result, **health) -> Inputs:
         versions={},
     )
     out.commit(MANIFEST, manifest.model_dump_json().encode())
-    return Inputs({artifact.name: out})
+    return Inputs({**reads.folders, artifact.name: out})
+
+
+def with_scores(pairs: Inputs, out) -> Inputs:
+    """Add the scores of finished pairs, made without Ray."""
+    folder, work = pairs.folder(PAIRS), MeasurePairs(pairs.folder(PAIRS), MeasureSettings())
+    for name in folder.list("shard-"):
+        out.commit(name, work(name).files[name])
+    rows = pairs.manifest(PAIRS).rows_in
+    return finish(out, MEASURED, Result(rows_in=rows, rows_out=rows), reads=pairs)

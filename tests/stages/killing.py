@@ -160,13 +160,12 @@ class InTheMiddle:
         self.thread.join(timeout=1)
 
 
-def kill_the_driver(stage, inputs, out, cfg, moment=SOON, watched=None):
+def kill_the_driver(stage, inputs, out, cfg, moment=SOON):
     """Run the stage in a process of its own until the moment has come, then kill that.
 
-    The shards are watched in `out`, or in the folder where the stage keeps its measurements.
     Return when each shard that was done by then was.
     """
-    watched = watched or open_folder(out)
+    watched = open_folder(out)
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as short:
         task, log = Path(short) / "task", Path(short) / "log"
         task.write_bytes(pickle.dumps((stage.__name__, inputs, str(out), cfg)))

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stages.measure.boilerplate import boilerplate_share
+
 STAMPS = Path("/usr/share/tuxpaint/stamps")  # Debian's tuxpaint-stamps-default
 
 
@@ -100,3 +102,8 @@ def compare(
         else:
             (found.wrong_yes if answer else found.wrong_no).append(row)
     return found
+
+
+def is_boilerplate(caption):
+    """Say whether most of the caption's letters and digits are boilerplate."""
+    return boilerplate_share(caption) > 0.5

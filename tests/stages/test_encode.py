@@ -102,7 +102,7 @@ def job(**settings):
 def actor(inputs, cfg):
     return EncodePart(
         inputs.folder(CLEAN_PAIRS), inputs.folder(DVAE), inputs.folder(BPE),
-        encode.metadata(inputs, cfg), cfg,
+        encode.header(inputs, cfg), cfg,
     )  # fmt: skip
 
 

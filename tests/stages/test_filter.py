@@ -14,14 +14,13 @@ from PIL import Image
 
 from infra.store import open_folder
 from schemas import rows
-from schemas.artifacts import MEASURED, PAIRS
-from schemas.folder import Inputs
+from schemas.artifacts import PAIRS
 from schemas.manifest import Result
 from schemas.settings import FilterSettings
 from stages import filter as filter_stage
 from stages.filter.decide import ticket
 from stages.shards import Outcome, ShardStats
-from tests.stages.finished import finish
+from tests.stages.finished import finish, with_scores
 
 pytestmark = pytest.mark.ray
 
@@ -68,8 +67,7 @@ def pairs_folder(path, found):
         out.commit(f"shard-{start // 50:05d}.parquet", buffer.getvalue().to_pybytes())
     failed = Counter(row["reason"] for row in found if row["reason"])
     result = Result(rows_in=len(found), rows_out=len(found) - failed.total(), rejects=dict(failed))
-    inputs = finish(out, PAIRS, result)
-    return Inputs(dict(inputs.folders) | {MEASURED.name: open_folder(f"{path}-measured")})
+    return with_scores(finish(out, PAIRS, result), open_folder(f"{path}-measured"))
 
 
 def table(out, prefix, schema=rows.CLEAN_PAIR):
@@ -142,6 +140,7 @@ def test_the_funnel_adds_up_and_shows_examples(filtered):
     assert [s["rule"] for s in steps[:3]] == ["http_404", "timeout", "caption_missing"]
     assert steps[-1] == {
         "rule": "duplicate",
+        "wanted": "another picture or caption than each kept pair",
         "rows_in": 250,
         "dropped": 20,
         "examples": steps[-1]["examples"],

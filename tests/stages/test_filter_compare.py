@@ -1,7 +1,6 @@
 """What only a look at all pairs can tell: duplicates, stock captions, leaks; and what is kept."""
 
 import io
-import json
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,14 +9,21 @@ from PIL import Image, ImageEnhance
 
 from infra.store import open_folder
 from schemas import rows
+from schemas.artifacts import PAIRS
+from schemas.errors import SchemaMismatch
+from schemas.folder import Inputs
+from schemas.manifest import MANIFEST
+from schemas.settings import MeasureSettings
 from stages import filter as filter_stage
 from stages.filter.compare import pictures_of_captions
 from stages.filter.gather import without_duplicates
-from stages.filter.measure import MeasureCaptions
-from stages.filter.rules import Scores, why_drop
+from stages.filter.rules import why_drop
+from stages.measure.pairs import MeasureCaptions
 from tests.stages.test_filter import job, jpeg, pair, pairs_folder, photo, table
 
 pytestmark = pytest.mark.ray
+
+UNCOMPARED = {"caption_pictures": 1, "overlaps": None}
 
 
 def reasons(out):
@@ -73,14 +79,13 @@ def test_a_near_duplicate_names_the_picture_that_stayed_in_its_place(filtered):
 
 def test_pictures_that_kill_their_workers_leave_rows_that_say_so(corpus):
     _, found, inputs = corpus
-    stand_in = MeasureCaptions(inputs.folders["pairs"], job())
+    stand_in = MeasureCaptions(inputs.folders["pairs"], MeasureSettings())
     made = stand_in(("shard-00000.parquet", "its worker died 3 times"))
     measured = pq.read_table(io.BytesIO(made.files["shard-00000.parquet"])).to_pylist()
     assert [row["key"] for row in measured] == [row["key"] for row in found[:50]]
     for row in measured:
-        scores = Scores(**{field.name: row[field.name] for field in rows.MEASURES})
         assert row["english"] > 0.2
-        assert why_drop(scores, job()) == "undecodable"
+        assert why_drop(row | UNCOMPARED, job().model_dump()) == "undecodable"
 
 
 def test_the_ends_of_a_chain_may_both_stay():
@@ -111,24 +116,20 @@ def test_a_caption_of_very_many_pictures_says_nothing_of_any(filtered):
     assert {dropped[row["key"]] for row in found[67:73]} == {"caption_repeated"}
 
 
-def test_other_thresholds_measure_nothing_again(filtered, corpus, tmp_path):
-    _, _, inputs = corpus
-    measured = inputs.folders["measured"]
-    before = {name: (measured.path / name).stat().st_mtime_ns for name in measured.list()}
+def test_other_thresholds_read_the_same_scores(filtered, corpus, tmp_path):
     out = open_folder(tmp_path / "out")
-    result = filter_stage.run(inputs, out, job(near_bits=None, min_contrast=0))
-    after = {name: (measured.path / name).stat().st_mtime_ns for name in measured.list()}
-    assert after == before
+    result = filter_stage.run(corpus[2], out, job(near_bits=None, min_contrast=0))
     assert result.rejects == {"duplicate": 1, "undecodable": 1}
 
 
-def test_what_is_kept_depends_on_no_threshold():
-    kept = filter_stage.kept(job(), {})
-    other = job(min_chars=9, near_bits=None, max_aspect=1.5, run={"workers": 2})
-    assert kept == filter_stage.kept(other, {"filter.decontaminate[0]": "another"})
-    assert kept != filter_stage.kept(job(nsfw={"measure": True}), {})
-    assert kept != filter_stage.kept(job(), {"filter.clip": "another"})
-    assert json.dumps(kept)
+def test_scores_of_other_pairs_are_refused(corpus, tmp_path):
+    _, _, inputs = corpus
+    pairs = open_folder(tmp_path / "pairs")
+    crawled = inputs.manifest(PAIRS).model_copy(update={"content_sha256": "another"})
+    pairs.commit(MANIFEST, crawled.model_dump_json().encode())
+    mixed = Inputs({**inputs.folders, PAIRS.name: pairs})
+    with pytest.raises(SchemaMismatch, match="--from measure"):
+        filter_stage.run(mixed, open_folder(tmp_path / "out"), job())
 
 
 def test_pictures_of_an_evaluation_set_are_not_learned(ray_cluster, corpus, tmp_path):

@@ -11,8 +11,8 @@ import pytest
 
 from schemas.errors import ConfigError
 from stages.filter.decontaminate import evaluation_pictures
-from stages.filter.looks import perceptual_hash, whole
 from stages.pictures import decode, encode_png
+from stages.pictures.looks import perceptual_hash, whole
 
 
 def picture(seed, side=64):

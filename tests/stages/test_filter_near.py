@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 
 from stages.filter import blocks, near
-from stages.filter.near import MAX_DISTANCE, clusters, near_pairs, nearest_within
+from stages.filter.blocks import Group, search
+from stages.filter.near import MAX_DISTANCE, clusters, nearest_within
 
 
 def hashes_of(*numbers):
@@ -57,7 +58,7 @@ def pairs_slowly(values, distance):
 
 def pairs_of(values, distance):
     found = set()
-    for a, b in near_pairs(values, distance):
+    for a, b in search(Group.one(values), distance):
         found |= {(min(pair), max(pair)) for pair in zip(a.tolist(), b.tolist(), strict=True)}
     return found
 
@@ -145,7 +146,7 @@ def test_three_flips_anywhere_are_found():
 
 
 def pairs_with(values, index):
-    for a, b in near_pairs(values, 3):
+    for a, b in search(Group.one(values), 3):
         with_it = (a == index) | (b == index)
         yield from zip(a[with_it].tolist(), b[with_it].tolist(), strict=True)
 

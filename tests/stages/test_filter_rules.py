@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas import rows
 from schemas.settings import FilterSettings
-from stages.filter.boilerplate import boilerplate_share, is_boilerplate
-from stages.filter.cleaning import clean_caption
-from stages.filter.rules import RULES, Scores, aspect, why_drop
+from stages.filter.rules import REASONS, why_drop
+from stages.measure.boilerplate import boilerplate_share
+from stages.measure.cleaning import clean_caption
+from tests.stages import labelled
 
 CFG = FilterSettings(side=64)
 GOOD = "a red kite over a green field"
@@ -15,17 +17,16 @@ GOOD = "a red kite over a green field"
 
 def judged(caption=GOOD, *, width=80, height=80, english=0.9, contrast=50.0, cfg=CFG, **scores):
     caption = clean_caption(caption)
-    pair = Scores(
-        chars=len(caption),
-        words=len(caption.split()),
-        english=english,
-        boilerplate=boilerplate_share(caption),
-        aspect=aspect(width, height),
-        short_side=min(width, height),
-        contrast=contrast,
-        **scores,
-    )
-    return why_drop(pair, cfg)
+    found = dict.fromkeys(field.name for field in rows.SCORES) | {
+        "chars": len(caption),
+        "words": len(caption.split()),
+        "english": english,
+        "boilerplate": boilerplate_share(caption),
+        "aspect": max(width, height) / min(width, height),
+        "short_side": min(width, height),
+        "contrast": contrast,
+    }
+    return why_drop(found | scores, cfg.model_dump())
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_the_first_broken_rule_is_named(changes, reason):
     ],
 )
 def test_boilerplate_is_known(caption):
-    assert is_boilerplate(caption)
+    assert labelled.is_boilerplate(caption)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_boilerplate_is_known(caption):
     ],
 )
 def test_captions_that_say_something_stay(caption):
-    assert not is_boilerplate(caption)
+    assert not labelled.is_boilerplate(caption)
     assert judged(caption) is None
 
 
@@ -127,7 +128,7 @@ def test_captions_are_cleaned_before_they_are_judged():
 
 @given(st.text(), st.integers(1, 500), st.integers(1, 500), st.floats(0, 1))
 def test_any_caption_gets_one_answer_and_becomes_one_line(text, width, height, english):
-    assert judged(text, width=width, height=height, english=english) in (None, *RULES)
+    assert judged(text, width=width, height=height, english=english) in (None, *REASONS)
     cleaned = clean_caption(text)
     assert cleaned == " ".join(cleaned.split())
     assert cleaned.isprintable() or not cleaned.isascii()

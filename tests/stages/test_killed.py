@@ -6,8 +6,8 @@ import pytest
 
 from infra.store import open_folder
 from schemas.folder import Inputs
-from schemas.settings import FilterSettings
-from stages import crawl
+from schemas.settings import FilterSettings, MeasureSettings
+from stages import crawl, measure
 from stages import filter as filter_stage
 from tests.stages import worlds
 from tests.stages.killing import kill_the_driver
@@ -53,21 +53,11 @@ def test_filter_goes_on_where_it_was_killed(ray_cluster, tmp_path):
 
 
 @pytest.mark.soak
-def test_filter_goes_on_where_it_was_killed_while_it_measured(ray_cluster, tmp_path):
+def test_measure_goes_on_where_it_was_killed(ray_cluster, tmp_path):
     from tests.stages.test_filter import pair, pairs_folder
 
     inputs = pairs_folder(tmp_path / "pairs", [pair(n, picture=n // 2) for n in range(1_000)])
-    measured = inputs.folders["measured"]
-    cfg = FilterSettings(side=64, buckets=4, validation_share=0.2)
-    whole, out = open_folder(tmp_path / "whole"), tmp_path / "killed"
-    expected = filter_stage.run(inputs, whole, cfg)
-    measured.clear()
-    before = kill_the_driver(filter_stage, inputs, out, cfg, watched=measured)
-    assert 2 <= len(before) < 20
-    assert filter_stage.run(inputs, open_folder(out), cfg) == expected
-    assert len(measured.list("stats/")) == 20
-    for name, at in before.items():
-        assert (measured.path / name).stat().st_mtime_ns == at
+    check(measure, inputs, MeasureSettings(), tmp_path, ["shard-"])
 
 
 def test_a_crawl_shard_is_finished_by_its_statistics_not_by_its_data(ray_cluster, tmp_path):

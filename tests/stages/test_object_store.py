@@ -12,10 +12,10 @@ import pytest
 from infra import session
 from infra.store import open_folder
 from schemas import rows
-from schemas.artifacts import CLEAN_PAIRS, PAIRS, TOKEN_PAIRS
+from schemas.artifacts import CLEAN_PAIRS, MEASURED, PAIRS, TOKEN_PAIRS
 from schemas.folder import Inputs
-from schemas.settings import FilterSettings, TokenSpec
-from stages import crawl, encode
+from schemas.settings import FilterSettings, MeasureSettings, TokenSpec
+from stages import crawl, encode, measure
 from stages import filter as filter_stage
 from tests import s3
 from tests.stages import worlds
@@ -24,23 +24,23 @@ from tests.stages.test_encode import job, models
 
 TOKENS = TokenSpec(text_vocab=300, text_len=24, image_vocab=32, grid=8)
 ROOT = "s3://pictures/run"
+MADE = PAIRS, MEASURED, CLEAN_PAIRS, TOKEN_PAIRS
 
 
 def run_all(root, crawl_job):
-    """Crawl, filter and encode below `root`; return the three results."""
-    pairs, clean, tokens = (
-        open_folder(f"{root}/{artifact.name}") for artifact in (PAIRS, CLEAN_PAIRS, TOKEN_PAIRS)
-    )
+    """Crawl, measure, filter and encode below `root`; return what each says."""
+    pairs, measured, clean, tokens = (open_folder(f"{root}/{made.name}") for made in MADE)
     crawled = crawl.run(Inputs({}), pairs, crawl_job)
-    measured = {"measured": open_folder(f"{root}/measured")}
+    inputs = finish(pairs, PAIRS, crawled)
+    scored = measure.run(inputs, measured, MeasureSettings())
     filtered = filter_stage.run(
-        Inputs(dict(finish(pairs, PAIRS, crawled).folders) | measured),
+        finish(measured, MEASURED, scored, reads=inputs),
         clean,
         FilterSettings(side=64, buckets=2, validation_share=0.2, near_bits=None),
     )
     finish(clean, CLEAN_PAIRS, filtered)
     inputs = Inputs({"clean_pairs": clean, **models(root, TOKENS, ["a red circle"])})
-    return crawled, filtered, encode.run(inputs, tokens, job(tokens=TOKENS, tile=8))
+    return crawled, scored, filtered, encode.run(inputs, tokens, job(tokens=TOKENS, tile=8))
 
 
 def main():
@@ -81,10 +81,8 @@ def test_crawl_filter_and_encode_on_an_object_store(bucket, tmp_path):
         ]
         subprocess.run(program, cwd=session.ROOT, check=True)
     results = pickle.loads((tmp_path / "task.done").read_bytes())
-    pairs, clean, tokens = (
-        open_folder(f"{ROOT}/{artifact.name}") for artifact in (PAIRS, CLEAN_PAIRS, TOKEN_PAIRS)
-    )
-    for folder, result in zip((pairs, clean, tokens), results, strict=True):
+    pairs, _, clean, tokens = folders = [open_folder(f"{ROOT}/{made.name}") for made in MADE]
+    for folder, result in zip(folders, results, strict=True):
         left = {name for name in folder.list() if name != "manifest.json"}
         assert left == set(result.files)  # nothing of the work in between is left
 

@@ -4,8 +4,9 @@ import pytest
 from s3fs import S3FileSystem
 
 from schemas.errors import UserError
-from schemas.settings import AgreementSettings, FilterSettings
+from schemas.settings import FilterSettings, MeasureSettings
 from stages import filter as filter_stage
+from stages import measure
 from stages.filter.decontaminate import evaluation_pictures
 from stages.sample import prompts
 from stages.weights import published, torch_files
@@ -27,7 +28,7 @@ READERS = {
     "sample.prompts.path": prompts._read,
     "filter.decontaminate": evaluation_pictures,
     "filter.decontaminate ": lambda path: filtered(decontaminate=(path,)),
-    "filter.clip.path": lambda path: filtered(clip=AgreementSettings(path=path)),
+    "measure.clip": lambda path: measure.outside(MeasureSettings(clip=path)),
 }
 
 

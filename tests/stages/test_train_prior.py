@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from infra.store import open_folder
-from schemas.artifacts import BPE
 from schemas.errors import SchemaMismatch
 from schemas.rows import fixed_list, token_pair
 from schemas.settings import PriorSettings
@@ -217,19 +216,6 @@ def test_tokens_are_widened_by_the_model_alone(tmp_path):
         "text": torch.uint16,
         "image": torch.uint16,
     }
-
-
-def test_the_shards_made_with_these_models_are_accepted(tmp_path):
-    token_pairs(tmp_path)
-    found = inputs(tmp_path)
-    promised = train_prior.promised(found, settings())
-    assert promised["bpe_fingerprint"] == found.manifest(BPE).fingerprint
-    assert (
-        open_table(
-            found.folders["token_pairs"], "train/", token_pair(text_len=12, grid=2), promised
-        ).rows
-        == SIZES["train"]
-    )
 
 
 @pytest.mark.ray

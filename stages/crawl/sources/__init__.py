@@ -8,8 +8,8 @@ the same pieces, and the workers know one format.
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +25,7 @@ from stages.crawl.sources.parquet_lists import PARQUET, packed_rows, read_ours, 
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tars import tar_files, tar_rows
 from stages.crawl.sources.text_lists import TEXT_SUFFIXES, read_text_list, suffix_of
+from stages.threads import in_threads
 
 INPUT, INPUT_DONE, INPUT_SURVEY = "input/", "input/done.json", "input/survey.json"
 NO_ROWS = "lists without rows"
@@ -66,8 +67,7 @@ def pieces(cfg: CrawlSettings, out: Folder) -> list[Piece]:
     """
     files, survey = list_files(cfg.source) if _is_listed(cfg.source) else ([], Survey("pictures"))
     if files and all(file.lower().endswith(PARQUET) for file in files):
-        with ThreadPoolExecutor(16) as threads:
-            sizes = list(threads.map(lambda file: rows_in(file, cfg.source), files))
+        sizes = list(in_threads(partial(rows_in, source=cfg.source), files))
         for file, rows in zip(files, sizes, strict=True):
             _count(survey, file, rows)
         _say(survey, cfg.source, out, any(sizes))

@@ -9,13 +9,20 @@ from typing import Any
 from schemas.errors import ConfigError
 from schemas.settings import SourceSettings
 from stages.crawl.sources.beside import caption_column, pop_captions
-from stages.crawl.sources.handles import shown
 from stages.crawl.sources.links import MISSING
-from stages.crawl.sources.listed import FAMILY, UNREADABLE, Row, as_json, printable, problem_row
-from stages.crawl.sources.listing import Listing
+from stages.crawl.sources.listed import (
+    FAMILY,
+    UNREADABLE,
+    WEB,
+    Row,
+    as_json,
+    printable,
+    problem_row,
+    shown,
+)
+from stages.crawl.sources.listing import Listing, picture_row, row_without
 from stages.crawl.sources.metadata import OfOtherThings, metadata_records
 from stages.crawl.sources.names import plain
-from stages.crawl.sources.picture_rows import picture_row, row_without
 from stages.crawl.sources.pointed import OUTSIDE, Pointed, Pointer
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.text_lines import Unreadable
@@ -26,8 +33,6 @@ NOT_FOUND = (MISSING, OUTSIDE)
 OTHER_THINGS = "metadata.json that names no picture"
 NO_ROWS = "metadata without rows"
 OF_KOHYA = "meta_"  # begins the names of files that its scripts write, with paths of elsewhere
-
-ON_THE_WEB = ("http://", "https://")
 
 LOG = logging.getLogger(__name__)
 
@@ -148,7 +153,7 @@ def _check(name: str, records: list[Row], listing: Listing, source: SourceSettin
     if column is not None and plain(column) != plain(source.caption_column):
         LOG.info("crawl: %s: captions are in its column '%s'", name, printable(column))
     names = [_text(record.get(source.file_column)) for record in records]
-    if all(one.strip().lower().startswith(ON_THE_WEB) for one in names):
+    if all(one.strip().lower().startswith(WEB) for one in names):
         raise ConfigError(
             f"wanted names of files in the column '{source.file_column}' of {name}, found "
             f"addresses such as {printable(names[0][:80])}; crawl them with "

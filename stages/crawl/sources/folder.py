@@ -8,11 +8,9 @@ from schemas.settings import SourceSettings
 from stages.crawl.reasons import Refused
 from stages.crawl.sources import links
 from stages.crawl.sources.described import described_rows
-from stages.crawl.sources.handles import name_of, shown
-from stages.crawl.sources.listed import FAMILY, Row
-from stages.crawl.sources.listing import list_folder
+from stages.crawl.sources.listed import FAMILY, Row, name_of, shown
+from stages.crawl.sources.listing import list_folder, picture_row, row_without
 from stages.crawl.sources.picture_forms import HEAD_BYTES, in_place_of_file, not_read
-from stages.crawl.sources.picture_rows import picture_row, row_without
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tree import is_local
 from stages.storage import system_of

@@ -1,6 +1,6 @@
 """JSON as lists have it: an object on each line, or one list of objects, alone or in an object.
 
-An object can be a table by itself too (`json_tables`).
+An object can be a table by itself too, as pandas and kohya's scripts write them.
 """
 
 import json
@@ -10,13 +10,12 @@ from typing import Any
 
 from schemas.errors import ConfigError
 from schemas.settings import SourceSettings
-from stages.crawl.sources.json_tables import table_rows
-from stages.crawl.sources.listed import Row, printable
-from stages.crawl.sources.names import Wanted
+from stages.crawl.sources.listed import WEB, Row, printable
+from stages.crawl.sources.names import FILE, Wanted
 from stages.crawl.sources.text_lines import Endless, Lines, Unreadable
 
 SPACE = " \t\r\n\ufeff"
-MAX_CHARS = 50_000_000  # of a list that has to be in memory as a whole
+MAX_CHARS = 200_000_000  # of a list that has to be in memory as a whole
 HEAD_CHARS = 1_000_000  # looked at
 
 
@@ -61,6 +60,55 @@ def _is_table(value: Row, source: SourceSettings, wanted: Sequence[Wanted]) -> b
         return bool(table_rows(value, source, wanted))
     except ValueError:  # one that is broken, which is said when it is read
         return True
+
+
+def table_rows(value: Row, source: SourceSettings, wanted: Sequence[Wanted]) -> list[Row] | None:
+    """Return the rows of an object that is a table: by columns, by keys, by addresses or by names.
+
+    None if it is none. Raises ValueError if its columns have different lengths.
+    """
+    names, data = value.get("columns"), value.get("data")
+    if isinstance(names, list) and isinstance(data, list):  # pandas' "split"
+        return [dict(zip(map(str, names), _cells(row), strict=True)) for row in data]
+    meant = wanted[0].among(value, source)
+    if meant:
+        return _by_columns(value, meant[0])
+    if wanted[0] is FILE:
+        by_name = not _lists_in(value)  # else an object around a list of objects
+    else:
+        rows = [*value.values()]
+        are_objects = all(isinstance(row, dict) for row in rows)
+        if are_objects and any(wanted[0].among(row, source) for row in rows):
+            return rows
+        by_name = bool(rows) and all(key.startswith(WEB) for key in value)
+    if not by_name:
+        return None
+    return [
+        {wanted[0].named(source): key}
+        | (one if isinstance(one, dict) else {source.caption_column: one})
+        for key, one in value.items()
+    ]
+
+
+def _by_columns(value: Row, first: str) -> list[Row] | None:
+    """Return the rows of columns: lists, or objects with the rows' keys; others are no columns."""
+    keys = value[first]
+    if isinstance(keys, dict):
+        by_key = {name: cells for name, cells in value.items() if isinstance(cells, dict)}
+        return [{name: cells.get(key) for name, cells in by_key.items()} for key in keys]
+    if not isinstance(keys, list):
+        return None
+    columns = {name: cells for name, cells in value.items() if isinstance(cells, list)}
+    lengths = {name: len(cells) for name, cells in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"columns of different lengths {lengths}")
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _cells(row: Any) -> list[Any]:
+    if not isinstance(row, list):
+        raise ValueError("rows that are no lists")
+    return row
 
 
 def whole_list(

@@ -2,6 +2,7 @@
 
 import json
 import re
+import urllib.parse
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -26,9 +27,12 @@ LISTED = pa.schema(
 FAMILY = "family"  # beside those, while a source is listed: rows of one picture share it
 UNREADABLE = "unreadable_row"
 DAMAGED = "damaged: "  # begins the detail where a file is, and not only a row of it
+WEB = ("http://", "https://")
 SHOWN = 300  # characters of what could not be read
 MAX_CAPTIONS = 100  # of one picture
 BYTES = re.compile("[\udc00-\udcff]")  # as which bytes pass that are no text in the encoding
+
+ESCAPED = "/"  # begins no name in a folder
 
 Row = dict[str, Any]
 
@@ -116,3 +120,24 @@ def from_record(record: Row, source: SourceSettings, place: str) -> Row:
 def as_json(row: Row) -> str | None:
     """Return the columns as JSON in a fixed order, or None if there are none."""
     return json.dumps(row, default=str, ensure_ascii=False, sort_keys=True) if row else None
+
+
+def handle(name: str) -> str:
+    """Return a file name as a table can hold it: file systems allow bytes that are no UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return ESCAPED + urllib.parse.quote(name, errors="surrogateescape")
+    return name
+
+
+def name_of(given: str) -> str:
+    """Undo `handle`."""
+    if not given.startswith(ESCAPED):
+        return given
+    return urllib.parse.unquote(given.removeprefix(ESCAPED), errors="surrogateescape")
+
+
+def shown(name: str) -> str:
+    """Return the name for people, with escapes for what is no UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -4,7 +4,7 @@ The rows and the digest of a folder are made of this one listing, so that what i
 fingerprint knows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from schemas.errors import ConfigError
@@ -12,6 +12,7 @@ from schemas.settings import SourceSettings
 from stages.crawl.sources.file_names import TABLES, UNKNOWN, folded, is_document, is_table, named
 from stages.crawl.sources.kinds import for_another_kind
 from stages.crawl.sources.links import MISSING
+from stages.crawl.sources.listed import Row, handle, listed_row, problem_row, shown
 from stages.crawl.sources.partners import Partners, is_json, partners
 from stages.crawl.sources.picture_forms import HEAD_BYTES, form_of_bytes, split_ending
 from stages.crawl.sources.survey import Survey
@@ -149,3 +150,30 @@ def _require_something(listing: Listing, source: SourceSettings) -> None:
         f"wanted pictures, {survey.sentence(repr(source.path))}{rows and '; '}{rows}; "
         + (instead or "set crawl.source.path to a folder of pictures")
     )
+
+
+def picture_row(
+    listing: Listing, name: str, captions: Sequence[str] = (), source: str | None = None
+) -> Row:
+    """Return a picture's row with these captions, or else with those in files beside it."""
+    if problem := listing.tree.problems.get(name):
+        return row_without(problem, name, captions, source)
+    texts, jsons = ([], []) if captions else listing.partners.texts_and_jsons(name)
+    return listed_row(
+        shown(name),
+        captions,
+        picture=handle(name),
+        text_files=[handle(text) for text in texts] or None,
+        json_files=[handle(json) for json in jsons] or None,
+        source=source,
+    )
+
+
+def row_without(
+    problem: str, name: str, captions: Sequence[str] = (), source: str | None = None
+) -> Row:
+    """Return the row of what is not read for a problem, `reason: detail`; its caption stays."""
+    reason, _, detail = problem.partition(": ")
+    row = listed_row(shown(name), captions, source=source)
+    why = problem_row(reason, f"{shown(name)}: {detail}" if name else detail)["problem"]
+    return row | {"problem": row["problem"] or why}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -10,13 +11,13 @@ import pyarrow.parquet as pq
 from schemas.errors import ConfigError
 from schemas.settings import SourceSettings
 from stages.crawl.sources.content import HEAD_BYTES, by_content, refusal
+from stages.crawl.sources.json_records import MAX_CHARS, table_rows
 from stages.crawl.sources.listed import Row, printable
 from stages.crawl.sources.names import CAPTION_OF_PICTURE, FILE, plain, renamed, tell
 from stages.crawl.sources.text_lines import Unreadable, decoded
 from stages.crawl.sources.text_lists import read_records
 from stages.storage import opened
 
-MAX_JSON_BYTES = 200_000_000  # which have to be in memory as a whole
 BATCH_ROWS = 1_000
 PARQUET = "Parquet"
 OF_PIXELS = ("image", "img", "picture", "photo")  # columns that may hold pictures themselves
@@ -38,8 +39,8 @@ def metadata_records(
     ending = address.lower().rpartition(".")[2]
     if ending == "parquet":
         return _parquet_records(address, source)
-    if ending == "json":
-        return _json_records(address, source, is_like)
+    if address.lower().endswith("metadata.json"):
+        _require_pictures(address, source, is_like)
     return read_records(address, source, (FILE,))
 
 
@@ -102,37 +103,20 @@ def _rows_of(batch: pa.RecordBatch) -> Records:
                 yield Unreadable(f"a row of metadata.parquet: {error}")
 
 
-def _json_records(address: str, source: SourceSettings, is_like: Callable[[str], bool]) -> Records:
-    """Read an object that has the pictures' names for keys, or else leave it to the lists' reader.
-
-    kohya's scripts write such objects; pandas writes one of columns.
-    """
+def _require_pictures(address: str, source: SourceSettings, is_like: Callable[[str], bool]) -> None:
+    """Raise OfOtherThings unless names of records, or some text in them, may name a picture."""
     with opened(address) as file:
-        data = file.read(MAX_JSON_BYTES + 1)
-    if len(data) > MAX_JSON_BYTES:
-        raise ConfigError(
-            f"wanted at most {MAX_JSON_BYTES:,} bytes of JSON in {address}, found more; write it "
-            "as JSON Lines, an object on each line, such as with `jq -c '.[]'`"
-        )
+        data = file.read(MAX_CHARS + 1)
     try:
         value = json.loads(decoded(data, source.encoding))
-    except (ValueError, RecursionError):  # lines of JSON, or nothing of the kind
-        value = None
-    if value is not None and address.lower().endswith("metadata.json"):
-        _require_pictures(value, source, is_like)
-    if isinstance(value, dict) and (records := _by_name(value, source)):
-        names = list(dict.fromkeys(name for record in records for name in record))
-        ours = _told(names, source, address)
-        return (_under_our_names(record, ours) for record in records)
-    return read_records(address, source, (FILE,))
-
-
-def _require_pictures(value: Any, source: SourceSettings, is_like: Callable[[str], bool]) -> None:
-    """Raise OfOtherThings unless names of records, or some text in them, may name a picture."""
-    names: list[Any] = []
-    if isinstance(value, dict) and not FILE.among(value, source):
-        names = [record[source.file_column] for record in _by_name(value, source)]
-    if not any(is_like(text) for text in _texts(names or value)):
+    except (ValueError, RecursionError):  # lines of JSON, or nothing of the kind, or too much
+        return
+    names: Any = value
+    with suppress(ValueError):
+        if isinstance(value, dict) and not FILE.among(value, source):
+            records = table_rows(value, source, (FILE,)) or ()
+            names = [record.get(source.file_column) for record in records] or value
+    if not any(is_like(text) for text in _texts(names)):
         raise OfOtherThings
 
 
@@ -145,30 +129,6 @@ def _texts(value: Any) -> Iterator[str]:
             left += one.values() if isinstance(one, dict) else one
         elif isinstance(one, str | int):
             yield str(one)
-
-
-def _by_name(value: Row, source: SourceSettings) -> list[Row]:
-    """Return the records of an object by pictures' names, or of columns; none of another."""
-    columns = {name: _cells(cells) for name, cells in value.items()}
-    if FILE.among(value, source):
-        sizes = {len(cells) for cells in columns.values() if cells is not None}
-        if None in columns.values() or len(sizes) != 1:
-            return []
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    lists = [inner for inner in value.values() if isinstance(inner, list)]
-    if any(isinstance(one, dict) for inner in lists for one in inner):
-        return []  # an object around a list of them
-    return [
-        {source.file_column: name}
-        | (one if isinstance(one, dict) else {source.caption_column: one})
-        for name, one in value.items()
-    ]
-
-
-def _cells(column: Any) -> list[Any] | None:
-    if isinstance(column, dict):
-        return list(column.values())
-    return column if isinstance(column, list) else None
 
 
 def _told(columns: Sequence[str], source: SourceSettings, address: str) -> dict[str, str]:

@@ -24,8 +24,8 @@ from stages.crawl.sources.content import (
 )
 from stages.crawl.sources.listed import LISTED, Row, damage_row
 from stages.crawl.sources.names import tell
-from stages.crawl.sources.parquet_columns import check_texts, our_columns
-from stages.crawl.sources.tables import normal
+from stages.crawl.sources.parquet_columns import check_texts, normal, our_columns
+from stages.data.parquet import groups_of_rows
 
 PARQUET = ".parquet"
 BATCH_ROWS = 65_536  # because a row group may be huge
@@ -67,7 +67,7 @@ def read_ours(handle: Any, start: int, rows: int) -> pa.Table:
     """Return some rows of a list of our own, which is in this form already."""
     parquet = pq.ParquetFile(handle)
     kept: list[pa.RecordBatch] = []
-    for group, low, high in _groups(parquet, start, rows):
+    for group, low, high in groups_of_rows(parquet.metadata, start, rows):
         kept += _batches(parquet, group, low, high, BATCH_ROWS)
     return pa.Table.from_batches(kept, parquet.schema_arrow)
 
@@ -94,7 +94,7 @@ def _some(
     parquet: pq.ParquetFile, file: str, start: int, rows: int, source: SourceSettings
 ) -> pa.Table:
     tables = []
-    for group, low, high in _groups(parquet, start, rows):
+    for group, low, high in groups_of_rows(parquet.metadata, start, rows):
         batches, why = _readable(parquet, group, low, high)
         read = pa.Table.from_batches(batches, parquet.schema_arrow)
         tables.append(normal(read, source, file))
@@ -102,17 +102,6 @@ def _some(
             detail = f"{file.rpartition('/')[2]}, row group {group}: {why}"
             tables.append(pa.Table.from_pylist([damage_row(detail)] * lost, LISTED))
     return pa.concat_tables(tables)
-
-
-def _groups(parquet: pq.ParquetFile, start: int, rows: int) -> Iterator[tuple[int, int, int]]:
-    """Yield the row groups that hold the rows, and which of their own rows these are."""
-    before = 0
-    for group in range(parquet.num_row_groups):
-        size = parquet.metadata.row_group(group).num_rows
-        low, high = max(start - before, 0), min(start + rows - before, size)
-        if low < high:
-            yield group, low, high
-        before += size
 
 
 def _readable(

@@ -5,7 +5,6 @@ is unpacked and a member's name is only ever a label.
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from io import SEEK_END
 from itertools import takewhile
 from pathlib import PurePosixPath
@@ -30,6 +29,7 @@ from stages.crawl.sources.tar_members import (
     members,
 )
 from stages.storage import system_of
+from stages.threads import in_threads
 
 PACKED = {  # what packs tars, the endings that say so, and the command that unpacks one
     "gzip": (".tar.gz .tgz .taz", "gzip -dc"),
@@ -116,9 +116,8 @@ def tar_rows(source: SourceSettings, survey: Survey) -> Iterator[Row]:
     """
     files, found = tar_files(source)
     survey.add(found)
-    with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
-        packers = threads.map(_packed_by_content, [address for _, address in files])
-        _refuse([(file, packer) for (file, _), packer in zip(files, packers, strict=True)], source)
+    packers = in_threads(_packed_by_content, [address for _, address in files])
+    _refuse([(file, packer) for (file, _), packer in zip(files, packers, strict=True)], source)
     for label, address in files:
         with stored(address) as file:
             number = 0

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from stages.crawl.sources import links
 from stages.crawl.sources.file_names import folder_to_pass_over
 from stages.crawl.sources.kinds import for_another_kind
 from stages.storage import reaching, system_of
+from stages.threads import in_threads
 
 DEVICES = "pipes, sockets and devices"
 FOLDER_LINKS = "links to folders of the source, which are read where they lie"
@@ -144,5 +144,4 @@ def heads(tree: Tree, names: Sequence[str], size: int) -> list[bytes]:
             return b""
         return data
 
-    with ThreadPoolExecutor(16) as threads:  # an object store answers slowly, but many at once
-        return list(threads.map(head, names))
+    return list(in_threads(head, names))

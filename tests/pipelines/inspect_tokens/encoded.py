@@ -23,7 +23,7 @@ def encode_again(store, name=None, **settings):
     out = store.folder(TOKEN_PAIRS.name, name) if name else made_from
     shutil.rmtree(out.path, ignore_errors=True)
     clean, dvae, bpe = (inputs.folder(artifact) for artifact in (CLEAN_PAIRS, DVAE, BPE))
-    encoder = EncodePart(clean, dvae, bpe, encode.metadata(inputs, cfg), cfg)
+    encoder = EncodePart(clean, dvae, bpe, encode.header(inputs, cfg), cfg)
     for part in cut(clean, cfg.rows_per_shard):
         for file, data in encoder(part).files.items():
             out.commit(file, data)

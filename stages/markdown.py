@@ -1,4 +1,4 @@
-"""Tables of the README, as Markdown."""
+"""Tables as Markdown, for the READMEs."""
 
 from collections.abc import Iterable, Sequence
 

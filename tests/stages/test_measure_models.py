@@ -12,9 +12,9 @@ from PIL import Image
 from transformers import AutoTokenizer, CLIPModel
 
 from schemas.errors import ConfigError
-from stages.filter.agreement import Agreement
-from stages.filter.nsfw import Nsfw
-from stages.filter.writing import Reader
+from stages.measure.agreement import Agreement
+from stages.measure.nsfw import Nsfw
+from stages.measure.writing import Reader
 from stages.models.clip_pixels import MEAN, STD
 from tests.stages.published import save_clip
 

@@ -28,7 +28,7 @@ class Reader:
             from rapidocr_onnxruntime import RapidOCR
         except ImportError as error:
             raise ConfigError(
-                "filter.writing.measure wants the package rapidocr-onnxruntime, found none; "
+                "measure.writing wants the package rapidocr-onnxruntime, found none; "
                 "run `pip install 'dalle-ray[ocr]'` on every machine, or set it to false"
             ) from error
         self.engine = RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.filter.looks import BITS, Glance, contrast, glance, perceptual_hash, whole
 from stages.pictures import decode
+from stages.pictures.looks import BITS, Glance, contrast, glance, perceptual_hash, whole
 
 LOSSLESS = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95}}
 STAMPS = Path("/usr/share/tuxpaint/stamps")

@@ -10,7 +10,7 @@ and "Picture frame" stay.
 import re
 from collections import Counter
 
-from stages.filter.dates import AGO, CLOCK, DATE
+from stages.measure.dates import AGO, CLOCK, DATE
 
 EXAMINED = 2_000  # characters; a longer caption is judged by its beginning
 FEWEST_IN_A_RUN = 7  # words; fewer are not a run of keywords, however often one is repeated
@@ -116,11 +116,6 @@ def boilerplate_share(caption: str) -> float:
     if PAGE_WORDS.issuperset(said):
         return 1.0
     return 1 - (letters(rest) - letters_in_run(said)) / letters(text)
-
-
-def is_boilerplate(caption: str) -> bool:
-    """Say whether most of the caption's letters and digits belong to boilerplate."""
-    return boilerplate_share(caption) > 0.5
 
 
 def is_reference(word: str) -> bool:

@@ -9,15 +9,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.demo.world_site import FOREIGN
+from schemas import rows
 from schemas.settings import FilterSettings
 from stages import shapes
-from stages.filter.boilerplate import boilerplate_share, is_boilerplate
-from stages.filter.cleaning import clean_caption
-from stages.filter.language import Language, evidence
-from stages.filter.rules import RULES, Scores, why_drop
+from stages.filter.rules import REASONS, why_drop
+from stages.measure.boilerplate import boilerplate_share
+from stages.measure.cleaning import clean_caption
+from stages.measure.language import Language, evidence
 from tests.stages import labelled
 
 CFG = FilterSettings(side=64)
+ALIKE = dict.fromkeys(field.name for field in rows.SCORES) | {"contrast": 50.0}
 LANGUAGE = Language()
 HELD = [row for row in labelled.captions() if row.held]
 LONGEST = 100_000  # characters
@@ -36,7 +38,7 @@ def test_english_is_told_from_other_languages_on_the_held_half():
 
 def test_boilerplate_is_told_from_captions_on_the_held_half():
     rows = [row for row in HELD if row.english is not False]  # others go for their language
-    found = labelled.compare(rows, lambda row: row.boilerplate, is_boilerplate)
+    found = labelled.compare(rows, lambda row: row.boilerplate, labelled.is_boilerplate)
     assert found.precision >= 0.97  # measured: 1.000
     assert found.recall >= 0.77  # measured: 0.813; of the kinds written after the patterns: 0.613
 
@@ -49,7 +51,9 @@ def test_english_is_told_from_other_languages_on_stamps():
     foreign = found.right_no + len(found.wrong_yes)
     assert found.recall >= 0.88  # measured: 0.909; one reading alone: 0.877
     assert len(found.wrong_yes) / foreign <= 0.07  # measured: 0.062; one reading alone: 0.080
-    says_little = [row.caption for row in rows if row.english and is_boilerplate(row.caption)]
+    says_little = [
+        row.caption for row in rows if row.english and labelled.is_boilerplate(row.caption)
+    ]
     assert len(says_little) <= 3, says_little
 
 
@@ -95,7 +99,7 @@ def test_both_halves_are_large_and_nothing_is_said_twice():
 def test_what_the_demo_says_is_kept_and_what_it_spoils_is_dropped():
     said = {shapes.caption(shapes.scene(seed=0, index=index)) for index in range(2_000)}
     assert [caption for caption in said if not is_english(caption)] == []
-    assert [caption for caption in said if is_boilerplate(caption)] == []
+    assert [caption for caption in said if labelled.is_boilerplate(caption)] == []
     assert [caption for caption in FOREIGN if is_english(caption)] == []
 
 
@@ -139,10 +143,10 @@ def test_the_share_counts_letters_and_digits(caption, share):
 
 
 def test_words_said_again_and_again_are_boilerplate():
-    assert is_boilerplate("shoes, cheap shoes, buy shoes online, shoes sale, best shoes")
-    assert is_boilerplate("kitchen kitchen ideas kitchen remodel kitchen cabinets")
-    assert not is_boilerplate("red shoes, blue shoes and green shoes in a row on a shelf")
-    assert not is_boilerplate("Fire! Fire! Fire!")  # no run: a person may say so
+    assert labelled.is_boilerplate("shoes, cheap shoes, buy shoes online, shoes sale, best shoes")
+    assert labelled.is_boilerplate("kitchen kitchen ideas kitchen remodel kitchen cabinets")
+    assert not labelled.is_boilerplate("red shoes, blue shoes and green shoes in a row on a shelf")
+    assert not labelled.is_boilerplate("Fire! Fire! Fire!")  # no run: a person may say so
 
 
 ATOMS = (
@@ -161,7 +165,7 @@ ATOMS = (
 def test_time_is_in_proportion_to_the_caption():
     """What takes milliseconds takes minutes where a filter is quadratic."""
     program = (
-        "from tests.stages import test_filter_captions as t\n"
+        "from tests.stages import test_measure_captions as t\n"
         "for atom in t.ATOMS:\n"
         "    t.judged('&' * (atom == 'amp;') + atom * (3 * t.LONGEST // len(atom)))\n"
     )
@@ -177,11 +181,9 @@ def judged(caption):
         english, share = LANGUAGE.english(text), boilerplate_share(text)
         assert 0 <= english <= 1
         assert 0 <= share <= 1
-        assert is_boilerplate(text) == (share > 0.5)
-        words = len(text.split())
-        pair = Scores(chars=len(text), words=words, english=english, boilerplate=share)
-        why = why_drop(pair, CFG)
-        assert why is None or why in RULES
+        scores = {"chars": len(text), "words": len(text.split()), "english": english}
+        why = why_drop(ALIKE | scores | {"boilerplate": share}, CFG.model_dump())
+        assert why is None or why in REASONS
     return cleaned
 
 

@@ -23,7 +23,7 @@ class Nsfw:
             from nudenet import NudeDetector
         except ImportError as error:
             raise ConfigError(
-                "filter.nsfw.measure wants the package nudenet, found none; "
+                "measure.nsfw wants the package nudenet, found none; "
                 "run `pip install 'dalle-ray[nsfw]'` on every machine, or set it to false"
             ) from error
         self.detector = NudeDetector()

@@ -1,49 +1,50 @@
-"""First pass: measure each pair of a shard by itself.
+"""Score the pairs of one shard.
 
-What is measured does not depend on any threshold, so it is kept in a folder of its own, from which
-a run with other thresholds goes on.
+Scores depend on no threshold, so a run with other thresholds reads them again.
 """
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas import rows
 from schemas.folder import Folder
-from schemas.settings import FilterSettings
-from stages.data.parquet import PLAIN_FILE, parquet_bytes
-from stages.filter.boilerplate import boilerplate_share
-from stages.filter.cleaning import clean_caption
-from stages.filter.language import Language
-from stages.filter.looks import contrast, glance, perceptual_hash
-from stages.filter.nsfw import Nsfw
-from stages.filter.parts import Row
-from stages.filter.rules import aspect
-from stages.filter.writing import Reader
+from schemas.settings import MeasureSettings
+from stages.data.digests import hash_bits
+from stages.data.parquet import PLAIN_FILE, parquet_bytes, row_groups
+from stages.measure.boilerplate import boilerplate_share
+from stages.measure.cleaning import clean_caption
+from stages.measure.language import Language
+from stages.measure.nsfw import Nsfw
+from stages.measure.writing import Reader
+from stages.pictures.looks import contrast, glance, perceptual_hash
 from stages.shards import Made
 
-REVISION = 2  # raised when the same settings come to measure something else
+Row = dict[str, Any]
 
 
 class MeasurePairs:
     """One per actor: turns a shard of PAIR rows into a shard of MEASURED rows, in their order."""
 
-    def __init__(self, pairs: Folder, cfg: FilterSettings) -> None:
+    def __init__(self, pairs: Folder, cfg: MeasureSettings) -> None:
         self.pairs = pairs
         self.language = Language()
-        self.nsfw = Nsfw() if cfg.nsfw.measure else None
-        self.reader = Reader() if cfg.writing.measure else None
+        self.nsfw = Nsfw() if cfg.nsfw else None
+        self.reader = Reader() if cfg.writing else None
         self.agreement = None
-        if cfg.clip.path:
-            from stages.filter.agreement import Agreement  # seconds, for transformers
+        if cfg.clip:
+            from stages.measure.agreement import Agreement  # importing transformers takes seconds
 
-            self.agreement = Agreement(cfg.clip.path)
+            self.agreement = Agreement(cfg.clip)
 
     def __call__(self, name: str) -> Made:
         """Measure the shard called `name`."""
-        measured = [row for group in read_groups(self.pairs, name) for row in self.measure(group)]
+        measured = [
+            row
+            for group in row_groups(self.pairs, name, schema=rows.PAIR)
+            for row in self.measure(group.to_pylist())
+        ]
         table = pa.Table.from_pylist(measured, rows.MEASURED)
         return Made(
             files={name: parquet_bytes(table, PLAIN_FILE)},
@@ -72,7 +73,7 @@ class MeasurePairs:
         return {
             "key": pair["key"],
             "caption": caption,
-            "caption_digest": digest64(caption.casefold()),
+            "caption_digest": hash_bits(caption.casefold()),
             "sha256": pair["sha256"],
             "chars": len(caption),
             "words": len(caption.split()),
@@ -96,7 +97,7 @@ class MeasurePairs:
 class MeasureCaptions(MeasurePairs):
     """Stands in for a shard whose pictures kill every worker: the rules call them undecodable."""
 
-    def __init__(self, pairs: Folder, cfg: FilterSettings) -> None:
+    def __init__(self, pairs: Folder, cfg: MeasureSettings) -> None:
         self.pairs, self.language, self.agreement = pairs, Language(), None
 
     def __call__(self, payload: tuple[str, str]) -> Made:  # type: ignore[override]
@@ -109,21 +110,8 @@ class MeasureCaptions(MeasurePairs):
 
 def sizes(pair: Row) -> Row:
     """Return what is known of a picture without decoding it."""
+    width, height = pair["original_width"], pair["original_height"]
     return {
-        "aspect": aspect(pair["original_width"], pair["original_height"]),
+        "aspect": max(width, height) / min(width, height),
         "short_side": min(pair["width"], pair["height"]),
     }
-
-
-def digest64(text: str) -> int:
-    """Return 64 bits that are the same for the same text."""
-    return int.from_bytes(hashlib.sha256(text.encode(errors="replace")).digest()[:8], "big")
-
-
-def read_groups(pairs: Folder, name: str) -> Iterator[list[Row]]:
-    """Yield the rows of a PAIR file, a row group at a time."""
-    with pairs.open(name) as file:
-        parquet = pq.ParquetFile(file)
-        rows.check(parquet.schema_arrow, rows.PAIR, where=f"{pairs.url}/{name}")
-        for group in range(parquet.num_row_groups):
-            yield parquet.read_row_group(group).to_pylist()

@@ -12,7 +12,7 @@ class Agreement:
     """The CLIP, opened once; raises ConfigError where there is none of that name."""
 
     def __init__(self, path: str) -> None:
-        self.reranker = pretrained_reranker(path, setting="filter.clip.path")
+        self.reranker = pretrained_reranker(path, setting="measure.clip")
 
     @torch.inference_mode()
     def scores(self, images: Sequence[bytes], captions: Sequence[str]) -> list[float]:
