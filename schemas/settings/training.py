@@ -151,8 +151,8 @@ class TrainingRun(ComputeRun):
     restarts: NonNegativeInt = Field(3, description="attempts after a worker or node is lost")
 
     @property
-    def sharers(self) -> int:
-        """Workers that share one copy of the weights."""
+    def shards(self) -> int:
+        """Shards of one copy of the weights, one on each of its workers."""
         return (self.shard_size or self.workers) if self.shard else 1
 
     @model_validator(mode="after")
@@ -213,10 +213,10 @@ class TrainingSettings(Config):
                 "weights, and workers that share one have none; set run.shard_size, or run.shard "
                 "to false"
             )
-        if run.sharers != fit.powersgd_parts:
+        if run.shards != fit.powersgd_parts:
             raise ValueError(
                 "fit.powersgd_parts must be the number of workers that share one copy of the "
-                f"weights, {run.sharers}, found {fit.powersgd_parts}; set it to that, or change "
+                f"weights, {run.shards}, found {fit.powersgd_parts}; set it to that, or change "
                 "run.shard_size"
             )
         return self

@@ -17,7 +17,7 @@ def forecast(cfg: DvaeSettings) -> Forecast:
     if cfg.pretrained:
         return Forecast(f"{training.short(count)} weights, copied")
     flops = 3 * dvae_flops(dvae, cfg.side) * cfg.fit.steps * cfg.fit.batch_size
-    states = training.size(training.IN_MEMORY * training.FLOAT32 * count // cfg.run.sharers)
+    states = training.size(training.IN_MEMORY * training.FLOAT32 * count // cfg.run.shards)
     lines = (
         Line("weights", f"{count:,}"),
         Line("operations of the run", f"{flops:.3g} FLOP"),

@@ -76,7 +76,7 @@ def memory_lines(cfg: PriorSettings, parameters: Parameters, paper: bool) -> Ite
 
 def traffic_lines(cfg: PriorSettings, parameters: Parameters, paper: bool) -> Iterator[Line]:
     """Say what goes from copy to copy of the weights; nothing where there is one."""
-    copies, rank = cfg.run.workers // cfg.run.sharers, cfg.fit.powersgd_rank
+    copies, rank = cfg.run.workers // cfg.run.shards, cfg.fit.powersgd_rank
     if copies == 1:
         return
     sent, whole = sent_between_copies(cfg, parameters)
@@ -87,23 +87,23 @@ def traffic_lines(cfg: PriorSettings, parameters: Parameters, paper: bool) -> It
 
 def sent_between_copies(cfg: PriorSettings, parameters: Parameters) -> tuple[int, int]:
     """Return the bytes that a worker sends in an update, and those of its whole gradients."""
-    sharers, rank = cfg.run.sharers, cfg.fit.powersgd_rank
-    whole = FLOAT32 * parameters.total // sharers
+    shards, rank = cfg.run.shards, cfg.fit.powersgd_rank
+    whole = FLOAT32 * parameters.total // shards
     if rank is None:
         return whole, whole
     with torch.device("meta"):
         layer = Prior(cfg.tokens, cfg).blocks[0]
     compressed = [weight for weight in layer.parameters() if is_worth_it(weight, rank)]
-    factors = sum(factor_numbers(weight, rank, sharers) for weight in compressed)
+    factors = sum(factor_numbers(weight, rank, shards) for weight in compressed)
     rest = parameters.total - cfg.layers * sum(weight.numel() for weight in compressed)
-    return FLOAT32 * (cfg.layers * factors + rest // sharers), whole
+    return FLOAT32 * (cfg.layers * factors + rest // shards), whole
 
 
-def factor_numbers(weight: Tensor, rank: int, sharers: int) -> int:
+def factor_numbers(weight: Tensor, rank: int, shards: int) -> int:
     """Count the numbers in the thin factors of a worker's part of a matrix (paper: table 2).
 
     A part is cut along the longer side; queries, keys and values are compressed each by itself.
     """
     rows, columns = weight.shape[0] // fused(weight), weight.shape[1]
-    sides = (rows, columns // sharers) if columns > rows else (rows // sharers, columns)
-    return fused(weight) * min(rank // sharers, *sides) * sum(sides)
+    sides = (rows, columns // shards) if columns > rows else (rows // shards, columns)
+    return fused(weight) * min(rank // shards, *sides) * sum(sides)

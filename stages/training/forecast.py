@@ -81,7 +81,7 @@ def gpu_memory(run: TrainingRun) -> float:
 def mesh(run: TrainingRun) -> str:
     kind = "GPU" if run.gpu else "worker"
     words = [f"{run.workers:,} {kind}{'s' if run.workers > 1 else ''}"]
-    if run.sharers > 1:
-        words.append("sharded" if run.sharers == run.workers else f"sharded by {run.shard_size}")
+    if run.shards > 1:
+        words.append("sharded" if run.shards == run.workers else f"sharded by {run.shard_size}")
     words += ["recomputed"] if run.activation_checkpointing else []
     return ", ".join(words)
