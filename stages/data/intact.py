@@ -61,10 +61,9 @@ def _require_same_bytes(
 ) -> None:
     LOG.info("checking %d files of %s", len(listed), folder.url)
     digests = in_threads(lambda name: file_digest(folder, name).sha256, listed)
-    for name, found in zip(listed, digests, strict=True):
-        if found != listed[name].sha256:
+    for (name, wanted), found in zip(listed.items(), digests, strict=True):
+        if found != wanted.sha256:
             raise SchemaMismatch(
-                f"{folder.url}/{name} is damaged: wanted the sha256 "
-                f"{listed[name].sha256[:12]}... that {stage} left, found {found[:12]}...; put "
-                f"back a good copy, or {again}"
+                f"{folder.url}/{name} is damaged: wanted the sha256 {wanted.sha256[:12]}... that "
+                f"{stage} left, found {found[:12]}...; put back a good copy, or {again}"
             )

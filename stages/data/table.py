@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -67,7 +68,7 @@ def open_table(
         sizes = [footer.row_group(n).num_rows for n in range(footer.num_row_groups)]
         return [RowGroup(name, n, size) for n, size in enumerate(sizes) if size]
 
-    return Table(folder, tuple(group for found in in_threads(look, files) for group in found))
+    return Table(folder, tuple(chain.from_iterable(in_threads(look, files))))
 
 
 def require_rows(table: Table, part: str) -> Table:
