@@ -23,7 +23,6 @@ class Bar(RichProgress):
     note = ""
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """Return both."""
         yield self.make_tasks_table(self.tasks)
         if self.note:
             yield Text(self.note)
@@ -87,7 +86,6 @@ class Progress:
         return (self.done - self.done_before) / max(time.monotonic() - self.started, 1e-9)
 
     def line(self) -> str:
-        """Return the state in words: counts, rate, time left."""
         left = (self.total - self.done) / self.rate if self.rate else None
         return (
             f"{self.what}: {self.done}/{self.total} {self.unit}, {self.rate:.0f}/s, "
