@@ -30,6 +30,7 @@ TOP = {
 # Names of modules and classes that stand in two folders for the same idea, not for two.
 SAME_IDEA = {
     "dvae", "prior",  # the models, and the checks of each
+    "forecast",  # what a stage will take: its type, and that of each training
     "funnel",  # rows that each rule drops: counted by the filter, shown by the report
     "task",  # what the training loop is given: the base class, and the dVAE's
     "Block",  # a residual block, of each model
