@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from schemas.artifacts import CLEAN_PAIRS, TRAIN, VAL
+from schemas.artifacts import CLEAN_PAIRS
 from schemas.folder import Inputs
+from stages.data.parquet import validation_part
 from stages.evaluate.reading import Row, rows
 from stages.models.codebook import code_counts, codebook_health
 from stages.models.dvae import Dvae
-from stages.models.fidelity import mean_colour, psnr_db, squared_error
+from stages.models.fidelity import Psnr, mean_colour
 from stages.pictures import PictureError, Pixels, crop_centre, decode, from_tensor, to_tensor
 
 TILE = 50  # pictures per forward pass
@@ -38,8 +39,8 @@ class Reconstructions:
     pictures: int
     pixels: list[Pixels]  # the first few, in order
     code_counts: np.ndarray  # how often each code of the codebook occurred
-    mse: float
-    mean_colour_mse: float
+    psnr_db: float
+    mean_colour_psnr_db: float
 
     def figures(self) -> dict[str, float]:
         """Return the numbers of the report's `dvae` part."""
@@ -50,8 +51,8 @@ class Reconstructions:
             "codes": len(self.code_counts),
             "codes_used": health.used,
             "perplexity": health.perplexity,
-            "psnr_db": psnr_db(self.mse),
-            "mean_colour_psnr_db": psnr_db(self.mean_colour_mse),
+            "psnr_db": self.psnr_db,
+            "mean_colour_psnr_db": self.mean_colour_psnr_db,
         }
 
 
@@ -62,7 +63,7 @@ def measured_pictures(inputs: Inputs, side: int, count: int) -> tuple[str, list[
     their group, so the first ones are a fair sample.
     """
     folder = inputs.folder(CLEAN_PAIRS)
-    part = VAL if next(rows(folder, VAL, ["key"]), None) else TRAIN
+    part = validation_part(folder)
     every = _captioned(rows(folder, part, ["caption", "image"]), side)
     return part.rstrip("/"), list(islice(every, count))
 
@@ -89,12 +90,11 @@ def reconstruct(
 ) -> Reconstructions:
     """Encode and decode pictures with hard codes and measure the error."""
     counts = np.zeros(image_vocab, np.int64)
-    error = flat_error = 0.0
+    psnr, flat = Psnr(), Psnr()
     kept: list[Pixels] = []
     for pixels, drawn, codes in through_dvae(dvae, pictures):
         counts += code_counts(codes, image_vocab).numpy()
-        error += squared_error(pixels, drawn) * len(pixels)
-        flat_error += squared_error(pixels, mean_colour(pixels)) * len(pixels)
+        psnr.add(drawn, pixels)
+        flat.add(mean_colour(pixels), pixels)
         kept.extend(from_tensor(drawn)[: keep - len(kept)])
-    total = max(1, len(pictures))
-    return Reconstructions(len(pictures), kept, counts, error / total, flat_error / total)
+    return Reconstructions(len(pictures), kept, counts, psnr.db, flat.db)

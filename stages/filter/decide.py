@@ -13,11 +13,11 @@ from schemas import rows
 from schemas.artifacts import DROPPED_ROWS
 from schemas.folder import Folder
 from schemas.settings import FilterSettings
-from stages.data.digests import hash_bits
 from stages.data.parquet import PLAIN_FILE, parquet_bytes, read_table, row_groups
 from stages.filter.compare import COMPARED
 from stages.filter.parts import Row, part_files
 from stages.filter.rules import why_drop
+from stages.hashing import hash_bits
 from stages.shards import Made
 
 
@@ -37,7 +37,6 @@ class DecidePairs:
         self.settings = cfg.model_dump()
 
     def __call__(self, name: str) -> Made:
-        """Judge the shard called `name`."""
         kept: list[Row] = []
         dropped: list[Row] = []
         for row in self.rows(name):
@@ -75,7 +74,6 @@ class DecidePairs:
             yield scored | {"reason": reason}
 
     def bucket_of(self, row: Row) -> int:
-        """Return the bucket of the row's group."""
         return int(ticket(self.cfg.seed, "bucket", row["group"]) * self.buckets)
 
 
@@ -85,5 +83,4 @@ def dropped_bytes(found: list[Row]) -> bytes:
 
 
 def count(dropped: Sequence[Row]) -> Mapping[str, int]:
-    """Count rows by reason."""
     return dict(sorted(Counter(row["reason"] for row in dropped).items()))
