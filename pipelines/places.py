@@ -10,6 +10,7 @@ import fsspec
 
 from infra.paths import is_remote, normal
 from schemas.settings import Input, Settings, leaves
+from stages.crawl.sources import source_of
 from stages.storage import JOINT
 
 COMMA = re.compile(r",(?![^{]*\})")  # none of those in {a,b}
@@ -72,14 +73,11 @@ def _is_path(value: str, folder: Path) -> bool:
 
 def of_workers(settings: Settings) -> list[str]:
     """Return the paths on disks that workers read themselves, wherever they run."""
-    source = settings.crawl.source
-    lists = [part.strip() for part in source.path.split(",")]
-    # Lists in text are read by the driver, and so is what is not there.
-    itself = source.kind in ("folder", "tars") or all(p.endswith(".parquet") for p in lists)
     named = [
-        *(lists if itself and source.kind != "world" else ()),
+        *source_of(settings.crawl.source).paths_of_workers(),
         settings.crawl.earlier,
         settings.measure.clip,
         *settings.filter.decontaminate,
     ]
+    # What is not there is read by the driver, which says so.
     return [place for place in named if os.path.isabs(place) and os.path.exists(place)]

@@ -26,12 +26,12 @@ from stages.crawl.earlier import Earlier
 from stages.crawl.outcome import DAMAGED
 from stages.crawl.reasons import reason_of
 from stages.crawl.shrink import Shrink
-from stages.crawl.sources import Piece, read_piece
-from stages.crawl.sources.beside import Reader, with_captions
-from stages.crawl.sources.folder import FolderReader, as_url, from_url
+from stages.crawl.sources import Piece, read_piece, source_of
+from stages.crawl.sources.beside import with_captions
+from stages.crawl.sources.folder import as_url, from_url
 from stages.crawl.sources.listed import DAMAGED as DAMAGE_BEGINS
 from stages.crawl.sources.listed import is_damage
-from stages.crawl.sources.tars import TarReader
+from stages.crawl.sources.source import Reader
 from stages.crawl.sources.written import meant_address
 from stages.crawl.web import Resize, from_web
 from stages.crawl.web.addresses import safe_url
@@ -81,7 +81,7 @@ class FetchPiece:
     def __init__(self, cfg: CrawlSettings, out: Folder, earlier: Earlier | None = None) -> None:
         self.cfg, self.out, self.earlier = cfg, out, earlier
         self.shrink: Resize = Shrink(cfg)
-        self.reader = file_reader(cfg)
+        self.reader = source_of(cfg.source).reader(cfg.max_bytes)
         self.opener: _Opener
         if self.reader is not None:
             self.opener = FolderOpener(self.reader)
@@ -153,13 +153,6 @@ def _damage(listed: list[dict[str, Any]], source: str) -> dict[str, Any]:
         return {}
     first = steady(said[0].partition(DAMAGE_BEGINS)[2], source)
     return {DAMAGED: {"rows": len(said), "first": first}}
-
-
-def file_reader(cfg: CrawlSettings) -> Reader | None:
-    """Return what reads the source's files, or None if its pictures are on the web."""
-    if cfg.source.kind == "folder":
-        return FolderReader(cfg.source, cfg.max_bytes)
-    return TarReader(cfg.max_bytes) if cfg.source.kind == "tars" else None
 
 
 def not_fetched(why: str) -> Fetched:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from itertools import groupby
 
-from stages.crawl.sources import LISTS
 from stages.crawl.sources.content import MAGIC, UNPACKED
 from stages.crawl.sources.delimited import SEPARATORS
 from stages.crawl.sources.file_names import named
@@ -15,6 +14,7 @@ from stages.crawl.sources.tars import PACKED
 from stages.crawl.sources.text_lines import MARKS, NULS
 from stages.crawl.sources.text_lists import DELIMITERS
 from stages.crawl.sources.text_lists import PACKED as PACKED_ENDINGS
+from stages.crawl.sources.url_lists import LISTS
 from stages.crawl.sources.written import meant_address
 from stages.crawl.web.addresses import safe_url
 from stages.markdown import code, table

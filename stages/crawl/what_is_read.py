@@ -11,9 +11,9 @@ from stages.crawl.sources import described, file_names, folder, listing, tree
 from stages.crawl.sources.links import BLOBS, MISSING, OUTSIDE, SNAPSHOTS
 from stages.crawl.sources.listed import MAX_CAPTIONS, UNREADABLE
 from stages.crawl.sources.names import CAPTION_OF_PICTURE, FILE
-from stages.crawl.sources.picture_forms import FORMS
 from stages.crawl.sources.pointed import OUTSIDE as POINTED_OUTSIDE
 from stages.markdown import code, table
+from stages.pictures.forms import FORMS
 
 
 def pictures() -> str:

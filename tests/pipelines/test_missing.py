@@ -32,7 +32,7 @@ def said(tmp_path, capsys):
 
 def test_the_plan_of_small_says_what_to_name(said):
     out, errors = said("--preset", "small", "--plan")
-    assert f"to run: {FOLDER}" in " ".join(out.split())
+    assert f"before a run: {FOLDER}" in " ".join(out.split())
     assert not errors
 
 
