@@ -1,9 +1,10 @@
-"""Make the band of usual training losses from finished priors that differ in their seeds alone.
+"""Make the band of usual training losses from finished priors that differ only in their seeds.
 
-`python -m pipelines.make_loss_band demo runs/demo/prior/*` reads metrics.jsonl and
-manifest.json of each folder and writes stages/training/bands/demo.json. The same folders give the
-same file. With fewer than three runs, what seeds can change is not seen, and a wide margin must be
-stated.
+python -m pipelines.make_loss_band demo runs/demo/prior/*
+    reads metrics.jsonl and manifest.json of each folder, and writes
+    stages/training/bands/demo.json
+
+Fewer than three runs do not show what a seed can change, and need a wide --margin.
 """
 
 if __name__ == "__main__":
@@ -19,36 +20,36 @@ from collections.abc import Sequence
 import numpy as np
 
 from infra.store import open_folder
-from pipelines.command import complain, program
+from pipelines.command import arguments, command, program
 from schemas.artifacts import METRICS
-from schemas.errors import ArtifactMissing, ConfigError, UserError
+from schemas.errors import ArtifactMissing, ConfigError
 from schemas.manifest import MANIFEST, Manifest
 from schemas.settings import PriorSettings
 from stages.training.loss_band import FOLDER, LossBand, without_seed
 
 TERMS = ("text", "image")
-SHARES = 40  # places along a run
-RUNS = 3  # that show what seeds can change: two may be alike by chance
-MARGIN = 0.02  # of the loss, on each side, beside what the runs differ by
+SHARES = 40  # points along a run
+RUNS = 3  # enough to show what seeds can change: two may be alike by chance
+MARGIN = 0.02  # share of the loss added on each side of what the runs differ by
 WIDE = 0.1  # the least margin of fewer runs
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    line = argparse.ArgumentParser(prog="python -m pipelines.make_loss_band", description=__doc__)
-    line.add_argument("name", help="of the file: the preset's")
+def parser() -> argparse.ArgumentParser:
+    line = arguments("make_loss_band", __doc__)
+    line.add_argument("name", help="name of the file: that of the preset")
     line.add_argument("folders", nargs="+", help="finished priors")
-    line.add_argument("--margin", type=float, default=MARGIN, help="on each side, of the loss")
-    args = line.parse_args(argv)
-    try:
-        band = band_from(args.folders, args.margin)
-    except UserError as error:
-        complain(error)
-        return 2
+    line.add_argument("--margin", type=float, default=MARGIN,
+                      help=f"share of the loss added on each side (default {MARGIN})")  # fmt: skip
+    return line
+
+
+@command(parser)
+def main(args: argparse.Namespace) -> None:
+    band = band_from(args.folders, args.margin)
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{args.name}.json"
     path.write_text(band.model_dump_json(indent=1) + "\n")
     print(f"{path}: runs: {band.runs}")
-    return 0
 
 
 def band_from(folders: Sequence[str], margin: float) -> LossBand:
@@ -74,7 +75,7 @@ def band_from(folders: Sequence[str], margin: float) -> LossBand:
 
 
 def read(folder: str) -> tuple[PriorSettings, np.ndarray]:
-    """Return a run's settings, and the middle of each window of its log with the means in it."""
+    """Return a run's settings, and rows of: middle of each log window, mean of each term in it."""
     found = open_folder(folder)
     if not found.exists(MANIFEST) or not found.exists(METRICS):
         raise ArtifactMissing(f"wanted a finished prior in {folder}, found none")
@@ -88,10 +89,10 @@ def read(folder: str) -> tuple[PriorSettings, np.ndarray]:
 
 
 def edges(losses: np.ndarray, margin: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the lower and upper edge of curves (run, share): twice as wide as they are, and more.
+    """Return the lower and upper edge around curves (run, share), twice as wide as they are.
 
-    Neighbouring shares count too, for a window of the log may lie a little further on. All of it is
-    in ratios: losses are nats, and fall by much at first.
+    Neighbouring shares count too, because a log window may lie a little further on. Widths are
+    ratios, because losses fall by much at first.
     """
     near = np.pad(losses, ((0, 0), (1, 1)), mode="edge")
     near = np.stack([near[:, :-2], near[:, 1:-1], near[:, 2:]])

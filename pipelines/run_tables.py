@@ -13,7 +13,7 @@ from pipelines.missing import unnamed_source
 from pipelines.planner import Stage, Step
 from schemas.artifacts import REPORT, REPORT_JSON
 from schemas.errors import ConfigError
-from schemas.forecast import Line
+from schemas.forecast import PlanLine
 from schemas.settings import Settings
 from stages.training.hardware import matrix_product
 
@@ -65,7 +65,7 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
             raise ConfigError(forecasts[name].refusal)
 
 
-def show_forecast(name: str, lines: Sequence[Line], console: Console) -> None:
+def show_forecast(name: str, lines: Sequence[PlanLine], console: Console) -> None:
     table = Table(name, "", "", box=None, pad_edge=False)
     table.columns[1].justify = "right"
     for line in lines:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
-class Line(NamedTuple):
+class PlanLine(NamedTuple):
     """One line of `--plan`: a quantity, its value, and a remark or the paper's value."""
 
     what: str
@@ -16,5 +16,5 @@ class Forecast(NamedTuple):
     """What an optional `forecast(cfg)` beside a stage's `run` returns."""
 
     cost: str  # a phrase for the table of stages
-    lines: Sequence[Line] = ()  # in detail, for a stage that is to run
+    lines: Sequence[PlanLine] = ()  # in detail, for a stage that is to run
     refusal: str = ""  # why it cannot run on the hardware of the settings, and what would fit

@@ -40,7 +40,7 @@ PRIVATE = {
     "Average": "Ema", "compress_rank": "powersgd_rank", "heard": "all_gather",
     "LayerCache": "KVCache", "lr": "learning_rate", "lr_end": "learning_rate_end",
     "micro_batch": "micro_batch_size", "Odds": "SamplingParams", "Place": "Rank",
-    "Reach": "cache layout", "recompute": "activation_checkpointing", "sharers": "shards",
+    "Reach": "cache layout", "recompute": "activation_checkpointing", "sharers": "shard_group_size",
     "spread": "distributed", "step_size": "learning_rate", "ticket": "unit_hash",
     "together": "all_or_none", "Told": "EventStream", "told": "conditional",
     "unsaid": "unconditional", "untold": "unconditional", "Wish": "DrawRequest",

@@ -19,7 +19,7 @@ FOOTERS_AT_ONCE = 16  # files opened at the same time: an object store answers s
 
 
 @dataclass(frozen=True)
-class Group:
+class RowGroup:
     """One row group of one file."""
 
     file: str
@@ -32,7 +32,7 @@ class Table:
     """Where the rows of an artifact's part are, without the rows."""
 
     folder: Folder
-    groups: tuple[Group, ...]
+    groups: tuple[RowGroup, ...]
 
     @property
     def rows(self) -> int:
@@ -60,14 +60,14 @@ def open_table(
     """
     files = [name for name in folder.list(part) if name.endswith(".parquet")]
 
-    def look(name: str) -> list[Group]:
+    def look(name: str) -> list[RowGroup]:
         where = f"{folder.url}/{name}"
         with readable(where), folder.open(name) as source, pq.ParquetFile(source) as file:
             footer, found = file.metadata, file.schema_arrow
         rows.check(found, schema, where=where)
         _check_metadata(found.metadata or {}, metadata or {}, where=where)
         sizes = [footer.row_group(n).num_rows for n in range(footer.num_row_groups)]
-        return [Group(name, n, size) for n, size in enumerate(sizes) if size]
+        return [RowGroup(name, n, size) for n, size in enumerate(sizes) if size]
 
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         groups = tuple(group for found in pool.map(look, files) for group in found)

@@ -2,10 +2,11 @@
 
 import torch
 
-from schemas.forecast import Forecast, Line
+from schemas.forecast import Forecast, PlanLine
 from schemas.settings import DvaeSettings
 from stages.models.dvae import Dvae
 from stages.models.flops import dvae_flops
+from stages.numbers import byte_size, compact
 from stages.training import forecast as training
 
 
@@ -15,14 +16,14 @@ def forecast(cfg: DvaeSettings) -> Forecast:
         dvae = Dvae(cfg, cfg.image_vocab)
     count = training.parameter_count(dvae)
     if cfg.pretrained:
-        return Forecast(f"{training.short(count)} weights, copied")
+        return Forecast(f"{compact(count)} weights, copied")
     flops = 3 * dvae_flops(dvae, cfg.side) * cfg.fit.steps * cfg.fit.batch_size
-    states = training.size(training.IN_MEMORY * training.FLOAT32 * count // cfg.run.shards)
+    states = training.IN_MEMORY * training.FLOAT32 * count // cfg.run.shard_group_size
     lines = (
-        Line("weights", f"{count:,}"),
-        Line("operations of the run", f"{flops:.3g} FLOP"),
+        PlanLine("weights", f"{count:,}"),
+        PlanLine("operations of the run", f"{flops:.3g} FLOP"),
         *training.time_lines(flops, cfg.run),
         training.checkpoint_line(count),
-        Line("memory of a worker", states, "and activations, not estimated"),
+        PlanLine("memory of a worker", byte_size(states), "and activations, not estimated"),
     )
     return Forecast(training.cost(count, flops), lines)

@@ -76,7 +76,7 @@ class DvaeTask(Task):
 
     def loss_sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Sum both terms of the bound in nats, with noise from each row's own seed."""
-        pixels = augment.unit(batch["pixels"])
+        pixels = pictures.to_tensor(batch["pixels"])
         noise = [
             torch.Generator(pixels.device).manual_seed(seed) for seed in batch["seed"].tolist()
         ]

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from schemas.forecast import Forecast, Line
+from schemas.forecast import Forecast, PlanLine
 from schemas.settings import PriorSettings, PriorShape
 from stages.models.flops import allowed_pairs, prior_flops
 from stages.models.prior import Prior
+from stages.numbers import byte_size
 from stages.train_prior.memory import Parameters, memory_of, parameters_of, refusal, rows_at_once
 from stages.training import forecast as training
-from stages.training.forecast import FLOAT32, size
+from stages.training.forecast import FLOAT32
 from stages.training.powersgd import fused, is_worth_it
 
 PAPER_WEIGHTS = 12.0e9
@@ -29,81 +30,85 @@ def forecast(cfg: PriorSettings) -> Forecast:
         *operation_lines(cfg, flops, parameters, paper),
         *training.time_lines(flops, cfg.run),
         training.checkpoint_line(parameters.total),
-        Line("the finished model", size(FLOAT32 * parameters.total), "the EMA, in float32"),
+        PlanLine(
+            "the finished model", byte_size(FLOAT32 * parameters.total), "the EMA, in float32"
+        ),
         *memory_lines(cfg, parameters, paper),
         *traffic_lines(cfg, parameters, paper),
     ]
     return Forecast(training.cost(parameters.total, flops), lines, refusal(cfg, parameters))
 
 
-def parameter_lines(cfg: PriorSettings, parameters: Parameters, paper: bool) -> Iterator[Line]:
+def parameter_lines(cfg: PriorSettings, parameters: Parameters, paper: bool) -> Iterator[PlanLine]:
     more = parameters.total / PAPER_WEIGHTS - 1
     remark = f"paper: 12.0 B, so {more:+.1%}" if paper else ""
-    yield Line("weights", f"{parameters.total:,}", remark)
+    yield PlanLine("weights", f"{parameters.total:,}", remark)
     formula = f"12 x {cfg.width:,}² x {cfg.layers}" if cfg.block == "gpt" else ""
-    yield Line("  matrices of layers", f"{parameters.matrices:,}", formula)
-    yield Line("  gains and biases", f"{parameters.vectors:,}")
-    yield Line("  embeddings", f"{parameters.embeddings:,}", "of tokens, pads and positions")
-    yield Line("  heads", f"{parameters.heads:,}", "one for text, one for codes, not tied")
+    yield PlanLine("  matrices of layers", f"{parameters.matrices:,}", formula)
+    yield PlanLine("  gains and biases", f"{parameters.vectors:,}")
+    yield PlanLine("  embeddings", f"{parameters.embeddings:,}", "of tokens, pads and positions")
+    yield PlanLine("  heads", f"{parameters.heads:,}", "one for text, one for codes, not tied")
 
 
 def operation_lines(
     cfg: PriorSettings, flops: int, parameters: Parameters, paper: bool
-) -> Iterator[Line]:
+) -> Iterator[PlanLine]:
     fit, tokens = cfg.fit, cfg.tokens
     rows, slots = fit.steps * fit.batch_size, tokens.text_len + tokens.image_len
     attention = 12 * cfg.width * allowed_pairs(tokens, cfg) * rows / flops
     simple = 6 * parameters.total * slots * rows
-    yield Line("operations of the run", f"{flops:.3g} FLOP", f"{attention:.1%} of it attention")
-    yield Line("  6 x weights x tokens", f"{simple:.3g} FLOP",
+    yield PlanLine("operations of the run", f"{flops:.3g} FLOP", f"{attention:.1%} of it attention")
+    yield PlanLine("  6 x weights x tokens", f"{simple:.3g} FLOP",
                f"paper: {PAPER_FLOPS:.3g}" if paper else "")  # fmt: skip
-    yield Line("  updates x rows", f"{fit.steps:,} x {fit.batch_size:,}",
+    yield PlanLine("  updates x rows", f"{fit.steps:,} x {fit.batch_size:,}",
                "paper: 430,000 x 1,024" if paper else "")  # fmt: skip
 
 
-def memory_lines(cfg: PriorSettings, parameters: Parameters, paper: bool) -> Iterator[Line]:
+def memory_lines(cfg: PriorSettings, parameters: Parameters, paper: bool) -> Iterator[PlanLine]:
     memory = memory_of(cfg, parameters)
     of = f" of {training.gpu_memory(cfg.run) / training.GIB:.0f}" if cfg.run.gpu else ""
-    yield Line("memory of a worker", f"{size(memory.total)}{of}", training.mesh(cfg.run))
-    yield Line("  states", size(memory.states), "parameters, gradients, EMA, moments")
-    yield Line("  activations", size(memory.activations), f"{rows_at_once(cfg):,} rows at once")
-    yield Line("  logits", size(memory.logits), "and their gradients")
-    yield Line("  weights in use", size(memory.gathered), "gathered, or in 16 bits")
-    yield Line("  extra peak", size(memory.extra_peak), "in optimizer step or validation")
+    yield PlanLine("memory of a worker", f"{byte_size(memory.total)}{of}", training.mesh(cfg.run))
+    yield PlanLine("  states", byte_size(memory.states), "parameters, gradients, EMA, moments")
+    yield PlanLine(
+        "  activations", byte_size(memory.activations), f"{rows_at_once(cfg):,} rows at once"
+    )
+    yield PlanLine("  logits", byte_size(memory.logits), "and their gradients")
+    yield PlanLine("  weights in use", byte_size(memory.gathered), "gathered, or in 16 bits")
+    yield PlanLine("  extra peak", byte_size(memory.extra_peak), "in optimizer step or validation")
     if paper:
-        yield Line("", "", "paper: 1,024 V100 of 16 GB")
+        yield PlanLine("", "", "paper: 1,024 V100 of 16 GB")
 
 
-def traffic_lines(cfg: PriorSettings, parameters: Parameters, paper: bool) -> Iterator[Line]:
+def traffic_lines(cfg: PriorSettings, parameters: Parameters, paper: bool) -> Iterator[PlanLine]:
     """Say what goes from copy to copy of the weights; nothing where there is one."""
-    copies, rank = cfg.run.workers // cfg.run.shards, cfg.fit.powersgd_rank
+    copies, rank = cfg.run.workers // cfg.run.shard_group_size, cfg.fit.powersgd_rank
     if copies == 1:
         return
     sent, whole = sent_between_copies(cfg, parameters)
-    yield Line(f"between {copies:,} copies", size(sent), "per worker and update")
+    yield PlanLine(f"between {copies:,} copies", byte_size(sent), "per worker and update")
     how = "all gradients" if rank is None else f"rank {rank}, {1 - sent / whole:.0%} less than all"
-    yield Line("", "", how + ("; paper: 86%" if paper and rank is not None else ""))
+    yield PlanLine("", "", how + ("; paper: 86%" if paper and rank is not None else ""))
 
 
 def sent_between_copies(cfg: PriorSettings, parameters: Parameters) -> tuple[int, int]:
     """Return the bytes that a worker sends in an update, and those of its whole gradients."""
-    shards, rank = cfg.run.shards, cfg.fit.powersgd_rank
-    whole = FLOAT32 * parameters.total // shards
+    parts, rank = cfg.run.shard_group_size, cfg.fit.powersgd_rank
+    whole = FLOAT32 * parameters.total // parts
     if rank is None:
         return whole, whole
     with torch.device("meta"):
         layer = Prior(cfg.tokens, cfg).blocks[0]
     compressed = [weight for weight in layer.parameters() if is_worth_it(weight, rank)]
-    factors = sum(factor_numbers(weight, rank, shards) for weight in compressed)
+    factors = sum(factor_numbers(weight, rank, parts) for weight in compressed)
     rest = parameters.total - cfg.layers * sum(weight.numel() for weight in compressed)
-    return FLOAT32 * (cfg.layers * factors + rest // shards), whole
+    return FLOAT32 * (cfg.layers * factors + rest // parts), whole
 
 
-def factor_numbers(weight: Tensor, rank: int, shards: int) -> int:
+def factor_numbers(weight: Tensor, rank: int, parts: int) -> int:
     """Count the numbers in the thin factors of a worker's part of a matrix (paper: table 2).
 
     A part is cut along the longer side; queries, keys and values are compressed each by itself.
     """
     rows, columns = weight.shape[0] // fused(weight), weight.shape[1]
-    sides = (rows, columns // shards) if columns > rows else (rows // shards, columns)
-    return fused(weight) * min(rank // shards, *sides) * sum(sides)
+    sides = (rows, columns // parts) if columns > rows else (rows // parts, columns)
+    return fused(weight) * min(rank // parts, *sides) * sum(sides)

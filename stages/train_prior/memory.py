@@ -71,21 +71,21 @@ class Memory(NamedTuple):
 
 def memory_of(cfg: PriorSettings, parameters: Parameters) -> Memory:
     """Estimate what training takes on the fullest worker."""
-    shards, checkpointing = cfg.run.shards, cfg.run.activation_checkpointing
+    parts, checkpointing = cfg.run.shard_group_size, cfg.run.activation_checkpointing
     layer = parameters.matrices // cfg.layers
     outside = parameters.embeddings + parameters.heads
     rows, itemsize = rows_at_once(cfg), product_itemsize(cfg)
     residual, whole_layer = kept_of_a_layer(cfg.tokens, cfg, itemsize)
 
-    states = IN_MEMORY * FLOAT32 * parameters.total // shards
+    states = IN_MEMORY * FLOAT32 * parameters.total // parts
     if cfg.fit.powersgd_rank is not None:
-        states += FLOAT32 * parameters.matrices // shards  # the errors
+        states += FLOAT32 * parameters.matrices // parts  # the errors
     activations = cfg.layers * (residual if checkpointing else whole_layer)
     activations += 2 * residual + (whole_layer if checkpointing else 0)
     gathered = 0
     if itemsize < FLOAT32:
         gathered = itemsize * layer * (1 if checkpointing else cfg.layers)
-    if shards > 1:  # of two layers: the next one's weights are on their way, or gradients back
+    if parts > 1:  # of two layers: the next one's weights are on their way, or gradients back
         gathered += 2 * FLOAT32 * (outside + 2 * layer)
     training = Memory(
         states=states,
@@ -95,8 +95,8 @@ def memory_of(cfg: PriorSettings, parameters: Parameters) -> Memory:
         extra_peak=0,
     )
     whole = FLOAT32 * parameters.total
-    stepping = whole // shards if cfg.fit.variance_clip is not None else 0
-    validating = validation_memory(cfg) + (whole if shards > 1 else 0)
+    stepping = whole // parts if cfg.fit.variance_clip is not None else 0
+    validating = validation_memory(cfg) + (whole if parts > 1 else 0)
     extra = max(states + max(stepping, validating) - training.total, 0)
     return training._replace(extra_peak=extra)
 
@@ -180,7 +180,7 @@ def alternatives(cfg: PriorSettings) -> Iterator[PriorSettings]:
         for (shard, size), again in product(sharding(cfg, workers), checkpointing):
             how = {"workers": workers, "shard": shard, "shard_size": size}
             run = cfg.run.model_copy(update=how | {"activation_checkpointing": again})
-            parts = 1 if cfg.fit.powersgd_rank is None else run.shards
+            parts = 1 if cfg.fit.powersgd_rank is None else run.shard_group_size
             fit = cfg.fit.model_copy(update={"powersgd_parts": parts})
             rows = rows_at_once(cfg.model_copy(update={"run": run}))
             while rows:

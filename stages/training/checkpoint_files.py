@@ -137,7 +137,7 @@ def _file_groups(shards: Mapping[str, LocalShard]) -> Iterator[list[str]]:
         yield group
 
 
-class Reader(AbstractContextManager["Reader"]):
+class CheckpointReader(AbstractContextManager["CheckpointReader"]):
     """Reads tensors of a checkpoint; files stay open until it is closed."""
 
     def __init__(self, out: Folder, tensors: Mapping[str, SavedTensor]) -> None:

@@ -21,7 +21,13 @@ from pydantic import ConfigDict, ValidationError
 from schemas.folder import Folder
 from schemas.manifest import FileDigest, Record
 from stages.data.digests import file_digest
-from stages.training.checkpoint_files import Reader, SavedTensor, Written, local_shards, write
+from stages.training.checkpoint_files import (
+    CheckpointReader,
+    SavedTensor,
+    Written,
+    local_shards,
+    write,
+)
 from stages.training.distributed import DistributedContext
 from stages.training.state import State
 from stages.training.watch import Log
@@ -78,7 +84,7 @@ def load(out: Folder, state: State, context: DistributedContext, log: Log) -> No
         index = _newest(out, context, log)
         if index is None:
             return
-        with Reader(out, index.tensors) as reader:
+        with CheckpointReader(out, index.tensors) as reader:
             for name, shard in local_shards(state.tensors, context).items():
                 reader.fill(name, shard)
         state.numbers = index.numbers

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from schemas.forecast import Line
+from schemas.forecast import PlanLine
 from schemas.settings import TrainingRun
+from stages.numbers import byte_size, compact
 from stages.training.hardware import DATA_SHEETS, data_sheet_of
 
 GIB = 2**30
@@ -22,36 +23,16 @@ def parameter_count(module: nn.Module) -> int:
 
 def cost(parameters: int, flops: float) -> str:
     """Return the phrase for the table of stages."""
-    return f"{short(parameters)} weights, {flops:.1e} FLOP"
+    return f"{compact(parameters)} weights, {flops:.1e} FLOP"
 
 
-def short(count: float) -> str:
-    """Write a number in three digits, up to billions."""
-    for unit in ("", " k", " M"):
-        if count < 1000:
-            return f"{count:.3g}{unit}"
-        count /= 1000
-    return f"{count:.3g} B"
-
-
-def size(count: float) -> str:
-    """Write bytes in the unit that suits them."""
-    if not count:
-        return "none"
-    for unit in ("KiB", "MiB"):
-        count /= 1024
-        if count < 999.5:
-            return f"{count:.3g} {unit}"
-    return f"{count / 1024:.3g} GiB"
-
-
-def checkpoint_line(parameters: int) -> Line:
-    return Line(
-        "a checkpoint", size(CHECKPOINTED * FLOAT32 * parameters), "weights, EMA, two moments"
+def checkpoint_line(parameters: int) -> PlanLine:
+    return PlanLine(
+        "a checkpoint", byte_size(CHECKPOINTED * FLOAT32 * parameters), "weights, EMA, two moments"
     )
 
 
-def time_lines(flops: float, run: TrainingRun) -> Iterable[Line]:
+def time_lines(flops: float, run: TrainingRun) -> Iterable[PlanLine]:
     """Yield how long a run's operations take on its GPUs; nothing where it has none."""
     if not run.gpu:
         return
@@ -59,9 +40,9 @@ def time_lines(flops: float, run: TrainingRun) -> Iterable[Line]:
     again = 4 / 3 if run.activation_checkpointing else 1  # the forward pass is one of three parts
     days = flops * again / (ASSUMED_UTILISATION * peak * run.workers) / 86_400
     how = f"at {ASSUMED_UTILISATION:.0%} of {peak / 1e12:,.0f} TFLOP/s ({name})"
-    yield Line("time", f"{days:,.1f} days", how)
+    yield PlanLine("time", f"{days:,.1f} days", how)
     if run.activation_checkpointing:
-        yield Line("", "", "and a third more for recomputing")
+        yield PlanLine("", "", "and a third more for recomputing")
 
 
 def gpu_peak() -> tuple[str, float]:
@@ -81,7 +62,8 @@ def gpu_memory(run: TrainingRun) -> float:
 def mesh(run: TrainingRun) -> str:
     kind = "GPU" if run.gpu else "worker"
     words = [f"{run.workers:,} {kind}{'s' if run.workers > 1 else ''}"]
-    if run.shards > 1:
-        words.append("sharded" if run.shards == run.workers else f"sharded by {run.shard_size}")
+    if run.shard_group_size > 1:
+        every = run.shard_group_size == run.workers
+        words.append("sharded" if every else f"sharded by {run.shard_size}")
     words += ["recomputed"] if run.activation_checkpointing else []
     return ", ".join(words)

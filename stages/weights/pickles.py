@@ -82,28 +82,30 @@ PUSHES: dict[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 
 
+class Stack(list[Any]):
+    """The values of a pickle that is being interpreted, and the marks among them."""
+
+    def __init__(self) -> None:
+        self.marks: list[int] = []
+
+    def since_mark(self) -> list[Any]:
+        return self.last(len(self) - self.marks.pop())
+
+    def last(self, count: int) -> list[Any]:
+        if not 0 <= count <= len(self):
+            raise Broken("a pickle whose stack runs empty")
+        start = len(self) - count
+        items = self[start:]
+        del self[start:]
+        return items
+
+
 def interpret(pickle: BinaryIO) -> Any:
     """Return what the pickle describes; raise Broken, or ValueError where it is cut off.
 
     Afterwards `pickle` is positioned after its last instruction.
     """
-    stack: list[Any] = []
-    marks: list[int] = []
-    memo: dict[int, Any] = {}
-
-    def since_mark() -> list[Any]:
-        start = marks.pop()
-        items = stack[start:]
-        del stack[start:]
-        return items
-
-    def last(count: int) -> list[Any]:
-        if len(stack) < count:
-            raise Broken("a pickle whose stack runs empty")
-        items = stack[-count:]
-        del stack[-count:]
-        return items
-
+    stack, memo = Stack(), dict[int, Any]()
     try:
         for instruction, argument, _ in pickletools.genops(pickle):
             value: Any = argument
@@ -116,32 +118,32 @@ def interpret(pickle: BinaryIO) -> Any:
                 case "STOP":
                     return stack.pop()
                 case "MARK":
-                    marks.append(len(stack))
+                    stack.marks.append(len(stack))
                 case "BINPUT" | "LONG_BINPUT":
                     memo[value] = stack[-1]
                 case "BINGET" | "LONG_BINGET":
                     stack.append(memo[value])
                 case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                    stack.append(tuple(last(int(instruction.name[-1]))))
+                    stack.append(tuple(stack.last(int(instruction.name[-1]))))
                 case "TUPLE":
-                    stack.append(tuple(since_mark()))
+                    stack.append(tuple(stack.since_mark()))
                 case "APPEND":
-                    extend(stack[-2], last(1))
+                    extend(stack[-2], stack.last(1))
                 case "APPENDS":
-                    added = since_mark()
+                    added = stack.since_mark()
                     extend(stack[-1], added)
                 case "SETITEM":
-                    fill(stack[-3], last(2))
+                    fill(stack[-3], stack.last(2))
                 case "SETITEMS":
-                    added = since_mark()
+                    added = stack.since_mark()
                     fill(stack[-1], added)
                 case "NEWOBJ":
-                    last(2)
+                    stack.last(2)
                     stack.append(Holder())
                 case "REDUCE":
-                    stack.append(called(*last(2)))
+                    stack.append(called(*stack.last(2)))
                 case "BUILD":
-                    (state,) = last(1)
+                    (state,) = stack.last(1)
                     if isinstance(stack[-1], Holder):
                         stack[-1].state = state
                 case "BINPERSID":

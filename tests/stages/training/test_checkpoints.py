@@ -239,7 +239,7 @@ def test_any_number_of_workers_reads_what_any_number_wrote(folder, writers, read
             cut(readers, rank, torch.zeros_like, reads),
             cut(readers, rank, across=reads),
         )
-        with checkpoint_files.Reader(folder, tensors) as reader:
+        with checkpoint_files.CheckpointReader(folder, tensors) as reader:
             for name, piece in found.items():
                 reader.fill(name, piece)
                 assert torch.equal(piece.rows, wanted[name].rows), (name, rank)
@@ -249,7 +249,7 @@ def test_a_file_holds_no_more_than_it_should(folder, monkeypatch):
     monkeypatch.setattr(checkpoint_files, "FILE_BYTES", 60)
     tensors = written(folder, 1)
     assert len(folder.list("s/")) == 3  # of 140 bytes, of 22 and 8, of 48
-    with checkpoint_files.Reader(folder, tensors) as reader:
+    with checkpoint_files.CheckpointReader(folder, tensors) as reader:
         for name, piece in cut(1, 0, torch.zeros_like).items():
             reader.fill(name, piece)
             assert torch.equal(piece.rows, TREE[name])
@@ -269,7 +269,7 @@ def test_a_worker_reads_the_rows_it_needs_and_no_others(folder):
             return Counted(self.path / name)
 
     tensors = written(folder, 2)  # rows 0 to 3, 4 to 6
-    with checkpoint_files.Reader(Watched(folder.path), tensors) as reader:
+    with checkpoint_files.CheckpointReader(Watched(folder.path), tensors) as reader:
         reader.fill("matrix", cut(3, 1, torch.zeros_like)["matrix"])  # rows 3 to 5
     assert read == [1 * 5 * 4, 2 * 5 * 4]
 
@@ -370,7 +370,7 @@ def test_numbers_that_are_not_finite_survive(folder, monkeypatch):
 def test_a_tensor_that_was_not_saved_is_named(folder):
     tensors = written(folder, 1)
     with (
-        checkpoint_files.Reader(folder, tensors) as reader,
+        checkpoint_files.CheckpointReader(folder, tensors) as reader,
         pytest.raises(SchemaMismatch, match="wanted errors"),
     ):
         reader.fill("errors", cut(1, 0)["matrix"])

@@ -199,7 +199,7 @@ def test_what_a_stage_leaves_is_valid_json_of_any_number():
     assert json.loads(text, parse_constant=no_constant)["health"]["psnr_db"] is None
 
 
-def test_the_same_command_says_the_same_again_and_another_step_size_starts_over(folder, tmp_path):
+def test_the_same_command_says_the_same_again_and_another_rate_starts_over(folder, tmp_path):
     task = Spoilt(settings())
     refused(task, folder, "after update 5 of 12")
     again = Line(settings())  # what went wrong was an accident: it goes on from what is finite
@@ -224,12 +224,12 @@ TRAINERS = {
 
 # CLIP compares unit vectors: what is large but finite leaves its loss within bounds.
 @pytest.mark.parametrize(("kind", "lr"), [("dvae", 1e6), ("prior", 1e6), ("clip", 1e30)])
-def test_a_step_size_out_of_all_bounds_never_ends_as_done(tmp_path, kind, lr):
+def test_a_learning_rate_out_of_all_bounds_never_ends_as_done(tmp_path, kind, lr):
     make, of = TRAINERS[kind]
     cfg = of(learning_rate=lr, learning_rate_end=lr, steps=12, clip_norm=None)
     refused(
         make(tmp_path, cfg),
         open_folder(tmp_path / "out"),
         rf"lower {kind}.fit.learning_rate, now",
-        cfg.fit,
+        cfg,
     )

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from schemas.errors import ConfigError
-from stages.training.distributed import DistributedContext, local, parallelize, shard_group_size
+from stages.training.distributed import local, parallelize, shard_group_size
 from stages.training.powersgd import PowerSGD
 from tests.stages.training.toy import Deep, Wide, settings
 from tests.stages.training.workers import bytes_sent, each, learn, saved
@@ -136,11 +136,11 @@ def test_a_run_goes_on_where_weights_are_cut_in_other_ways(root, run):
 
 
 def test_a_copy_is_shared_by_a_machine_or_by_all_or_by_nobody():
-    assert shard_group_size(MACHINES, DistributedContext(0, 4)) == 2
-    assert shard_group_size(settings(shard=True), DistributedContext(0, 4)) == 4
-    assert shard_group_size(settings(), DistributedContext(0, 4)) == 1
+    assert shard_group_size(MACHINES, 4) == 2
+    assert shard_group_size(settings(shard=True), 4) == 4
+    assert shard_group_size(settings(), 4) == 1
     with pytest.raises(ConfigError, match="wants a multiple of 2 workers, found 3"):
-        shard_group_size(MACHINES, DistributedContext(0, 3))
+        shard_group_size(MACHINES, 3)
 
 
 @pytest.mark.parametrize(

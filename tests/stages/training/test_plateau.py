@@ -1,4 +1,4 @@
-"""The step size is halved where the training loss has stopped falling, and nowhere else."""
+"""The learning rate is halved where the training loss has stopped falling, and nowhere else."""
 
 import math
 from itertools import pairwise
@@ -25,7 +25,7 @@ CFG = settings(
 )
 
 
-def step_sizes(losses, cfg=CFG):
+def learning_rates(losses, cfg=CFG):
     """What each update is made with, when these are the losses."""
     fit, plateau, sizes = cfg.fit, Plateau(), []
     for step, loss in enumerate(losses):
@@ -35,7 +35,7 @@ def step_sizes(losses, cfg=CFG):
 
 
 def where_halved(losses, cfg=CFG):
-    sizes = step_sizes(losses, cfg)
+    sizes = learning_rates(losses, cfg)
     return [n for n in range(1, len(sizes)) if sizes[n] == sizes[n - 1] / 2]
 
 
@@ -44,7 +44,7 @@ def test_a_loss_that_falls_is_left_alone_and_a_flat_one_is_halved_after_a_patien
     assert where_halved(falling) == []
     # the best window is that of updates 8 and 9; four more are no better
     assert where_halved([5.0] * 80) == [17, 25, 33, 41]
-    assert step_sizes([5.0] * 80)[-1] == 0.02  # four halvings, and never below the end
+    assert learning_rates([5.0] * 80)[-1] == 0.02  # four halvings, and never below the end
     # falls until update 28, so the window of 28 and 29 is the best
     assert where_halved([80.0 - min(n, 28) for n in range(80)]) == [37, 45, 53, 61]
 
@@ -85,7 +85,9 @@ def test_noisy_losses_are_halved_where_a_list_of_all_means_says(seed):
 
 
 def test_the_warm_up_is_never_interrupted():
-    sizes = step_sizes([1.0] * 8 + [5.0] * 72)  # better than all that follows, and not looked at
+    sizes = learning_rates(
+        [1.0] * 8 + [5.0] * 72
+    )  # better than all that follows, and not looked at
     assert sizes[:8] == [pytest.approx(0.04 * n) for n in range(1, 9)]
     assert where_halved([1.0] * 8 + [5.0] * 72)[0] == 17
 
@@ -123,11 +125,11 @@ def test_a_resumed_run_halves_where_an_uninterrupted_one_does(folder, tmp_path):
     assert sizes[0][-1] == 0.32 / 2 ** expected["plateau"]["halvings"]
 
 
-def test_the_update_is_made_with_the_halved_step_size(folder):
+def test_the_update_is_made_with_the_halved_learning_rate(folder):
     made = []
 
     class Still(Line):
-        """Its loss is zero, so that only weight decay moves the weights, by step size x decay."""
+        """Its loss is zero: only weight decay moves the weights, by learning rate x decay."""
 
         def loss_sums(self, model, batch, step):
             made.append(model.weight.detach().clone())
@@ -138,7 +140,7 @@ def test_the_update_is_made_with_the_halved_step_size(folder):
     cfg = settings(**(flat(CFG) | {"weight_decay": 0.1}))
     run(Still(cfg, noise=0.0), folder)
     shrunk = [1 - (b / a).mean().item() for a, b in pairwise(made)]
-    expected = [0.1 * size for size in step_sizes([0.0] * 80)][:79]
+    expected = [0.1 * size for size in learning_rates([0.0] * 80)][:79]
     assert shrunk == pytest.approx(expected, rel=1e-3, abs=1e-5)
     assert expected[-1] == pytest.approx(0.1 * 0.02)
 

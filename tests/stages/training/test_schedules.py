@@ -30,7 +30,7 @@ def test_the_dvae_schedules_are_the_papers_at_its_length(share, updates, start, 
     assert cosine(3_000_000, length=length, start=start, end=end) == end
 
 
-def test_the_dvae_step_size_is_the_papers():
+def test_the_dvae_learning_rate_is_the_papers():
     assert learning_rate(0, DVAE.fit) == 1e-4
     assert learning_rate(600_000, DVAE.fit) == pytest.approx((1e-4 + 1.25e-6) / 2)
     assert learning_rate(1_200_000, DVAE.fit) == 1.25e-6
