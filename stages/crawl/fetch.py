@@ -68,7 +68,6 @@ class FolderOpener:
     def open(
         self, request: urllib.request.Request, data: None = None, timeout: float = 10
     ) -> urllib.response.addinfourl:
-        """Return the file that the address stands for."""
         body = self.reader.read(from_url(request.full_url))
         return urllib.response.addinfourl(
             io.BytesIO(body), email.message.Message(), request.full_url
@@ -89,7 +88,6 @@ class FetchPiece:
             self.opener, self.shrink = from_web(cfg, self.shrink)
 
     def __call__(self, piece: Piece) -> Made:
-        """Fetch the piece and return its shard."""
         listed = self._listed(piece)
         return self._made(piece, listed, self.results(piece, listed))
 
@@ -162,7 +160,6 @@ def not_fetched(why: str) -> Fetched:
 
 
 def shard_file(index: int) -> str:
-    """Name the shard that holds piece `index` of the list."""
     return f"shard-{index:05d}.parquet"
 
 

@@ -19,7 +19,6 @@ class Form:
 
     @property
     def is_read(self) -> bool:
-        """Say whether a decoder of ours reads it."""
         return self.decoder in FORMATS
 
 
@@ -87,4 +86,5 @@ def unread_form(head: bytes, ending: str = "") -> str | None:
         form = RAW
     if form is None or form.is_read:
         return None
-    return f"this {form.label} picture is not read; convert it to PNG or JPEG"
+    article = "an" if form.label[0] in "AEIOSX" else "a"  # as the names of forms are spoken
+    return f"{article} {form.label} picture, which is not read"

@@ -135,9 +135,8 @@ def test_a_source_below_a_hidden_folder_is_read(tmp_path):
 )
 def test_a_form_without_a_decoder_is_named_by_the_reason(tmp_path, form):
     source = folder(tmp_path, {f"x{form.endings[0]}": b"what such files hold"})
-    with pytest.raises(
-        Refused, match=f"not_an_image: this {re.escape(form.label)} picture is not read; conv"
-    ):
+    said = f"not_an_image: an? {re.escape(form.label)} picture, which is not read; convert"
+    with pytest.raises(Refused, match=said):
         FolderReader(source, 1_000).read(f"x{form.endings[0]}")
 
 
@@ -167,7 +166,7 @@ def test_what_a_decoder_reads_is_read_whatever_its_name():
     assert unread_form(HEADS["JPEG"], ".heic") is None  # as phones export it
     assert unread_form(HEADS["PNG"], ".psd") is None
     assert unread_form(HEADS["HEIC or HEIF"], ".jpg") == (
-        "this HEIC or HEIF picture is not read; convert it to PNG or JPEG"
+        "a HEIC or HEIF picture, which is not read"
     )
     assert unread_form(HEADS["TIFF"], ".dng") is not None  # the first picture in it is a thumbnail
     assert unread_form(HEADS["TIFF"], ".tif") is None

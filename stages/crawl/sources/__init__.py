@@ -35,7 +35,6 @@ LOG = logging.getLogger(__name__)
 
 
 def source_of(settings: SourceSettings) -> Source:
-    """Return the source that the settings describe."""
     return SOURCES[settings.kind](settings)
 
 
@@ -99,7 +98,6 @@ def _cut(listing: Iterable[Sequence[Any]], cfg: CrawlSettings, *, ours: bool) ->
 
 
 def read_piece(piece: Piece, source: SourceSettings, out: Folder) -> pa.Table:
-    """Return the piece's rows in the LISTED form."""
     if not piece.ours:
         return read_rows(piece.file, piece.start, piece.rows, source)
     with out.open(piece.file) as handle:

@@ -69,7 +69,6 @@ class Named:
 
 
 def named(base: str) -> Named:
-    """Return what a name, without its folder, says of the file."""
     small = base.lower()
     if small.startswith("._"):
         return Named("passed_over", why=APPLE_DOUBLE)

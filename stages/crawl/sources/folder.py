@@ -34,7 +34,6 @@ class PictureFolder(Source):
         return folder_rows(self.settings, survey)
 
     def reader(self, max_bytes: int) -> "FolderReader":
-        """Return what reads files of the folder."""
         return FolderReader(self.settings, max_bytes)
 
 
@@ -90,7 +89,7 @@ class FolderReader:
         if why := in_place_of_file(data[: HEAD_BYTES + 1]):
             raise Refused("missing_file", f"{shown(name)} is {why}")
         if why := unread_form(data, split_ending(name)[1]):
-            raise Refused("not_an_image", why)
+            raise Refused("not_an_image", f"{why}; convert it to PNG or JPEG")
         return data
 
     def _check_links(self, name: str, allowed: list[Path]) -> None:
@@ -113,5 +112,4 @@ def as_url(name: str) -> str:
 
 
 def from_url(url: str) -> str:
-    """Undo `as_url`."""
     return urllib.parse.unquote(url.removeprefix("folder:///"))

@@ -42,5 +42,4 @@ class Source(ABC):
         return None
 
     def paths_of_workers(self) -> list[str]:
-        """Return the paths that workers read themselves."""
         return [part.strip() for part in self.settings.path.split(",")]

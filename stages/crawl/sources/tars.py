@@ -87,15 +87,12 @@ class Tars(Source):
     wants = "tars, such as --set 'crawl.source.path=tars/*.tar'"
 
     def files(self) -> list[tuple[str, str | None]]:
-        """Return the tars."""
         return [*tar_files(self.settings)[0]]
 
     def rows(self, survey: Survey) -> Iterator[Row]:
-        """Yield a row for each picture."""
         return tar_rows(self.settings, survey)
 
     def reader(self, max_bytes: int) -> "TarReader":
-        """Return what reads members of the tars."""
         return TarReader(max_bytes)
 
 

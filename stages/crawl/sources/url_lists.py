@@ -42,7 +42,6 @@ class UrlLists(Source):
         return found_files(self.settings.path, LISTS)
 
     def files(self) -> list[tuple[str, str | None]]:
-        """Return the lists."""
         return [(file.rpartition("/")[2], file) for file in self.found[0]]
 
     def parquet_lists(self, survey: Survey) -> list[tuple[str, int]]:
@@ -58,7 +57,6 @@ class UrlLists(Source):
         return listed
 
     def rows(self, survey: Survey) -> Iterator[Row]:
-        """Yield the rows of all lists, one after another."""
         files, found = self.found
         survey.add(found)
         for file in files:
@@ -82,7 +80,6 @@ class World(UrlLists):
     wants, is_surveyed = "", False
 
     def files(self) -> list[tuple[str, str | None]]:
-        """Return nothing: the list names a server of this run alone."""
         return []
 
     def paths_of_workers(self) -> list[str]:
