@@ -24,13 +24,13 @@ def make_absolute(tree: dict[str, Any], folder: Path) -> None:
             node = tree
             for name in parents:
                 node = node[name]
-            node[leaf] = _told(node[leaf], mark, folder, path)
+            node[leaf] = _resolved(node[leaf], mark, folder, path)
 
 
-def _told(value: Any, mark: Input, folder: Path, name: str) -> Any:
+def _resolved(value: Any, mark: Input, folder: Path, name: str) -> Any:
     """Return the value, a text or a list of them, with absolute paths in it."""
     if isinstance(value, list | tuple):
-        return [_told(part, mark, folder, name) for part in value]
+        return [_resolved(part, mark, folder, name) for part in value]
     if not isinstance(value, str) or not value.strip():
         return value
     if mark.or_name and not _is_path(value, folder):

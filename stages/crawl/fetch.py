@@ -28,9 +28,9 @@ from stages.crawl.reasons import reason_of
 from stages.crawl.shrink import Shrink
 from stages.crawl.sources import Piece, read_piece, source_of
 from stages.crawl.sources.beside import with_captions
-from stages.crawl.sources.folder import as_url, from_url
 from stages.crawl.sources.listed import DAMAGED as DAMAGE_BEGINS
 from stages.crawl.sources.listed import is_damage
+from stages.crawl.sources.picture_folder import as_url, from_url
 from stages.crawl.sources.source import Reader
 from stages.crawl.sources.written import meant_address
 from stages.crawl.web import Resize, from_web

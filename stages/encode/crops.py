@@ -21,7 +21,7 @@ from schemas.folder import Folder
 from schemas.settings import EncodeSettings
 from stages.data.parquet import groups_of_rows
 from stages.data.prefetch import prefetch
-from stages.encode.cut import Part
+from stages.encode.row_ranges import Part
 from stages.hashing import hash_bits
 from stages.pictures import PictureError, Pixels, crop_for_prior, decode
 

@@ -20,7 +20,7 @@ AGENCIES = (
 )  # fmt: skip
 
 
-class Reader:
+class TextReader:
     """The reader, opened once; raises ConfigError where its package is not installed."""
 
     def __init__(self) -> None:

@@ -141,7 +141,7 @@ def scene(seed: int, index: int) -> Scene:
         caption = _say_alone(figure.kind, figure.size, place, rng)
         return Scene((figure,), background, place, "", caption)
     relation = str(rng.choice(list(RELATIONS)))
-    pair = _together(*_two_kinds(rng), relation, rng)
+    pair = _related(*_two_kinds(rng), relation, rng)
     return Scene(pair, background, "", relation, _say_together(pair, relation, rng))
 
 
@@ -193,7 +193,7 @@ def _all_in_pairs(rng: np.random.Generator) -> list[tuple[Kind, Kind]]:
 
 def _said_anyhow(kinds: tuple[Kind, Kind], rng: np.random.Generator) -> str:
     relation = str(rng.choice(list(RELATIONS)))
-    return _say_together(_together(*kinds, relation, rng), relation, rng)
+    return _say_together(_related(*kinds, relation, rng), relation, rng)
 
 
 _NAMED = re.compile(rf"\b({'|'.join(COLOURS)})\s+({'|'.join(SHAPES)})\b")
@@ -219,7 +219,7 @@ def _alone(kind: Kind, place: str, rng: np.random.Generator) -> Figure:
     return Figure(kind, _mixed(COLOURS[kind.colour], rng), size, float(x), float(y), RADII[size])
 
 
-def _together(
+def _related(
     first: Kind, second: Kind, relation: str, rng: np.random.Generator
 ) -> tuple[Figure, Figure]:
     """Place two shapes on either side of the middle."""

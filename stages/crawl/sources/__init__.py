@@ -16,9 +16,9 @@ import pyarrow as pa
 from schemas.errors import ConfigError
 from schemas.folder import Folder
 from schemas.settings import CrawlSettings, SourceSettings
-from stages.crawl.sources.folder import PictureFolder
 from stages.crawl.sources.lists import write_lists
 from stages.crawl.sources.parquet_lists import read_ours, read_rows
+from stages.crawl.sources.picture_folder import PictureFolder
 from stages.crawl.sources.source import Source
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tars import Tars

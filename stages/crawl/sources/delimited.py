@@ -48,7 +48,7 @@ def find_columns(
     lines: Lines, source: SourceSettings, wanted: Sequence[Wanted], of_ending: str
 ) -> str:
     """Pass over what stands before the line of names, or the first row; return the separator."""
-    shown = list(lines.ahead(LINES))
+    shown = list(lines.peek(LINES))
     usual = (of_ending, *(one for one in SEPARATORS if one != of_ending))
     said = EXCEL.fullmatch(shown[0]) if shown else None
     if said is not None:

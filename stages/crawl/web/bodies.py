@@ -9,7 +9,7 @@ from stages.crawl.reasons import Refused
 from stages.crawl.web.connections import Deadline
 from stages.crawl.web.encodings import beginning, encodings, undone
 from stages.crawl.web.first_bytes import LOOKED_AT, is_picture, is_text
-from stages.crawl.web.replies import phrase, told
+from stages.crawl.web.replies import phrase, what_came
 
 BUDGET_BYTES = 67_108_864  # of fetched pictures that wait for their turn to be decoded
 CHUNK = 2**16
@@ -136,4 +136,4 @@ def _refuse_page(reply: http.client.HTTPResponse, start: bytes) -> None:
     A picture is one whatever its content type, as to browsers.
     """
     if not is_picture(start):
-        raise Refused("not_an_image", f"{reply.status} {phrase(reply)}, {told(reply, start)}")
+        raise Refused("not_an_image", f"{reply.status} {phrase(reply)}, {what_came(reply, start)}")

@@ -28,7 +28,7 @@ from stages.crawl.web.connections import Deadline, Network, Resolve
 from stages.crawl.web.encodings import beginning, encodings
 from stages.crawl.web.first_bytes import LOOKED_AT
 from stages.crawl.web.hosts import Hosts
-from stages.crawl.web.replies import phrase, told
+from stages.crawl.web.replies import phrase, what_came
 from stages.crawl.web.robots import MAX_BYTES as ROBOTS_BYTES
 from stages.crawl.web.robots import Robots
 
@@ -174,7 +174,7 @@ def _words(reply: http.client.HTTPResponse, deadline: Deadline) -> str:
     elif where:
         said += f", Location: {where} is not followed"
     start = first_part(reply, LOOKED_AT, deadline)
-    return f"{said}, {told(reply, start)}" if start else said
+    return f"{said}, {what_came(reply, start)}" if start else said
 
 
 def _retry_after(headers: Message) -> float | None:

@@ -10,7 +10,7 @@ from schemas.errors import ConfigError
 from schemas.settings import SourceSettings
 from stages.crawl.sources import links
 from stages.crawl.sources.file_names import folder_to_pass_over
-from stages.crawl.sources.kinds import for_another_kind
+from stages.crawl.sources.other_kinds import for_another_kind
 from stages.storage import reaching, system_of
 from stages.threads import in_threads
 
