@@ -6,16 +6,7 @@ without any learning.
 
 from stages.shapes.drawing import draw
 from stages.shapes.judge import judge
-from stages.shapes.world import (
-    COLOURS,
-    HELD_OUT,
-    SHAPES,
-    Scene,
-    ShapeKind,
-    named,
-    prompts,
-    scene,
-)
+from stages.shapes.world import COLOURS, HELD_OUT, SHAPES, Scene, ShapeKind, named, prompts, scene
 
 __all__ = [
     "COLOURS",
