@@ -75,7 +75,7 @@ class ClipTask(Task):
             draw = augment.row_generator(self.cfg.fit.seed, epoch, key)
             return pictures.crop_for_prior(pixels, self.cfg.side, draw)[0]
 
-        pixels, indices = augment.readable(columns["image"], crop, self.cfg.side)
+        pixels, indices = augment.decode_crops(columns["image"], crop, self.cfg.side)
         return {"pixels": pixels, "ids": self.tokenize(columns["caption"][indices].tolist())}
 
     @property

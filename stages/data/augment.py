@@ -24,7 +24,7 @@ def row_generator(seed: int, epoch: int, key: str) -> np.random.Generator:
     return order.generator(row_seed(seed, epoch, key))
 
 
-def readable(
+def decode_crops(
     images: Iterable[bytes], crop: Callable[[int, Pixels], Pixels], side: int
 ) -> tuple[UInt8[Tensor, "b h w 3"], list[int]]:
     """Decode and crop pictures, leaving out unusable ones; also return the indices of the rest.
@@ -42,7 +42,7 @@ def readable(
 
 def held_out(images: Sequence[bytes], side: int) -> tuple[UInt8[Tensor, "b h w 3"], list[int]]:
     """Decode validation pictures and crop their centres; raise SchemaMismatch if none is left."""
-    pixels, indices = readable(images, lambda _, found: pictures.crop_centre(found, side), side)
+    pixels, indices = decode_crops(images, lambda _, found: pictures.crop_centre(found, side), side)
     if not indices:
         raise SchemaMismatch(
             f"wanted pictures to measure with, found none readable among {len(images)}; run filter "

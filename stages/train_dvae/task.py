@@ -58,7 +58,7 @@ class DvaeTask(Task):
         def crop(index: int, pixels: pictures.Pixels) -> pictures.Pixels:
             return pictures.crop_for_dvae(pixels, self.cfg.side, generator(seeds[index]))
 
-        pixels, indices = augment.readable(columns["image"], crop, self.cfg.side)
+        pixels, indices = augment.decode_crops(columns["image"], crop, self.cfg.side)
         return {"pixels": pixels, "seed": torch.tensor(seeds)[indices]}
 
     def schedule(self, step: int) -> Scalars:

@@ -13,7 +13,7 @@ from schemas.rows import fixed_list, token_pair
 from schemas.settings import PriorSettings
 from stages import pictures, train_prior, weights
 from stages.data.parquet import TOKEN_FILE, parquet_bytes
-from stages.data.table import open_table
+from stages.data.table import first, open_table
 from stages.train_prior.task import PriorTask
 from stages.training.distributed import DistributedContext
 from stages.training.trainer import Trainer
@@ -99,7 +99,7 @@ def test_two_workers_then_three_then_one_see_the_same_global_batches(tmp_path):
 
 def test_without_dropout_the_stored_tokens_are_learned(tmp_path):
     task = task_of(tmp_path, settings(dropout=0.0))
-    stored = {tuple(row) for row in train_prior.first(task.train, ("text",), 99)["text"].tolist()}
+    stored = {tuple(row) for row in first(task.train, ("text",), 99)["text"].tolist()}
     seen = {tuple(row) for row in next(task.batches(0, ALONE))["text"].tolist()}
     assert seen <= stored
 

@@ -209,10 +209,10 @@ def only(root, found):
 
 @pytest.mark.parametrize("side", [8, 16, 24])
 def test_pictures_none_of_which_can_be_read_are_no_rows(side):
-    pixels, places = augment.readable([b"", b"no picture"], lambda place, found: found, side)
+    pixels, places = augment.decode_crops([b"", b"no picture"], lambda place, found: found, side)
     assert (tuple(pixels.shape), places) == ((0, side, side, 3), [])
     assert to_tensor(pixels).shape == (0, 3, side, side)
-    assert augment.readable([], lambda place, found: found, side)[0].shape == (0, side, side, 3)
+    assert augment.decode_crops([], lambda place, found: found, side)[0].shape == (0, side, side, 3)
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 2, 2), (1, 3, 2, 2), (5, 1, 1, 1)])
