@@ -17,20 +17,19 @@ COMMA = re.compile(r",(?![^{]*\})")  # none of those in {a,b}
 
 
 def make_absolute(tree: dict[str, Any], folder: Path) -> None:
-    """Make every path among the settings absolute, once: below `folder`, or one's home for `~`."""
+    """Make every path among the settings absolute: relative to `folder`, `~` is one's home."""
     for path, field, _ in leaves():
         for mark in (m for m in field.metadata if isinstance(m, Input)):
             *parents, leaf = path.split(".")
             node = tree
             for name in parents:
                 node = node[name]
-            node[leaf] = _resolved(node[leaf], mark, folder, path)
+            node[leaf] = _made_absolute(node[leaf], mark, folder, path)
 
 
-def _resolved(value: Any, mark: Input, folder: Path, name: str) -> Any:
-    """Return the value, a text or a list of them, with absolute paths in it."""
+def _made_absolute(value: Any, mark: Input, folder: Path, name: str) -> Any:
     if isinstance(value, list | tuple):
-        return [_resolved(part, mark, folder, name) for part in value]
+        return [_made_absolute(part, mark, folder, name) for part in value]
     if not isinstance(value, str) or not value.strip():
         return value
     if mark.or_name and not _is_path(value, folder):
@@ -43,7 +42,7 @@ def _several(value: str, folder: Path, name: str) -> str:
     if (folder / value).exists():
         return absolute(value, folder, name)
     if "," in value and "," in str(folder):
-        return value  # its own commas would part it
+        return value  # the folder's own commas would split it
     return ",".join(_joined(part.strip(), folder, name) for part in COMMA.split(value))
 
 
@@ -56,7 +55,7 @@ def _joined(value: str, folder: Path, name: str) -> str:
 
 
 def absolute(value: str, folder: Path, name: str) -> str:
-    """Make one path absolute; an address of a store stays. Raises ConfigError for a slip."""
+    """Make one path absolute; an object-store address stays. Raises ConfigError if malformed."""
     if is_remote(value) and not value.lower().startswith("file:"):
         return value
     place = normal(value, name=name)
@@ -67,12 +66,12 @@ def absolute(value: str, folder: Path, name: str) -> str:
 
 
 def _is_path(value: str, folder: Path) -> bool:
-    """Say whether a value that may be a hub's name is a folder here."""
+    """Whether a value that may be a name on a hub is a folder here."""
     return value.startswith((".", "/", "~", "file:")) or (folder / value).exists()
 
 
 def of_workers(settings: Settings) -> list[str]:
-    """Return the paths on disks that workers read themselves, wherever they run."""
+    """List the local paths that workers on all machines read."""
     named = [
         *source_of(settings.crawl.source).paths_of_workers(),
         settings.crawl.earlier,

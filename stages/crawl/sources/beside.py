@@ -1,4 +1,4 @@
-"""Captions in files beside their pictures, and the key of each row.
+"""Read captions from files beside their pictures, and give each row its key.
 
 A picture may have several of each: its caption is that of the first text that is not empty, or else
 of the first JSON file. The other columns are the JSON's, with a caption that is not used.
@@ -7,7 +7,6 @@ of the first JSON file. The other columns are the JSON's, with a caption that is
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from schemas.settings import SourceSettings
@@ -23,6 +22,7 @@ from stages.crawl.sources.listed import (
 from stages.crawl.sources.names import CAPTION_OF_PICTURE, plain
 from stages.crawl.sources.source import Reader
 from stages.crawl.sources.text_lines import decoded
+from stages.threads import in_threads
 
 TITLE = "title"
 LINE_END = re.compile(r"\r\n|\r|\n")
@@ -66,8 +66,7 @@ def with_captions(
 
     A picture with several captions becomes several rows: `00003-000012`, `00003-000012.1`, ...
     """
-    with ThreadPoolExecutor(threads) as pool:  # an object store answers slowly, but many at once
-        read = list(pool.map(lambda row: _read(row, reader, source), listed))
+    read = list(in_threads(lambda row: _read(row, reader, source), listed, threads))
     return [
         one
         for number, row in enumerate(read)
