@@ -14,11 +14,11 @@ from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import FilterSettings
 from stages.data.digests import digest_of
+from stages.filter.bucket_files import PARTS, buckets_for
 from stages.filter.compare import COMPARED, compare
 from stages.filter.decide import DecidePairs
 from stages.filter.funnel import funnel
 from stages.filter.gather import GatherBucket
-from stages.filter.bucket_files import PARTS, buckets_for
 from stages.shards import Outcome, Shard, run_once, run_shards
 from stages.storage import reaching, system_of
 
