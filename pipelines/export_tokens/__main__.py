@@ -15,7 +15,7 @@ import sys
 from pipelines.command import arguments, command, log_to_errors, program, writing_to
 from pipelines.export_tokens.new_files import new_files
 from pipelines.export_tokens.npy import write_arrays
-from pipelines.export_tokens.source import find
+from pipelines.export_tokens.token_source import find
 from pipelines.export_tokens.webdataset import write_tars
 from stages.progress import Progress
 

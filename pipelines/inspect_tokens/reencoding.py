@@ -17,8 +17,8 @@ from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest
 from schemas.settings import EncodeSettings
 from stages import encode
-from stages.encode.cut import Part, cut
-from stages.encode.parts import EncodePart
+from stages.encode.encode_part import EncodePart
+from stages.encode.row_ranges import Part, cut
 
 TILES = 4  # batches of pictures, each from another shard
 

@@ -14,7 +14,6 @@ from schemas.settings.base import (
     InputPaths,
     NonNegative,
     Positive,
-    Seed,
     Share,
     SharedSize,
     Workers,
@@ -56,7 +55,7 @@ class WorldSettings(Config):
     pictures: Count = Field(14_000, description="pictures in the world")
     bad_share: Share = Field(0.1, description="share of URLs that must fail")
     prompts: Count = Field(240, description="of held-out kinds; half as many of other sets")
-    seed: Seed = Field(0, description="random seed")
+    seed: CountFrom0 = Field(0, description="random seed")
 
 
 class SourceSettings(Config):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from pathlib import Path
 
-from stages.crawl.sources import described, file_names, folder, listing, tree
+from stages.crawl.sources import described, file_names, folder_tree, listing, picture_folder
 from stages.crawl.sources.content import MAGIC, UNPACKED
 from stages.crawl.sources.delimited import SEPARATORS
 from stages.crawl.sources.file_names import named
@@ -16,7 +16,7 @@ from stages.crawl.sources.links import BLOBS, MISSING, OUTSIDE, SNAPSHOTS
 from stages.crawl.sources.listed import MAX_CAPTIONS, UNREADABLE
 from stages.crawl.sources.names import CAPTION, CAPTION_OF_PICTURE, FILE, URL
 from stages.crawl.sources.pointed import OUTSIDE as POINTED_OUTSIDE
-from stages.crawl.sources.samples import Part, Samples
+from stages.crawl.sources.samples import SampleFile, Samples
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tars import PACKED
 from stages.crawl.sources.text_lines import MARKS, NULS
@@ -83,11 +83,11 @@ def passed_over() -> str:
         (described.NO_ROWS, "empty, or a line of names alone"),
         (described.OTHER_THINGS, "such as an album's of Google Takeout, or a data set's card"),
         (described.TWICE, "read once"),
-        (folder.BESIDE_METADATA, "unless the metadata give none"),
+        (picture_folder.BESIDE_METADATA, "unless the metadata give none"),
         (listing.LIKE_CAPTIONS, "such as `photo.desc`: rename them"),
-        (tree.BLOBS, "of the Hugging Face hub"),
-        (tree.FOLDER_LINKS, "no picture is there twice"),
-        (tree.DEVICES, "never opened"),
+        (folder_tree.BLOBS, "of the Hugging Face hub"),
+        (folder_tree.FOLDER_LINKS, "no picture is there twice"),
+        (folder_tree.DEVICES, "never opened"),
         (listing.EMPTY, "unless their name is a picture's or a caption's"),
         (file_names.UNKNOWN, "what neither name nor first bytes tell to be a picture"),
     ]
@@ -202,7 +202,7 @@ def _rows(names: str) -> str:
     for name in names.split():
         said = named(name)
         is_picture = said.kind == "picture"
-        list(made.add(Part(name, said.stem, said.ending, name, is_picture)))
+        list(made.add(SampleFile(name, said.stem, said.ending, name, is_picture)))
     return "; ".join(
         row["problem"]
         or code((row["picture"], *(row["text_files"] or ())[:1], *(row["json_files"] or ())[:1]))

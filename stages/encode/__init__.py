@@ -15,9 +15,9 @@ from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import EncodeSettings
 from schemas.tokens import TokenHeader
-from stages.encode.cut import cut
+from stages.encode.encode_part import EncodePart
 from stages.encode.gate import check_quality
-from stages.encode.parts import EncodePart
+from stages.encode.row_ranges import cut
 from stages.shards import Shard, run_shards
 from stages.weights import DvaeConfig, load_bpe, read_config
 

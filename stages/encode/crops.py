@@ -1,4 +1,4 @@
-"""From rows of clean pairs to squares of pixels: all that is done before the encoder.
+"""Crop the pictures of clean pairs: all that is done before the encoder.
 
 Needs no model, so that it can be done in processes beside the one that has the GPU.
 """
@@ -21,7 +21,7 @@ from schemas.folder import Folder
 from schemas.settings import EncodeSettings
 from stages.data.parquet import groups_of_rows
 from stages.data.prefetch import prefetch
-from stages.encode.cut import Part
+from stages.encode.row_ranges import Part
 from stages.hashing import hash_bits
 from stages.pictures import PictureError, Pixels, crop_for_prior, decode
 
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cropped:
-    """What became of some clean pairs."""
+    """Squares cut from some clean pairs."""
 
     rows: list[Row]  # key, group, caption and crop of each square
     squares: list[Pixels]

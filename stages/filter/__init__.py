@@ -1,4 +1,4 @@
-"""Keep the pairs worth learning from, and count why each of the others was dropped.
+"""Keep the pairs worth learning from, and count the reasons why the others were dropped.
 
 Reads   pairs        (rows.PAIR), measured (rows.MEASURED)
 Writes  clean_pairs  (rows.CLEAN_PAIR in train/ and val/, rows.DROPPED in dropped/)
@@ -14,11 +14,11 @@ from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import FilterSettings
 from stages.data.digests import digest_of
+from stages.filter.bucket_files import PARTS, buckets_for
 from stages.filter.compare import COMPARED, compare
 from stages.filter.decide import DecidePairs
 from stages.filter.funnel import funnel
 from stages.filter.gather import GatherBucket
-from stages.filter.parts import PARTS, buckets_for
 from stages.shards import Outcome, Shard, run_once, run_shards
 from stages.storage import reaching, system_of
 
@@ -103,13 +103,13 @@ def outside(cfg: FilterSettings) -> dict[str, str]:
 
 
 def validation_below(decided: Outcome, share: float) -> float:
-    """Return the ticket below which a group validates: the share, moved so that no side is empty.
+    """Return the hash below which a group goes to val: the share, moved so that no side is empty.
 
-    A small corpus may hold no group below a small share; then the group with the lowest ticket is
-    taken, or, at the other end, the one with the highest is left to train.
+    In a small corpus no group may be below a small share; then val gets the group with the lowest
+    hash. At the other end, train keeps the one with the highest.
     """
-    lowest = [s.health["lowest_ticket"] for s in decided.stats if s.rows_out]
-    highest = [s.health["highest_ticket"] for s in decided.stats if s.rows_out]
+    lowest = [s.health["lowest_hash"] for s in decided.stats if s.rows_out]
+    highest = [s.health["highest_hash"] for s in decided.stats if s.rows_out]
     if not lowest or min(lowest) == max(highest) or share in (0, 1):
         return share
     above_lowest = math.nextafter(min(lowest), 1)

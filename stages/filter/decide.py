@@ -1,7 +1,7 @@
-"""First pass: name what is wrong with each pair of a shard, and sort the others into buckets.
+"""First pass: judge each pair of a shard by the rules, and sort the kept ones into buckets.
 
-A bucket is a hash of the group, and near duplicates share a group, so that each bucket can find its
-own duplicates in the second pass and nothing needs all the pictures.
+A bucket is a hash of the group, and near duplicates share a group, so the second pass finds
+duplicates within one bucket, without all pictures in memory.
 """
 
 from collections import Counter
@@ -14,15 +14,15 @@ from schemas.artifacts import DROPPED_ROWS
 from schemas.folder import Folder
 from schemas.settings import FilterSettings
 from stages.data.parquet import PLAIN_FILE, parquet_bytes, read_table, row_groups
+from stages.filter.bucket_files import Row, part_files
 from stages.filter.compare import COMPARED
-from stages.filter.parts import Row, part_files
 from stages.filter.rules import why_drop
 from stages.hashing import hash_bits
 from stages.shards import Made
 
 
-def ticket(seed: int, salt: str, name: str) -> float:
-    """Return a number in [0, 1) that depends on nothing but its arguments."""
+def unit_hash(seed: int, salt: str, name: str) -> float:
+    """Hash the arguments to a number in [0, 1)."""
     return hash_bits(f"{seed} {salt} {name}", 48) / 2**48
 
 
@@ -41,7 +41,7 @@ class DecidePairs:
         dropped: list[Row] = []
         for row in self.rows(name):
             (kept if row["reason"] is None else dropped).append(row)
-        tickets = [ticket(self.cfg.seed, "split", row["group"]) for row in kept]
+        hashes = [unit_hash(self.cfg.seed, "split", row["group"]) for row in kept]
         return Made(
             files={
                 **part_files(name, [(self.bucket_of(row), row) for row in kept]),
@@ -51,13 +51,13 @@ class DecidePairs:
             rows_out=len(kept),
             rejects=count(dropped),
             health={
-                "lowest_ticket": min(tickets, default=None),
-                "highest_ticket": max(tickets, default=None),
+                "lowest_hash": min(hashes, default=None),
+                "highest_hash": max(hashes, default=None),
             },
         )
 
     def rows(self, name: str) -> Iterator[Row]:
-        """Yield each pair with its scores, its group and the reason why it is dropped, or none."""
+        """Yield each pair with its scores, its group, and the reason to drop it (null: keep)."""
         measured = read_table(self.measured, name).to_pylist()
         compared = {r.pop("row"): r for r in read_table(self.out, COMPARED + name).to_pylist()}
         groups = row_groups(self.pairs, name, schema=rows.PAIR)
@@ -74,7 +74,7 @@ class DecidePairs:
             yield scored | {"reason": reason}
 
     def bucket_of(self, row: Row) -> int:
-        return int(ticket(self.cfg.seed, "bucket", row["group"]) * self.buckets)
+        return int(unit_hash(self.cfg.seed, "bucket", row["group"]) * self.buckets)
 
 
 def dropped_bytes(found: list[Row]) -> bytes:

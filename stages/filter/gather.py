@@ -1,8 +1,8 @@
-"""Second pass: take one bucket out of every part, drop its duplicates and split it in two.
+"""Second pass: collect one bucket from all parts, drop its duplicates, and split train from val.
 
-The same bytes under other words are one more caption of that picture and stay. A picture that is
-nearly one that stays is dropped, whatever its words. A group may be a chain whose ends are not near
-each other: both ends may stay, on the same side of the split.
+The same picture with another caption stays. A near duplicate of a kept picture is dropped, whatever
+its caption. A group may be a chain whose ends are not near each other: both ends may stay, on the
+same side of the split.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,8 +14,8 @@ from schemas.artifacts import DROPPED_ROWS, TRAIN, VAL
 from schemas.folder import Folder
 from schemas.settings import FilterSettings
 from stages.data.parquet import PICTURE_FILE, parquet_bytes
-from stages.filter.decide import count, dropped_bytes, ticket
-from stages.filter.parts import Row, read_bucket
+from stages.filter.bucket_files import Row, read_bucket
+from stages.filter.decide import count, dropped_bytes, unit_hash
 from stages.filter.rules import DUPLICATE, NEAR_DUPLICATE
 from stages.shards import Made
 
@@ -40,10 +40,10 @@ class GatherBucket:
             row["place"] = place
         kept, dropped = without_duplicates(in_order, self.cfg.near_bits or 0)
         # Any prefix of a file is a fair sample, so the order must not be the source's.
-        kept.sort(key=lambda row: ticket(self.cfg.seed, "order", row["key"]))
+        kept.sort(key=lambda row: unit_hash(self.cfg.seed, "order", row["key"]))
         split: dict[str, list[int]] = {TRAIN: [], VAL: []}
         for row in kept:
-            is_val = ticket(self.cfg.seed, "split", row["group"]) < self.validation_below
+            is_val = unit_hash(self.cfg.seed, "split", row["group"]) < self.validation_below
             split[VAL if is_val else TRAIN].append(row["place"])
         name = f"shard-{bucket:05d}.parquet"
         files = {

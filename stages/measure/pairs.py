@@ -17,7 +17,7 @@ from stages.measure.boilerplate import boilerplate_share
 from stages.measure.cleaning import clean_caption
 from stages.measure.language import Language
 from stages.measure.nsfw import Nsfw
-from stages.measure.writing import Reader
+from stages.measure.writing import TextReader
 from stages.pictures.looks import contrast, glance, perceptual_hash
 from stages.shards import Made
 
@@ -31,7 +31,7 @@ class MeasurePairs:
         self.pairs = pairs
         self.language = Language()
         self.nsfw = Nsfw() if cfg.nsfw else None
-        self.reader = Reader() if cfg.writing else None
+        self.reader = TextReader() if cfg.writing else None
         self.agreement = None
         if cfg.clip:
             from stages.measure.agreement import Agreement  # importing transformers takes seconds

@@ -1,4 +1,4 @@
-"""Actors that make shards: attempt marker, work, data files, then the statistics."""
+"""The actors that process shards: attempt marker, work, data files, then the statistics."""
 
 import logging
 import pickle
@@ -30,11 +30,11 @@ class Pool:
     gpus: float
     env: dict[str, str]
     driver: Process  # gives out the shards
-    quarantines: bool = False  # makes what stands in for shards that nobody could make
+    quarantines: bool = False  # makes the substitutes of shards that no worker could make
 
 
 @dataclass(frozen=True)
-class Reply:
+class ShardReply:
     """What an actor says about one shard: its stats file, or what went wrong."""
 
     name: str
@@ -44,7 +44,7 @@ class Reply:
     stop: UserError | None = None  # no shard can succeed, so do not try
 
 
-def one_round(pool: Pool, todo: Sequence[Shard], run_id: str) -> Iterator[Reply]:
+def one_round(pool: Pool, todo: Sequence[Shard], run_id: str) -> Iterator[ShardReply]:
     """Give each shard to an actor once and yield what they say, as they finish."""
     import ray.data  # here, because a stage is imported where Ray is not needed
 
@@ -97,26 +97,26 @@ class _Actor:
         shard: Shard = pickle.loads(batch["shard"][0].as_py())
         return pa.table({"reply": [pickle.dumps(self.reply(shard))]})
 
-    def reply(self, shard: Shard) -> Reply:
+    def reply(self, shard: Shard) -> ShardReply:
         """Make the shard, unless it is finished or was begun too often, and say how it went."""
         if self.stop is not None:
-            return Reply(shard.name, stop=self.stop)
+            return ShardReply(shard.name, stop=self.stop)
         if self.out.exists(stats_file(shard.name)):  # Ray repeats what a lost worker had finished
             with self.out.open(stats_file(shard.name)) as file:
-                return Reply(shard.name, stats=file.read())
+                return ShardReply(shard.name, stats=file.read())
         prefix = f"{ATTEMPTS}{self.run_id}/{shard.name}."
         attempts = len(self.out.list(prefix))
         if attempts >= MAX_ATTEMPTS:
             error = f"its worker died or failed {attempts} times"
-            return Reply(shard.name, error=error, spent=True)
+            return ShardReply(shard.name, error=error, spent=True)
         try:
             stats = _guarded(self.make, shard, f"{prefix}{attempts}")
         except UserError as error:
-            return Reply(shard.name, stop=error)
+            return ShardReply(shard.name, stop=error)
         except _Failed as error:
-            return Reply(shard.name, error=str(error))
+            return ShardReply(shard.name, error=str(error))
         clear(self.out, prefix)
-        return Reply(shard.name, stats=stats)
+        return ShardReply(shard.name, stats=stats)
 
     def make(self, shard: Shard, marker: str) -> bytes:
         """Leave the marker, do the work, commit its files, then the statistics; return these.

@@ -10,7 +10,7 @@ from schemas.settings import PriorSettings, PriorShape
 from stages.models.flops import allowed_pairs, prior_flops
 from stages.models.prior import Prior
 from stages.numbers import byte_size
-from stages.train_prior.memory import Parameters, memory_of, parameters_of, refusal, rows_at_once
+from stages.train_prior.memory import Parameters, memory_of, parameters_of, refusal, rows_per_pass
 from stages.training import forecast as training
 from stages.training.forecast import FLOAT32
 from stages.training.powersgd import fused, is_worth_it
@@ -70,7 +70,7 @@ def memory_lines(cfg: PriorSettings, parameters: Parameters, paper: bool) -> Ite
     yield PlanLine("memory of a worker", f"{byte_size(memory.total)}{of}", training.mesh(cfg.run))
     yield PlanLine("  states", byte_size(memory.states), "parameters, gradients, EMA, moments")
     yield PlanLine(
-        "  activations", byte_size(memory.activations), f"{rows_at_once(cfg):,} rows at once"
+        "  activations", byte_size(memory.activations), f"{rows_per_pass(cfg):,} rows per pass"
     )
     yield PlanLine("  logits", byte_size(memory.logits), "and their gradients")
     yield PlanLine("  weights in use", byte_size(memory.gathered), "gathered, or in 16 bits")

@@ -74,7 +74,7 @@ def memory_of(cfg: PriorSettings, parameters: Parameters) -> Memory:
     parts, checkpointing = cfg.run.shard_group_size, cfg.run.activation_checkpointing
     layer = parameters.matrices // cfg.layers
     outside = parameters.embeddings + parameters.heads
-    rows, itemsize = rows_at_once(cfg), product_itemsize(cfg)
+    rows, itemsize = rows_per_pass(cfg), product_itemsize(cfg)
     residual, whole_layer = kept_of_a_layer(cfg.tokens, cfg, itemsize)
 
     states = IN_MEMORY * FLOAT32 * parameters.total // parts
@@ -130,7 +130,7 @@ def logits_of(tokens: TokenSpec) -> int:
     return tokens.text_len * (tokens.text_vocab + 1) + tokens.image_len * tokens.image_vocab
 
 
-def rows_at_once(cfg: PriorSettings) -> int:
+def rows_per_pass(cfg: PriorSettings) -> int:
     """Return the rows of a worker's forward pass."""
     rows, most = math.ceil(cfg.fit.batch_size / cfg.run.workers), cfg.run.micro_batch_size
     return rows if most is None else min(rows, most)
@@ -146,7 +146,7 @@ def product_itemsize(cfg: PriorSettings) -> int:
 def refusal(cfg: PriorSettings, parameters: Parameters) -> str:
     """Say why the prior cannot be trained on such GPUs, and what would fit; empty if it can.
 
-    What costs least is tried first: fewer rows at once, then activation checkpointing, then
+    What costs least is tried first: fewer rows per pass, then activation checkpointing, then
     sharding, then more workers.
     """
     room = USABLE * gpu_memory(cfg.run)
@@ -182,7 +182,7 @@ def alternatives(cfg: PriorSettings) -> Iterator[PriorSettings]:
             run = cfg.run.model_copy(update=how | {"activation_checkpointing": again})
             parts = 1 if cfg.fit.powersgd_rank is None else run.shard_group_size
             fit = cfg.fit.model_copy(update={"powersgd_parts": parts})
-            rows = rows_at_once(cfg.model_copy(update={"run": run}))
+            rows = rows_per_pass(cfg.model_copy(update={"run": run}))
             while rows:
                 smaller = run.model_copy(update={"micro_batch_size": rows})
                 yield cfg.model_copy(update={"fit": fit, "run": smaller})

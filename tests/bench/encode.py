@@ -26,8 +26,8 @@ from schemas.settings import EncodeRun, EncodeSettings, TokenSpec
 from stages import encode
 from stages.data.parquet import PICTURE_FILE, TOKEN_FILE, parquet_bytes
 from stages.encode.crops import crop_rows
-from stages.encode.cut import Part
-from stages.encode.parts import EncodePart
+from stages.encode.encode_part import EncodePart
+from stages.encode.row_ranges import Part
 from stages.models.codebook import code_counts, codebook_health
 from stages.pictures import to_tensor
 from tests.bench.clock import Taken, in_words, ratio

@@ -114,6 +114,7 @@ def test_a_file_goes_over_the_preset_and_assignments_over_the_file(tmp_path):
         ("crawl.max_pixels=255", "crawl.max_pixels must be at least 256, the pixels of a picture"),
         ("crawl.timeout_seconds=1e6", "input should be less than or equal to 86400"),
         ("crawl.run.contact=a\nb", "crawl.run.contact: string should match pattern"),
+        ("crawl.source.world.seed=-1", "input should be greater than or equal to 0"),
         ("filter.max_chars=4", "min_chars (5) must not exceed max_chars (4): every caption"),
         ("filter.max_aspect=0.9", "filter.max_aspect: input should be greater than or equal to 1"),
         ("filter.validation_share=1", "filter.validation_share: input should be less than 1"),

@@ -6,7 +6,7 @@ from infra.store import open_folder
 from schemas.settings import CrawlSettings, SourceSettings
 from stages.crawl.sources import INPUT_SURVEY, pieces, read_piece, source_of
 from stages.crawl.sources.beside import with_captions
-from stages.crawl.sources.folder import FolderReader
+from stages.crawl.sources.picture_folder import FolderReader
 from stages.data.digests import digest_of_files
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.errors import ConfigError
 from stages.crawl.reasons import Refused
-from stages.crawl.sources.folder import FolderReader, folder_rows
+from stages.crawl.sources.picture_folder import FolderReader, folder_rows
 from stages.crawl.sources.survey import Survey
 from tests.stages.folders import captions, digest, folder, listed, passed_over
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from schemas.errors import ConfigError
 from stages.crawl.reasons import Refused
-from stages.crawl.sources.folder import FolderReader, as_url, from_url
+from stages.crawl.sources.picture_folder import FolderReader, as_url, from_url
 from stages.crawl.sources.picture_names import stem_of_picture
 from stages.pictures import FORMATS, SUFFIXES
 from stages.pictures.forms import FORMS, form_of_bytes, unread_form

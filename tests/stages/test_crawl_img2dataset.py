@@ -9,7 +9,7 @@ from infra.store import open_folder
 from schemas.settings import CrawlSettings, SourceSettings
 from stages.crawl.sources import pieces, read_piece
 from stages.crawl.sources.beside import with_captions
-from stages.crawl.sources.folder import FolderReader
+from stages.crawl.sources.picture_folder import FolderReader
 from stages.crawl.sources.tars import TarReader
 from tests.stages.test_crawl import picture
 

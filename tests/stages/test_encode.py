@@ -26,8 +26,8 @@ from schemas.manifest import Result
 from schemas.settings import DvaeShape, EncodeSettings, TokenSpec
 from stages import encode, pictures, shapes
 from stages.encode.crops import crop_rows
-from stages.encode.cut import Part, cut
-from stages.encode.parts import EncodePart
+from stages.encode.encode_part import EncodePart
+from stages.encode.row_ranges import Part, cut
 from stages.models.bpe import train_bpe
 from stages.models.dvae import Dvae
 from stages.weights import DvaeConfig, save_model

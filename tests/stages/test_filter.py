@@ -18,7 +18,7 @@ from schemas.artifacts import PAIRS
 from schemas.manifest import Result
 from schemas.settings import FilterSettings
 from stages import filter as filter_stage
-from stages.filter.decide import ticket
+from stages.filter.decide import unit_hash
 from stages.shards import Outcome, ShardStats
 from tests.stages.finished import finish, with_scores
 
@@ -164,17 +164,17 @@ def test_the_same_settings_give_the_same_bytes_and_another_seed_another_split(fi
     assert {r["key"] for r in table(other, "val/")} != {r["key"] for r in table(out, "val/")}
 
 
-def scored(*tickets):
+def scored(*hashes):
     stats = [
         ShardStats(
             name=str(n),
             rows_in=1,
             rows_out=1,
             rejects={},
-            health={"lowest_ticket": t, "highest_ticket": t},
+            health={"lowest_hash": t, "highest_hash": t},
             files={},
         )
-        for n, t in enumerate(tickets)
+        for n, t in enumerate(hashes)
     ]
     return Outcome(tuple(stats), {})
 
@@ -189,8 +189,8 @@ def test_a_small_corpus_has_something_on_each_side():
     assert filter_stage.validation_below(scored(), 0.2) == 0.2
 
 
-def test_tickets_are_spread_evenly():
-    tickets = [ticket(0, "split", str(n)) for n in range(4_000)]
+def test_unit_hashes_are_uniform():
+    hashes = [unit_hash(0, "split", str(n)) for n in range(4_000)]
     for share in (0.01, 0.2, 0.5):
-        below = sum(t < share for t in tickets)
+        below = sum(t < share for t in hashes)
         assert abs(below - share * 4_000) < 4 * math.sqrt(4_000 * share * (1 - share))

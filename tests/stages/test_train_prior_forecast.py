@@ -164,7 +164,7 @@ def test_the_papers_weights_are_itemised_by_the_papers_own_formula():
     assert found.total / 12.0e9 == pytest.approx(1, abs=0.03)
 
 
-def test_more_rows_at_once_more_layers_and_less_sharing_take_more():
+def test_more_rows_per_pass_more_layers_and_less_sharing_take_more():
     def learning(changes):
         run = PAPER.run.model_copy(update=changes)
         found = memory_of(PAPER.model_copy(update={"run": run}))

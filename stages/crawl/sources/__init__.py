@@ -1,4 +1,4 @@
-"""Where pairs come from: one class for each kind of source, and how its rows are cut into pieces.
+"""The kinds of sources, and how the rows of a source are cut into pieces.
 
 A url list in Parquet is cut where it lies, by its row counts. Everything else is first streamed
 into Parquet lists under `input/` of the output, so that memory stays bounded, a resumed run cuts
@@ -16,9 +16,9 @@ import pyarrow as pa
 from schemas.errors import ConfigError
 from schemas.folder import Folder
 from schemas.settings import CrawlSettings, SourceSettings
-from stages.crawl.sources.folder import PictureFolder
 from stages.crawl.sources.lists import write_lists
 from stages.crawl.sources.parquet_lists import read_ours, read_rows
+from stages.crawl.sources.picture_folder import PictureFolder
 from stages.crawl.sources.source import Source
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tars import Tars

@@ -1,4 +1,4 @@
-"""What the files of a folder are, by their names and, where these tell nothing, first bytes.
+"""List a folder: what each file is, by its name or, failing that, by its first bytes.
 
 The rows and the digest of a folder are made of this one listing, so that what is read is what a
 fingerprint knows.
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from schemas.errors import ConfigError
 from schemas.settings import SourceSettings
 from stages.crawl.sources.file_names import TABLES, UNKNOWN, folded, is_document, is_table, named
-from stages.crawl.sources.kinds import for_another_kind
+from stages.crawl.sources.folder_tree import Tree, heads, read_tree
 from stages.crawl.sources.links import MISSING
 from stages.crawl.sources.listed import Row, handle, listed_row, problem_row, shown
+from stages.crawl.sources.other_kinds import for_another_kind
 from stages.crawl.sources.partners import Partners, is_json, partners
 from stages.crawl.sources.picture_names import split_ending
 from stages.crawl.sources.survey import Survey
-from stages.crawl.sources.tree import Tree, heads, read_tree
 from stages.pictures.forms import HEAD_BYTES, form_of_bytes
 
 SECOND = "captions of pictures that have a better one"

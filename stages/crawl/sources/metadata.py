@@ -1,4 +1,4 @@
-"""Metadata files, which describe the pictures of their folder, as records: columns by name."""
+"""Read metadata files, which describe the pictures of their folder, as records by column name."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,7 +56,7 @@ def _parquet_records(address: str, source: SourceSettings) -> Records:
                 f"wanted a Parquet file at {address}, found none: {error}; take it out, or mend it"
             ) from error
         columns = _columns(parquet.schema_arrow, source)
-        ours = _told(columns, source, address)
+        ours = _columns_of(columns, source, address)
         done = 0
         try:
             for batch in parquet.iter_batches(BATCH_ROWS, columns=columns):
@@ -131,7 +131,7 @@ def _texts(value: Any) -> Iterator[str]:
             yield str(one)
 
 
-def _told(columns: Sequence[str], source: SourceSettings, address: str) -> dict[str, str]:
+def _columns_of(columns: Sequence[str], source: SourceSettings, address: str) -> dict[str, str]:
     """Return which column stands for the one of names, and say so."""
     ours = renamed(columns, source, address, (FILE,))
     tell(ours, address.rpartition("/")[2])

@@ -1,4 +1,4 @@
-"""Which files of a tar belong together.
+"""Group the files of a tar into samples.
 
 Every picture is a row. Its captions are those of the same name but for the last ending (`0001.txt`
 of `0001.jpg`, `cat.2020.txt` of `cat.2020.jpg`). Where it has none of its own, it takes one whose
@@ -22,7 +22,7 @@ WORDS = tuple(end[1:] for end in TEXT_ENDINGS)  # as in 0001.caption.txt
 
 
 @dataclass(frozen=True)
-class Part:
+class SampleFile:
     """A picture or a caption in a tar."""
 
     name: str
@@ -44,13 +44,13 @@ class Part:
 class _Sample:
     """Files of one stem, so far, by their names in small letters."""
 
-    parts: dict[str, Part] = field(default_factory=dict)
+    parts: dict[str, SampleFile] = field(default_factory=dict)
     taken: bool = False  # its captions are some picture's
 
-    def pictures(self) -> list[Part]:
+    def pictures(self) -> list[SampleFile]:
         return [part for part in self.parts.values() if part.is_picture]
 
-    def captions(self, column: str) -> list[Part]:
+    def captions(self, column: str) -> list[SampleFile]:
         """Return the captions of one kind, the best first."""
         found = [part for part in self.parts.values() if part.column == column]
         return sorted(found, key=lambda part: CAPTION_ENDINGS.index(part.ending))
@@ -64,7 +64,7 @@ class Samples:
         self.under_way: dict[str, _Sample] = {}
         self.longer: dict[str, list[str]] = {}  # stems of captions alone, by what they go on from
 
-    def add(self, part: Part) -> Iterator[Row]:
+    def add(self, part: SampleFile) -> Iterator[Row]:
         """Take a file in; yield the rows of samples that get no more."""
         sample = self.under_way.get(part.stem)
         if sample is not None and part.name.lower() in sample.parts:
@@ -103,7 +103,7 @@ class Samples:
         elif not sample.taken:
             yield from self._without_picture(stem, sample)
 
-    def _row(self, picture: Part) -> Row:
+    def _row(self, picture: SampleFile) -> Row:
         columns: Row = {"picture": picture.address}
         for column in ("text_files", "json_files"):
             for stem in self._captions_at(picture):
@@ -113,7 +113,7 @@ class Samples:
                     break
         return listed_row(self._url(picture.name), **columns)
 
-    def _captions_at(self, picture: Part) -> Iterator[str]:
+    def _captions_at(self, picture: SampleFile) -> Iterator[str]:
         """Yield stems that may have a picture's captions, the closest first."""
         yield picture.stem
         shorter = list(_beginnings(picture.stem))

@@ -1,4 +1,4 @@
-"""Tars of pictures and captions, as WebDataset has them; `samples` says what belongs together.
+"""Read tars of pictures and captions, as WebDataset writes them.
 
 The listing reads headers only; workers then read pictures and captions where they lie, so nothing
 is unpacked and a member's name is only ever a label.
@@ -17,7 +17,7 @@ from stages.crawl.sources.content import HEAD_BYTES, by_content, refusal, stored
 from stages.crawl.sources.file_names import UNKNOWN, folder_to_pass_over, named
 from stages.crawl.sources.found import EXAMPLES, FileKind, found_files
 from stages.crawl.sources.listed import Row, damage_row
-from stages.crawl.sources.samples import Part, Samples
+from stages.crawl.sources.samples import SampleFile, Samples
 from stages.crawl.sources.source import Source
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tar_members import (
@@ -163,7 +163,7 @@ def _rows_of(
     yield from damage
 
 
-def _part(member: Member, file: BinaryIO, address: str, survey: Survey) -> Part | None:
+def _part(member: Member, file: BinaryIO, address: str, survey: Survey) -> SampleFile | None:
     """Return what a member is to its sample, or None if it is passed over."""
     name = _without_dots(member.name)
     folder, slash, base = name.rpartition("/")
@@ -177,7 +177,7 @@ def _part(member: Member, file: BinaryIO, address: str, survey: Survey) -> Part 
     if kind in ("passed_over", "metadata"):
         survey.pass_over(why or METADATA, name)
         return None
-    return Part(
+    return SampleFile(
         name, folder + slash + said.stem, said.ending, address, kind == "picture", member.problem
     )
 

@@ -1,4 +1,4 @@
-"""Lines of a text file of any length, with an end to what one row may take of them.
+"""Read lines of a text file of any length, with a limit on the size of one row.
 
 Lines end with LF, CR or both. Bytes that are no text in the file's encoding pass as lone
 surrogates, which `listed_row` finds.
@@ -117,14 +117,14 @@ class Lines(Iterator[str]):
         self.again.extendleft(reversed(self.row[1:]))
         del self.row[1:]
 
-    def ahead(self, number: int) -> Sequence[str]:
+    def peek(self, number: int) -> Sequence[str]:
         """Return the next lines, at most so many, which are still to be read."""
         while len(self.again) < number and (line := self._read()):
             self.again.append(line)
         return list(self.again)[:number]
 
     def skip(self, number: int) -> None:
-        """Pass over lines that `ahead` has shown."""
+        """Pass over lines that `peek` has shown."""
         for _ in range(number):
             self.again.popleft()
         self.number += number

@@ -1,4 +1,4 @@
-"""An answer of a server, and what of it is told to people.
+"""Parse HTTP responses, and describe them in error messages.
 
 Python's client takes an interim answer for the last one, waits for the end of a chunk that is -1
 bytes long, and knows one transfer coding only.
@@ -45,7 +45,7 @@ def phrase(reply: http.client.HTTPResponse) -> str:
     return reply.reason or http.client.responses.get(reply.status, "a status without a name")
 
 
-def told(reply: http.client.HTTPResponse, start: bytes) -> str:
+def what_came(reply: http.client.HTTPResponse, start: bytes) -> str:
     """Say what kind of body an answer has, and how it begins."""
     kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     parts = [kind or "no content type"]

@@ -7,8 +7,8 @@ from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKEN_PAIRS
 from schemas.manifest import InputRecord, Manifest
 from schemas.settings import EncodeSettings
 from stages import encode
-from stages.encode.cut import cut
-from stages.encode.parts import EncodePart
+from stages.encode.encode_part import EncodePart
+from stages.encode.row_ranges import cut
 from tests import tiny_run
 
 JOB = {"tile": 8, "rows_per_shard": 10, "tokens": tiny_run.TOKENS}

@@ -8,12 +8,12 @@ from schemas.settings import SourceSettings
 from stages.crawl.reasons import Refused
 from stages.crawl.sources import links
 from stages.crawl.sources.described import described_rows
+from stages.crawl.sources.folder_tree import is_local
 from stages.crawl.sources.listed import FAMILY, Row, name_of, shown
 from stages.crawl.sources.listing import list_folder, picture_row, row_without
 from stages.crawl.sources.picture_names import in_place_of_file, split_ending
 from stages.crawl.sources.source import Source
 from stages.crawl.sources.survey import Survey
-from stages.crawl.sources.tree import is_local
 from stages.pictures.forms import HEAD_BYTES, unread_form
 from stages.storage import system_of
 
@@ -73,7 +73,7 @@ class FolderReader:
         self.allowed = links.roots(Path(self.top or "/")) if is_local(self.system) else None
 
     def read(self, given: str) -> bytes:
-        """Return a file's bytes; raise Refused if it is outside, missing or of no use."""
+        """Return a file's bytes; raise Refused if it is outside, missing or not a picture."""
         name = name_of(given)
         if not name or name.startswith("/") or ".." in PurePosixPath(name).parts:
             raise Refused("outside_folder", f"'{shown(name)}' is no file inside the folder")

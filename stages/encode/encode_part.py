@@ -16,7 +16,7 @@ from schemas.tokens import TokenHeader
 from stages.data.parquet import PICTURE_FILE, TOKEN_FILE, parquet_bytes
 from stages.encode.codes import TileEncoder
 from stages.encode.crops import Row, cropped, decoders, tiles
-from stages.encode.cut import Part
+from stages.encode.row_ranges import Part
 from stages.shards import Made
 from stages.weights import load_bpe, load_dvae
 

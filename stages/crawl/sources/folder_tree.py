@@ -1,4 +1,4 @@
-"""Every file in a folder, on this machine or on an object store, and what is wrong with some."""
+"""Walk a folder, on this machine or on an object store, and note unreadable files."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from schemas.errors import ConfigError
 from schemas.settings import SourceSettings
 from stages.crawl.sources import links
 from stages.crawl.sources.file_names import folder_to_pass_over
-from stages.crawl.sources.kinds import for_another_kind
+from stages.crawl.sources.other_kinds import for_another_kind
 from stages.storage import reaching, system_of
 from stages.threads import in_threads
 
@@ -36,7 +36,7 @@ class Tree:
 
 
 def is_local(system: Any) -> bool:
-    """Say whether files are on this machine, where there are links."""
+    """Return whether files are on this machine, where there are links."""
     return "file" in system.protocol
 
 
