@@ -68,6 +68,9 @@ def answer(body=b"", status="200 OK", kind="image/jpeg", length=True, **headers)
 
 CAP = 100_000
 PICTURE = picture(7)
+HALF = len(PICTURE) // 2
+PAGE = b"<!doctype html><head><style>b{}</style><title>Just a moment...</title></head><p>Ray 8f1c"
+CHUNKED = {"Transfer_Encoding": "chunked", "length": False}
 
 
 def fetched(server, *parts, cap=CAP):

@@ -5,6 +5,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.store import open_folder
+from tests.stages.answers import answering
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Start a server that sends what a test wrote down for a path."""
+    with answering() as server:
+        yield server
 
 
 @pytest.fixture
