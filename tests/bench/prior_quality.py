@@ -23,15 +23,7 @@ from stages.data.table import open_table
 from stages.train_prior.task import PriorTask
 from stages.training.distributed import DistributedContext
 from stages.training.trainer import Trainer
-
-VARIANTS = {
-    "paper": {},
-    "dense": {"attention": "dense"},
-    "rotary": {"positions": "rotary"},
-    "qk_norm": {"qk_norm": True},
-    "llama": {"block": "llama"},
-    "all": {"positions": "rotary", "qk_norm": True, "block": "llama"},
-}
+from tests.stages.models.test_prior import VARIANTS
 
 
 def artifact(root: Path, kind: Artifact) -> Folder:

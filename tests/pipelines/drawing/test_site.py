@@ -20,7 +20,7 @@ from pipelines.drawing import site as site_module
 from pipelines.drawing.painter import Painter
 from pipelines.drawing.site import BODY_BYTES, LETTERS, Site
 from tests import tiny_run
-from tests.pipelines.drawing.conftest import served
+from tests.pipelines.drawing.conftest import served, until
 
 ROOT = Path(__file__).resolve().parents[3]
 PROMPT = "a small green star"
@@ -279,13 +279,6 @@ def asking(address, wish):
     headers = {"content-type": "application/json"}
     with httpx.stream("POST", f"{address}/draw", json=wish, headers=headers, timeout=60) as answer:
         yield answer
-
-
-def until(true):
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.fixture
