@@ -23,7 +23,15 @@ from stages.data.table import open_table
 from stages.train_prior.task import PriorTask
 from stages.training.distributed import DistributedContext
 from stages.training.trainer import Trainer
-from tests.stages.models.test_prior import VARIANTS
+
+VARIANTS = {
+    "paper": {},
+    "dense": {"attention": "dense"},
+    "rotary": {"positions": "rotary"},
+    "qk_norm": {"qk_norm": True},
+    "llama": {"block": "llama"},
+    "all": {"positions": "rotary", "qk_norm": True, "block": "llama"},
+}
 
 
 def artifact(root: Path, kind: Artifact) -> Folder:

@@ -84,6 +84,9 @@ def same(found, wanted, atol=1e-6):
     assert found["step"] == wanted["step"] == 12
 
 
+ALIKE = [("machines", "one"), ("uneven machines", "uneven copies")]
+
+
 @pytest.mark.parametrize(("run", "as_"), ALIKE)
 def test_machines_that_share_a_copy_learn_what_one_worker_learns(root, run, as_):
     same(saved(root / run), saved(root / as_))
