@@ -177,7 +177,9 @@ def test_every_preset_is_described():
 
 @pytest.mark.slow
 def test_the_three_lines_of_python_draw_a_picture(tiny_run, tmp_path, monkeypatch):
-    (code,) = (block for language, block in BLOCKS if language == "python" and "Painter" in block)
+    (code,) = (
+        block for language, block in BLOCKS if language == "python" and "TextToImage" in block
+    )
     monkeypatch.chdir(tmp_path)
     exec(code.replace("runs/demo", str(tiny_run)), {})
     assert (tmp_path / "star.png").stat().st_size > 100

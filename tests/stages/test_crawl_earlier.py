@@ -19,7 +19,9 @@ pytestmark = pytest.mark.ray
 def finish(folder, cfg, content="c" * 64):
     """Leave the manifest that the runner leaves."""
     settings = cfg.model_dump(mode="json")
-    made = manifest(revision=crawl.REVISION, settings=settings, content_sha256=content)
+    made = manifest(
+        artifact="pairs", revision=crawl.REVISION, settings=settings, content_sha256=content
+    )
     folder.commit("manifest.json", made.model_dump_json().encode())
 
 
