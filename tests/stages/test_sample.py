@@ -55,7 +55,7 @@ FILES = {
     "p.jsonl": "".join(json.dumps(row) + "\n" for row in ROWS).encode(),
     "p.csv": csv_of(ROWS, ","),
     "p.tsv": csv_of(ROWS, "\t"),
-    "p.parquet": parquet_bytes(pa.Table.from_pylist(ROWS), {}),
+    "p.parquet": parquet_bytes(pa.Table.from_pylist(ROWS), {"row_group_size": 2}),
 }
 
 
