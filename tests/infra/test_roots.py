@@ -147,7 +147,7 @@ def test_a_store_that_cannot_be_asked_is_no_store_without_files(monkeypatch):
 
 
 def test_only_a_command_that_writes_speaks_of_what_is_finished():
-    full = r"No such file or directory.*run the same command again: what is finished is kept"
+    full = r"No such file or directory.*run the same command again: finished work is kept"
     with pytest.raises(StorageFailed, match=full):
         open_folder("/proc/nosuch").commit("x", b"")
     for ask in (lambda folder: folder.exists("x"), lambda folder: folder.list()):

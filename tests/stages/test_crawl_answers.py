@@ -84,15 +84,15 @@ NO_PICTURE = {
     "SVG": (
         "image/svg+xml",
         b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-        "an SVG drawing, which is not read",
+        "an SVG picture, which is not read",
     ),
     "a film": (
         "video/mp4",
         b"\0\0\0\x18ftypisom" + bytes(99),
         "a video (MP4 or MOV), which is not read",
     ),
-    "HEIC": ("image/heic", HEIC, "a HEIC picture, which is not read"),
-    "HEIC as text": ("text/plain", HEIC, "a HEIC picture, which is not read"),
+    "HEIC": ("image/heic", HEIC, "a HEIC or HEIF picture, which is not read"),
+    "HEIC as text": ("text/plain", HEIC, "a HEIC or HEIF picture, which is not read"),
     "PDF": ("image/jpeg", b"%PDF-1.4\n\0", "a PDF file, which is not read"),
     "noise": ("image/jpeg", b"\x8f\x3a\x01", "bytes 8f 3a 01"),
     "a film of JPEGs": (
