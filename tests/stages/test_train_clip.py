@@ -117,7 +117,7 @@ def test_the_library_opens_what_was_trained_and_scores_alike(tmp_path):
 @pytest.fixture
 def published(tmp_path):
     """A folder such as people download: a CLIP with its own tokenizer."""
-    return save_clip(tmp_path / "published", preparation=LOOK)
+    return save_clip(tmp_path / "published", preprocessing=LOOK)
 
 
 def test_a_published_clip_is_copied_with_its_tokenizer_and_not_trained(tmp_path, published, caplog):
