@@ -46,12 +46,12 @@ def change_manifest(store, artifact, change):
     publish(folder, manifest.model_copy(update=change(manifest)))
 
 
-def checked(store, capsys, *arguments, code=1):
-    """Run the command to this exit code; return how each line went, and all that it printed."""
-    assert selfcheck.main(["--root", store.root, *arguments]) == code
+def checked(store, capsys, *arguments):
+    """Run the command; return its exit code, how each line went, and all that it printed."""
+    code = selfcheck.main(["--root", store.root, *arguments])
     printed = capsys.readouterr().out
     states = {line[5:23].strip(): line[:4].strip() for line in printed.splitlines()[1:-1]}
-    return {name: states[name] for name in NAMES}, printed
+    return code, {name: states[name] for name in NAMES}, printed
 
 
 def failed(states):
@@ -59,8 +59,9 @@ def failed(states):
 
 
 def test_a_sound_run_is_ok_in_every_line(sound, capsys):
-    states, printed = checked(sound, capsys, code=0)
+    code, states, printed = checked(sound, capsys)
     assert set(states.values()) == {"ok"}, printed
+    assert code == 0
     lines = printed.splitlines()
     assert len(lines) == 2 + len(NAMES)  # one line each
     assert all(len(line) <= 80 for line in lines[1:])
@@ -69,8 +70,9 @@ def test_a_sound_run_is_ok_in_every_line(sound, capsys):
 
 @pytest.mark.gpu
 def test_a_sound_run_is_ok_on_a_gpu(sound, capsys):
-    states, printed = checked(sound, capsys, "--gpu", code=0)
+    code, states, printed = checked(sound, capsys, "--gpu")
     assert set(states.values()) == {"ok"}, printed
+    assert code == 0
     assert "on cuda" in printed
 
 
@@ -111,7 +113,8 @@ def test_changed_files_of_a_model_fail_and_it_is_not_loaded(
     run, capsys, artifact, name, damage, said
 ):
     damage(run, artifact, name)
-    states, printed = checked(run, capsys)
+    code, states, printed = checked(run, capsys)
+    assert code == 1
     assert failed(states) == {"weights"}
     needing = {check.name for check in selfcheck.CHECKS if artifact in check.needs}
     assert {name for name, state in states.items() if state == "-"} == needing
@@ -128,7 +131,8 @@ def test_shards_of_a_dvae_that_was_made_again_fail(run, capsys):
     files = digest_all(tiny_run.folder(run, DVAE), {})
     again = {"files": files, "content_sha256": content_of(files)}
     change_manifest(run, DVAE, lambda m: again)
-    states, printed = checked(run, capsys)
+    code, states, printed = checked(run, capsys)
+    assert code == 1
     assert failed(states) == {"token shards"}
     assert "dvae_sha256 is" in printed
 
@@ -139,21 +143,24 @@ def test_shards_of_a_dvae_that_was_made_again_fail(run, capsys):
 )
 def test_a_shard_of_another_making_fails(run, capsys, damage, said):
     damage(sorted(shard(run).parent.glob("*.parquet"))[-1])
-    states, printed = checked(run, capsys)
+    code, states, printed = checked(run, capsys)
+    assert code == 1
     assert failed(states) == {"token shards"}
     assert said in " ".join(printed.split())
 
 
 def test_rows_that_cannot_be_read_fail_where_they_are_needed(run, capsys):
     flipped_bytes(shard(run, "val"))
-    states, printed = checked(run, capsys)
+    code, states, printed = checked(run, capsys)
+    assert code == 1
     assert failed(states) >= OF_THE_PRIOR
     assert "Traceback" not in printed
 
 
 def test_pictures_that_cannot_be_read_fail(run, capsys):
     flipped_bytes(tiny_run.folder(run, CLEAN_PAIRS).path / "val/shard-00000.parquet")
-    states, printed = checked(run, capsys)
+    code, states, printed = checked(run, capsys)
+    assert code == 1
     assert failed(states) == {"dVAE round trip", "decoded codes"}
     assert "put back a good copy" in " ".join(printed.split())
 
@@ -161,19 +168,19 @@ def test_pictures_that_cannot_be_read_fail(run, capsys):
 @pytest.mark.parametrize(("off", "fails"), [(0.9, set()), (1.1, {"dVAE round trip"})])
 def test_pictures_worse_than_in_training_fail(run, capsys, off, fails):
     change_manifest(run, DVAE, lambda m: {"health": {"psnr_db": m.health["psnr_db"] + off}})
-    assert failed(checked(run, capsys, code=len(fails))[0]) == fails
+    assert failed(checked(run, capsys)[1]) == fails
 
 
 def test_without_a_measured_psnr_there_is_nothing_to_compare(run, capsys):
     change_manifest(run, DVAE, lambda m: {"health": {}})
-    states, _ = checked(run, capsys, code=0)
-    assert states["dVAE round trip"] == "-"
+    code, states, _ = checked(run, capsys)
+    assert (code, states["dVAE round trip"]) == (0, "-")
 
 
 def test_codes_that_never_come_back_fail(sound, capsys, monkeypatch):
     decode = Dvae.decode
     monkeypatch.setattr(Dvae, "decode", lambda self, codes: 1 - decode(self, codes.flip(1)))
-    assert "decoded codes" in failed(checked(sound, capsys)[0])
+    assert "decoded codes" in failed(checked(sound, capsys)[1])
 
 
 def test_a_mask_that_looks_ahead_fails(sound, capsys, monkeypatch):
@@ -182,7 +189,8 @@ def test_a_mask_that_looks_ahead_fails(sound, capsys, monkeypatch):
         return lambda q, k, v: masked_attention(q, k, v, mask)
 
     monkeypatch.setattr(sparse_attention, "attention", attention)
-    states, _ = checked(sound, capsys)
+    code, states, _ = checked(sound, capsys)
+    assert code == 1
     assert "causality" in failed(states)
 
 
@@ -194,13 +202,13 @@ def test_blocks_that_are_not_the_mask_fail(sound, capsys, monkeypatch):
         return windows._replace(hidden=torch.zeros_like(windows.hidden))
 
     monkeypatch.setattr(sparse_attention, "windows_of", windows_of)
-    assert failed(checked(sound, capsys)[0]) == {"sparse = dense"}
+    assert failed(checked(sound, capsys)[1]) == {"sparse = dense"}
 
 
 def test_codes_without_effect_fail(sound, capsys, monkeypatch):
     right = Prior.embed_image
     monkeypatch.setattr(Prior, "embed_image", lambda self, c, place: right(self, c * 0, place))
-    states = checked(sound, capsys)[0]
+    states = checked(sound, capsys)[1]
     assert "causality" in failed(states)
 
 
@@ -211,7 +219,7 @@ def test_a_cache_that_puts_codes_elsewhere_fails(sound, capsys, monkeypatch):
         return right(self, codes, position * 0 if len(position) == 1 else position)
 
     monkeypatch.setattr(Prior, "embed_image", embed_image)
-    assert failed(checked(sound, capsys)[0]) == {"cache on = off", "guidance 1 = plain"}
+    assert failed(checked(sound, capsys)[1]) == {"cache on = off", "guidance 1 = plain"}
 
 
 def test_given_codes_that_are_not_kept_fail(sound, capsys, monkeypatch):
@@ -225,7 +233,7 @@ def test_given_codes_that_are_not_kept_fail(sound, capsys, monkeypatch):
         return logits
 
     monkeypatch.setattr(incremental_decoding.TileDecoder, "load", load)
-    assert failed(checked(sound, capsys)[0]) == {"cache on = off"}
+    assert failed(checked(sound, capsys)[1]) == {"cache on = off"}
 
 
 def test_pictures_that_depend_on_their_company_fail(sound, capsys, monkeypatch):
@@ -237,7 +245,7 @@ def test_pictures_that_depend_on_their_company_fail(sound, capsys, monkeypatch):
         return right(len(drawn), count)
 
     monkeypatch.setattr(sampler, "uniforms", uniforms)
-    assert failed(checked(sound, capsys)[0]) == {"batch of 1 = of N"}
+    assert failed(checked(sound, capsys)[1]) == {"batch of 1 = of N"}
 
 
 def test_numbers_that_are_none_are_not_ok():
@@ -250,7 +258,8 @@ def test_a_run_that_ended_early_is_checked_so_far(run, capsys):
     stages = dict(list(summary.stages.items())[:6])
     assert list(stages)[-1] == "encode"
     run.top.commit("summary.json", Summary(stages=stages).model_dump_json().encode())
-    states, printed = checked(run, capsys, code=0)
+    code, states, printed = checked(run, capsys)
+    assert code == 0
     assert {name for name, state in states.items() if state == "-"} == OF_THE_PRIOR | {
         "batch of 1 = of N"
     }
@@ -260,7 +269,8 @@ def test_a_run_that_ended_early_is_checked_so_far(run, capsys):
 
 def test_a_prior_too_large_for_a_cpu_is_left_to_a_gpu(sound, capsys, monkeypatch):
     monkeypatch.setattr(selfcheck.Run, "too_slow", lambda self, rows: "9 TFLOP; use --gpu")
-    states, printed = checked(sound, capsys, code=0)
+    code, states, printed = checked(sound, capsys)
+    assert code == 0
     assert {name for name, state in states.items() if state == "-"} >= OF_THE_PRIOR
     assert "use --gpu" in printed
 

@@ -13,10 +13,10 @@ def shard(run, split="train"):
     return tiny_run.folder(run, TOKEN_PAIRS).path / split / "shard-00000.parquet"
 
 
-def printed(capsys, *arguments, code=0):
-    """Run the command to this exit code; return what it printed."""
-    assert inspect_tokens.main([str(argument) for argument in arguments]) == code
-    return capsys.readouterr().out
+def printed(capsys, *arguments):
+    """Run the command; return its exit code and what it printed, without line breaks."""
+    code = inspect_tokens.main([str(argument) for argument in arguments])
+    return code, capsys.readouterr().out
 
 
 def rewrite(path, change):

@@ -45,7 +45,8 @@ def test_equal_encodings_have_no_difference(two, capsys):
     found = difference(two)
     assert found.equal
     assert (found.rows, found.codes, found.other_codes) == (32, 32 * 4, 0)
-    out = printed(capsys, two[0].url, "--diff", two[1].url)
+    code, out = printed(capsys, two[0].url, "--diff", two[1].url)
+    assert code == 0
     assert "the encodings are equal" in out
 
 
@@ -66,7 +67,8 @@ def test_what_differs_is_counted_and_shown(two, capsys, column, by, said):
         (key, said) for key in keys
     ]
     assert found.other_codes == (4 if column == "image" else 0)
-    out = printed(capsys, two[0].url, "--diff", two[1].url, code=1)
+    code, out = printed(capsys, two[0].url, "--diff", two[1].url)
+    assert code == 1
     assert f"{keys[1]}: {said}" in out
     assert re.search(rf"{column} differs +2  \(6.25%\)", out)
     assert max(map(len, out.splitlines())) <= 80
@@ -91,7 +93,8 @@ def test_metadata_that_differ_are_listed(two, capsys):
     found = difference(two)
     assert found.metadata.keys() == {"dvae_sha256"}
     assert found.equal  # the rows are, and that is what the exit code is of
-    out = printed(capsys, two[0].url, "--diff", two[1].url)
+    code, out = printed(capsys, two[0].url, "--diff", two[1].url)
+    assert code == 0
     assert re.search(r"dvae_sha256 +\w{12}\.\.\. \| eeeeeeeeeeee\.\.\.", out)
 
 
@@ -118,7 +121,9 @@ def test_many_rows_in_another_order(tmp_path):
 
 def test_a_broken_shard_is_named(two, capsys):
     damage.flipped_bit(two[1].path / "val/shard-00000-00000.parquet")
-    out = printed(capsys, two[0].url, "--diff", two[1].url, code=2)
+    code, out = printed(capsys, two[0].url, "--diff", two[1].url)
+    assert code == 2  # found while rows were compared, so there is no result
     damage.cut_short(two[1].path / "val/shard-00000-00000.parquet")
-    out = printed(capsys, two[0].url, "--diff", two[1].url, code=1)
+    code, out = printed(capsys, two[0].url, "--diff", two[1].url)
+    assert code == 1
     assert re.search(r"broken .*/val/shard-00000-00000.parquet", out)

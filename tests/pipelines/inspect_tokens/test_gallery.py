@@ -21,7 +21,7 @@ def page(tmp_path_factory):
 @pytest.fixture
 def gallery(run, tmp_path, capsys, page):
     file = tmp_path / "gallery.html"
-    printed(capsys, run.root, "--html", file)
+    assert printed(capsys, run.root, "--html", file)[0] == 0
     page.open(f"file://{file}")
     return page
 

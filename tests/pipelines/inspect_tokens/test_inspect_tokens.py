@@ -30,7 +30,8 @@ def test_a_root_an_artifact_and_a_shard_are_understood(run, capsys, what):
         "artifact": tiny_run.folder(run, TOKEN_PAIRS).url,
         "shard": shard(run),
     }[what]
-    out = printed(capsys, address)
+    code, out = printed(capsys, address)
+    assert code == 0
     rows = 24 if what == "shard" else 32
     assert re.search(rf"rows +{rows}\b", out)
     assert "fixed_size_list<element: uint16>[12]" in out
@@ -55,7 +56,8 @@ def test_counts_are_those_of_plain_pyarrow(run):
 @pytest.mark.parametrize(("broken", "said"), damage.ALL)
 def test_a_broken_shard_is_named_and_the_others_are_read(run, capsys, broken, said):
     broken(shard(run, "val"))
-    out = printed(capsys, run.root, code=1)
+    code, out = printed(capsys, run.root)
+    assert code == 1
     flat = " ".join(out.split())
     assert "broken val/shard-00000.parquet" in flat
     assert said in flat
@@ -73,14 +75,16 @@ def test_nothing_to_inspect_is_one_sentence(tmp_path, capsys):
 
 def test_an_unfinished_artifact_can_be_looked_at(run, capsys):
     (tiny_run.folder(run, TOKEN_PAIRS).path / "manifest.json").unlink()
-    out = printed(capsys, tiny_run.folder(run, TOKEN_PAIRS).url)
+    code, out = printed(capsys, tiny_run.folder(run, TOKEN_PAIRS).url)
+    assert code == 0
     assert re.search(r"rows +32\b", out)
 
 
 def test_the_gallery_shows_originals_beside_reconstructions(run, tmp_path, capsys):
     page = tmp_path / "gallery.html"
-    out = printed(capsys, run.root, "--html", page)
+    code, out = printed(capsys, run.root, "--html", page)
     html = page.read_text()
+    assert code == 0
     assert str(page) in out
     assert html.count("<article") == 32
     assert html.count("data:image/png;base64,") == 64
@@ -92,7 +96,8 @@ def test_the_gallery_does_without_the_makers(run, tmp_path, capsys):
     for artifact in (DVAE, BPE, CLEAN_PAIRS):
         tiny_run.folder(run, artifact).clear()
     page = tmp_path / "gallery.html"
-    out = printed(capsys, run.root, "--html", page)
+    code, out = printed(capsys, run.root, "--html", page)
+    assert code == 0
     assert "text is not decoded" in out
     assert "data:image" not in page.read_text()
     assert "not decoded" in page.read_text()
@@ -110,7 +115,8 @@ def test_captions_cannot_become_markup(run, tmp_path, capsys):
     bad = "</h2><script>alert(1)</script> [bold]"
     damage.all_alike("caption", bad)(shard(run))
     page = tmp_path / "gallery.html"
-    out = printed(capsys, run.root, "--html", page)
+    code, out = printed(capsys, run.root, "--html", page)
+    assert code == 0
     assert "<script>alert" not in page.read_text()
     assert "[bold]" in out
 
@@ -147,13 +153,15 @@ def test_spark_is_as_high_as_the_counts():
 
 def test_no_rows_are_no_error(run, capsys):
     rewrite(shard(run, "val"), lambda table: table.slice(0, 0))
-    out = printed(capsys, shard(run, "val"))
+    code, out = printed(capsys, shard(run, "val"))
+    assert code == 0
     assert re.search(r"rows +0\b", out)
 
 
 def test_rows_that_repeat_others_are_counted(run, capsys):
     rewrite(shard(run, "val"), lambda table: pa.concat_tables([table, table.slice(0, 3)]))
-    out = printed(capsys, run.root)
+    code, out = printed(capsys, run.root)
+    assert code == 0
     rows = [
         row for split in ("train", "val") for row in pq.read_table(shard(run, split)).to_pylist()
     ]
@@ -177,7 +185,8 @@ def test_the_shard_unlike_the_others_is_the_broken_one(tmp_path, capsys):
     folder = open_folder(tmp_path)
     first, *_ = token_shards.write(folder, 3, 20)
     damage.other_dvae(tmp_path / first)
-    out = printed(capsys, tmp_path, code=1)
+    code, out = printed(capsys, tmp_path)
+    assert code == 1
     assert f"broken {first}: dvae_sha256 is eee" in " ".join(out.split())
     assert "1 of 3 shards are broken" in out
 
@@ -196,16 +205,16 @@ def test_the_codes_are_compared_with_their_entropy(tmp_path):
 def test_codes_that_no_picture_has_are_listed(run, capsys):
     for split in ("train", "val"):
         damage.all_alike("image", [0, 2, 4, 6])(shard(run, split))
-    out = printed(capsys, run.root)
+    _, out = printed(capsys, run.root)
     assert re.search(r"dead +12  \(1 3 5 7 8 9 10 11 …\)", out)
     assert re.search(r"perplexity +4\.0 ", out)
 
 
 def test_captions_cut_are_counted_by_encode_and_bounded_without_it(run, capsys):
-    out = printed(capsys, run.root)
+    _, out = printed(capsys, run.root)
     assert re.search(r"truncated +1 captions  \(3.12%\)", out)  # in the manifest's health
     lengths = pq.read_table(shard(run))["text_length"].to_pylist()
-    out = printed(capsys, shard(run))
+    _, out = printed(capsys, shard(run))
     assert re.search(rf"truncated +at most {lengths.count(12)} captions", out)
 
 
@@ -215,13 +224,15 @@ def test_an_object_store_and_a_log_without_a_terminal(run, capsys, caplog):
         for name in run.top.list():
             with run.top.open(name) as file:
                 open_folder(f"{address}/run").commit(name, file.read())
-        out = printed(capsys, f"{address}/run")
+        code, out = printed(capsys, f"{address}/run")
+        assert code == 0
         assert re.search(r"rows +32\b", out)
         first = tiny_run.clean_rows("train")[0]
         assert f"decoded {first['caption'][:10]}" in out
         lone = (
             f"{address}/run/token_pairs/{tiny_run.fingerprint(TOKEN_PAIRS)}/val/shard-00000.parquet"
         )
-        out = printed(capsys, lone)
+        code, out = printed(capsys, lone)
+        assert code == 0
         assert re.search(r"rows +8\b", out)
     assert "inspect: 32/32 rows" in caplog.text

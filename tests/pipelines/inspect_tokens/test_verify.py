@@ -23,8 +23,9 @@ def tokens(run):
     return encode_again(run)
 
 
-def verified(capsys, address, code=0):
-    return " ".join(printed(capsys, address, "--verify", "--rows", 0, code=code).split())
+def verified(capsys, address, *more):
+    code, out = printed(capsys, address, "--verify", "--rows", 0, *more)
+    return code, " ".join(out.split())
 
 
 def recorded_anew(folder):
@@ -40,7 +41,8 @@ def contents(folder):
 
 def test_shards_as_encode_left_them_are_fine(run, tokens, capsys):
     before = contents(run.top)
-    out = verified(capsys, run.root)
+    code, out = verified(capsys, run.root)
+    assert code == 0
     assert "all pages and ids of 4 of 4 shards are valid" in out
     assert "4 of 4 files match the manifest (sha256)" in out
     assert "keys 0 occur more than once" in out
@@ -56,7 +58,8 @@ def test_a_damaged_shard_is_named_with_what_to_do(run, tokens, capsys, broken, s
     before = contents(run.top)
     broken(tokens.path / SHARD)
     damaged = contents(run.top)
-    out = verified(capsys, run.root, code=1)
+    code, out = verified(capsys, run.root)
+    assert code == 1
     assert re.search(rf"broken {SHARD}: .*{re.escape(said)}", out)
     assert re.search(r"the manifest has [\d,]+ 1 of 4 shards|the manifest has \w+\.\.\.", out)
     assert "delete manifest.json, stats/train/shard-00000-00001.json in" in out
@@ -69,14 +72,16 @@ def test_a_damaged_shard_is_named_with_what_to_do(run, tokens, capsys, broken, s
 
 def test_one_shard_is_checked_alone(run, tokens, capsys):
     damage.flipped_bit(tokens.path / SHARD)
-    assert verified(capsys, tokens.path / SHARD, code=1)
-    out = verified(capsys, tokens.path / "train/shard-00000-00000.parquet")
+    assert verified(capsys, tokens.path / SHARD)[0] == 1
+    code, out = verified(capsys, tokens.path / "train/shard-00000-00000.parquet")
+    assert code == 0
     assert "1 of 1 files match the manifest" in out
 
 
 def test_missing_and_foreign_files_are_named(run, tokens, capsys):
     (tokens.path / SHARD).rename(tokens.path / "train/mine.parquet")
-    out = verified(capsys, run.root, code=1)
+    code, out = verified(capsys, run.root)
+    assert code == 1
     assert f"broken {SHARD}: it is in the manifest, but missing" in out
     assert "broken train/mine.parquet: it is not in the manifest" in out
 
@@ -86,7 +91,8 @@ def test_the_list_of_very_many_files_is_read_too(run, tokens, capsys, monkeypatc
     recorded_anew(tokens)
     assert store.read_manifest(tokens).files is None
     damage.flipped_bit(tokens.path / SHARD)
-    out = verified(capsys, run.root, code=1)
+    code, out = verified(capsys, run.root)
+    assert code == 1
     assert "3 of 4 files match the manifest" in out
 
 
@@ -98,7 +104,8 @@ def test_a_key_of_several_rows_is_named(run, tokens, capsys):
         return with_column(table, "key", [first, *table["key"].to_pylist()[1:]])
 
     rewrite(tokens.path / SHARD, change)
-    out = verified(capsys, run.root, code=1)
+    code, out = verified(capsys, run.root)
+    assert code == 1
     assert f"broken {SHARD}: " in out
     assert f"repeats the keys {first} (also in {other})" in out
 
@@ -119,7 +126,8 @@ def test_rows_that_encode_would_not_make_are_found(run, tokens, capsys, column, 
 
     rewrite(tokens.path / SHARD, other)
     recorded_anew(tokens)  # as a faulty encoder would have left it
-    out = verified(capsys, run.root, code=1)
+    code, out = verified(capsys, run.root)
+    assert code == 1
     assert re.search(rf"broken {SHARD}: \S*.*{said}", out)
 
 
@@ -127,7 +135,8 @@ def test_all_shards_of_another_dvae_are_found(run, tokens, capsys):
     for name in target(run.root).names:
         damage.other_dvae(tokens.path / name)
     recorded_anew(tokens)
-    out = verified(capsys, run.root, code=1)
+    code, out = verified(capsys, run.root)
+    assert code == 1
     assert "4 of 4 shards are broken" in out
     assert "dvae_sha256 is eee" in out
 
@@ -135,7 +144,8 @@ def test_all_shards_of_another_dvae_are_found(run, tokens, capsys):
 @pytest.mark.parametrize("gone", [BPE, CLEAN_PAIRS, DVAE])
 def test_without_what_they_were_made_from_nothing_is_encoded_again(run, tokens, capsys, gone):
     tiny_run.folder(run, gone).clear()
-    out = verified(capsys, run.root)
+    code, out = verified(capsys, run.root)
+    assert code == 0
     assert f"encoded again nothing: their {gone.name} is gone" in out
     assert "4 of 4 files match the manifest" in out
 
@@ -143,14 +153,16 @@ def test_without_what_they_were_made_from_nothing_is_encoded_again(run, tokens, 
 def test_another_revision_of_encode_is_not_asked(run, tokens, capsys):
     manifest = store.read_manifest(tokens)
     store.publish(tokens, manifest.model_copy(update={"revision": 0}))
-    out = verified(capsys, run.root)
+    code, out = verified(capsys, run.root)
+    assert code == 0
     assert "nothing: revision 0 of encode made them, and this is" in out
 
 
 def test_without_a_manifest_pages_are_checked_all_the_same(run, tokens, capsys):
     (tokens.path / "manifest.json").unlink()
-    verified(capsys, tokens.path)
+    assert verified(capsys, tokens.path)[0] == 0
     damage.flipped_bit(tokens.path / SHARD)
-    out = verified(capsys, tokens.path, code=1)
+    code, out = verified(capsys, tokens.path)
+    assert code == 1
     assert f"broken {SHARD}: OSError" in out
     assert "not compared: there is no manifest" in out
