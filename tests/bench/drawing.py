@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, StaticCache
+from transformers import StaticCache
 
 from schemas.settings import PriorShape, TokenSpec, rows_of_lane
 from stages.models.incremental_decoding import Prefix, TileDecoder
@@ -29,6 +29,7 @@ from stages.models.sampler import Sampler
 from stages.models.sampling import DEFAULT_SAMPLING, sample_code
 from tests.bench.clock import matrix_product, middle, seconds
 from tests.bench.drawing_floor import Machine, bandwidth, step_of
+from tests.bench.on_gpu import llama
 
 TOKENS = TokenSpec(text_vocab=16_384, text_len=256, image_vocab=8_192, grid=32)
 SHAPE = PriorShape(layers=8, heads=8, head_dim=64)
@@ -47,11 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     whole = parser.parse_args(arguments).whole
     torch.manual_seed(0)
     text = torch.randint(TOKENS.text_vocab, (TOKENS.text_len,))
-    ours, dense, llama = Ours(text), Dense(text), Llama()
+    ours, dense, other = Ours(text), Dense(text), Llama()
     product = matrix_product(torch.float32)
     taken = seconds(
         product=product, ours=ours.steps, dense=dense.steps,
-        short=lambda: llama.generate(2), long=lambda: llama.generate(2 + len(PLACES)),
+        short=lambda: other.generate(2), long=lambda: other.generate(2 + len(PLACES)),
     )  # fmt: skip
     steps = {
         "ours": middle(taken["ours"], "wall") / len(PLACES),
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"dense {dense.nbytes / CANDIDATES / 1e6:.1f} MB"
     )
     if whole:
-        for name, draw in (("ours", ours.draw), ("dense", dense.draw), ("llama", llama.draw)):
+        for name, draw in (("ours", ours.draw), ("dense", dense.draw), ("llama", other.draw)):
             started = time.perf_counter()
             draw()
             print(f"whole, {name}: {(time.perf_counter() - started) / CANDIDATES:.3f} s a picture")
@@ -161,18 +162,7 @@ class Llama:
 
     def __init__(self) -> None:
         slots = TOKENS.text_len + TOKENS.image_len
-        self.config = LlamaConfig(
-            vocab_size=TOKENS.text_vocab + 1 + TOKENS.image_vocab,
-            hidden_size=SHAPE.width,
-            intermediate_size=8 * -(-SHAPE.width // 3),
-            num_hidden_layers=SHAPE.layers,
-            num_attention_heads=SHAPE.heads,
-            max_position_embeddings=slots + 1,
-            bos_token_id=None,
-            eos_token_id=None,
-            attn_implementation="sdpa",
-        )
-        self.model = LlamaForCausalLM(self.config).eval()
+        self.model = llama(TOKENS, SHAPE, slots + 1, bos_token_id=None, eos_token_id=None).eval()
 
     def generate(self, tokens: int, prompt: int = 1) -> None:
         """Draw so many tokens after a prompt, with a cache for all slots of a picture."""
@@ -180,7 +170,8 @@ class Llama:
             torch.zeros(CANDIDATES, prompt, dtype=torch.long),
             attention_mask=torch.ones(CANDIDATES, prompt, dtype=torch.long),
             past_key_values=StaticCache(
-                config=self.config, max_cache_len=self.config.max_position_embeddings
+                config=self.model.config,
+                max_cache_len=self.model.config.max_position_embeddings,
             ),
             max_new_tokens=tokens,
             do_sample=True,

@@ -13,14 +13,22 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from pipelines.options import resolve
-from schemas.settings import PriorShape, TokenSpec
+from schemas.settings import PriorShape
 from stages.models.prior import Prior
 from stages.models.sampler import Sampler, TileSampler
 from stages.models.sampling import DEFAULT_SAMPLING
 from stages.training.hardware import matrix_product
 from tests.bench.drawing_floor import Machine, Step, bandwidth, step_of
-from tests.bench.on_gpu import Table, done, fits, heading, seconds, tensor_cores
+from tests.bench.on_gpu import (
+    Table,
+    done,
+    fits,
+    heading,
+    prior_parser,
+    seconds,
+    tensor_cores,
+    tokens_of,
+)
 
 KIND = torch.bfloat16
 TILES = 8  # at most, one after another
@@ -33,10 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tensor_cores(True)
     table = Table("drawing_gpu")
     table.add(heading(device))
-    tokens = TokenSpec(
-        text_vocab=asked.text_vocab, text_len=asked.text,
-        image_vocab=asked.image_vocab, grid=asked.grid,
-    )  # fmt: skip
+    tokens = tokens_of(asked)
     shape = PriorShape(layers=asked.layers, heads=asked.heads, head_dim=asked.head_dim)
     machine = Machine(bandwidth(device, asked.copied), matrix_product(device, KIND))
     table.add(
@@ -119,18 +124,8 @@ class Tiles:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line; the defaults are those of the preset."""
-    preset = resolve("h200")
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.drawing_gpu")
-    parser.add_argument("--device", default="cuda")
-    sizes = {
-        "layers": preset.prior.layers, "heads": preset.prior.heads,
-        "head-dim": preset.prior.head_dim, "text": preset.tokens.text_len,
-        "grid": preset.tokens.grid, "text-vocab": preset.tokens.text_vocab,
-        "image-vocab": preset.tokens.image_vocab, "updates": 32, "copied": 2_048,
-    }  # fmt: skip
-    for name, size in sizes.items():
-        parser.add_argument(f"--{name}", type=int, default=size)
+    """Read the command line."""
+    parser = prior_parser("drawing_gpu", updates=32, copied=2_048)
     parser.add_argument("--candidates", type=int, nargs="+", default=[1, 64, 512])
     parser.add_argument("--tiles", type=int, nargs="+", default=[1, 64, 128, 256, 512])
     return parser.parse_args(arguments)

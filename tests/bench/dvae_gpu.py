@@ -78,8 +78,8 @@ def job(asked: argparse.Namespace, mode: str, rows: int) -> DvaeSettings:
     how = {"compile": "compile" in mode, "activation_checkpointing": "recompute" in mode}
     nodes = {"fit": paper.fit.model_copy(update={"batch_size": rows}),
              "run": paper.run.model_copy(update=how)}  # fmt: skip
-    sizes = {"width": asked.width, "blocks": asked.blocks, **nodes}
-    return DvaeSettings(**dict(paper) | sizes, image_vocab=asked.codes, side=asked.side)
+    sizes = {"width": asked.width, "blocks": asked.blocks, "side": asked.side}
+    return DvaeSettings(**dict(paper) | nodes | sizes | {"image_vocab": asked.codes})
 
 
 def training(

@@ -1,5 +1,6 @@
 """What the benches for a GPU share: a table kept as it grows, time and memory of a device."""
 
+import argparse
 import os
 import platform
 import time
@@ -8,6 +9,49 @@ from datetime import date
 from pathlib import Path
 
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from pipelines.options import resolve
+from schemas.settings import PriorShape, TokenSpec
+
+
+def prior_parser(name: str, **more: int) -> argparse.ArgumentParser:
+    """Return a parser of a prior's sizes, whose defaults are those of the preset `h200`."""
+    preset = resolve("h200")
+    parser = argparse.ArgumentParser(prog=f"python -m tests.bench.{name}")
+    parser.add_argument("--device", default="cuda")
+    sizes = {
+        "layers": preset.prior.layers, "heads": preset.prior.heads,
+        "head-dim": preset.prior.head_dim, "text": preset.tokens.text_len,
+        "grid": preset.tokens.grid, "text-vocab": preset.tokens.text_vocab,
+        "image-vocab": preset.tokens.image_vocab,
+    }  # fmt: skip
+    for option, size in (sizes | more).items():
+        parser.add_argument(f"--{option}", type=int, default=size)
+    return parser
+
+
+def tokens_of(asked: argparse.Namespace) -> TokenSpec:
+    """Return the alphabets and lengths that were asked for."""
+    return TokenSpec(
+        text_vocab=asked.text_vocab, text_len=asked.text,
+        image_vocab=asked.image_vocab, grid=asked.grid,
+    )  # fmt: skip
+
+
+def llama(tokens: TokenSpec, shape: PriorShape, slots: int, **options: object) -> LlamaForCausalLM:
+    """Return transformers' model of this width and depth, text and images in one alphabet."""
+    config = LlamaConfig(
+        vocab_size=tokens.text_vocab + 1 + tokens.image_vocab,
+        hidden_size=shape.width,
+        intermediate_size=8 * -(-shape.width // 3),
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        max_position_embeddings=slots,
+        attn_implementation="sdpa",
+        **options,
+    )
+    return LlamaForCausalLM(config)
 
 
 def heading(device: torch.device) -> str:

@@ -15,18 +15,26 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from infra.store import open_folder
 from pipelines.options import resolve
-from schemas.settings import PriorSettings, PriorShape, TokenSpec
+from schemas.settings import PriorSettings, PriorShape
 from stages.models import sparse_attention
 from stages.models.masks import Attend, MaskName, SequenceLayout, make_mask, masked_attention
 from stages.train_prior.task import PriorTask
 from stages.training.distributed import DistributedContext
 from stages.training.hardware import matrix_product, peak_of
 from stages.training.trainer import Trainer
-from tests.bench.on_gpu import Table, fits, heading, seconds_and_memory, tensor_cores
+from tests.bench import on_gpu
+from tests.bench.on_gpu import (
+    Table,
+    fits,
+    heading,
+    prior_parser,
+    seconds_and_memory,
+    tensor_cores,
+    tokens_of,
+)
 
 MODES = ("eager", "compile", "compile+recompute")
 
@@ -58,18 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line; the defaults are those of the preset."""
-    preset = resolve("h200")
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.prior_gpu")
-    parser.add_argument("--device", default="cuda")
-    sizes = {
-        "layers": preset.prior.layers, "heads": preset.prior.heads,
-        "head-dim": preset.prior.head_dim, "text": preset.tokens.text_len,
-        "grid": preset.tokens.grid, "text-vocab": preset.tokens.text_vocab,
-        "image-vocab": preset.tokens.image_vocab, "updates": 10,
-    }  # fmt: skip
-    for name, size in sizes.items():
-        parser.add_argument(f"--{name}", type=int, default=size)
+    """Read the command line."""
+    parser = prior_parser("prior_gpu", updates=10)
     parser.add_argument("--rows", type=int, nargs="+", default=[16, 32], help="of an update")
     parser.add_argument("--modes", choices=MODES, nargs="+", default=list(MODES))
     return parser.parse_args(arguments)
@@ -97,16 +95,12 @@ def learned(attend: Attend, qkv: list[Tensor], gradient: Tensor, kind: torch.dty
 def job(asked: argparse.Namespace, mode: str, rows: int) -> PriorSettings:
     """Return the preset's settings with these sizes."""
     preset = resolve("h200").prior
-    tokens = TokenSpec(
-        text_vocab=asked.text_vocab, text_len=asked.text,
-        image_vocab=asked.image_vocab, grid=asked.grid,
-    )  # fmt: skip
     how = {"micro_batch_size": None, "gpu": asked.device == "cuda", "compile": "compile" in mode,
            "activation_checkpointing": "recompute" in mode}  # fmt: skip
     sizes = {"layers": asked.layers, "heads": asked.heads, "head_dim": asked.head_dim,
              "fit": preset.fit.model_copy(update={"batch_size": rows}),
              "run": preset.run.model_copy(update=how)}  # fmt: skip
-    return PriorSettings(**dict(preset) | sizes | {"tokens": tokens})
+    return PriorSettings(**dict(preset) | sizes | {"tokens": tokens_of(asked)})
 
 
 def ours(asked: argparse.Namespace, mode: str, rows: int, device: torch.device, peak: float) -> str:
@@ -133,20 +127,10 @@ def llama(asked: argparse.Namespace, rows: int, device: torch.device, peak: floa
         layers=asked.layers, heads=asked.heads, head_dim=asked.head_dim,
         attention="dense", block="llama",
     )  # fmt: skip
-    vocab = asked.text_vocab + 1 + asked.image_vocab
-    config = LlamaConfig(
-        vocab_size=vocab,
-        hidden_size=shape.width,
-        intermediate_size=8 * -(-shape.width // 3),
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        max_position_embeddings=slots,
-        use_cache=False,
-        attn_implementation="sdpa",
-    )
     torch.manual_seed(0)
     with torch.device(device):
-        model = LlamaForCausalLM(config)
+        model = on_gpu.llama(tokens_of(asked), shape, slots, use_cache=False)
+    vocab = model.config.vocab_size
     for layer in model.model.layers if device.type == "cuda" else ():
         layer.forward = torch.compile(layer.forward, dynamic=False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)

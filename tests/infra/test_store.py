@@ -23,6 +23,7 @@ from schemas.artifacts import PRIOR
 from schemas.errors import ArtifactMissing, ArtifactOwned
 from schemas.manifest import MANIFEST, Manifest
 from tests import s3
+from tests.stages.finished import manifest
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +42,6 @@ def root(request, tmp_path):
 @pytest.fixture
 def folder(root):
     return open_folder(root)
-
-
-def manifest(**changes):
-    fields = {
-        "stage": "s", "artifact": "a", "fingerprint": "f", "revision": 1, "settings": {},
-        "inputs": {}, "outside": {}, "content_sha256": "c", "files": {}, "rows_in": 1,
-        "rows_out": 1, "rejects": {}, "health": {}, "seconds": 1.0, "rows_per_second": 1.0,
-        "finished_at": "now", "versions": {},
-    }  # fmt: skip
-    return Manifest(**fields | changes)
 
 
 def test_a_committed_file_reads_back_and_is_listed_by_prefix(root):

@@ -65,12 +65,22 @@ class Kitchen:
         run(self.stages(), self.store, Selection(**selection), lambda: None)
         return self.calls
 
+    def fails_in_two(self, **selection):
+        self.fail_in = "two"
+        with pytest.raises(ValueError, match="planned"):
+            self.run(**selection)
+        self.fail_in = ""
+
     def states(self, **selection):
         return [s.state for s in plan(self.stages(), self.store, Selection(**selection))]
 
 
-def test_a_second_run_does_nothing_and_says_so(tmp_path, caplog):
-    kitchen = Kitchen(tmp_path)
+@pytest.fixture
+def kitchen(tmp_path):
+    return Kitchen(tmp_path)
+
+
+def test_a_second_run_does_nothing_and_says_so(kitchen, tmp_path, caplog):
     assert kitchen.run() == ["one", "two", "three"]
     with caplog.at_level(logging.INFO):
         assert kitchen.run() == []
@@ -88,8 +98,7 @@ def test_a_changed_setting_reruns_its_stage_and_what_follows(tmp_path):
     assert Kitchen(tmp_path).run() == []  # the old artifacts are still there
 
 
-def test_only_from_until_and_force_choose_stages(tmp_path):
-    kitchen = Kitchen(tmp_path)
+def test_only_from_until_and_force_choose_stages(kitchen):
     assert kitchen.run(last="two") == ["one", "two"]
     assert kitchen.run(first="two") == ["three"]
     assert kitchen.run(only="two", force=("two",)) == ["two"]
@@ -102,12 +111,9 @@ def test_only_from_until_and_force_choose_stages(tmp_path):
         kitchen.run(first="two", force=("one",))
 
 
-def test_a_forced_stage_that_was_killed_goes_on(tmp_path):
-    kitchen = Kitchen(tmp_path)
+def test_a_forced_stage_that_was_killed_goes_on(kitchen):
     kitchen.run()
-    kitchen.fail_in = "two"
-    with pytest.raises(ValueError, match="planned"):
-        kitchen.run(force=("two",))
+    kitchen.fails_in_two(force=("two",))
     fingerprint = plan(kitchen.stages(), kitchen.store, Selection())[1].fingerprint
     folder = kitchen.store.folder("b", fingerprint)
     assert not folder.exists("text")  # of the first run
@@ -118,8 +124,7 @@ def test_a_forced_stage_that_was_killed_goes_on(tmp_path):
     assert folder.exists("checkpoint")
 
 
-def test_an_artifact_is_stale_once_an_input_has_other_content(tmp_path):
-    kitchen = Kitchen(tmp_path)
+def test_an_artifact_is_stale_once_an_input_has_other_content(kitchen):
     kitchen.run()
     kitchen.salt = "!"
     assert kitchen.states(force=("one",)) == ["run", "check", "check"]
@@ -129,8 +134,7 @@ def test_an_artifact_is_stale_once_an_input_has_other_content(tmp_path):
     assert kitchen.store.newest(C).open("text").read() == b"1!23"
 
 
-def test_a_failed_stage_is_said_to_have_failed_and_is_run_again(tmp_path):
-    kitchen = Kitchen(tmp_path)
+def test_a_failed_stage_is_said_to_have_failed_and_is_run_again(kitchen):
     kitchen.fail_in = "two"
     with pytest.raises(ValueError, match="planned") as caught:
         kitchen.run()
@@ -141,8 +145,7 @@ def test_a_failed_stage_is_said_to_have_failed_and_is_run_again(tmp_path):
     assert kitchen.run() == ["two", "three"]
 
 
-def test_shards_that_nobody_could_make_are_named_in_the_summary(tmp_path):
-    kitchen = Kitchen(tmp_path)
+def test_shards_that_nobody_could_make_are_named_in_the_summary(kitchen):
     kitchen.fail_in, kitchen.failure = "two", ShardsFailed("two failed", shards=("shard-7",))
     kitchen.quarantined = ("shard-3",)
     with pytest.raises(ShardsFailed):
@@ -152,11 +155,8 @@ def test_shards_that_nobody_could_make_are_named_in_the_summary(tmp_path):
     assert (stages["two"].status, stages["two"].quarantined) == ("failed", ("shard-7",))
 
 
-def test_what_a_killed_run_left_is_kept_only_if_the_inputs_are_the_same(tmp_path):
-    kitchen = Kitchen(tmp_path)
-    kitchen.fail_in = "two"
-    with pytest.raises(ValueError, match="planned"):
-        kitchen.run()
+def test_what_a_killed_run_left_is_kept_only_if_the_inputs_are_the_same(kitchen):
+    kitchen.fails_in_two()
     folder = kitchen.store.folder(
         "b", plan(kitchen.stages(), kitchen.store, Selection())[1].fingerprint
     )

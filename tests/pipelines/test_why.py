@@ -34,16 +34,8 @@ def root(tmp_path_factory):
     tiny_run.table(store, PAIRS, "shard-00001.parquet", keep, rows.PAIR)
     duplicate = {**extra[0], "reason": "duplicate", "chars": 30}
     short = {**extra[1], "reason": "caption_too_short", "chars": 1, "english": 0.5}
-    schema = rows.DROPPED
-    if "group" not in schema.names:
-        schema = schema.append(pa.field("group", pa.string()))
-    tiny_run.table(
-        store,
-        CLEAN_PAIRS,
-        "dropped/shard-00001.parquet",
-        [duplicate | {"group": found[3]["group"]}, short],
-        schema,
-    )
+    dropped = [duplicate | {"group": found[3]["group"]}, short]
+    tiny_run.table(store, CLEAN_PAIRS, "dropped/shard-00001.parquet", dropped, rows.DROPPED)
     folder = tiny_run.folder(store, CLEAN_PAIRS)
     text = folder.open(MANIFEST).read().decode()
     thresholds = '"min_chars": 5, "max_chars": 1000, "max_nsfw": 0.5'

@@ -2,13 +2,13 @@
 
 import contextlib
 import socketserver
-import threading
 import urllib.request
 
 import pytest
 
 from stages.crawl.reasons import Refused, reason_of
 from stages.crawl.web.opener import WebOpener
+from tests.servers import up
 from tests.stages.hostile import picture
 
 
@@ -26,7 +26,7 @@ class _Handler(socketserver.StreamRequestHandler):
 class Answers(socketserver.ThreadingTCPServer):
     """Sends what is written down for a path, and notes who asked for it."""
 
-    daemon_threads, block_on_close, request_queue_size = True, False, 64
+    request_queue_size = 64
 
     def __init__(self):
         self.written, self.seen = {}, []
@@ -47,12 +47,8 @@ class Answers(socketserver.ThreadingTCPServer):
 def answering():
     """Have one such server up while the block runs."""
     server = Answers()
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
+    with up(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def answer(body=b"", status="200 OK", kind="image/jpeg", length=True, **headers):
@@ -68,6 +64,9 @@ def answer(body=b"", status="200 OK", kind="image/jpeg", length=True, **headers)
 
 CAP = 100_000
 PICTURE = picture(7)
+HALF = len(PICTURE) // 2
+PAGE = b"<!doctype html><head><style>b{}</style><title>Just a moment...</title></head><p>Ray 8f1c"
+CHUNKED = {"Transfer_Encoding": "chunked", "length": False}
 
 
 def fetched(server, *parts, cap=CAP):

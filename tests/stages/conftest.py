@@ -5,6 +5,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.store import open_folder
+from tests import tiny_run
+from tests.stages.answers import answering
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Start a server that sends what a test wrote down for a path."""
+    with answering() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory):
+    """Return the artifacts of a small finished run, which nobody may change."""
+    return tiny_run.inputs(tiny_run.build(tmp_path_factory.mktemp("run")))
 
 
 @pytest.fixture

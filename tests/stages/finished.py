@@ -10,31 +10,27 @@ FINGERPRINT, CONTENT = "0123456789ab", "ab" * 32
 NOTHING = Inputs({})
 
 
+def manifest(**changes) -> Manifest:
+    """Return a manifest of nothing in particular."""
+    fields = {
+        "stage": "by_hand", "artifact": "a", "fingerprint": FINGERPRINT, "revision": 1,
+        "settings": {}, "inputs": {}, "outside": {}, "content_sha256": CONTENT, "files": {},
+        "rows_in": 1, "rows_out": 1, "rejects": {}, "health": {}, "seconds": 1.0,
+        "rows_per_second": 1.0, "finished_at": "2026-01-01T00:00:00Z", "versions": {},
+    }  # fmt: skip
+    return Manifest(**fields | changes)
+
+
 def finish(out, artifact: Artifact, result: Result, reads: Inputs = NOTHING, **health) -> Inputs:
     """Write the manifest that a run of the stage would end with; add it to what the stage read."""
-    manifest = Manifest(
-        stage="by_hand",
+    read = InputRecord(fingerprint=FINGERPRINT, content_sha256=CONTENT)
+    made = manifest(
         artifact=artifact.name,
-        fingerprint=FINGERPRINT,
-        revision=1,
-        settings={},
-        inputs={
-            name: InputRecord(fingerprint=FINGERPRINT, content_sha256=CONTENT)
-            for name in reads.folders
-        },
-        outside={},
-        content_sha256=CONTENT,
-        files=result.files,
-        rows_in=result.rows_in,
-        rows_out=result.rows_out,
-        rejects=result.rejects,
+        inputs=dict.fromkeys(reads.folders, read),
         health={**result.health, **health},
-        seconds=1.0,
-        rows_per_second=1.0,
-        finished_at="2026-01-01T00:00:00Z",
-        versions={},
+        **{name: getattr(result, name) for name in ("files", "rows_in", "rows_out", "rejects")},
     )
-    out.commit(MANIFEST, manifest.model_dump_json().encode())
+    out.commit(MANIFEST, made.model_dump_json().encode())
     return Inputs({**reads.folders, artifact.name: out})
 
 

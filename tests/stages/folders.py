@@ -10,13 +10,13 @@ from stages.crawl.sources.picture_folder import FolderReader
 from stages.data.digests import digest_of_files
 
 
-def folder(tmp_path, files):
+def folder(tmp_path, files, **settings):
     """Write files, given by name, with bytes or text; return the settings of the source."""
     for name, data in files.items():
         path = tmp_path / "pics" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return SourceSettings(kind="folder", path=str(tmp_path / "pics"))
+    return SourceSettings(kind="folder", path=str(tmp_path / "pics"), **settings)
 
 
 def lines(*records):

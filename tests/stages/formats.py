@@ -52,7 +52,7 @@ COLOURS = np.array([*CORNERS.values(), WHITE], float)
 GREY_COLOURS = np.array([[g, g, g] for g in GREYS], float)
 
 
-def saved(image: Image.Image, kind: str, **options) -> bytes:
+def saved(image: Image.Image, kind: str = "PNG", **options) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageEnhance
 
+from tests.servers import up
 from tests.stages import formats
 
 MAX_BYTES = 500_000  # what the crawl of this web allows
@@ -358,10 +359,5 @@ def served():
     web = Web(servers)
     for server in servers.values():
         server.web = web
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
+    with up(*servers.values()):
         yield web
-    finally:
-        for server in servers.values():
-            server.shutdown()
-            server.server_close()

@@ -5,23 +5,27 @@ import tracemalloc
 import pytest
 
 from stages.crawl.reasons import Refused
-from tests.stages.answers import CAP, PICTURE, answer, answering, chunks, fetched, refusal_of
+from tests.stages import test_crawl_encodings as encodings
+from tests.stages.answers import (
+    CAP,
+    CHUNKED,
+    HALF,
+    PAGE,
+    PICTURE,
+    answer,
+    chunks,
+    fetched,
+    refusal_of,
+)
 
-HALF = len(PICTURE) // 2
-PAGE = b"<!doctype html><head><style>b{}</style><title>Just a moment...</title></head><p>Ray 8f1c"
-CHUNKED = {"Transfer_Encoding": "chunked", "length": False}
+OF_770 = {"length": False, "Content_Length": "770"}
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
 
 
 def interim(status, count=1):
     return f"HTTP/1.1 {status}\r\nLink: </x.css>; rel=preload\r\n\r\n".encode() * count + answer(
         PICTURE
     )
-
-
-@pytest.fixture(scope="module")
-def server():
-    with answering() as server:
-        yield server
 
 
 KEPT = {
@@ -61,56 +65,101 @@ KEPT = {
     ),
     "chunks with trailers": answer(chunks(PICTURE, end=b"0\r\nX-Sum: 1\r\n\r\n"), **CHUNKED),
     "chunks and a length": answer(chunks(PICTURE), Content_Length="5", **CHUNKED),
+    **encodings.KEPT,
+}
+# The type and body of a good answer -> what is said of a body that is no picture.
+NO_PICTURE = {
+    "a page": ("text/html; charset=utf-8", PAGE, "'Just a moment...'"),
+    "a page that says it is a picture": ("image/jpeg", PAGE, "'Just a moment...'"),
+    "a login": (
+        "text/html",
+        b"\n<html><body><h1>Log in</h1><p>to see this",
+        "'Log in to see this'",
+    ),
+    "JSON": (
+        "application/json",
+        b'{"error": "not allowed", "id": 12345}',
+        '\'{"error": "not allowed", "id": #\'',
+    ),
+    "SVG": (
+        "image/svg+xml",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "an SVG picture, which is not read",
+    ),
+    "a film": (
+        "video/mp4",
+        b"\0\0\0\x18ftypisom" + bytes(99),
+        "a video (MP4 or MOV), which is not read",
+    ),
+    "HEIC": ("image/heic", HEIC, "a HEIC or HEIF picture, which is not read"),
+    "HEIC as text": ("text/plain", HEIC, "a HEIC or HEIF picture, which is not read"),
+    "PDF": ("image/jpeg", b"%PDF-1.4\n\0", "a PDF file, which is not read"),
+    "noise": ("image/jpeg", b"\x8f\x3a\x01", "bytes 8f 3a 01"),
+    "a film of JPEGs": (
+        "multipart/x-mixed-replace; boundary=",
+        b"--\r\n\r\n" + PICTURE,
+        "bytes 2d 2d 0d 0a 0d 0a ff d8 ff e0 00 10",
+    ),
+    "no bytes": ("image/jpeg", b"", "an empty answer"),
+}
+# An answer that breaks off or is none of HTTP's -> what is said of the connection.
+BROKEN = {
+    "hints without end": (
+        interim("103 Early Hints", 99),
+        "HTTPException: more than 16 interim answers (1xx)",
+    ),
+    "continue without end": (
+        interim("100 Continue", 99),
+        "HTTPException: more than 16 interim answers (1xx)",
+    ),
+    "hints and nothing else": (interim("103 Early Hints")[:64], ""),
+    "HTTP/0.9": (PICTURE, "BadStatusLine: "),
+    "ICY": (answer(PICTURE).replace(b"HTTP/1.1", b"ICY"), "BadStatusLine: ICY 200 OK"),
+    "HTTP/2": (answer(PICTURE).replace(b"HTTP/1.1", b"HTTP/2"), "UnknownProtocol: HTTP/2"),
+    "a status in letters": (answer(PICTURE, "abc"), "BadStatusLine: HTTP/1.1 abc"),
+    "nothing": (b"", "RemoteDisconnected: "),
+    "an endless line": (b"x" * 99_000, "LineTooLong: "),
+    "a thousand headers": (
+        answer(PICTURE, **{f"X_{number}": "v" for number in range(1_000)}),
+        "HTTPException: got more than 100 headers",
+    ),
+    "a long header": (answer(PICTURE, X="v" * 70_000), "LineTooLong: "),
+    "closed early": (answer(PICTURE[:100], **OF_770), "closed after 100 of 770 bytes"),
+    "closed at once": (answer(b"", **OF_770), "closed after 0 of 770 bytes"),
+    "closed after letters": (answer(b"GIF", **OF_770), "closed after 3 of 770 bytes"),
+    "closed in the head": (answer(PICTURE)[:30], "closed before a length or a body came"),
+    "closed behind the head": (
+        answer(b"", length=False),
+        "closed before a length or a body came",
+    ),
+    "closed before the last chunk": (
+        answer(chunks(PICTURE[:100], end=b""), **CHUNKED),
+        "closed in or before a chunk, after 100 bytes",
+    ),
+    "a chunk of odd size": (
+        answer(b"zz\r\n" + PICTURE, **CHUNKED),
+        "closed in or before a chunk, after 0 bytes",
+    ),
+    "a chunk of -1 bytes": (
+        answer(b"-1\r\n" + PICTURE, **CHUNKED),
+        "closed in or before a chunk, after 0 bytes",
+    ),
 }
 REFUSED = {
-    "a page": (
-        answer(PAGE, kind="text/html; charset=utf-8"),
-        "not_an_image: 200 OK, text/html: 'Just a moment...'",
-    ),
-    "a page that says it is a picture": (
-        answer(PAGE),
-        "not_an_image: 200 OK, image/jpeg: 'Just a moment...'",
-    ),
+    **{
+        name: (answer(body, kind=kind), f"not_an_image: 200 OK, {kind.partition(';')[0]}: {said}")
+        for name, (kind, body, said) in NO_PICTURE.items()
+    },
+    **{name: (sent, f"connection_failed: {said}") for name, (sent, said) in BROKEN.items()},
     "a page that leads on": (
         answer(b"<p>", kind="text/html", Refresh="0; url=/x.jpg"),
         "not_an_image: 200 OK, text/html, Refresh: 0; url=/x.jpg: "
         "a web page (HTML), which is not read",
     ),
-    "a login": (
-        answer(b"\n<html><body><h1>Log in</h1><p>to see this", kind="text/html"),
-        "not_an_image: 200 OK, text/html: 'Log in to see this'",
+    "chunks of nothing": (
+        answer(chunks(), **CHUNKED),
+        "not_an_image: 200 OK, image/jpeg: an empty answer",
     ),
-    "JSON": (
-        answer(b'{"error": "not allowed", "id": 12345}', kind="application/json"),
-        'not_an_image: 200 OK, application/json: \'{"error": "not allowed", "id": #\'',
-    ),
-    "SVG": (
-        answer(b"<svg xmlns='http://www.w3.org/2000/svg'/>", kind="image/svg+xml"),
-        "not_an_image: 200 OK, image/svg+xml: an SVG picture, which is not read",
-    ),
-    "a film": (
-        answer(b"\0\0\0\x18ftypisom" + bytes(99), kind="video/mp4"),
-        "not_an_image: 200 OK, video/mp4: a video (MP4 or MOV), which is not read",
-    ),
-    "HEIC": (
-        answer(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", kind="image/heic"),
-        "not_an_image: 200 OK, image/heic: a HEIC or HEIF picture, which is not read",
-    ),
-    "PDF": (
-        answer(b"%PDF-1.4\n\0"),
-        "not_an_image: 200 OK, image/jpeg: a PDF file, which is not read",
-    ),
-    "noise": (answer(b"\x8f\x3a\x01"), "not_an_image: 200 OK, image/jpeg: bytes 8f 3a 01"),
-    "HEIC as text": (
-        answer(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", kind="text/plain"),
-        "not_an_image: 200 OK, text/plain: a HEIC or HEIF picture, which is not read",
-    ),
-    "a film of JPEGs": (
-        answer(b"--\r\n\r\n" + PICTURE, kind="multipart/x-mixed-replace; boundary="),
-        "not_an_image: 200 OK, multipart/x-mixed-replace: "
-        "bytes 2d 2d 0d 0a 0d 0a ff d8 ff e0 00 10",
-    ),
-    "no bytes": (answer(b""), "not_an_image: 200 OK, image/jpeg: an empty answer"),
     "101": (
         answer(status="101 Switching Protocols", Upgrade="h2c"),
         "http_101: Switching Protocols",
@@ -177,71 +226,7 @@ REFUSED = {
         answer(b"<title>a\x1b[Jb</title>", "404 No\x1b[2J\x07 more", "text/html"),
         "http_404: No [2J more, text/html: 'a [Jb'",
     ),
-    "hints without end": (
-        interim("103 Early Hints", 99),
-        "connection_failed: HTTPException: more than 16 interim answers (1xx)",
-    ),
-    "continue without end": (
-        interim("100 Continue", 99),
-        "connection_failed: HTTPException: more than 16 interim answers (1xx)",
-    ),
-    "hints and nothing else": (interim("103 Early Hints")[:64], "connection_failed: "),
-    "HTTP/0.9": (PICTURE, "connection_failed: BadStatusLine: "),
-    "ICY": (
-        answer(PICTURE).replace(b"HTTP/1.1", b"ICY"),
-        "connection_failed: BadStatusLine: ICY 200 OK",
-    ),
-    "HTTP/2": (
-        answer(PICTURE).replace(b"HTTP/1.1", b"HTTP/2"),
-        "connection_failed: UnknownProtocol: HTTP/2",
-    ),
-    "a status in letters": (
-        answer(PICTURE, "abc"),
-        "connection_failed: BadStatusLine: HTTP/1.1 abc",
-    ),
-    "nothing": (b"", "connection_failed: RemoteDisconnected: "),
-    "an endless line": (b"x" * 99_000, "connection_failed: LineTooLong: "),
-    "a thousand headers": (
-        answer(PICTURE, **{f"X_{number}": "v" for number in range(1_000)}),
-        "connection_failed: HTTPException: got more than 100 headers",
-    ),
-    "a long header": (answer(PICTURE, X="v" * 70_000), "connection_failed: LineTooLong: "),
-    "closed early": (
-        answer(PICTURE[:100], length=False, Content_Length="770"),
-        "connection_failed: closed after 100 of 770 bytes",
-    ),
-    "closed at once": (
-        answer(b"", length=False, Content_Length="770"),
-        "connection_failed: closed after 0 of 770 bytes",
-    ),
-    "closed in the head": (
-        answer(PICTURE)[:30],
-        "connection_failed: closed before a length or a body came",
-    ),
-    "closed behind the head": (
-        answer(b"", length=False),
-        "connection_failed: closed before a length or a body came",
-    ),
-    "chunks of nothing": (
-        answer(chunks(), **CHUNKED),
-        "not_an_image: 200 OK, image/jpeg: an empty answer",
-    ),
-    "closed after letters": (
-        answer(b"GIF", length=False, Content_Length="770"),
-        "connection_failed: closed after 3 of 770 bytes",
-    ),
-    "closed before the last chunk": (
-        answer(chunks(PICTURE[:100], end=b""), **CHUNKED),
-        "connection_failed: closed in or before a chunk, after 100 bytes",
-    ),
-    "a chunk of odd size": (
-        answer(b"zz\r\n" + PICTURE, **CHUNKED),
-        "connection_failed: closed in or before a chunk, after 0 bytes",
-    ),
-    "a chunk of -1 bytes": (
-        answer(b"-1\r\n" + PICTURE, **CHUNKED),
-        "connection_failed: closed in or before a chunk, after 0 bytes",
-    ),
+    **encodings.REFUSED,
 }
 TYPES = (
     "image/jpg", "image/pjpeg", "IMAGE/JPEG", "image/png", "image", "jpg", "", ";", "*/*",

@@ -7,8 +7,8 @@ import pytest
 
 from stages.crawl.reasons import Refused, reason_of
 from stages.crawl.web.opener import WebOpener
-from tests.stages import test_crawl_answers, test_crawl_encodings
 from tests.stages.answers import CAP, answering
+from tests.stages.test_crawl_answers import KEPT, REFUSED
 
 WORDS = (
     b"gzip", b"chunked", b"\r\n", b"-1", b"9" * 20, b"\0", b"\xff", b": ", b"302",
@@ -47,9 +47,7 @@ def why_not(own, url):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_damaged_answer_is_a_picture_or_has_a_reason(seed):
     rng = random.Random(seed)
-    kept = [*test_crawl_answers.KEPT.values(), *test_crawl_encodings.KEPT.values()]
-    refused = [*test_crawl_answers.REFUSED.values(), *test_crawl_encodings.REFUSED.values()]
-    whole = [*kept, *(sent for sent, _ in refused)]
+    whole = [*KEPT.values(), *(sent for sent, _ in REFUSED.values())]
     with answering() as server:
         own = WebOpener(max_bytes=CAP, robots_timeout=None, allow_hosts=(server.place,))
         for _ in range(150):

@@ -24,13 +24,6 @@ BLANKS = {
 }
 
 
-@pytest.mark.parametrize("cell", BLANKS)
-@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-def test_a_blank_before_a_quote_is_no_text(tmp_path, cell, separator):
-    cell, caption = cell.replace(",", separator), BLANKS[cell].replace(",", separator)
-    assert rows(tmp_path, cell, separator) == ([(URL, caption), NEXT], [])
-
-
 def test_blanks_stand_in_the_line_of_names_too(tmp_path):
     text = f'"url", "caption", "id"\n"{URL}", "a dog, a cat", "7"\n'
     assert read(tmp_path, "list.csv", text.encode()) == ([(URL, "a dog, a cat")], [])
@@ -54,10 +47,13 @@ BACKSLASHES = {
 }
 
 
-@pytest.mark.parametrize("cell", BACKSLASHES)
-@pytest.mark.parametrize("separator", [",", "\t"])
-def test_a_backslash_before_a_quote_is_known_by_looking(tmp_path, cell, separator):
-    cell, caption = cell.replace(",", separator), BACKSLASHES[cell].replace(",", separator)
+CELLS = BLANKS | BACKSLASHES | {'"Big" dog': '"Big" dog'}  # which begins with a quoted word
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_what_a_cell_says_is_known_by_looking(tmp_path, cell, separator):
+    cell, caption = cell.replace(",", separator), CELLS[cell].replace(",", separator)
     assert rows(tmp_path, cell, separator) == ([(URL, caption), NEXT], [])
 
 
@@ -66,7 +62,3 @@ def test_a_quote_that_nothing_escapes_is_a_row_that_says_so(tmp_path, cell):
     good, [problem] = rows(tmp_path, cell)
     assert good == [NEXT]
     assert "line 2: text behind a closing quote (a quote inside is written twice): " in problem
-
-
-def test_a_text_that_begins_with_a_quoted_word_is_read_as_it_is(tmp_path):
-    assert rows(tmp_path, '"Big" dog') == ([(URL, '"Big" dog'), NEXT], [])

@@ -7,10 +7,10 @@ import pytest
 from infra.store import open_folder
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
-from schemas.manifest import Manifest
 from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl
 from tests.stages import hostile
+from tests.stages.finished import manifest
 from tests.stages.test_crawl import read_all
 
 pytestmark = pytest.mark.ray
@@ -18,26 +18,11 @@ pytestmark = pytest.mark.ray
 
 def finish(folder, cfg, content="c" * 64):
     """Leave the manifest that the runner leaves."""
-    manifest = Manifest(
-        stage="crawl",
-        artifact="pairs",
-        fingerprint="f" * 12,
-        revision=crawl.REVISION,
-        settings=cfg.model_dump(mode="json"),
-        inputs={},
-        outside={},
-        content_sha256=content,
-        files=None,
-        rows_in=0,
-        rows_out=0,
-        rejects={},
-        health={},
-        seconds=1.0,
-        rows_per_second=1.0,
-        finished_at="",
-        versions={},
+    settings = cfg.model_dump(mode="json")
+    made = manifest(
+        artifact="pairs", revision=crawl.REVISION, settings=settings, content_sha256=content
     )
-    folder.commit("manifest.json", manifest.model_dump_json().encode())
+    folder.commit("manifest.json", made.model_dump_json().encode())
 
 
 @pytest.fixture

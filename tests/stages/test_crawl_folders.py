@@ -35,8 +35,8 @@ def test_captions_of_one_picture_are_one_family_of_keys(tmp_path):
             "sub/z.jpg": b"",
             "sub/z.txt": "\n".join(map(str, range(101))).encode(),
         },
+        caption="each_line",
     )
-    source = source.model_copy(update={"caption": "each_line"})
     found = families(source, tmp_path / "out", rows_per_shard=4)
     assert found == [
         ("00000-000000", "f0.jpg", "line 0"),
@@ -83,31 +83,21 @@ def test_a_family_is_named_after_its_first_row_wherever_the_others_are(
     assert len({key for key, _, _ in found}) == len(found)
 
 
-def test_a_caption_file_that_cannot_be_read_is_a_reason(tmp_path):
-    source = folder(
-        tmp_path,
-        {
-            "a.jpg": b"",
-            "a.txt": b"\xff",
-            "b.jpg": b"",
-            "b.json": b"[" * 100_000,
-            "c.jpg": b"",
-            "c.txt": b"x" * 1_001,
-            "d.jpg": b"",
-            "d.json": b'{"caption": "\\ud800"}',
-            "e.jpg": b"",
-            "e.json": b'{"caption": {"en": "x"}}',
-            "f.jpg": b"",
-            "f.txt": b"first\nsecond",
-            "f.json": b'{"caption": "unused"}',
-        },
-    )
-    found = families(source, tmp_path / "out")
-    why = "unreadable_row: its caption: not UTF-8; crawl.source.encoding can name another"
-    assert found[0][2] == why
-    assert found[1][2].startswith(("too_large: ", "unreadable_row: its caption: "))
-    assert found[2][2] == "too_large: its caption: more than 1000 bytes"
-    assert found[3][2].startswith("unreadable_row: half of a character")
-    assert [url for _, url, _ in found] == [f"{letter}.jpg" for letter in "abcdef"]
-    assert found[4][2] == "unreadable_row: its caption: a caption that is no text"
-    assert found[5][2] == "first\nsecond"
+WHY = "unreadable_row: its caption: "
+CAPTIONS = [
+    ("txt", b"\xff", f"{WHY}not UTF-8; crawl.source.encoding can name another"),
+    ("json", b"[" * 999, WHY),
+    ("json", b"[" * 100_000, "too_large: "),
+    ("txt", b"x" * 1_001, "too_large: its caption: more than 1000 bytes"),
+    ("json", b'{"caption": "\\ud800"}', "unreadable_row: half of a character"),
+    ("json", b'{"caption": {"en": "x"}}', f"{WHY}a caption that is no text"),
+    ("txt", b"first\nsecond", "first\nsecond"),
+]
+
+
+@pytest.mark.parametrize(("ending", "data", "said"), CAPTIONS)
+def test_a_caption_file_that_cannot_be_read_is_a_reason(tmp_path, ending, data, said):
+    files = {"a.jpg": b"", f"a.{ending}": data, "b.jpg": b"", "b.txt": b"good"}
+    (_, url, found), (*_, good) = families(folder(tmp_path, files), tmp_path / "out")
+    assert (url, good) == ("a.jpg", "good")
+    assert found.startswith(said)

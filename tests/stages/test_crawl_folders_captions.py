@@ -8,20 +8,20 @@ import pytest
 from stages.crawl.sources.beside import caption_column
 from tests.stages.folders import captions, digest, folder, listed, passed_over
 
-MANY = {"caption": "whole"}
+BESIDE = [
+    "a.txt", "a.TXT", "a.Txt", "a.caption", "a.CAPTION", "a.captions", "a.tags", "a.text",
+    "a.prompt", "a.jpg.txt", "a.JPG.txt", "a.jpg.caption", "A.txt", "A.TXT", "a.jpg.TXT",
+]  # fmt: skip
+OTHERS = ["a.wd14", "a.desc", "a.cap2", "a.xmp2"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "a.txt", "a.TXT", "a.Txt", "a.caption", "a.CAPTION", "a.captions", "a.tags", "a.text",
-        "a.prompt", "a.jpg.txt", "a.JPG.txt", "a.jpg.caption", "A.txt", "A.TXT", "a.jpg.TXT",
-    ],
-)  # fmt: skip
-def test_files_beside_a_picture_are_its_caption(tmp_path, name):
+@pytest.mark.parametrize("name", BESIDE + OTHERS)
+def test_files_beside_a_picture_are_its_caption_or_are_said(tmp_path, name):
     source = folder(tmp_path, {"sub/a.jpg": b"x", f"sub/{name}": "a red square"})
-    assert captions(source, tmp_path / "out") == {"sub/a.jpg": "a red square"}
-    assert passed_over(tmp_path / "out") == {}
+    said = {"files named like a picture, with no ending of captions (.txt is read)": 1}
+    caption, over = (None, said) if name in OTHERS else ("a red square", {})
+    assert captions(source, tmp_path / "out") == {"sub/a.jpg": caption}
+    assert passed_over(tmp_path / "out") == over
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.JSON", "a.jpg.json", "A.Json"])
@@ -49,8 +49,7 @@ def test_json_beside_a_picture_has_its_caption_under_a_usual_name(tmp_path, name
 
 def test_the_setting_names_the_column_of_json(tmp_path):
     record = {"caption": "no", "wd14": "yes", "id": 1}
-    source = folder(tmp_path, {"a.jpg": b"x", "a.json": json.dumps(record)})
-    source = source.model_copy(update={"caption_column": "wd14"})
+    source = folder(tmp_path, {"a.jpg": b"x", "a.json": json.dumps(record)}, caption_column="wd14")
     (row,) = listed(source, tmp_path / "out")
     assert row["caption"] == "yes"
     assert json.loads(row["source"]) == {"caption": "no", "id": 1}
@@ -71,6 +70,9 @@ def test_of_several_captions_the_first_in_order_is_read_and_the_others_count(tmp
     assert passed_over(tmp_path / "out") == expected
 
 
+NAMED = {"title": "a.jpg", "url": "x"}
+
+
 @pytest.mark.parametrize(
     ("files", "caption", "kept", "behind"),
     [
@@ -85,6 +87,7 @@ def test_of_several_captions_the_first_in_order_is_read_and_the_others_count(tmp
         ({"a.jpg.json": {"id": 1}, "a.json": {"caption": "J2", "id": 2}}, "J2", {"id": 1}, 1),
         ({"a.jpg.json": {"caption": "J1"}, "a.json": {"caption": "J2"}}, "J1", None, 1),
         ({"a.json": {"caption": "", "text": "t"}}, "t", {"caption": ""}, 0),
+        ({"a.jpg.json": NAMED}, None, NAMED, 0),  # a title that is the picture's name is none
     ],
 )
 def test_an_empty_caption_gives_way_and_one_that_is_not_used_is_kept_or_counted(
@@ -142,10 +145,8 @@ def test_other_unicode_normalisation_is_the_same_name(tmp_path, of_picture, of_c
     ],
 )
 def test_folders_as_kohyas_scripts_have_them(tmp_path, how, expected):
-    source = folder(
-        tmp_path, {"10_girl dress/a.png": b"x", "10_girl dress/a.txt": "1girl, solo\r\nlong hair\n"}
-    )
-    source = source.model_copy(update={"caption": how})
+    files = {"10_girl dress/a.png": b"x", "10_girl dress/a.txt": "1girl, solo\r\nlong hair\n"}
+    source = folder(tmp_path, files, caption=how)
     found = [row["caption"].replace("\r", "") for row in listed(source, tmp_path / "out")]
     assert found == expected
 
@@ -190,15 +191,6 @@ def test_captions_in_a_folder_of_their_own_are_said_and_not_read(tmp_path):
     }
 
 
-@pytest.mark.parametrize("ending", ["wd14", "desc", "cap2", "xmp2"])
-def test_other_files_of_a_pictures_name_are_said(tmp_path, ending):
-    source = folder(tmp_path, {"a.jpg": b"x", f"a.{ending}": "a red square"})
-    assert captions(source, tmp_path / "out") == {"a.jpg": None}
-    assert passed_over(tmp_path / "out") == {
-        "files named like a picture, with no ending of captions (.txt is read)": 1
-    }
-
-
 def test_rows_do_not_depend_on_threads_or_locale(tmp_path, monkeypatch):
     files = {f"{n}{letter}.jpg": b"x" for n in range(9) for letter in "aZäé"}
     files |= {name.replace("jpg", "txt"): name for name in files}
@@ -217,15 +209,6 @@ def test_rows_do_not_depend_on_threads_or_locale(tmp_path, monkeypatch):
 @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_only_lf_and_cr_end_a_line(tmp_path, mark, end):
-    source = folder(tmp_path, {"a.jpg": b"x", "a.txt": f"one{mark}more{end}two{end}".encode()})
-    each = source.model_copy(update={"caption": "each_line"})
-    found = [row["caption"] for row in listed(each, tmp_path / "out")]
-    assert found == [f"one{mark}more", "two"]
-
-
-def test_a_title_that_is_the_name_of_the_picture_is_no_caption(tmp_path):
-    record = {"title": "a.jpg", "url": "x"}
-    source = folder(tmp_path, {"a.jpg": b"x", "a.jpg.json": json.dumps(record)})
-    (row,) = listed(source, tmp_path / "out")
-    assert row["caption"] is None
-    assert json.loads(row["source"]) == record
+    files = {"a.jpg": b"x", "a.txt": f"one{mark}more{end}two{end}".encode()}
+    found = listed(folder(tmp_path, files, caption="each_line"), tmp_path / "out")
+    assert [row["caption"] for row in found] == [f"one{mark}more", "two"]

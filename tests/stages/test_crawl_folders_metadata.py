@@ -61,12 +61,6 @@ def test_separators_and_encodings_of_spreadsheets_are_found(tmp_path, separator,
     assert captions(source, tmp_path / "out") == BOTH
 
 
-def test_a_separator_that_is_set_is_used(tmp_path):
-    source = folder(tmp_path, PICTURES | {"metadata.csv": table("~")})
-    source = source.model_copy(update={"separator": "~"})
-    assert captions(source, tmp_path / "out") == BOTH
-
-
 @pytest.mark.parametrize(
     "names",
     [
@@ -108,19 +102,6 @@ def test_a_column_that_is_missing_is_one_sentence(tmp_path, ending, row, says):
     source = folder(tmp_path, PICTURES | {f"metadata.{ending}": form[ending]})
     with pytest.raises(ConfigError, match=says):
         listed(source, tmp_path / "out")
-
-
-def test_the_settings_name_the_columns(tmp_path):
-    source = folder(tmp_path, PICTURES | {"metadata.csv": table(",", ("a", "b"))})
-    source = source.model_copy(update={"file_column": "a", "caption_column": "b"})
-    assert captions(source, tmp_path / "out") == BOTH
-
-
-def test_the_settings_name_the_columns_of_a_file_without_a_line_of_names(tmp_path):
-    rows = table(",").partition("\n")[2]
-    source = folder(tmp_path, PICTURES | {"metadata.csv": rows})
-    source = source.model_copy(update={"columns": ("file_name", "caption")})
-    assert captions(source, tmp_path / "out") == BOTH
 
 
 @pytest.mark.parametrize(
@@ -225,32 +206,43 @@ def test_several_metadata_files_are_all_read_and_what_they_share_once(tmp_path):
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("metadata.json", BOTH),
-        ("metadata.json", {name: [text] for name, text in BOTH.items()}),
-        ("metadata.json", {name: {"text": text, "a": {"b": 1}} for name, text in BOTH.items()}),
-        ("metadata.json", {"file_name": list(BOTH), "caption": list(BOTH.values())}),
-        ("metadata.json", {"file_name": dict(enumerate(BOTH)),
-                           "caption": dict(enumerate(BOTH.values()))}),
-        ("metadata.json", {"images": ROWS}),
-        ("meta_cap.json", {n[0]: {"caption": text} for n, text in BOTH.items()}),
-        ("meta_cap.json", {f"/content/train/{n}": {"tags": t} for n, t in BOTH.items()}),
-        ("meta_lat.json", {f"pics/{n}": {"caption": t, "train_resolution": [8, 8]}
-                           for n, t in BOTH.items()}),
-    ],
-)  # fmt: skip
-def test_json_by_name_is_read(tmp_path, name, value):
-    source = folder(tmp_path, PICTURES | {name: json.dumps(value)})
+BY_NAME = [
+    BOTH,
+    {name: [text] for name, text in BOTH.items()},
+    {name: {"text": text, "a": {"b": 1}} for name, text in BOTH.items()},
+    {"file_name": list(BOTH), "caption": list(BOTH.values())},
+    {"file_name": dict(enumerate(BOTH)), "caption": dict(enumerate(BOTH.values()))},
+    {"images": ROWS},
+]
+KOHYA = [
+    {n[0]: {"caption": text} for n, text in BOTH.items()},
+    {f"/content/train/{n}": {"tags": t} for n, t in BOTH.items()},
+    {f"pics/{n}": {"caption": t, "train_resolution": [8, 8]} for n, t in BOTH.items()},
+]
+AS_BYTES = [
+    [{"file_name": n.encode(), column: t.encode(), "hash": b"\xff"} for n, t in BOTH.items()]
+    for column in ("text", "caption")
+]
+OTHERWISE = [
+    ("metadata.csv", table("~"), {"separator": "~"}),
+    ("metadata.csv", table(",", ("a", "b")), {"file_column": "a", "caption_column": "b"}),
+    ("metadata.csv", table(",").partition("\n")[2], {"columns": ("file_name", "caption")}),
+    ("metadata.json", lines(*ROWS), {}),
+    *(("metadata.json", json.dumps(value), {}) for value in BY_NAME),
+    *(("meta_lat.json", json.dumps(value), {}) for value in KOHYA),
+    *(("metadata.parquet", parquet(rows), {}) for rows in AS_BYTES),
+]
+
+
+@pytest.mark.parametrize(("name", "data", "told"), OTHERWISE)
+def test_metadata_that_are_written_otherwise_are_read(tmp_path, name, data, told):
+    source = folder(tmp_path, PICTURES | {name: data}, **told)
     assert captions(source, tmp_path / "out") == BOTH
 
 
-def test_json_of_lines_is_read(tmp_path):
-    source = folder(tmp_path, PICTURES | {"metadata.json": lines(*ROWS)})
-    assert captions(source, tmp_path / "out") == BOTH
-    source = folder(tmp_path / "one", {"0.jpg": b"", "metadata.json": lines(ROWS[0])})
-    assert captions(source, tmp_path / "out1") == {"0.jpg": "a red square"}
+def test_a_single_line_of_json_is_read(tmp_path):
+    source = folder(tmp_path, {"0.jpg": b"", "metadata.json": lines(ROWS[0])})
+    assert captions(source, tmp_path / "out") == {"0.jpg": "a red square"}
 
 
 def test_several_captions_and_other_columns_of_parquet_come_in(tmp_path):
@@ -263,9 +255,14 @@ def test_several_captions_and_other_columns_of_parquet_come_in(tmp_path):
 
 def test_damaged_parquet_is_one_sentence_or_a_row(tmp_path):
     whole = parquet([{"file_name": f"{n}.jpg", "caption": str(n) * 50} for n in range(3000)])
-    source = folder(tmp_path, PICTURES | {"metadata.parquet": whole[:200]})
-    with pytest.raises(ConfigError, match=r"wanted a Parquet file at .*metadata.parquet"):
-        listed(source, tmp_path / "out")
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 3\n"
+    for data, said in (
+        (whole[:200], r"wanted a Parquet file at .*metadata.parquet"),
+        (pointer, "found a pointer of Git LFS by its first bytes; fetch"),
+    ):
+        source = folder(tmp_path, PICTURES | {"metadata.parquet": data})
+        with pytest.raises(ConfigError, match=said):
+            listed(source, tmp_path / "out")
     broken = bytearray(whole)
     broken[5_000:20_000] = b"\0" * 15_000
     source = folder(tmp_path, {"metadata.parquet": bytes(broken)})
@@ -283,23 +280,9 @@ def test_metadata_that_hold_nothing_cost_no_picture(tmp_path, data):
     assert set(found) >= {"0.jpg", "1.jpg"}
 
 
-@pytest.mark.parametrize("column", ["text", "caption"])
-def test_texts_that_parquet_has_as_bytes_are_read(tmp_path, column):
-    rows = [{"file_name": n.encode(), column: t.encode(), "hash": b"\xff"} for n, t in BOTH.items()]
-    source = folder(tmp_path, PICTURES | {"metadata.parquet": parquet(rows)})
-    assert captions(source, tmp_path / "out") == BOTH
-
-
 def test_bytes_that_are_no_text_cost_their_own_row(tmp_path):
     rows = [{"file_name": "0.jpg", "text": b"\xff"}, {"file_name": "1.jpg", "text": b"x"}]
     source = folder(tmp_path, PICTURES | {"metadata.parquet": parquet(rows)})
     found = captions(source, tmp_path / "out")
     assert found["0.jpg"].startswith("unreadable_row: ")
     assert found["1.jpg"] == "x"
-
-
-def test_a_pointer_of_git_lfs_in_place_of_parquet_is_said(tmp_path):
-    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 3\n"
-    source = folder(tmp_path, PICTURES | {"metadata.parquet": pointer})
-    with pytest.raises(ConfigError, match="found a pointer of Git LFS by its first bytes; fetch"):
-        listed(source, tmp_path / "out")

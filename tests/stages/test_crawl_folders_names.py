@@ -1,11 +1,9 @@
 """Folders: every file that is a picture by its bytes or its name is a row; the others count."""
 
-import io
 import re
 import unicodedata
 
 import pytest
-from PIL import Image
 
 from schemas.errors import ConfigError
 from stages.crawl.reasons import Refused
@@ -14,13 +12,7 @@ from stages.crawl.sources.picture_names import stem_of_picture
 from stages.pictures import FORMATS, SUFFIXES
 from stages.pictures.forms import FORMS, form_of_bytes, unread_form
 from tests.stages.folders import captions, digest, folder, listed, passed_over
-
-
-def picture(form="JPEG"):
-    file = io.BytesIO()
-    Image.new("RGB", (24, 24), "red").save(file, form)
-    return file.getvalue()
-
+from tests.stages.test_crawl import picture
 
 PICTURES = [
     "a.jpg", "b.JPG", "c.Jpeg", "d.jfif", "e.jpe", "f.jpg_large", "g.jpg_orig", "h.jpg:large",
@@ -42,19 +34,17 @@ def test_names_of_pictures_in_all_forms_are_rows(tmp_path):
     assert passed_over(tmp_path / "out") == {}
 
 
-@pytest.mark.parametrize("name", PICTURES[:16])
-def test_the_caption_of_a_picture_has_its_name_before_the_ending(tmp_path, name):
-    stem = name.partition(".")[0]
-    source = folder(tmp_path, {name: b"x", f"{stem}.txt": "a caption"})
-    assert captions(source, tmp_path / "out") == {name: "a caption"}
-
-
 @pytest.mark.parametrize(
-    "name", ["0001", "blob.bin", "image.php", "x.jpg.1", "y.dat", "photo.2020"]
+    ("name", "data", "stem"),
+    [(name, b"x", name.partition(".")[0]) for name in PICTURES[:16]]
+    + [
+        (name, picture(24, 24, form), name)
+        for name in ("0001", "blob.bin", "image.php", "x.jpg.1", "y.dat", "photo.2020")
+        for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+    ],
 )
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
-def test_the_bytes_tell_where_the_ending_does_not(tmp_path, name, form):
-    source = folder(tmp_path, {name: picture(form), f"{name}.txt": "a caption"})
+def test_a_picture_is_known_by_its_ending_or_its_bytes(tmp_path, name, data, stem):
+    source = folder(tmp_path, {name: data, f"{stem}.txt": "a caption"})
     assert captions(source, tmp_path / "out") == {name: "a caption"}
 
 
@@ -105,7 +95,7 @@ def test_bytes_that_are_no_picture_are_passed_over_where_the_name_says_nothing(t
     ],
 )
 def test_what_is_passed_over_is_counted_once_in_words(tmp_path, name, why):
-    source = folder(tmp_path, {name: picture(), "good.jpg": b"x"})
+    source = folder(tmp_path, {name: picture(24, 24, "JPEG"), "good.jpg": b"x"})
     before = digest(source)
     assert captions(source, tmp_path / "out") == {"good.jpg": None}
     assert passed_over(tmp_path / "out") == {why: 1}
@@ -149,13 +139,12 @@ HEADS = {
 }  # fmt: skip
 
 
-HEADS_TOO = {
-    "AVIF": b"\0\0\0\x20ftypmif1\0\0\0\0mif1avif",
-    "HEIC or HEIF": b"\0\0\0\x18ftypmif1\0\0\0\0heic",
-}
+AVIF, HEIC = b"\0\0\0\x20ftypmif1\0\0\0\0mif1avif", b"\0\0\0\x18ftypmif1\0\0\0\0heic"
 
 
-@pytest.mark.parametrize(("label", "head"), [*HEADS.items(), *HEADS_TOO.items()])
+@pytest.mark.parametrize(
+    ("label", "head"), [*HEADS.items(), ("AVIF", AVIF), ("HEIC or HEIF", HEIC)]
+)
 def test_bytes_tell_the_form(label, head):
     form = form_of_bytes(head)
     assert form is not None
@@ -273,7 +262,7 @@ def test_a_folder_on_an_object_store_is_listed_alike(tmp_path):
 
     files = {
         "a.jpg": b"x",
-        "b": picture(),
+        "b": picture(24, 24, "JPEG"),
         ".git/c.jpg": b"",
         "@eaDir/a.jpg": b"",
         "b.txt": b"text",

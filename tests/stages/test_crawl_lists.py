@@ -3,7 +3,6 @@
 import gzip
 import json
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -91,7 +90,11 @@ def read(tmp_path, name, data, **source):
     """List one file; return url and caption of the good rows, and the problems of the others."""
     tmp_path.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(data)
-    found = listed(job(tmp_path / name, **source), open_folder(tmp_path / "out"))
+    return parted(listed(job(tmp_path / name, **source), open_folder(tmp_path / "out")))
+
+
+def parted(found):
+    """Return url and caption of the good rows, and the problems of the others."""
     good = [(row["url"], row["caption"]) for row in found if row["problem"] is None]
     return good, [row["problem"] for row in found if row["problem"] is not None]
 
@@ -214,9 +217,7 @@ def test_of_a_damaged_gzip_file_the_readable_rows_are_kept(tmp_path):
 def rows_read(path, data):
     """Read one file without cutting it; return what `read` does."""
     path.write_bytes(data)
-    found = list(read_text_list(str(path), SourceSettings()))
-    good = [(row["url"], row["caption"]) for row in found if row["problem"] is None]
-    return good, [row["problem"] for row in found if row["problem"] is not None]
+    return parted(list(read_text_list(str(path), SourceSettings())))
 
 
 @settings(deadline=None)
@@ -274,7 +275,7 @@ def test_parquet_of_strange_types_becomes_rows(tmp_path):
         pieces(job(tmp_path / "broken.parquet"), open_folder(tmp_path / "out"))
 
 
-def write_some(top, put):
+def write_some(put):
     """Lists of three kinds; `put(name, bytes)` writes one."""
     put("a.csv", b"url,caption\nu1,one\n")
     put("b.csv.gz", gzip.compress(b"url,caption\nu2,two\n", mtime=0))
@@ -293,16 +294,16 @@ WAYS = {
 }
 
 
-def test_lists_are_a_file_a_folder_a_glob_or_several(tmp_path):
-    def put(name, data):
-        (tmp_path / "lists" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "lists" / name).write_bytes(data)
-
-    write_some(tmp_path, put)
-    top = f"{tmp_path}/lists"
+def require_all_ways(top, tmp_path):
+    write_some(open_folder(top).commit)
     for number, (way, urls) in enumerate(WAYS.items()):
         found = listed(job(top + way), open_folder(tmp_path / f"out{number}"))
         assert [row["url"] for row in found] == urls
+
+
+def test_lists_are_a_file_a_folder_a_glob_or_several(tmp_path):
+    top = f"{tmp_path}/lists"
+    require_all_ways(top, tmp_path)
     several = job(f"{top}/sub, {top}/*.csv, {top}/sub/d.tsv")
     found = listed(several, open_folder(tmp_path / "several"))
     assert [row["url"] for row in found] == ["u4", "u1"]
@@ -312,12 +313,7 @@ def test_lists_are_a_file_a_folder_a_glob_or_several(tmp_path):
 
 def test_lists_on_an_object_store(tmp_path):
     with s3.served("lists") as top:
-        write_some(
-            top, lambda name, data: fsspec.core.url_to_fs(top)[0].pipe(f"lists/{name}", data)
-        )
-        for number, (way, urls) in enumerate(WAYS.items()):
-            found = listed(job(top + way), open_folder(tmp_path / f"out{number}"))
-            assert [row["url"] for row in found] == urls
+        require_all_ways(top, tmp_path)
         assert len(crawl.outside(job(top + "/*.csv"))) == 1
 
 

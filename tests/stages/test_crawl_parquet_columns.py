@@ -39,9 +39,16 @@ def test_pictures_inside_a_table_are_one_sentence(tmp_path, name, is_set):
         read(tmp_path, {name: PICTURES[name], "text": ["a"]}, **given)
 
 
-def test_pictures_inside_do_not_matter_beside_addresses(tmp_path):
-    (row,) = read(tmp_path, {"image": PICTURES["image"], "link": ["http://a/"], "text": ["a"]})
-    assert (row["url"], row["caption"], row["source"]) == ("http://a/", "a", None)
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"image": PICTURES["image"], "link": ["http://a/"], "text": ["Grüße"]},
+        {"url": [b"http://a/"], "caption": ["Grüße".encode()]},  # a writer did not say: texts
+    ],
+)
+def test_addresses_beside_pictures_and_as_bytes_are_read(tmp_path, columns):
+    (row,) = read(tmp_path, columns)
+    assert (row["url"], row["caption"], row["source"]) == ("http://a/", "Grüße", None)
 
 
 NO_ADDRESSES = {
@@ -66,13 +73,5 @@ def test_what_holds_no_text_is_not_proposed(tmp_path):
         read(tmp_path, columns)
     with pytest.raises(ConfigError, match=r"'caption' in .*, found \['page'\]; set"):
         read(tmp_path, {"url": ["u"], "page": ["x"], "md5": [b"\xff"], "box": [{"x": 1}]})
-
-
-def test_texts_that_a_writer_did_not_mark_as_such_are_read(tmp_path):
-    (row,) = read(tmp_path, {"url": [b"http://a.org/"], "caption": ["Grüße".encode()]})
-    assert (row["url"], row["caption"]) == ("http://a.org/", "Grüße")
-
-
-def test_a_list_without_captions_is_one_sentence(tmp_path):
     with pytest.raises(ConfigError, match=r"found \['link'\]; a list without captions trains noth"):
         read(tmp_path, {"link": ["u"]})

@@ -6,13 +6,7 @@ import pytest
 
 from stages.crawl.reasons import Refused, reason_of
 from stages.crawl.web.opener import WebOpener
-from tests.stages.answers import CAP, PICTURE, answer, answering, fetched
-
-
-@pytest.fixture(scope="module")
-def server():
-    with answering() as server:
-        yield server
+from tests.stages.answers import CAP, PICTURE, answer, fetched
 
 
 @pytest.mark.parametrize(

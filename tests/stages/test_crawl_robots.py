@@ -13,6 +13,7 @@ from stages.crawl.reasons import Refused
 from stages.crawl.web.opener import WebOpener
 from stages.crawl.web.rights import opts_out
 from stages.crawl.web.robots import MAX_DELAY_SECONDS, Rules
+from tests.servers import up
 
 SITE = "http://a.org"
 A_PICTURE = b"\xff\xd8\xff a picture"  # a JPEG by its first bytes
@@ -108,8 +109,6 @@ def test_a_picture_opts_out_by_its_headers(headers, out):
 class Site(http.server.ThreadingHTTPServer):
     """Answers every path with the same; its robots.txt is what a test says."""
 
-    daemon_threads = True
-
     def __init__(self, robots, status=200, location=None):
         self.robots, self.status, self.location, self.seen = robots, status, location, []
         super().__init__(("127.0.0.1", 0), Answer)
@@ -139,10 +138,9 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def site(*args, **kwargs):
-    with Site(*args, **kwargs) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    server = Site(*args, **kwargs)
+    with up(server):
         yield server
-        server.shutdown()
 
 
 def get(opener, url):
@@ -232,13 +230,7 @@ def test_many_threads_ask_for_the_file_once():
             thread.start()
         for thread in threads:
             thread.join()
-        assert sorted(path for path, *_ in server.seen) == [
-            "/0",
-            "/1",
-            "/2",
-            "/3",
-            "/4",
-            "/robots.txt",
-        ]
+        paths = sorted(path for path, *_ in server.seen)
+        assert paths == [*(f"/{n}" for n in range(5)), "/robots.txt"]
         starts = sorted(at for path, at, _ in server.seen if path != "/robots.txt")
         assert starts[-1] - starts[0] > 0.25  # of four pauses, on a machine that may be busy

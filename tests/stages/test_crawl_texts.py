@@ -209,15 +209,13 @@ def test_a_list_under_the_name_of_lines_is_read_all_the_same(tmp_path, name):
 
 
 def test_json_without_one_list_is_a_sentence(tmp_path):
-    for number, (text, word) in enumerate(
-        {
-            json.dumps({"images": ROWS, "annotations": ROWS}): r"2 lists \(images, annotations\)",
-            '{\n"images": 3\n}': "found no list",
-            json.dumps(ROWS)[:-9]: r"found no JSON \(",
-        }.items()
+    for text, word in (
+        (json.dumps({"images": ROWS, "annotations": ROWS}), r"2 lists \(images, annotations\)"),
+        ('{\n"images": 3\n}', "found no list"),
+        (json.dumps(ROWS)[:-9], r"found no JSON \("),
     ):
         with pytest.raises(ConfigError, match=f"wanted one list of objects in l.json, .*{word}"):
-            read(tmp_path / str(number), "l.json", text.encode())
+            read(tmp_path, "l.json", text.encode())
 
 
 PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}

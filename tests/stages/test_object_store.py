@@ -5,7 +5,6 @@ import pickle
 import subprocess
 import sys
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,6 +20,7 @@ from tests import s3
 from tests.stages import worlds
 from tests.stages.finished import finish
 from tests.stages.test_encode import job, models
+from tests.stages.test_filter import table
 
 TOKENS = TokenSpec(text_vocab=300, text_len=24, image_vocab=32, grid=8)
 ROOT = "s3://pictures/run"
@@ -57,13 +57,6 @@ def main():
 def bucket():
     with s3.served("pictures"):
         yield
-
-
-def table(folder, prefix, schema):
-    tables = [pq.read_table(folder.open(name)) for name in folder.list(prefix)]
-    for found in tables:
-        rows.check(found.schema, schema, where=prefix)
-    return pa.concat_tables(tables).to_pylist()
 
 
 @pytest.mark.ray

@@ -7,14 +7,9 @@ from PIL import Image
 
 from stages import pictures
 from stages.pictures import PictureError, decoding
+from tests.stages.formats import saved
 
 RGB = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-
-
-def file_of(image, kind="PNG", **options):
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def ramp(height, width):
@@ -25,13 +20,13 @@ def ramp(height, width):
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
 def test_a_lossless_file_gives_its_own_pixels(kind):
-    assert np.array_equal(pictures.decode(file_of(Image.fromarray(RGB), kind)), RGB)
+    assert np.array_equal(pictures.decode(saved(Image.fromarray(RGB), kind)), RGB)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "GIF"])
 def test_a_lossy_file_gives_nearly_its_own_pixels(kind):
     smooth = ramp(64, 96)
-    decoded = pictures.decode(file_of(Image.fromarray(smooth), kind))
+    decoded = pictures.decode(saved(Image.fromarray(smooth), kind))
     assert decoded.shape == smooth.shape
     assert np.abs(decoded.astype(int) - smooth).mean() < 6
 
@@ -40,7 +35,7 @@ def test_a_lossy_file_gives_nearly_its_own_pixels(kind):
 def test_exif_orientation_is_applied(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    decoded = pictures.decode(file_of(Image.fromarray(RGB), exif=exif.tobytes()))
+    decoded = pictures.decode(saved(Image.fromarray(RGB), exif=exif.tobytes()))
     upright = {
         1: RGB,
         2: RGB[:, ::-1],
@@ -57,7 +52,7 @@ def test_exif_orientation_is_applied(orientation):
 def test_alpha_is_laid_on_white():
     pixels = np.zeros((8, 8, 4), np.uint8)
     pixels[:, :, 0], pixels[:, :4, 3], pixels[:, 4:, 3] = 200, 255, 0
-    decoded = pictures.decode(file_of(Image.fromarray(pixels)))
+    decoded = pictures.decode(saved(Image.fromarray(pixels)))
     assert (decoded[:, :4] == [200, 0, 0]).all()
     assert (decoded[:, 4:] == 255).all()
 
@@ -66,7 +61,7 @@ def test_a_palette_with_a_transparent_colour_is_laid_on_white():
     image = Image.new("P", (8, 8), 1)
     image.putpalette([0, 0, 0, 10, 20, 30])
     image.paste(0, (0, 0, 4, 8))
-    decoded = pictures.decode(file_of(image, transparency=0))
+    decoded = pictures.decode(saved(image, transparency=0))
     assert (decoded[:, :4] == 255).all()
     assert (decoded[:, 4:] == [10, 20, 30]).all()
 
@@ -74,7 +69,7 @@ def test_a_palette_with_a_transparent_colour_is_laid_on_white():
 def test_grey_becomes_three_equal_channels():
     grey = RGB[:, :, 0]
     assert np.array_equal(
-        pictures.decode(file_of(Image.fromarray(grey))), np.stack([grey, grey, grey], -1)
+        pictures.decode(saved(Image.fromarray(grey))), np.stack([grey, grey, grey], -1)
     )
 
 
@@ -84,7 +79,7 @@ def test_strips_of_a_large_picture_are_the_picture(monkeypatch, mode, orientatio
     exif = Image.Exif()
     exif[0x0112] = orientation
     image = Image.fromarray(RGB).convert("L" if mode == "I;16" else mode).convert(mode)
-    data = file_of(image, "TIFF" if mode == "CMYK" else "PNG", exif=exif.tobytes())
+    data = saved(image, "TIFF" if mode == "CMYK" else "PNG", exif=exif.tobytes())
     whole = pictures.decode(data)
     monkeypatch.setattr(decoding, "STRIP_PIXELS", 7 * 60 + 1)
     assert np.array_equal(pictures.decode(data), whole)
@@ -92,7 +87,7 @@ def test_strips_of_a_large_picture_are_the_picture(monkeypatch, mode, orientatio
 
 def test_sixteen_bits_are_scaled_and_not_clipped():
     wide = np.linspace(0, 65_535, 256).round().astype(np.uint16).reshape(16, 16)
-    decoded = pictures.decode(file_of(Image.fromarray(wide)))
+    decoded = pictures.decode(saved(Image.fromarray(wide)))
     assert np.array_equal(decoded[:, :, 0].reshape(-1), np.arange(256))
 
 
@@ -105,18 +100,16 @@ def test_broken_bytes_are_refused_with_a_reason(data):
 
 
 def test_a_palette_picture_without_its_palette_is_refused():
-    data = file_of(Image.new("P", (8, 8), 1))
+    data = saved(Image.new("P", (8, 8), 1))
     start = data.index(b"PLTE") - 4
     length = int.from_bytes(data[start : start + 4], "big")
-    with pytest.raises(PictureError) as refusal:
+    with pytest.raises(PictureError, match=r"^undecodable"):
         pictures.decode(data[:start] + data[start + 12 + length :])
-    assert refusal.value.reason == "undecodable"
 
 
 def test_a_file_that_claims_too_many_pixels_is_refused_before_it_is_decoded():
-    with pytest.raises(PictureError) as refusal:
-        pictures.decode(file_of(Image.new("1", (10_000, 7_000))))
-    assert refusal.value.reason == "too_many_pixels"
+    with pytest.raises(PictureError, match=r"^too_many_pixels"):
+        pictures.decode(saved(Image.new("1", (10_000, 7_000))))
 
 
 def test_a_png_carries_its_text_and_equal_arguments_give_equal_bytes():

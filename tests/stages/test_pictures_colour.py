@@ -32,12 +32,6 @@ def two_colours(space, size=(160, 120)):
     return image
 
 
-def file_of(image, kind="PNG", **options):
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
 def crawled(data, side=32):
     image, *_, error = Shrink(CrawlSettings(side=side))(io.BytesIO(data))
     assert error is None
@@ -57,9 +51,9 @@ def far(pixels, left=RED, right=GREEN):
 @pytest.mark.parametrize("read", [pictures.decode, crawled])
 def test_a_wide_profile_is_converted(space, kind, read):
     image = two_colours(space)
-    data = file_of(image, kind, icc_profile=profiles.rgb(space), **KINDS[kind])
+    data = formats.saved(image, kind, icc_profile=profiles.rgb(space), **KINDS[kind])
     assert far(read(data)) <= 8
-    plain = file_of(image, kind, **KINDS[kind])
+    plain = formats.saved(image, kind, **KINDS[kind])
     assert far(read(plain)) > 20
 
 
@@ -84,7 +78,7 @@ def test_every_form_is_converted(space, form):
         image.putalpha(128)
         left, right = (tuple((c + 255) // 2 for c in colour) for colour in (RED, GREEN))
         image = image.quantize(4) if form == "palette with alpha" else image
-    data = file_of(image, kind, **options)
+    data = formats.saved(image, kind, **options)
     for read in (pictures.decode, crawled):
         assert far(read(data), left, right) <= 8
 
@@ -100,18 +94,18 @@ def test_a_grey_profile_is_converted_and_grey_stays_grey(mode):
         image, expected = image.convert("1", dither=0), 255
     elif mode == "LA":
         image.putalpha(255)
-    data = file_of(image, icc_profile=profiles.grey(1.0))
+    data = formats.saved(image, icc_profile=profiles.grey(1.0))
     for read in (pictures.decode, crawled):
         assert np.abs(read(data).astype(int) - expected).max() <= 2
     if mode == "L":
-        jpeg = file_of(image, "JPEG", icc_profile=profiles.grey(1.0))
+        jpeg = formats.saved(image, "JPEG", icc_profile=profiles.grey(1.0))
         assert np.abs(crawled(jpeg).astype(int) - expected).max() <= 2
 
 
 def test_grey_with_a_profile_of_colours_is_converted():
     image = Image.new("L", (160, 120), 128)
     for kind in ("JPEG", "PNG"):
-        data = file_of(image, kind, icc_profile=profiles.rgb("ProPhoto"))
+        data = formats.saved(image, kind, icc_profile=profiles.rgb("ProPhoto"))
         for read in (pictures.decode, crawled):
             assert np.abs(read(data).astype(int) - 146).max() <= 2  # 1.8 in place of 2.4
 
@@ -120,10 +114,10 @@ def test_grey_with_a_profile_of_colours_is_converted():
 def test_inks_are_mixed_as_their_profile_says(kind):
     image = Image.new("CMYK", (160, 120), (128, 0, 0, 0))
     image.paste((0, 0, 0, 0), (80, 0, 160, 120))
-    with_profile = file_of(image, kind, icc_profile=profiles.cmyk(0.1))
+    with_profile = formats.saved(image, kind, icc_profile=profiles.cmyk(0.1))
     for read in (pictures.decode, crawled):
         assert far(read(with_profile), (129, 129, 129), (255, 255, 255)) <= 8
-        assert far(read(file_of(image, kind)), (127, 255, 255), (255, 255, 255)) <= 8
+        assert far(read(formats.saved(image, kind)), (127, 255, 255), (255, 255, 255)) <= 8
 
 
 SRGB = profiles.rgb("sRGB")
@@ -143,7 +137,7 @@ USELESS = {
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_a_profile_of_no_use_changes_nothing(name, kind):
     image = formats.upright()
-    plain, useless = (file_of(image, kind, **p) for p in ({}, {"icc_profile": USELESS[name]}))
+    plain, useless = (formats.saved(image, kind, **p) for p in ({}, {"icc_profile": USELESS[name]}))
     assert np.array_equal(pictures.decode(useless), pictures.decode(plain))
     if kind == "JPEG":
         as_opencv = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
@@ -161,7 +155,7 @@ def test_what_a_png_says_of_its_colours_without_a_profile_is_not_heeded(chunk):
 
 
 def test_strips_of_a_converted_picture_are_the_picture(monkeypatch):
-    data = file_of(two_colours("ProPhoto"), icc_profile=profiles.rgb("ProPhoto"))
+    data = formats.saved(two_colours("ProPhoto"), icc_profile=profiles.rgb("ProPhoto"))
     whole = pictures.decode(data)
     monkeypatch.setattr(decoding, "STRIP_PIXELS", 7 * 160 + 1)
     assert np.array_equal(pictures.decode(data), whole)
@@ -169,7 +163,7 @@ def test_strips_of_a_converted_picture_are_the_picture(monkeypatch):
 
 def test_a_profile_is_looked_at_once():
     colour._converter.cache_clear()
-    data = file_of(formats.upright(), "JPEG", icc_profile=SRGB)
+    data = formats.saved(formats.upright(), "JPEG", icc_profile=SRGB)
     for _ in range(5):
         crawled(data)
         pictures.decode(data)

@@ -11,6 +11,7 @@ from schemas.settings import CrawlSettings
 from stages import pictures
 from stages.crawl.shrink import Shrink
 from stages.pictures import PictureError, jpeg
+from tests.stages.formats import saved
 from tests.stages.photographs import photograph
 
 SMALL = Image.fromarray(photograph(1, 67, 45))
@@ -18,27 +19,21 @@ FLAT = Image.new("RGB", (64, 48), (200, 120, 40))
 END = len(jpeg.END)
 
 
-def file_of(image, kind="JPEG", **options):
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
 JPEGS = {
-    "4:2:0": file_of(SMALL),
-    "4:4:4": file_of(SMALL, subsampling=0, quality=98),
-    "4:2:2 optimized": file_of(SMALL, subsampling=1, optimize=True),
-    "progressive": file_of(SMALL, progressive=True),
-    "progressive, 4:4:4": file_of(SMALL, progressive=True, subsampling=0),
-    "restarts": file_of(SMALL, restart_marker_blocks=2),
-    "restarts of rows": file_of(SMALL, restart_marker_rows=1, progressive=True),
-    "grey": file_of(SMALL.convert("L")),
-    "CMYK": file_of(SMALL.convert("CMYK")),
-    "flat": file_of(FLAT),
-    "flat, progressive": file_of(FLAT, progressive=True),
-    "flat, restarts": file_of(FLAT, restart_marker_blocks=1),
-    "one pixel": file_of(SMALL.crop((0, 0, 1, 1))),
-    "with a comment": file_of(SMALL, comment=b"x" * 300),
+    "4:2:0": saved(SMALL, "JPEG"),
+    "4:4:4": saved(SMALL, "JPEG", subsampling=0, quality=98),
+    "4:2:2 optimized": saved(SMALL, "JPEG", subsampling=1, optimize=True),
+    "progressive": saved(SMALL, "JPEG", progressive=True),
+    "progressive, 4:4:4": saved(SMALL, "JPEG", progressive=True, subsampling=0),
+    "restarts": saved(SMALL, "JPEG", restart_marker_blocks=2),
+    "restarts of rows": saved(SMALL, "JPEG", restart_marker_rows=1, progressive=True),
+    "grey": saved(SMALL.convert("L"), "JPEG"),
+    "CMYK": saved(SMALL.convert("CMYK"), "JPEG"),
+    "flat": saved(FLAT, "JPEG"),
+    "flat, progressive": saved(FLAT, "JPEG", progressive=True),
+    "flat, restarts": saved(FLAT, "JPEG", restart_marker_blocks=1),
+    "one pixel": saved(SMALL.crop((0, 0, 1, 1)), "JPEG"),
+    "with a comment": saved(SMALL, "JPEG", comment=b"x" * 300),
 }
 
 
@@ -114,7 +109,7 @@ def test_a_jpeg_of_nothing_but_segments_is_left_alone_soon():
 
 
 def test_a_shortened_jpeg_is_crawled_as_the_whole_one():
-    data = file_of(Image.fromarray(photograph(2, 300, 200)), quality=90)
+    data = saved(Image.fromarray(photograph(2, 300, 200)), "JPEG", quality=90)
     shrink = Shrink(CrawlSettings(side=64))
     whole = shrink(io.BytesIO(data))
     assert shrink(io.BytesIO(data[:-END])) == whole
@@ -124,17 +119,17 @@ def test_a_shortened_jpeg_is_crawled_as_the_whole_one():
 
 
 OTHERS = {
-    "PNG": file_of(SMALL, "PNG"),
-    "WEBP": file_of(SMALL, "WEBP"),
-    "WEBP lossless": file_of(SMALL, "WEBP", lossless=True),
-    "GIF": file_of(SMALL, "GIF"),
-    "BMP": file_of(SMALL, "BMP"),
-    "TIFF": file_of(SMALL, "TIFF"),
-    "TIFF LZW": file_of(SMALL, "TIFF", compression="tiff_lzw"),
-    "TIFF JPEG": file_of(SMALL, "TIFF", compression="jpeg"),
-    "TIFF big-endian": file_of(Image.frombytes("I;16B", (8, 8), bytes(128)), "TIFF"),
-    "AVIF": file_of(SMALL, "AVIF"),
-    "GIF animated": file_of(SMALL, "GIF", save_all=True, append_images=[FLAT.resize(SMALL.size)]),
+    "PNG": saved(SMALL, "PNG"),
+    "WEBP": saved(SMALL, "WEBP"),
+    "WEBP lossless": saved(SMALL, "WEBP", lossless=True),
+    "GIF": saved(SMALL, "GIF"),
+    "BMP": saved(SMALL, "BMP"),
+    "TIFF": saved(SMALL, "TIFF"),
+    "TIFF LZW": saved(SMALL, "TIFF", compression="tiff_lzw"),
+    "TIFF JPEG": saved(SMALL, "TIFF", compression="jpeg"),
+    "TIFF big-endian": saved(Image.frombytes("I;16B", (8, 8), bytes(128)), "TIFF"),
+    "AVIF": saved(SMALL, "AVIF"),
+    "GIF animated": saved(SMALL, "GIF", save_all=True, append_images=[FLAT.resize(SMALL.size)]),
 }
 
 

@@ -25,6 +25,7 @@ from schemas.settings import (
     TokenSpec,
 )
 from stages import sample
+from stages.data.parquet import parquet_bytes
 from stages.models.prior import Prior
 from stages.models.sampling import SamplingParams
 from stages.sample.generator import Picture, load_generator
@@ -54,22 +55,18 @@ FILES = {
     "p.jsonl": "".join(json.dumps(row) + "\n" for row in ROWS).encode(),
     "p.csv": csv_of(ROWS, ","),
     "p.tsv": csv_of(ROWS, "\t"),
+    "p.parquet": parquet_bytes(pa.Table.from_pylist(ROWS), {"row_group_size": 2}),
 }
 
 
+@pytest.mark.parametrize("kind", ["file", "world"])
 @pytest.mark.parametrize("name", FILES)
-def test_files_of_prompts(tmp_path, name):
+def test_files_of_prompts(tmp_path, name, kind):
     (tmp_path / name).write_bytes(FILES[name])
-    found = prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / name)))
+    found = prompts(Inputs({}), PromptSettings(kind=kind, path=str(tmp_path / name)))
     assert found.kept == WANTED
     assert found.rejects == {EMPTY: 1}
     assert found.listed == 3
-
-
-def test_a_parquet_file_of_prompts(tmp_path):
-    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "p.parquet")
-    found = prompts(Inputs({}), PromptSettings(kind="world", path=str(tmp_path / "p.parquet")))
-    assert found.kept == WANTED
 
 
 def test_of_the_worlds_prompts_the_first_of_each_set_are_drawn(tmp_path):
@@ -168,11 +165,6 @@ def test_only_a_users_own_file_is_an_outside_input(tmp_path):
 )
 def test_slugs_are_safe_in_a_path(prompt, name):
     assert slug(prompt) == name
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    return tiny_run.inputs(tiny_run.build(tmp_path_factory.mktemp("run")))
 
 
 @pytest.fixture(scope="module")

@@ -39,11 +39,6 @@ ROWS, GRID = 1, tiny_run.TOKENS.grid
 TABLE = "table/shard-00000.parquet"
 
 
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    return tiny_run.inputs(tiny_run.build(tmp_path_factory.mktemp("run")))
-
-
 @pytest.fixture
 def pictures(inputs, tmp_path):
     """Two pictures beside a file that names them, and codes of their top rows."""

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -11,11 +9,12 @@ from schemas.settings import ClipSettings
 from stages import shapes, train_clip, weights
 from stages.data.loader import read_batches
 from stages.data.table import open_table
-from stages.models.clip import Reranker, fresh_reranker
+from stages.models.clip import Reranker
 from stages.models.clip_preprocessing import Preprocessing
 from stages.pictures import to_tensor
 from stages.train_clip import ClipTask
 from stages.training.trainer import Trainer
+from tests.stages.published import save_clip
 from tests.stages.training.pairs import SIZES, bpe_of, clean_pairs, clean_row, inputs
 from tests.stages.training.toy import ALONE, nodes, silent
 from tests.stages.training.workers import learn, saved
@@ -118,29 +117,7 @@ def test_the_library_opens_what_was_trained_and_scores_alike(tmp_path):
 @pytest.fixture
 def published(tmp_path):
     """A folder such as people download: a CLIP with its own tokenizer."""
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
-    from tokenizers.processors import TemplateProcessing
-    from transformers import PreTrainedTokenizerFast
-
-    folder = tmp_path / "published"
-    words = ["<s>", "</s>", "?", "red", "blue", "a", "circle", "square"]
-    tokenizer = Tokenizer(WordLevel({word: n for n, word in enumerate(words)}, unk_token="?"))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.post_processor = TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="?",
-        pad_token="</s>",
-    ).save_pretrained(folder)  # fmt: skip
-    shape = settings().model_copy(update={"text_len": 6})
-    reranker = fresh_reranker(shape, side=16, bpe=weights.load_bpe(bpe_of(tmp_path)))
-    reranker.clip.config.text_config.eos_token_id = 1
-    reranker.clip.save_pretrained(folder)
-    (folder / "preprocessor_config.json").write_text(json.dumps(LOOK))
-    return folder
+    return save_clip(tmp_path / "published", preprocessing=LOOK)
 
 
 def test_a_published_clip_is_copied_with_its_tokenizer_and_not_trained(tmp_path, published, caplog):

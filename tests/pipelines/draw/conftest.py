@@ -1,6 +1,7 @@
 """A small run's pipeline, and the page on a server of its own."""
 
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -27,6 +28,14 @@ def served(app, proxy=NO_PROXY):
     finally:
         server.should_exit = True
         thread.join()
+
+
+def until(true):
+    """Wait until something holds."""
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

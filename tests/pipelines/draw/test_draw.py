@@ -3,7 +3,6 @@
 import hashlib
 import io
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -107,12 +106,6 @@ def test_a_missing_run_is_one_sentence(tmp_path, capsys):
     assert len(said.splitlines()) == 1
     with pytest.raises(ArtifactMissing):
         TextToImage(tmp_path)
-
-
-@pytest.mark.parametrize("arguments", [("  ", "-n", "1"), ("x", "-n", "0"), ("x", "--top", "0")])
-def test_nothing_to_draw_is_one_sentence(root, capsys, arguments):
-    assert draw.main([*arguments, "--root", root]) == 2
-    assert re.search("wanted at least (1|one)", capsys.readouterr().err)
 
 
 def test_an_empty_prompt_is_refused_in_python_too(pipeline):

@@ -117,22 +117,3 @@ def test_the_command_completes_a_picture(root, pipeline, picture, tmp_path, caps
 def sheet_of(root):
     assert draw.main(["a red star", "--root", root, "-n", "2"]) == 0
     return Path("a-red-star-0.png").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["x", "--rows", "1"], "wanted --complete PICTURE"),
-        (["x", "--complete", "gone.png"], "picture_missing"),
-        (["x", "--complete", "PICTURE", "--rows", "2"], "wanted 1 to 1 of the 2 rows"),
-        (["--interactive", "--complete", "PICTURE"], "found --complete too"),
-        (["--server", "--complete", "PICTURE"], "found --complete too"),
-        (["--interactive", "--rows", "1"], "found --rows too"),
-    ],
-)
-def test_what_cannot_be_completed_is_one_sentence(root, picture, capsys, arguments, said):
-    arguments = [picture[0] if part == "PICTURE" else part for part in arguments]
-    assert draw.main([*arguments, "--root", root]) == 2
-    error = capsys.readouterr().err
-    assert said in error
-    assert len(error.splitlines()) == 1

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 from pipelines.draw import __main__ as draw
@@ -128,29 +127,6 @@ def test_help_says_every_setting(answers):
     said = "\n".join(answers(":help", ":quit", "a red ring"))
     assert all(f":{name} " in said for name in ("n", "top", "seed", "temperature", "top-k"))
     assert ".png" not in said
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["a star", "--interactive"], "found a prompt too"),
-        (["--interactive", "--out", "x.png"], "found --out too"),
-        (["--interactive", "-n", "0"], "candidates: wanted at least 1"),
-        ([], "wanted a prompt, found none"),
-        (["a star", "--guidance", "2"], "guidance: wanted 1, found 2"),
-        (["a star", "--out", "/no/such/folder/x.png"], "give another place"),
-        pytest.param(
-            ["a star", "--gpu"],
-            "--gpu: wanted a CUDA device, found none; leave it out",
-            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is one"),
-        ),
-    ],
-)
-def test_a_bad_command_is_one_sentence(root, capsys, arguments, said):
-    assert draw.main([*arguments, "--root", root]) == 2
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: ")
-    assert said in error
 
 
 class Terminal:

@@ -3,8 +3,6 @@
 import http.client
 import json
 import re
-import threading
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urljoin, urlsplit
@@ -12,12 +10,12 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import pytest
 
-from pipelines.draw import __main__ as draw
 from pipelines.draw.proxy import Proxy, proxy_of
 from pipelines.draw.web_app import WebApp
 from schemas.errors import ConfigError
 from tests.browser import opened
-from tests.pipelines.draw.conftest import served
+from tests.pipelines.draw.conftest import served, until
+from tests.servers import up
 
 PUBLIC = "draw.example.org"
 ORIGIN = f"https://{PUBLIC}"
@@ -63,18 +61,13 @@ class _Passer(BaseHTTPRequestHandler):
 def proxied(app, prefix="/tools/draw", *, keeps_name=False, keeps_prefix=False, named=True):
     """Show the page below a path through a proxy; yield the page's address there."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Passer)
-    server.daemon_threads, server.block_on_close = True, False
     here = f"http://127.0.0.1:{server.server_port}"
     told = Proxy(prefix if keeps_prefix else "", (ORIGIN, here) if named else ())
     with served(app, told) as upstream:
         server.prefix, server.upstream = prefix, upstream.removeprefix("http://")
         server.keeps_name, server.keeps_prefix = keeps_name, keeps_prefix
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        try:
+        with up(server):
             yield f"{here}{prefix}/"
-        finally:
-            server.shutdown()
-            server.server_close()
 
 
 @pytest.fixture
@@ -108,13 +101,6 @@ def test_lines_come_through_as_they_are_told(app):
             assert json.loads(next(answer.iter_lines()))["event"] == "started"
             assert len(app.queue.tickets) == 1  # it is still being drawn
         until(lambda: not app.queue.tickets)
-
-
-def until(true):
-    end = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("path", ["/tools/draw", "/tools/draw/", "/tools/draw/page.js", "/page.js"])
@@ -189,18 +175,6 @@ def test_an_origin_is_written_as_browsers_do(given, used):
 
 
 @pytest.mark.parametrize(
-    "origin",
-    ["*", "", "null", "draw.example.org", "https://", "ftp://a.org", "https://a.org/draw",
-     "https://*.example.org", "https://a.org:port", "https://a@b.org", "https://a.org https://b.org"],
-)  # fmt: skip
-def test_what_is_no_origin_is_one_sentence(origin, capsys):
-    assert draw.main(["--server", "--allow-origin", origin]) == 2
-    said = capsys.readouterr().err
-    assert "wanted what a browser shows before the path" in said
-    assert len(said.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
     ("given", "used"), [(None, ""), ("", ""), ("/", ""), ("/draw", "/draw"), ("/a/b-1/", "/a/b-1")]
 )
 def test_a_root_path_has_no_slash_at_its_end(given, used):
@@ -211,11 +185,6 @@ def test_a_root_path_has_no_slash_at_its_end(given, used):
 def test_what_is_no_path_is_one_sentence(path):
     with pytest.raises(ConfigError, match=r"^--root-path: wanted a path that begins with /"):
         proxy_of(path, [])
-
-
-def test_options_of_the_page_are_of_the_page(capsys):
-    assert draw.main(["a star", "--root-path", "/draw"]) == 2
-    assert "wanted --server too" in capsys.readouterr().err
 
 
 def test_a_browser_draws_below_a_path(app, tmp_path):

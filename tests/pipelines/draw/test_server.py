@@ -19,6 +19,7 @@ import torch
 from pipelines.draw import __main__ as draw
 from pipelines.draw.web_app import QUEUE
 from tests.browser import opened
+from tests.pipelines.draw.conftest import until
 
 ROOT = Path(__file__).resolve().parents[3]
 CROWD, MANY = 200, 24
@@ -61,19 +62,12 @@ def page(tmp_path_factory):
 
 def visit(page, url):
     page.open(url)
-    until(page, "!document.getElementById('draw').disabled")
-
-
-def until(page, true):
-    end = time.monotonic() + 60
-    while not page.ask(true):
-        assert time.monotonic() < end, true
-        time.sleep(0.02)
+    until(lambda: page.ask("!document.getElementById('draw').disabled"))
 
 
 def drawn(page):
     """Wait until a drawing has ended."""
-    until(page, "!document.body.classList.contains('drawing')")
+    until(lambda: page.ask("!document.body.classList.contains('drawing')"))
 
 
 def ask(page, prompt):
@@ -94,7 +88,7 @@ def test_a_browser_draws_and_fetches_nothing_from_outside(address, page):
     ask(page, "a small green star")
     drawn(page)
     assert page.ask(f"{CELL}.length") == 16
-    until(page, "[...document.images].every(image => image.complete)")
+    until(lambda: page.ask("[...document.images].every(image => image.complete)"))
     assert set(
         page.ask("[...document.querySelectorAll('.cell img')].map(i => i.naturalWidth)")
     ) == {16}
@@ -151,7 +145,7 @@ def test_what_is_wrong_is_a_sentence_in_the_page(address, page):
 def test_a_drawing_is_stopped(address, page):
     visit(page, f"{address}/?prompt=a&candidates=512")
     page.ask("document.getElementById('form').requestSubmit()")
-    until(page, f"{CELL}.length")
+    until(lambda: page.ask(f"{CELL}.length"))
     page.ask("document.getElementById('stop').click()")
     drawn(page)
     assert text(page, "status").startswith("Stopped; ")
@@ -176,10 +170,7 @@ def leave(client, address, asked):
 
 def free(client, address):
     """Wait until nobody is before a new drawing."""
-    end = time.monotonic() + 60
-    while leave(client, address, {"prompt": "a", "candidates": 1}) != "started":
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    until(lambda: leave(client, address, {"prompt": "a", "candidates": 1}) == "started")
 
 
 def test_a_crowd_gets_pictures_or_a_sentence(client, address):
@@ -243,23 +234,3 @@ def test_a_taken_port_is_one_sentence(root, capsys):
     said = capsys.readouterr().err
     assert f"wanted to serve on 127.0.0.1:{port}" in said
     assert len(said.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["a star"], "found a prompt too"),
-        (["-n", "64"], "the page has a field for -n"),
-        (["--top-k", "5"], "the page has a field for --top-k"),
-        (["--root", "nowhere"], "wanted a run under"),
-        (["--port", "70000"], "wanted to serve on 127.0.0.1:70000"),
-        pytest.param(["--gpu"], "wanted a CUDA device", marks=NO_GPU),
-        (["--host", "192.0.2.77"], "another --host of this machine"),
-        (["--host", "no such host"], "another --host of this machine"),
-    ],
-)
-def test_what_cannot_be_served_is_one_sentence(root, capsys, arguments, said):
-    assert draw.main(["--server", "--root", root, *arguments]) == 2
-    error = capsys.readouterr().err
-    assert said in error
-    assert len(error.splitlines()) == 1

@@ -20,7 +20,7 @@ from pipelines.draw import web_app
 from pipelines.draw.text_to_image import TextToImage
 from pipelines.draw.web_app import BODY_BYTES, MAX_CHARACTERS, WebApp
 from tests import tiny_run
-from tests.pipelines.draw.conftest import served
+from tests.pipelines.draw.conftest import served, until
 
 ROOT = Path(__file__).resolve().parents[3]
 PROMPT = "a small green star"
@@ -279,13 +279,6 @@ def asking(address, asked):
     headers = {"content-type": "application/json"}
     with httpx.stream("POST", f"{address}/draw", json=asked, headers=headers, timeout=60) as answer:
         yield answer
-
-
-def until(true):
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.fixture

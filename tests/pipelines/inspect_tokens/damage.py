@@ -38,38 +38,26 @@ def emptied(path):
     path.write_bytes(b"")
 
 
-def other_dvae(path):
-    def change(table):
-        return table.replace_schema_metadata(table.schema.metadata | {b"dvae_sha256": b"e" * 64})
+def said_otherwise(**said):
+    """Return what changes the metadata of a shard."""
+    more = {name.encode(): value.encode() for name, value in said.items()}
 
-    rewrite(path, change)
+    def change(table):
+        return table.replace_schema_metadata(table.schema.metadata | more)
+
+    return lambda path: rewrite(path, change)
+
+
+def all_alike(name, value):
+    """Return what gives every row of a shard the same value."""
+    return lambda path: rewrite(path, lambda table: with_column(table, name, [value] * len(table)))
+
+
+other_dvae = said_otherwise(dvae_sha256="e" * 64)
 
 
 def no_metadata(path):
     rewrite(path, lambda table: table.replace_schema_metadata(None))
-
-
-def odd_sizes(path):
-    def change(table):
-        return table.replace_schema_metadata(table.schema.metadata | {b"grid": b"two"})
-
-    rewrite(path, change)
-
-
-def code_too_large(path):
-    rewrite(path, lambda table: with_column(table, "image", [[16] * 4] * len(table)))
-
-
-def text_too_long(path):
-    rewrite(path, lambda table: with_column(table, "text_length", [13] * len(table)))
-
-
-def pad_inside_text(path):
-    rewrite(path, lambda table: with_column(table, "text", [[300] * 12] * len(table)))
-
-
-def no_pads(path):
-    rewrite(path, lambda table: with_column(table, "text_length", [5] * len(table)))
 
 
 def null_codes(path):
@@ -106,11 +94,11 @@ ALL = [
     (emptied, "ArrowInvalid"),
     (other_dvae, "dvae_sha256 is eee"),
     (no_metadata, "wrong value of bpe_fingerprint"),
-    (odd_sizes, "wrong value of grid"),
-    (code_too_large, "image code 16 is out of range"),
-    (text_too_long, "text_length 13 is out of range"),
-    (pad_inside_text, "ids below 300, then pads of 300"),
-    (no_pads, "ids below 300, then pads of 300"),
+    (said_otherwise(grid="two"), "wrong value of grid"),
+    (all_alike("image", [16] * 4), "image code 16 is out of range"),
+    (all_alike("text_length", 13), "text_length 13 is out of range"),
+    (all_alike("text", [300] * 12), "ids below 300, then pads of 300"),
+    (all_alike("text_length", 5), "ids below 300, then pads of 300"),
     (null_codes, "'image' has nulls"),
     (column_missing, "missing 'crop'"),
     (flipped_bytes, "broken"),

@@ -81,11 +81,7 @@ def test_keys_of_one_alone_and_keys_that_lie_elsewhere(two):
     found = difference(two)
     assert (found.only_one, found.only_other, found.rows) == (3, 2, 29)
 
-    def moved(table):
-        named = table.schema.metadata | {b"source_shard": b"train/elsewhere.parquet"}
-        return table.replace_schema_metadata(named)
-
-    rewrite(one.path / SHARD, moved)
+    damage.said_otherwise(source_shard="train/elsewhere.parquet")(one.path / SHARD)
     found = difference(two)
     assert (found.only_one, found.only_other, found.elsewhere, found.rows) == (3, 2, 8, 21)
     assert not found.equal

@@ -20,7 +20,7 @@ from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKEN_PAIRS
 from schemas.errors import ArtifactMissing
 from tests import s3, tiny_run, token_shards
 from tests.pipelines.inspect_tokens import damage
-from tests.pipelines.inspect_tokens.damage import printed, rewrite, shard, with_column
+from tests.pipelines.inspect_tokens.damage import printed, rewrite, shard
 
 
 @pytest.mark.parametrize("what", ["root", "artifact", "shard"])
@@ -113,7 +113,7 @@ def test_a_gallery_that_cannot_be_written_is_one_sentence(run, tmp_path, capsys)
 
 def test_captions_cannot_become_markup(run, tmp_path, capsys):
     bad = "</h2><script>alert(1)</script> [bold]"
-    rewrite(shard(run), lambda table: with_column(table, "caption", [bad] * len(table)))
+    damage.all_alike("caption", bad)(shard(run))
     page = tmp_path / "gallery.html"
     code, out = printed(capsys, run.root, "--html", page)
     assert code == 0
@@ -204,10 +204,7 @@ def test_the_codes_are_compared_with_their_entropy(tmp_path):
 
 def test_codes_that_no_picture_has_are_listed(run, capsys):
     for split in ("train", "val"):
-        rewrite(
-            shard(run, split),
-            lambda table: with_column(table, "image", [[0, 2, 4, 6]] * len(table)),
-        )
+        damage.all_alike("image", [0, 2, 4, 6])(shard(run, split))
     _, out = printed(capsys, run.root)
     assert re.search(r"dead +12  \(1 3 5 7 8 9 10 11 …\)", out)
     assert re.search(r"perplexity +4\.0 ", out)

@@ -29,6 +29,19 @@ def learned(attend, tensors, gradient):
     return found, torch.autograd.grad(found, tensors, gradient.to(found.dtype))
 
 
+def both(name, layout, tensors, gradient):
+    """Return what the fast path and the masked reference find, each with its gradients."""
+    device = gradient.device
+    mask = make_mask(name, layout).to(device)
+    found = learned(sparse_attention.attention(name, layout, device), tensors, gradient)
+    return found, learned(lambda q, k, v: masked_attention(q, k, v, mask), tensors, gradient)
+
+
+def same(found, wanted, tolerance=1e-5):
+    torch.testing.assert_close(found[0], wanted[0], rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(found[1], wanted[1], rtol=10 * tolerance, atol=10 * tolerance)
+
+
 @pytest.fixture
 def blocks(monkeypatch):
     """Compute in blocks however short the sequence is."""
@@ -41,14 +54,7 @@ def blocks(monkeypatch):
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_blocks_are_the_masked_reference(blocks, name, layout):
-    tensors, gradient = inputs(layout)
-    found, gradients = learned(sparse_attention.attention(name, layout, CPU), tensors, gradient)
-    mask = make_mask(name, layout)
-    wanted, wanted_gradients = learned(
-        lambda q, k, v: masked_attention(q, k, v, mask), tensors, gradient
-    )
-    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(gradients, wanted_gradients, rtol=1e-4, atol=1e-4)
+    same(*both(name, layout, *inputs(layout)))
 
 
 @pytest.mark.parametrize("words", [0, 1, 4, 6])
@@ -77,15 +83,10 @@ def test_a_whole_model_is_the_same_in_blocks_however_long_its_captions(words, mo
 @pytest.mark.parametrize("name", NAMES)
 def test_the_papers_size_is_computed_in_blocks_and_is_the_reference(name):
     layout = SequenceLayout(257, 32, 11)
-    tensors, gradient = inputs(layout, batch=1, heads=2, width=16)
-    found, gradients = learned(sparse_attention.attention(name, layout, CPU), tensors, gradient)
-    mask = make_mask(name, layout)
-    wanted, wanted_gradients = learned(
-        lambda q, k, v: masked_attention(q, k, v, mask), tensors, gradient
-    )
-    assert type(found.grad_fn).__name__ != type(wanted.grad_fn).__name__  # not the same kernel
-    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(gradients, wanted_gradients, rtol=1e-4, atol=1e-4)
+    found, wanted = both(name, layout, *inputs(layout, batch=1, heads=2, width=16))
+    kernels = {type(one.grad_fn).__name__ for one, _ in (found, wanted)}
+    assert len(kernels) == 2
+    same(found, wanted)
 
 
 def test_heads_are_independent_of_how_many_are_computed_at_once(blocks, monkeypatch):
@@ -155,18 +156,10 @@ def test_flex_attention_sees_what_the_mask_allows(name):
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", NAMES)
 def test_compiled_flex_attention_is_the_reference_on_a_gpu(name):
-    layout, cuda = SequenceLayout(257, 32, 11), torch.device("cuda")
+    layout = SequenceLayout(257, 32, 11)
     tensors, gradient = inputs(layout, width=64)
     tensors = [x.detach().cuda().requires_grad_() for x in tensors]
-    mask = make_mask(name, layout).cuda()
-    found, gradients = learned(
-        sparse_attention.attention(name, layout, cuda), tensors, gradient.cuda()
-    )
-    wanted, wanted_gradients = learned(
-        lambda q, k, v: masked_attention(q, k, v, mask), tensors, gradient.cuda()
-    )
-    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(gradients, wanted_gradients, rtol=1e-2, atol=1e-2)
+    same(*both(name, layout, tensors, gradient.cuda()), tolerance=1e-3)
 
 
 @pytest.mark.parametrize(("text", "grid"), [(256, 16), (256, 32)])

@@ -10,16 +10,12 @@ from infra.store import open_folder
 from schemas.artifacts import METRICS
 from schemas.errors import UserError
 from schemas.manifest import Result
-from schemas.rows import CLEAN_PAIR
-from stages.data.table import open_table
-from stages.train_dvae import DvaeTask
 from stages.training import checkpoints
 from stages.training.divergence import Diverged
 from stages.training.state import State
 from stages.training.task import Validation
 from stages.training.trainer import Trainer
-from tests.stages import test_train_clip, test_train_dvae, test_train_prior
-from tests.stages.training.pairs import clean_pairs
+from tests.stages.training.test_trainers import SETTINGS
 from tests.stages.training.toy import ALONE, Line, settings, silent
 from tests.stages.training.workers import saved
 
@@ -208,24 +204,10 @@ def test_the_same_command_says_the_same_again_and_another_rate_starts_over(folde
     assert folder.exists("weights")
 
 
-def dvae_of(root, cfg):
-    clean = clean_pairs(root)
-    return DvaeTask(
-        cfg, open_table(clean, "train/", CLEAN_PAIR), open_table(clean, "val/", CLEAN_PAIR)
-    )
-
-
-TRAINERS = {
-    "dvae": (dvae_of, test_train_dvae.settings),
-    "prior": (test_train_prior.task_of, test_train_prior.settings),
-    "clip": (test_train_clip.task_of, test_train_clip.settings),
-}
-
-
 # CLIP compares unit vectors: what is large but finite leaves its loss within bounds.
 @pytest.mark.parametrize(("kind", "lr"), [("dvae", 1e6), ("prior", 1e6), ("clip", 1e30)])
 def test_a_learning_rate_out_of_all_bounds_never_ends_as_done(tmp_path, kind, lr):
-    make, of = TRAINERS[kind]
+    make, of = SETTINGS[kind]
     cfg = of(learning_rate=lr, learning_rate_end=lr, steps=12, clip_norm=None)
     refused(
         make(tmp_path, cfg),

@@ -249,12 +249,9 @@ def test_an_update_that_overflows_is_skipped_and_counted(root):
     assert found["scales"]["lowered"].tolist() == [2] * 4
 
 
-def test_a_stopped_run_goes_on_to_the_same_bits(root):
-    torch.testing.assert_close(saved(root / "stopped"), saved(root / "spoilt"), rtol=0, atol=0)
-
-
-def test_recomputed_blocks_learn_the_very_same_bits(root):
-    torch.testing.assert_close(saved(root / "recomputed"), saved(root / "one"), rtol=0, atol=0)
+@pytest.mark.parametrize(("run", "as_"), [("stopped", "spoilt"), ("recomputed", "one")])
+def test_stopped_runs_and_recomputed_blocks_learn_the_very_same_bits(root, run, as_):
+    torch.testing.assert_close(saved(root / run), saved(root / as_), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("run", ["row by row", "copies", "parts"])

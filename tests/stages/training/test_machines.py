@@ -84,12 +84,12 @@ def same(found, wanted, atol=1e-6):
     assert found["step"] == wanted["step"] == 12
 
 
-def test_machines_that_share_a_copy_learn_what_one_worker_learns(root):
-    same(saved(root / "machines"), saved(root / "one"))
+ALIKE = [("machines", "one"), ("uneven machines", "uneven copies")]
 
 
-def test_rows_weigh_the_same_however_uneven_the_machines(root):
-    same(saved(root / "uneven machines"), saved(root / "uneven copies"))
+@pytest.mark.parametrize(("run", "as_"), ALIKE)
+def test_machines_that_share_a_copy_learn_what_one_worker_learns(root, run, as_):
+    same(saved(root / run), saved(root / as_))
 
 
 def test_machines_with_a_rank_as_high_as_the_gradients_learn_what_one_worker_learns(root):
