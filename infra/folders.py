@@ -70,24 +70,8 @@ class LocalFolder:
 
     def commit(self, name: str, data: bytes) -> FileDigest:
         with _said(f"write {name} into {self.url}", finds=False, writes=True):
-            self._write(name, data)
+            _write(self.path / name, data)
         return digest(data)
-
-    def _write(self, name: str, data: bytes) -> None:
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(prefix=".uncommitted-", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(scratch, 0o644)  # mkstemp makes it readable by its owner alone
-            os.replace(scratch, target)
-        except BaseException:
-            Path(scratch).unlink(missing_ok=True)
-            raise
-        _sync_directory(target.parent)
 
     def remove(self, name: str) -> None:
         (self.path / name).unlink(missing_ok=True)
@@ -118,39 +102,47 @@ def _files(top: Path) -> Iterator[Path]:
                 yield Path(parent) / name
 
 
-def _sync_directory(path: Path) -> None:
-    """Make a rename inside the directory survive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
+def _write(target: Path, data: bytes) -> None:
+    """Write beside the target and rename, so that even a power cut leaves all of it or nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(prefix=".uncommitted-", dir=target.parent)
     try:
-        os.fsync(handle)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(scratch, 0o644)  # mkstemp makes it readable by its owner alone
+        os.replace(scratch, target)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
     finally:
-        os.close(handle)
+        os.close(directory)
 
 
 @dataclass(frozen=True)
 class ObjectFolder:
     """A prefix on an object store that fsspec can reach, such as s3://bucket/run."""
 
-    address: str
-
-    @property
-    def url(self) -> str:
-        return self.address
+    url: str
 
     @cached_property
     def system(self) -> Any:
         """The storage itself; its packages and keys are wanted here first."""
-        with _said(f"reach {self.address}", finds=False):
+        with _said(f"reach {self.url}", finds=False):
             # Listings of a store that others write to must not come from a cache.
-            return fsspec.core.url_to_fs(self.address, use_listings_cache=False)[0]
+            return fsspec.core.url_to_fs(self.url, use_listings_cache=False)[0]
 
     @cached_property
     def base(self) -> str:
         """The address as the storage itself writes it: bucket/path."""
-        return str(self.system._strip_protocol(self.address)).rstrip("/")
+        return str(self.system._strip_protocol(self.url)).rstrip("/")
 
     def __getstate__(self) -> dict[str, str]:
-        return {"address": self.address}  # a connection does not travel to a worker
+        return {"url": self.url}  # a connection does not travel to a worker
 
     def open(self, name: str) -> BinaryIO:
         path = f"{self.base}/{name}"

@@ -66,27 +66,19 @@ def whole_masks(run: Run) -> CheckResult:
     if reason := run.too_slow(3 * len(text)):
         return CheckResult(None, reason)
     prior = run.prior
-    dense = _forward(prior, text, codes, [
-        partial(masked_attention, mask=prior.mask(n).to(run.device)) for n in _layers(prior)
-    ])  # fmt: skip
+    layers = range(1, prior.shape.layers + 1)
+    masks = (prior.mask(n).to(run.device) for n in layers)
+    dense = _forward(prior, text, codes, [partial(masked_attention, mask=mask) for mask in masks])
     ways = [run.prior(text, codes)[1]]
-    if run.device.type == "cpu":
-        ways.append(_forward(prior, text, codes, [_in_blocks(prior, n) for n in _layers(prior)]))
+    if run.device.type == "cpu":  # blocks, which the forward pass does not use for short sequences
+        blocks = [sparse.in_blocks(prior.mask_name(n), prior.layout) for n in layers]
+        ways.append(_forward(prior, text, codes, blocks))
     found = [_near(logits, dense, f"{prior.shape.layers} layers") for logits in ways]
     return _first_failure(found)
 
 
 def _first_failure(found: list[CheckResult]) -> CheckResult:
     return next((one for one in found if not one.ok), found[-1])
-
-
-def _layers(prior: Prior) -> range:
-    return range(1, prior.shape.layers + 1)
-
-
-def _in_blocks(prior: Prior, layer: int) -> Attend:
-    """Return attention in blocks, which the forward pass does not use for short sequences."""
-    return sparse.in_blocks(prior.mask_name(layer), prior.layout)
 
 
 def _forward(
