@@ -1,4 +1,4 @@
-"""What would run: each stage's artifact, its fingerprint, and whether it is finished already."""
+"""Plan a run: each stage's artifact, its fingerprint, and its state (see pipelines/runner.py)."""
 
 import difflib
 import hashlib
@@ -17,13 +17,13 @@ from schemas.settings import Config
 
 
 class StageModule(Protocol):
-    """What a stage's module says about itself.
+    """What a stage's module must have.
 
     Optional: `outside(cfg) -> digests` of what is no artifact, and `forecast(cfg) -> Forecast` of
     what it will take.
     """
 
-    REVISION: int  # raised when the same settings come to mean something else
+    REVISION: int  # to be raised when the same settings give another result
 
     def run(self, inputs: Inputs, out: Folder, cfg: Any) -> Result:
         """Write the artifact through `out`."""
@@ -31,7 +31,7 @@ class StageModule(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One line of a pipeline: what runs, what it reads and writes, and all it depends on."""
+    """One line of a pipeline: the module to run, what it reads and writes, its settings."""
 
     module: StageModule
     reads: tuple[Artifact, ...]
@@ -40,11 +40,11 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """The module's file name, so the name in a log is the file to open."""
+        """The module's name, so the name in a log is the file to open."""
         return str(self.module.__name__).rsplit(".", 1)[-1]  # type: ignore[attr-defined]
 
     def outside(self) -> dict[str, str]:
-        """Return the digest of every input that is not an artifact."""
+        """Return a digest of every input that is not an artifact."""
         digests: Callable[[Any], dict[str, str]] = getattr(self.module, "outside", lambda cfg: {})
         return digests(self.config)
 
@@ -56,7 +56,7 @@ class Stage:
         return found(self.config)
 
 
-# "check": finished, but an input is about to be made anew and may come out different.
+# "check": finished, but an input will be made again and may come out different.
 State = Literal["done", "run", "resume", "stale", "check"]
 
 
@@ -75,7 +75,7 @@ class Step:
 
     @property
     def runs(self) -> bool:
-        """Say whether the stage is chosen and has something to do, or may have."""
+        """Whether the stage is selected and has, or may have, something to do."""
         return self.chosen and self.state != "done"
 
     @property
@@ -85,7 +85,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which stages of the list are to run, as the command line names them."""
+    """The stages to run, as named on the command line."""
 
     first: str | None = None
     last: str | None = None
@@ -93,7 +93,7 @@ class Selection:
     force: Sequence[str] = field(default=())
 
     def names(self, stages: Sequence[Stage]) -> set[str]:
-        """Return the chosen stages' names; raise ConfigError for what cannot be."""
+        """Return the selected stages' names; raise ConfigError for an impossible selection."""
         known = [stage.name for stage in stages]
         for wanted in (self.first, self.last, self.only, *self.force):
             if wanted is not None and wanted not in known:
@@ -112,14 +112,14 @@ class Selection:
         for wanted in self.force:
             if wanted not in chosen:
                 raise ConfigError(
-                    f"--force {wanted} wants a stage that is to run, found only "
-                    f"{', '.join(name for name in known if name in chosen)} chosen"
+                    f"--force {wanted} must name a selected stage; selected are "
+                    f"{', '.join(name for name in known if name in chosen)}"
                 )
         return chosen
 
 
 def wire(stages: Sequence[Stage]) -> None:
-    """Refuse a list in which a stage reads what nothing before it writes."""
+    """Raise ConfigError if a stage reads what no earlier stage writes."""
     known: set[str] = set()
     for stage in stages:
         for wanted in stage.reads:
@@ -132,14 +132,14 @@ def wire(stages: Sequence[Stage]) -> None:
 
 
 def fingerprint_of(stage: Stage, inputs: Mapping[str, str], outside: Mapping[str, str]) -> str:
-    """Return twelve hex digits of what the stage does and what it does it to."""
+    """Hash all that decides the artifact's content to twelve hex digits."""
     recipe = [stage.name, stage.module.REVISION, stage.config.digest, sorted(inputs.items()),
               sorted(outside.items())]  # fmt: skip
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 
 
 def plan(stages: Sequence[Stage], store: Store, selection: Selection) -> list[Step]:
-    """Say for each stage where its artifact is and whether it would run."""
+    """Compute each stage's fingerprint and state."""
     wire(stages)
     chosen = selection.names(stages)
     steps: dict[str, Step] = {}
@@ -170,7 +170,7 @@ def plan(stages: Sequence[Stage], store: Store, selection: Selection) -> list[St
 
 
 def state_of(manifest: Manifest, sources: Sequence[Step]) -> State:
-    """Say whether a finished artifact still is what its inputs would make."""
+    """Return the state of a finished artifact, by the content of its inputs."""
     for source in sources:
         was = manifest.inputs[source.stage.writes.name].content_sha256
         if source.manifest is not None and source.manifest.content_sha256 != was:

@@ -1,4 +1,18 @@
-"""Run a list of stages: skip what is finished, resume what is not, remake what is stale."""
+"""Run a list of stages: skip finished ones, resume interrupted ones, make stale ones again.
+
+An artifact lies at `<root>/<name>/<fingerprint>/`; the planner computes the fingerprint from what
+decides the content: settings, the stage's revision, the inputs' fingerprints, outside files.
+
+- `manifest.json` is there: the stage is finished, and skipped. Unless an input's content is no
+  longer what the manifest recorded (it was made again and came out different): then the artifact
+  is stale, its folder is emptied and the stage runs.
+- No manifest, but `begun.json` names the inputs' present content: the stage was interrupted. It
+  runs in the folder as it is, and resumes from its own finished shards (stages/shards/) or its
+  newest checkpoint (stages/training/).
+- Anything else, and `--force` on a finished stage: the folder is emptied and the stage starts.
+
+While a stage runs it owns the folder (infra/claim.py). The manifest is written last.
+"""
 
 import json
 import logging
@@ -30,25 +44,25 @@ VERSIONS = ("dalle-ray", "ray", "torch", "pyarrow", "numpy", "img2dataset", "tok
 def run(
     stages: Sequence[Stage], store: Store, selection: Selection, start_ray: Callable[[], None]
 ) -> list[Step]:
-    """Run what is chosen and not finished; return the steps as they ended.
+    """Run the selected stages that are not finished; return the steps as they ended.
 
-    `start_ray` is called before each stage that runs, so that a run with nothing to do is quick.
+    `start_ray` is called before each stage that runs, so a run with nothing to do is quick.
 
-    Raises ArtifactMissing if a chosen stage reads an artifact that is not finished.
+    Raises ArtifactMissing if a selected stage reads an artifact that is not finished.
     """
     summary = dict(store.summary().stages)
     ended: dict[str, Step] = {}
     for step in plan(stages, store, selection):
         sources = [ended[name] for name in step.inputs]
         if step.manifest is not None and not step.forced:
-            step = replace(step, state=state_of(step.manifest, sources))  # sources are made now
+            step = replace(step, state=state_of(step.manifest, sources))  # sources are final now
         if step.runs:
             _refuse_unfinished(step, sources)
             with during(step.stage.name):
                 start_ray()
                 step = _make(step, sources, store, summary)
         elif step.manifest is not None:
-            log.info("%-12s done before, skipped  (%s)", step.stage.name, step.address)
+            log.info("%-12s skipped, finished before  (%s)", step.stage.name, step.address)
             summary[step.stage.name] = _entry(step.manifest, "skipped", step.address)
         ended[step.stage.writes.name] = step
         _write_summary(store, summary)
@@ -59,7 +73,7 @@ def _refuse_unfinished(step: Step, sources: Sequence[Step]) -> None:
     for source in sources:
         if source.manifest is None:
             raise ArtifactMissing(
-                f"{step.stage.name} wants a finished '{source.stage.writes.name}' made with these "
+                f"{step.stage.name} needs a finished '{source.stage.writes.name}' made with these "
                 f"settings, found none; run with `--from {source.stage.name}`, or without --only "
                 "and --from"
             )
@@ -74,7 +88,7 @@ def _make(
     inputs = {n: store.folder(n, fingerprint) for n, fingerprint in step.inputs.items()}
     with claimed(folder):
         resumes = _prepare(folder, sources, afresh=step.manifest is not None)
-        verb = "goes on" if resumes else "starts"
+        verb = "resumes" if resumes else "starts"
         log.info("%-12s %s  (%s)", stage.name, verb, step.address)
         summary[stage.name] = StageSummary(status="running", artifact=step.address)
         _write_summary(store, summary)
@@ -88,7 +102,7 @@ def _make(
                 quarantined=error.shards if isinstance(error, ShardsFailed) else (),
             )
             _write_summary(store, summary)
-            error.add_note(f"stage {stage.name} failed; run the same command again to go on")
+            error.add_note(f"stage {stage.name} failed; run the same command again to resume")
             raise
         manifest = _manifest(step, sources, folder, result, time.monotonic() - started)
         publish(folder, manifest)
@@ -101,7 +115,7 @@ def _make(
 
 
 def _prepare(folder: LocalFolder | ObjectFolder, sources: Sequence[Step], *, afresh: bool) -> bool:
-    """Empty the folder unless a killed run began it from this very content; say if it goes on."""
+    """Empty the folder unless it was begun from the inputs' present content; then return True."""
     begun = json.dumps({s.stage.writes.name: _content(s) for s in sources}).encode()
     if not afresh and folder.exists(BEGUN):
         with folder.open(BEGUN) as file:

@@ -36,7 +36,7 @@ def show_settings(settings: Settings, prefix: str) -> None:
 
 def markdown(prefix: str = "") -> str:
     """Return the same table for documents: defaults alone."""
-    lines = ["| setting | default | | |", "|---|---|---|---|"]
+    lines = ["| setting | default | kind | meaning |", "|---|---|---|---|"]
     for leaf, _, default in rows(Settings(), prefix):
         lines.append(f"| `{leaf.path}` | {default} | {leaf.kind} | {leaf.field.description} |")
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Show how far a long job is: a bar with rate and time left, or plain lines in a log."""
 
 import logging
+import math
 import sys
 import threading
 import time
@@ -12,6 +13,8 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 from rich.text import Text
+
+from stages.numbers import compact, duration
 
 LOG = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 5.0
@@ -79,7 +82,7 @@ class Progress:
         self.done += rows
         if self._bar is not None:
             self._bar.note = note
-            self._bar.update(self._bar.task_ids[0], completed=self.done, rate=f"{self.rate:.0f}")
+            self._bar.update(self._bar.task_ids[0], completed=self.done, rate=compact(self.rate))
 
     @property
     def rate(self) -> float:
@@ -87,13 +90,12 @@ class Progress:
         return (self.done - self.done_before) / max(time.monotonic() - self.started, 1e-9)
 
     def line(self) -> str:
-        """Return the state in words: counts, rate, time left."""
-        left = (self.total - self.done) / self.rate if self.rate else None
-        return (
-            f"{self.what}: {self.done}/{self.total} {self.unit}, {self.rate:.0f}/s, "
-            f"{time.monotonic() - self.started:.0f} s so far, "
-            + ("time left unknown yet" if left is None else f"about {max(left, 0):.0f} s left")
-        )
+        """Describe the count, the rate, and the time left, or taken once all is done."""
+        state = f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {compact(self.rate)}/s"
+        if self.done >= self.total:
+            return f"{state}, took {duration(time.monotonic() - self.started)}"
+        left = (self.total - self.done) / self.rate if self.rate else math.inf
+        return f"{state}, ETA {duration(left)}"
 
     def _write_lines(self) -> None:
         while not self._stop.wait(SECONDS_BETWEEN_LINES):

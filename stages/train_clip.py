@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from schemas import rows
 from schemas.artifacts import BPE, CLEAN_PAIRS, TRAIN, VAL
-from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import ClipSettings
@@ -35,7 +34,7 @@ from stages.models.clip import (
     fresh_reranker,
 )
 from stages.models.published_clip import pretrained_reranker
-from stages.models.retrieval import r_precision
+from stages.models.r_precision import r_precision
 from stages.storage import reaching
 from stages.training import on_ray
 from stages.training.distributed import with_a_row
@@ -76,7 +75,7 @@ class ClipTask(Task):
             draw = augment.row_generator(self.cfg.fit.seed, epoch, key)
             return pictures.crop_for_prior(pixels, self.cfg.side, draw)[0]
 
-        pixels, indices = augment.readable(columns["image"], crop, self.cfg.side)
+        pixels, indices = augment.decode_crops(columns["image"], crop, self.cfg.side)
         return {"pixels": pixels, "ids": self.tokenize(columns["caption"][indices].tolist())}
 
     @property
@@ -85,7 +84,7 @@ class ClipTask(Task):
 
     def loss_sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Sum the contrastive loss of this worker's pairs among the pairs of all workers."""
-        pixels, ids = augment.unit(batch["pixels"]), batch["ids"].long()
+        pixels, ids = pictures.to_tensor(batch["pixels"]), batch["ids"].long()
         image, text, scale = with_a_row(model)(pixels, ids)
         own = slice(0, len(image))
         if dist.is_initialized() and dist.get_world_size() > 1:
@@ -149,13 +148,11 @@ def measure(model: Reranker, held_out: Table, cfg: ClipSettings) -> Scalars:
     pixels, indices = augment.held_out(columns["image"].tolist(), cfg.side)
     captions = columns["caption"][indices].tolist()
     device = next(model.parameters()).device
-    image, text = [], []
-    for start in range(0, len(pixels), cfg.fit.batch_size):
-        stop = start + cfg.fit.batch_size
-        image.append(model.image_features(augment.unit(pixels[start:stop].to(device))))
-        text.append(model.text_features(captions[start:stop]))
-    scores = (torch.cat(image) @ torch.cat(text).T).cpu().numpy()
-    found, chance = r_precision(scores, captions)
+    parts = [slice(i, i + cfg.fit.batch_size) for i in range(0, len(pixels), cfg.fit.batch_size)]
+    scores = model.scores(
+        (pictures.to_tensor(pixels[part].to(device)), captions[part]) for part in parts
+    )
+    found, chance = r_precision(scores.cpu().numpy(), captions)
     return {"r_precision": float(found.mean()), "r_precision_chance": chance}
 
 
@@ -193,11 +190,6 @@ def run(inputs: Inputs, out: Folder, cfg: ClipSettings) -> Result:
             found = measure(reranker, held_out, cfg)
         weights.save_clip(out, reranker)
         return Result(rows_in=train.rows, rows_out=0, health=found | health)
-    if cfg.run.micro_batch_size is not None:
-        raise ConfigError(
-            "clip.run.micro_batch_size: wanted null, because every pair is compared with all of "
-            f"the batch, found {cfg.run.micro_batch_size}; use more workers or a smaller batch_size"
-        )
     task = ClipTask(cfg, require_rows(train, TRAIN), held_out, weights.load_bpe(inputs.folder(BPE)))
     health = truncated(task.tokenize, held_out)
     result = on_ray.train(task, cfg, out, rows=train.rows)

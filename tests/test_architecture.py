@@ -27,14 +27,26 @@ TOP = {
     "stages", "pipelines", "schemas", "infra", "tests", "pyproject.toml", "README.md", "Makefile",
     "LICENSE", "SECURITY.md",
 }  # fmt: skip
-# Names of modules and classes that stand in two folders for the same idea, not for two.
+# Names that stand in several folders for the same idea, not for several.
 SAME_IDEA = {
-    "dvae", "prior",  # the models, and the checks of each
-    "forecast",  # what a stage will take: its type, and that of each training
+    *Settings.model_fields,  # a stage or a model, and its part of the settings
+    "forecast", "task",  # what each training stage has
     "funnel",  # rows that each rule drops: counted by the filter, shown by the report
-    "task",  # what the training loop is given: the base class, and the dVAE's
     "Block",  # a residual block, of each model
 }  # fmt: skip
+# No module, class, function, argument or setting has one of these names; the field's are:
+PRIVATE = {
+    "add_up": "set_gradient_sync", "ahead": "prefetch", "Artist": "Generator", "At": "slot",
+    "Average": "Ema", "compress_rank": "powersgd_rank", "heard": "all_gather",
+    "LayerCache": "KVCache", "lr": "learning_rate", "lr_end": "learning_rate_end",
+    "micro_batch": "micro_batch_size", "Odds": "SamplingParams", "Place": "Rank",
+    "Reach": "cache layout", "recompute": "activation_checkpointing", "sharers": "shard_group_size",
+    "spread": "distributed", "step_size": "learning_rate", "ticket": "unit_hash",
+    "together": "all_or_none", "Told": "EventStream", "told": "conditional",
+    "unsaid": "unconditional", "untold": "unconditional", "Wish": "DrawRequest",
+}  # fmt: skip
+PHRASES = ("step size", "by heart", "in company", "rows at once")  # nor do texts have these
+FIELD = ("learning_rate", "gradient accumulation", "KVCache", "data loader")  # but all of these
 
 
 def name(path):
@@ -113,6 +125,28 @@ def test_a_name_of_a_module_or_a_public_class_means_one_thing():
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].add(name(path))
     assert {n: p for n, p in places.items() if len(p) > 1 and n not in SAME_IDEA} == {}
+
+
+@pytest.mark.xfail(reason="the house is being rebuilt")
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_names_and_texts_are_the_fields(path):
+    defined = {path.stem}
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            defined.add(node.name.strip("_"))
+        elif isinstance(node, ast.arg):
+            defined.add(node.arg)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            defined.add(node.target.id)
+    private = {found: PRIVATE[found] for found in sorted(defined & PRIVATE.keys())}
+    assert private == {}, "the field has another word"
+    assert [phrase for phrase in PHRASES if phrase in path.read_text().lower()] == []
+
+
+@pytest.mark.xfail(reason="the house is being rebuilt")
+def test_the_fields_words_are_found_where_they_are_meant():
+    source = "".join(path.read_text() for path in FILES)
+    assert [word for word in FIELD if word not in source] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)

@@ -16,7 +16,9 @@ import pytest
 
 from pipelines.full import dalle
 from pipelines.presets import PRESETS
+from pipelines.renamed import RENAMED
 from pipelines.run_tables import stage_table
+from pipelines.settings_table import markdown
 from schemas.rows import token_pair
 from schemas.settings import Settings, leaves
 from stages.crawl.reasons import OWN
@@ -27,11 +29,13 @@ LIST = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
 FILES = subprocess.run(LIST, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
 DOCS = {name: (ROOT / name).read_text() for name in FILES if (ROOT / name).exists()}
 CODE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+RECIPE = re.compile(r"^## Add a .*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)  # test_recipes.py
 BLOCKS = [block for text in DOCS.values() for block in CODE.findall(text)]
 COMMANDS = sorted(
     {
         line.strip()
-        for language, block in BLOCKS
+        for text in DOCS.values()
+        for language, block in CODE.findall(RECIPE.sub("", text))
         if language == "bash"
         for line in block.replace("\\\n", " ").splitlines()
     }
@@ -81,6 +85,17 @@ def anchors(text):
 
 def test_the_stage_table_is_what_the_code_prints():
     assert between("README.md", "stages") == stage_table(dalle(Settings()))
+
+
+def test_the_table_of_settings_is_what_the_code_prints():
+    assert between("schemas/README.md", "settings") == markdown()
+
+
+def test_each_renamed_setting_is_in_the_changelog():
+    listed = {
+        row[0].strip("`"): row[1].strip("`") for row in table(".github/CHANGELOG.md", "0.2.0")
+    }
+    assert listed == RENAMED
 
 
 def test_the_first_document_stays_short():
@@ -177,7 +192,9 @@ def test_every_preset_is_described():
 
 @pytest.mark.slow
 def test_the_three_lines_of_python_draw_a_picture(tiny_run, tmp_path, monkeypatch):
-    (code,) = (block for language, block in BLOCKS if language == "python" and "Painter" in block)
+    (code,) = (
+        block for language, block in BLOCKS if language == "python" and "TextToImage" in block
+    )
     monkeypatch.chdir(tmp_path)
     exec(code.replace("runs/demo", str(tiny_run)), {})
     assert (tmp_path / "star.png").stat().st_size > 100

@@ -151,7 +151,7 @@ def clean_rows(split):
                 "key": f"{split}-{index:04d}",
                 "url": f"http://127.0.0.1:1/{split}/{index}.png",
                 # the second caption repeats the first, as captions do
-                "caption": found[0]["caption"] if index == 1 else shapes.caption(scene),
+                "caption": found[0]["caption"] if index == 1 else scene.caption,
                 "image": encode_png(pixels),
                 "width": 26,
                 "height": 24,
@@ -185,7 +185,7 @@ def table(store, artifact, name, content, schema):
 
 def token_table(store, split, clean, bpe, dvae):
     """Encode the clean rows' centre squares, with the schema and metadata of real token shards."""
-    encoded = [bpe.ids(row["caption"], TOKENS.text_len) for row in clean]
+    encoded = [bpe.encode_padded(row["caption"], TOKENS.text_len) for row in clean]
     pixels = to_tensor([crop_centre(decode(row["image"]), TOKENS.side) for row in clean])
     with torch.inference_mode():
         codes = dvae.codes(pixels).reshape(len(clean), -1).numpy().astype(np.uint16)

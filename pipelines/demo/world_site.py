@@ -170,7 +170,7 @@ def _good(seed: int, index: int) -> Entry:
     longest = rng.uniform(1, LONGEST) if rng.random() < OBLONG else 1.0
     data = _encode(_canvas(scene, SIDE, longest, rng), kind)
     name = f"pictures/{index:07d}.{kind}"
-    return Entry(name, scene, shapes.caption(scene), order=rng.random(), data=data)
+    return Entry(name, scene, scene.caption, order=rng.random(), data=data)
 
 
 def _canvas(

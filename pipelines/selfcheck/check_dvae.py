@@ -12,7 +12,7 @@ from schemas.artifacts import CLEAN_PAIRS, DVAE
 from schemas.errors import SchemaMismatch
 from stages.data.table import readable
 from stages.evaluate.reconstructions import measured_pictures
-from stages.models.fidelity import psnr_db, squared_error
+from stages.models.fidelity import Psnr
 from stages.models.flops import dvae_flops
 from stages.pictures import from_tensor, to_tensor
 from stages.train_dvae.task import VALIDATION_PICTURES
@@ -62,7 +62,7 @@ def travel(run: Run) -> Trip:
     side = read_config(run.inputs.folder(DVAE), DvaeConfig).side
     with readable(run.inputs.folder(CLEAN_PAIRS).url):
         _, found = measured_pictures(run.inputs, side, _affordable(run, side))
-    error = 0.0
+    psnr = Psnr()
     codes: list[Tensor] = []
     again: list[Tensor] = []
     for start in range(0, len(found), TILE):
@@ -70,10 +70,10 @@ def travel(run: Run) -> Trip:
         codes.append(run.dvae.codes(pixels))
         drawn = run.dvae.decode(codes[-1])
         again.append(run.dvae.codes(to_tensor(from_tensor(drawn)).to(run.device)))
-        error += squared_error(drawn, pixels) * len(pixels)
+        psnr.add(drawn, pixels)
     if not found:
         raise SchemaMismatch("wanted a picture in clean_pairs, found none; run with --from filter")
-    return Trip(psnr_db(error / len(found)), torch.cat(codes).flatten(), torch.cat(again).flatten())
+    return Trip(psnr.db, torch.cat(codes).flatten(), torch.cat(again).flatten())
 
 
 def _affordable(run: Run, side: int) -> int:

@@ -1,9 +1,8 @@
 """Check that a picture does not depend on its batch."""
 
 from pipelines.selfcheck.run import CheckResult, Run
-from schemas.settings import ComputeRun, SampleSettings
-from stages.models.sampler import LANE
-from stages.sample.artist import load_artist
+from schemas.settings import LANE, ComputeRun, SampleSettings
+from stages.sample.generator import load_generator
 
 CANDIDATES = LANE + 1  # so that a prompt has two lanes
 SEED = 0
@@ -15,11 +14,11 @@ def alone_and_in_a_batch(run: Run) -> CheckResult:
     rows = 2 * LANE  # of a tile, always computed as a whole
     if reason := run.too_slow(rows * len(prompts) + rows):
         return CheckResult(None, reason)
-    artist = load_artist(
+    generator = load_generator(
         run.inputs, SampleSettings(tile=rows, run=ComputeRun(gpu=run.device.type == "cuda"))
     )
-    batch = artist.draw(prompts, range(CANDIDATES), SEED)
-    ((alone,),) = artist.draw(prompts[-1:], range(1), SEED)
+    batch = generator.draw(prompts, range(CANDIDATES), SEED)
+    ((alone,),) = generator.draw(prompts[-1:], range(1), SEED)
     (same,) = (drawn for drawn in batch[-1] if drawn.candidate == 0)
     values, score = int((alone.pixels != same.pixels).sum()), alone.clip_score != same.clip_score
     differ = values + int(score)

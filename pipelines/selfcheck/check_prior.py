@@ -3,6 +3,7 @@
 In float32, on token pairs of the run. Dimensions as in `stages.models.sampler`.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -10,11 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pipelines.selfcheck.run import CheckResult, Run
-from stages.models import sparse
-from stages.models.attention import Attend, masked_attention
+from stages.models import sparse_attention
+from stages.models.incremental_decoding import Prefix, TileDecoder
+from stages.models.masks import Attend, MaskName, make_mask, masked_attention
 from stages.models.prior import Prior
-from stages.models.rotary import turned_attention
-from stages.models.tile import Prompt, Tile
+from stages.models.rotary import rotary_attention
+from stages.models.sampling import guide
 
 LIMIT = 1e-4  # relative to 1 + |logit|
 
@@ -41,22 +43,22 @@ def guided(run: Run) -> CheckResult:
     _, text, codes = run.example
     if reason := run.too_slow(3 * len(text)):
         return CheckResult(None, reason)
-    unsaid = torch.full_like(text, run.prior.pad)
-    told, untold = from_cache(
-        run.prior, torch.cat([text, unsaid]), torch.cat([codes, codes])
+    empty = torch.full_like(text, run.prior.pad)
+    conditional, unconditional = from_cache(
+        run.prior, torch.cat([text, empty]), torch.cat([codes, codes])
     ).chunk(2)
     plain = run.prior(text, codes)[1]
-    return _near(untold + 1.0 * (told - untold), plain, f"{plain.shape[1]} positions")
+    return _near(guide(conditional, unconditional, 1.0), plain, f"{plain.shape[1]} positions")
 
 
 def from_cache(
     prior: Prior, text: Int[Tensor, "b T"], codes: Int[Tensor, "b I"], given: int = 0
 ) -> Float[Tensor, "b I-given K"]:
     """Return the sampler's logits of every code, fed with `codes` whatever it would pick."""
-    tile = Tile(prior, len(text), 1, torch.float32)
-    prompts = [Prompt(prior, *one) for one in zip(text, codes[:, :given], strict=True)]
-    logits = [tile.load(prompts)]
-    logits += [tile.step(codes[:, place, None]) for place in range(given, codes.shape[1] - 1)]
+    decoder = TileDecoder(prior, len(text), 1, torch.float32)
+    prefixes = [Prefix(prior, *one) for one in zip(text, codes[:, :given], strict=True)]
+    logits = [decoder.load(prefixes)]
+    logits += [decoder.step(codes[:, place, None]) for place in range(given, codes.shape[1] - 1)]
     return torch.cat(logits, dim=1)
 
 
@@ -66,6 +68,7 @@ def whole_masks(run: Run) -> CheckResult:
     if reason := run.too_slow(3 * len(text)):
         return CheckResult(None, reason)
     prior = run.prior
+<<<<<<< HEAD
     layers = range(1, prior.shape.layers + 1)
     masks = (prior.mask(n).to(run.device) for n in layers)
     dense = _forward(prior, text, codes, [partial(masked_attention, mask=mask) for mask in masks])
@@ -74,6 +77,20 @@ def whole_masks(run: Run) -> CheckResult:
         blocks = [sparse.in_blocks(prior.mask_name(n), prior.layout) for n in layers]
         ways.append(_forward(prior, text, codes, blocks))
     found = [_near(logits, dense, f"{prior.shape.layers} layers") for logits in ways]
+=======
+
+    def dense(name: MaskName) -> Attend:
+        return partial(masked_attention, mask=make_mask(name, prior.layout).to(run.device))
+
+    def in_blocks(name: MaskName) -> Attend:  # the forward pass does so for long sequences only
+        return sparse_attention.in_blocks(name, prior.layout)
+
+    wanted = _forward(prior, text, codes, dense)
+    ways = [run.prior(text, codes)[1]]
+    if run.device.type == "cpu":
+        ways.append(_forward(prior, text, codes, in_blocks))
+    found = [_near(logits, wanted, f"{prior.shape.layers} layers") for logits in ways]
+>>>>>>> main
     return _first_failure(found)
 
 
@@ -82,15 +99,19 @@ def _first_failure(found: list[CheckResult]) -> CheckResult:
 
 
 def _forward(
-    prior: Prior, text: Int[Tensor, "b T"], codes: Int[Tensor, "b I"], attends: list[Attend]
+    prior: Prior,
+    text: Int[Tensor, "b T"],
+    codes: Int[Tensor, "b I"],
+    attention: Callable[[MaskName], Attend],
 ) -> Float[Tensor, "b I K"]:
-    """Run the prior with one attention function per layer."""
+    """Run the prior with the given attention for each mask."""
     codes = codes[:, :-1]
     places = torch.arange(codes.shape[1], device=codes.device)
     x = torch.cat([prior.embed_text(text), prior.embed_image(codes, places)], dim=1)
-    for block, attend in zip(prior.blocks, attends, strict=True):
-        if not prior.learned:
-            attend = partial(turned_attention, by=prior.get_buffer("angles"), attend=attend)
+    for name, block in zip(prior.mask_names, prior.blocks, strict=True):
+        attend = attention(name)
+        if not prior.learned_positions:
+            attend = partial(rotary_attention, angles=prior.get_buffer("angles"), attend=attend)
         x = block(x, attend)
     return prior.image_head(prior.norm(x)[:, prior.tokens.text_len :])
 

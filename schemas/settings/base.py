@@ -5,9 +5,22 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
+
+def _held_by_32_bits(number: float) -> float:
+    if number and not 1e-30 <= number <= 1e30:
+        raise ValueError("must be between 1e-30 and 1e30, for some of what is computed has 32 bits")
+    return number
+
+
+# Numbers that files, random generators and 32-bit floats can hold, and machines can count to.
+Count = Annotated[int, Field(gt=0, lt=2**31)]
+CountFrom0 = Annotated[int, Field(ge=0, lt=2**31)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Positive = Annotated[float, Field(gt=0), AfterValidator(_held_by_32_bits)]
+NonNegative = Annotated[float, Field(ge=0), AfterValidator(_held_by_32_bits)]
 Share = Annotated[float, Field(ge=0, le=1)]  # of a whole: of a run's updates, of the rows
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -32,7 +45,7 @@ class Shared:
     """Marks what a stage is given of the settings `tokens`: nobody sets it where it stands."""
 
 
-SharedSize = Annotated[PositiveInt, Shared()]
+SharedSize = Annotated[Count, Shared()]
 
 
 class Config(BaseModel):
@@ -91,11 +104,11 @@ class How(Config):
 class Workers(How):
     """How many processes share a stage's work."""
 
-    workers: PositiveInt = Field(1, description="processes that share the work")
+    workers: Count = Field(1, le=100_000, description="processes that share the work")
 
 
 class ComputeRun(Workers):
     """How a stage that computes with a model runs."""
 
-    threads: PositiveInt = Field(2, description="CPU threads of each worker")
+    threads: Count = Field(2, le=1_024, description="CPU threads of each worker")
     gpu: bool = Field(False, description="give each worker a GPU")

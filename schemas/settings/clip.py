@@ -1,22 +1,41 @@
 """The reranker."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, model_validator
 
-from schemas.settings.base import Config, InputPathOrName, SharedSize
-from schemas.settings.training import FitSettings, TrainingSettings, not_in_float16
+from schemas.settings.base import Config, Count, InputPathOrName, SharedSize
+from schemas.settings.training import FitSettings, TrainingRun, TrainingSettings, not_in_float16
 
 
 class ClipShape(Config):
     """Size of the two towers of a CLIP trained here."""
 
-    width: PositiveInt = Field(512, description="width of both towers")
-    layers: PositiveInt = Field(12, description="blocks of each tower")
-    heads: PositiveInt = Field(8, description="attention heads")
-    patch: PositiveInt = Field(16, description="pixels per side of a patch")
-    projection: PositiveInt = Field(512, description="width of the features that are compared")
-    text_len: PositiveInt = Field(77, description="tokens of a caption, with a start and an end")
+    width: Count = Field(512, le=16_384, description="width of both towers")
+    layers: Count = Field(12, le=1_000, description="blocks of each tower")
+    heads: Count = Field(8, le=1_024, description="attention heads")
+    patch: Count = Field(16, description="pixels per side of a patch")
+    projection: Count = Field(512, le=16_384, description="width of the features that are compared")
+    text_len: Count = Field(
+        77, ge=3, le=16_384, description="tokens of a caption, with a start and an end"
+    )
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(
+                f"width must be a multiple of heads, found {self.width} and {self.heads}"
+            )
+        return self
+
+
+def _all_pairs_at_once(run: TrainingRun) -> TrainingRun:
+    if run.micro_batch_size is not None:
+        raise ValueError(
+            "micro_batch_size must be null, because every pair is compared with all of the batch, "
+            f"found {run.micro_batch_size}; use more workers or a smaller batch_size"
+        )
+    return run
 
 
 class ClipSettings(TrainingSettings, ClipShape):
@@ -37,5 +56,6 @@ class ClipSettings(TrainingSettings, ClipShape):
         ema_share=0.01,
         precision="bfloat16",
     )
+    run: Annotated[TrainingRun, AfterValidator(_all_pairs_at_once)] = TrainingRun()
     text_vocab: SharedSize = 16_384
     side: SharedSize = 256

@@ -4,17 +4,21 @@ import codecs
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-)
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from schemas.settings.base import Config, InputPath, InputPaths, Share, SharedSize, Workers
+from schemas.settings.base import (
+    Config,
+    Count,
+    CountFrom0,
+    InputPath,
+    InputPaths,
+    NonNegative,
+    Positive,
+    Seed,
+    Share,
+    SharedSize,
+    Workers,
+)
 
 
 def _known_encoding(name: str) -> str:
@@ -48,11 +52,11 @@ AllowedHost = Annotated[str, AfterValidator(_host_and_port)]
 class WorldSettings(Config):
     """The demo's world of captioned shapes, a pure function of these numbers."""
 
-    revision: PositiveInt = Field(6, description="of the code that draws it; raised with that")
-    pictures: PositiveInt = Field(14_000, description="pictures in the world")
+    revision: Count = Field(6, description="of the code that draws it; raised with that")
+    pictures: Count = Field(14_000, description="pictures in the world")
     bad_share: Share = Field(0.1, description="share of URLs that must fail")
-    prompts: PositiveInt = Field(240, description="of held-out kinds; half as many of other sets")
-    seed: int = Field(0, description="random seed")
+    prompts: Count = Field(240, description="of held-out kinds; half as many of other sets")
+    seed: Seed = Field(0, description="random seed")
 
 
 class SourceSettings(Config):
@@ -83,10 +87,14 @@ class SourceSettings(Config):
 class CrawlRun(Workers):
     """How the crawl runs, and how it treats servers."""
 
-    threads: PositiveInt = Field(32, description="simultaneous downloads of each worker")
-    contact: str = Field("", description="page or mailbox that servers are told with our name")
-    host_connections: PositiveInt = Field(8, description="simultaneous ones of a worker to a host")
-    host_pause_seconds: NonNegativeFloat = Field(0.0, description="between requests to one host")
+    threads: Count = Field(32, le=4_096, description="simultaneous downloads of each worker")
+    contact: str = Field(
+        "", pattern="^[ -~]*$", description="page or mailbox that servers are told with our name"
+    )
+    host_connections: Count = Field(8, description="simultaneous ones of a worker to a host")
+    host_pause_seconds: NonNegative = Field(
+        0.0, le=86_400, description="between requests to one host"
+    )
     allow_hosts: tuple[AllowedHost, ...] = Field(
         (),
         description="host:port pairs that may be private; host:port=address:port also says where",
@@ -97,12 +105,12 @@ class CrawlSettings(Config):
     """How pictures are fetched and bounded."""
 
     source: SourceSettings = SourceSettings()
-    rows_per_shard: PositiveInt = Field(2_000, description="rows that one worker takes at a time")
-    timeout_seconds: PositiveFloat = Field(10, description="for the whole of one download")
-    max_bytes: PositiveInt = Field(20_000_000, description="largest download")
-    max_pixels: PositiveInt = Field(67_108_864, description="largest picture that is decoded")
-    retries: NonNegativeInt = Field(1, description="further attempts at a URL that failed")
-    encode_quality: PositiveInt = Field(95, le=100, description="of stored JPEGs")
+    rows_per_shard: Count = Field(2_000, description="rows that one worker takes at a time")
+    timeout_seconds: Positive = Field(10, le=86_400, description="for the whole of one download")
+    max_bytes: Count = Field(20_000_000, description="largest download")
+    max_pixels: Count = Field(67_108_864, description="largest picture that is decoded")
+    retries: CountFrom0 = Field(1, description="further attempts at a URL that failed")
+    encode_quality: Count = Field(95, le=100, description="of stored JPEGs")
     user_agent: str = Field(
         "dalle-ray", pattern=r"^[A-Za-z0-9_.-]+$", description="our name to servers and robots.txt"
     )

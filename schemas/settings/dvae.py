@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field
 
-from schemas.settings.base import Config, InputPath, Share, SharedSize
+from schemas.settings.base import Config, Count, InputPath, NonNegative, Positive, Share, SharedSize
 from schemas.settings.training import FitSettings, TrainingRun, TrainingSettings, not_in_float16
 
 
@@ -22,9 +22,9 @@ DvaeFit = Annotated[FitSettings, AfterValidator(not_in_float16), AfterValidator(
 class DvaeShape(Config):
     """Size of the encoder and decoder (appendix A.1; the released code's names in brackets)."""
 
-    width: PositiveInt = Field(256, ge=4, description="channels at full resolution (n_hid)")
-    blocks: PositiveInt = Field(2, description="residual blocks per group (n_blk_per_group)")
-    codebook_width: PositiveInt = Field(128, description="decoder's first channels (n_init)")
+    width: Count = Field(256, ge=4, le=16_384, description="channels at full resolution (n_hid)")
+    blocks: Count = Field(2, le=1_000, description="residual blocks per group (n_blk_per_group)")
+    codebook_width: Count = Field(128, le=16_384, description="decoder's first channels (n_init)")
 
 
 class DvaeSettings(TrainingSettings, DvaeShape):
@@ -33,10 +33,14 @@ class DvaeSettings(TrainingSettings, DvaeShape):
     pretrained: InputPath = Field(
         "", description="weights to take instead of training, such as the released ones"
     )
-    beta: NonNegativeFloat = Field(6.6, description="weight of the KL at the end of its ramp")
+    beta: NonNegative = Field(6.6, le=1e6, description="weight of the KL at the end of its ramp")
     beta_ramp_share: Share = Field(5_000 / 3_000_000, description="share of steps of that ramp")
-    temperature_start: PositiveFloat = Field(1.0, description="of the relaxation, at first")
-    temperature_end: PositiveFloat = Field(1 / 16, description="of the relaxation, in the end")
+    temperature_start: Positive = Field(
+        1.0, ge=1e-6, le=1e6, description="of the relaxation, at first"
+    )
+    temperature_end: Positive = Field(
+        1 / 16, ge=1e-6, le=1e6, description="of the relaxation, in the end"
+    )
     temperature_share: Share = Field(
         150_000 / 3_000_000, description="share of steps in which the temperature falls"
     )

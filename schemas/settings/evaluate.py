@@ -2,15 +2,15 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from schemas.settings.base import Config, How
+from schemas.settings.base import Config, Count, How
 
 
 class EvaluateRun(How):
     """How evaluate runs."""
 
-    threads: PositiveInt = Field(2, description="CPU threads")
+    threads: Count = Field(2, le=1_024, description="CPU threads")
 
 
 class EvaluateSettings(Config):
@@ -19,7 +19,5 @@ class EvaluateSettings(Config):
     judge: Literal["none", "shapes"] = Field(
         "none", description="shapes: check the demo's pictures against their prompts"
     )
-    pictures: PositiveInt = Field(
-        1_000, description="validation pictures behind the dVAE's figures"
-    )
+    pictures: Count = Field(1_000, description="validation pictures behind the dVAE's figures")
     run: EvaluateRun = EvaluateRun()

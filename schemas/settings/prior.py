@@ -2,9 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from schemas.settings.base import Config, Share
+from schemas.settings.base import Config, Count, Share
 from schemas.settings.tokens import SharedTokens, TokenSpec
 from schemas.settings.training import FitSettings, TrainingRun, TrainingSettings
 
@@ -12,12 +12,12 @@ from schemas.settings.training import FitSettings, TrainingRun, TrainingSettings
 class PriorShape(Config):
     """Size of the transformer (appendix B.1)."""
 
-    layers: PositiveInt = Field(64, description="transformer blocks")
-    heads: PositiveInt = Field(62, description="attention heads")
-    head_dim: PositiveInt = Field(64, description="width of a head; heads x head_dim is the width")
-    conv_kernel: PositiveInt = Field(
-        11, description="side of the last layer's attention window, odd"
+    layers: Count = Field(64, le=1_000, description="transformer blocks")
+    heads: Count = Field(62, le=1_024, description="attention heads")
+    head_dim: Count = Field(
+        64, le=1_024, description="width of a head; heads x head_dim is the width"
     )
+    conv_kernel: Count = Field(11, description="side of the last layer's attention window, odd")
     # Beyond the paper, each independent of the others.
     attention: Literal["sparse", "dense"] = Field(
         "sparse", description="dense: every layer sees all that came before"
@@ -36,13 +36,9 @@ class PriorShape(Config):
         return self.heads * self.head_dim
 
     @model_validator(mode="after")
-    def _kernel_is_odd(self) -> Self:
+    def _kernel_has_a_centre_and_rotary_pairs_come_out_even(self) -> Self:
         if self.conv_kernel % 2 == 0:
             raise ValueError(f"conv_kernel must be odd to have a centre, found {self.conv_kernel}")
-        return self
-
-    @model_validator(mode="after")
-    def _rotary_pairs_come_out_even(self) -> Self:
         if self.positions == "rotary" and self.head_dim % 4:
             raise ValueError(
                 "positions=rotary turns pairs of numbers by row and by column: wanted a head_dim "

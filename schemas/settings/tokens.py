@@ -2,20 +2,23 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from schemas.settings.base import Config, Shared, SharedSize
+from schemas.settings.base import Config, Count, Shared, SharedSize
 
 BYTES = 256  # a text alphabet begins with one id for each byte, so that it can write any caption
+
+
+MOST_SLOTS = 16_384  # the paper has 1,280
 
 
 class TokenSpec(Config):
     """The alphabets and lengths that the dVAE, the encoder, the prior and sampling share."""
 
-    text_vocab: PositiveInt = Field(16_384, description="size of the BPE alphabet (section 2.2)")
-    text_len: PositiveInt = Field(256, description="tokens of a caption; longer ones are cut")
-    image_vocab: PositiveInt = Field(8_192, description="codes of the dVAE's codebook")
-    grid: PositiveInt = Field(32, description="codes per side; a picture has 8 x 8 pixels for each")
+    text_vocab: Count = Field(16_384, description="size of the BPE alphabet (section 2.2)")
+    text_len: Count = Field(256, description="tokens of a caption; longer ones are cut")
+    image_vocab: Count = Field(8_192, description="codes of the dVAE's codebook")
+    grid: Count = Field(32, description="codes per side; a picture has 8 x 8 pixels for each")
 
     @property
     def side(self) -> int:
@@ -28,12 +31,17 @@ class TokenSpec(Config):
         return self.grid**2
 
     @model_validator(mode="after")
-    def _ids_fit_in_16_bits(self) -> Self:
+    def _can_be_stored_and_attended_to(self) -> Self:
         for name, size in (("text_vocab", self.text_vocab), ("image_vocab", self.image_vocab)):
             if size > 65_535:  # the pad id, text_vocab itself, must fit too
                 raise ValueError(
                     f"{name} must be at most 65535, because tokens are stored in 16 bits"
                 )
+        if (slots := self.text_len + self.image_len) > MOST_SLOTS:
+            raise ValueError(
+                f"text_len + grid x grid must be at most {MOST_SLOTS}, because attention masks are "
+                f"as many in square, found {slots}"
+            )
         return self
 
 
@@ -43,5 +51,5 @@ SharedTokens = Annotated[TokenSpec, Shared()]
 class BpeSettings(Config):
     """How the text alphabet is learned."""
 
-    captions: PositiveInt = Field(10_000_000, description="at most this many are read")
+    captions: Count = Field(10_000_000, description="at most this many are read")
     text_vocab: SharedSize = 16_384

@@ -3,25 +3,28 @@
 import math
 from typing import Literal, Self
 
-from pydantic import (
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
-from schemas.settings.base import ComputeRun, Config, Precision, Share
+from schemas.settings.base import (
+    ComputeRun,
+    Config,
+    Count,
+    CountFrom0,
+    NonNegative,
+    Positive,
+    Precision,
+    Seed,
+    Share,
+)
 
 
 class FitSettings(Config):
     """What decides a training's result. Shares are of `steps`: schedules stretch with the run."""
 
-    steps: PositiveInt = Field(description="updates of the weights")
-    batch_size: PositiveInt = Field(description="rows per update, over all workers")
-    learning_rate: PositiveFloat = Field(description="the highest, after warm-up")
-    learning_rate_end: PositiveFloat = Field(description="the lowest, at the end")
+    steps: Count = Field(description="updates of the weights")
+    batch_size: Count = Field(description="rows per update, over all workers")
+    learning_rate: Positive = Field(description="the highest, after warm-up")
+    learning_rate_end: Positive = Field(description="the lowest, at the end")
     warmup_share: Share = Field(0.0, description="share of steps in which the learning rate rises")
     decay: Literal["cosine", "plateau"] = Field(
         "cosine",
@@ -33,55 +36,41 @@ class FitSettings(Config):
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's decay of the first moment")
     beta2: float = Field(0.999, ge=0, lt=1, description="AdamW's decay of the second moment")
-    weight_decay: NonNegativeFloat = Field(0.0, description="AdamW's, of matrices")
-    variance_clip: PositiveFloat | None = Field(
+    weight_decay: NonNegative = Field(0.0, description="AdamW's, of matrices")
+    variance_clip: Positive | None = Field(
         None, description="bound of the second moment (appendix B.2); null: none"
     )
-    clip_norm: PositiveFloat | None = Field(
-        None, description="bound of the gradient's norm; null: none"
-    )
+    clip_norm: Positive | None = Field(None, description="bound of the gradient's norm; null: none")
     ema_share: Share = Field(description="horizon of the weights' moving average (EMA)")
-    ema_every: PositiveInt = Field(1, description="steps between two updates of the EMA")
+    ema_every: Count = Field(1, description="steps between two updates of the EMA")
     precision: Precision = Field(
         "float32", description="of matrix products; auto: bfloat16 on a GPU that has it"
     )
-    powersgd_rank: PositiveInt | None = Field(
+    powersgd_rank: Count | None = Field(
         None, description="compress gradients between copies to this rank (section 2.5); null: no"
     )
-    powersgd_parts: PositiveInt = Field(
+    powersgd_parts: Count = Field(
         1, description="parts of a compressed matrix: run.shard_size where weights are sharded"
     )
-    seed: int = Field(0, description="random seed")
+    seed: Seed = Field(0, description="random seed")
 
     @model_validator(mode="after")
-    def _parts_share_the_rank(self) -> Self:
+    def _schedules_and_parts_come_out(self) -> Self:
         if self.powersgd_rank is not None and self.powersgd_rank % self.powersgd_parts:
             raise ValueError(
                 "powersgd_rank must be a multiple of powersgd_parts, which share it evenly, found "
                 f"{self.powersgd_rank} and {self.powersgd_parts}; change one of the two"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _learning_rate_falls(self) -> Self:
         if self.learning_rate_end > self.learning_rate:
             raise ValueError(
                 f"learning_rate_end ({self.learning_rate_end}) must not exceed learning_rate "
                 f"({self.learning_rate})"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _average_leaves_its_start(self) -> Self:
         if self.ema_every > self.steps:
             raise ValueError(
                 f"ema_every ({self.ema_every}) must not exceed steps ({self.steps}): what is kept "
                 "of a run is the average, and it would stay at its random start"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _warmup_ends_before_decay(self) -> Self:
         if self.warmup_share > self.decay_share:
             raise ValueError(
                 f"warmup_share ({self.warmup_share}) must not exceed "
@@ -122,15 +111,15 @@ class FitSettings(Config):
 class TrainingRun(ComputeRun):
     """How a training runs."""
 
-    workers_min: PositiveInt | None = Field(
+    workers_min: Count | None = Field(
         None,
         description="keep going with this many after a node is lost; null waits until there is "
         "room for all",
     )
-    gpu_memory_gib: PositiveFloat = Field(
+    gpu_memory_gib: Positive = Field(
         80, description="memory of one GPU, for --plan where there is none to ask"
     )
-    micro_batch_size: PositiveInt | None = Field(
+    micro_batch_size: Count | None = Field(
         None,
         description="rows of a worker per forward pass (gradient accumulation), so that a large "
         "batch fits; null takes all at once",
@@ -142,13 +131,13 @@ class TrainingRun(ComputeRun):
     shard: bool = Field(
         False, description="share weights, gradients and optimizer state out over workers (FSDP)"
     )
-    shard_size: PositiveInt | None = Field(
+    shard_size: Count | None = Field(
         None, description="workers that share one copy of the weights; null: all"
     )
-    log_every: PositiveInt = Field(50, description="steps between two lines of metrics")
-    save_every: PositiveInt = Field(1_000, description="steps between two checkpoints")
-    validate_every: PositiveInt = Field(1_000, description="steps between two validations")
-    restarts: NonNegativeInt = Field(3, description="attempts after a worker or node is lost")
+    log_every: Count = Field(50, description="steps between two lines of metrics")
+    save_every: Count = Field(1_000, description="steps between two checkpoints")
+    validate_every: Count = Field(1_000, description="steps between two validations")
+    restarts: CountFrom0 = Field(3, description="attempts after a worker or node is lost")
 
     @property
     def shard_group_size(self) -> int:

@@ -16,7 +16,7 @@ from schemas.settings.filter import FilterSettings
 from schemas.settings.measure import MeasureSettings
 from schemas.settings.prior import PriorSettings
 from schemas.settings.sample import SampleSettings
-from schemas.settings.tokens import BpeSettings, TokenSpec
+from schemas.settings.tokens import BYTES, BpeSettings, TokenSpec
 
 
 class Settings(Config):
@@ -46,40 +46,49 @@ class Settings(Config):
         return self.tokens if name == "tokens" else getattr(self.tokens, name)
 
     @model_validator(mode="after")
-    def _guidance_was_trained_for(self) -> Self:
-        if self.sample.guidance != 1 and self.prior.caption_dropout == 0:
+    def _every_picture_can_be_kept_and_written(self) -> Self:
+        tokens, clip = self.tokens, self.clip
+        if tokens.text_vocab < BYTES:
             raise ValueError(
-                f"sample.guidance={self.sample.guidance} wants a prior that is trained with some "
-                "captions left out; set prior.caption_dropout to 0.1, or guidance to 1"
+                f"tokens.text_vocab must be at least {BYTES}, one id for each byte so that any "
+                f"caption can be written, found {tokens.text_vocab}"
+            )
+        if tokens.side**2 > self.crawl.max_pixels:
+            raise ValueError(
+                f"crawl.max_pixels must be at least {tokens.side**2}, the pixels of a picture with "
+                f"tokens.grid={tokens.grid}, found {self.crawl.max_pixels}"
+            )
+        if clip.patch > tokens.side and not clip.pretrained:
+            raise ValueError(
+                f"clip.patch must be at most {tokens.side}, the side of a picture with "
+                f"tokens.grid={tokens.grid}, found {clip.patch}"
             )
         return self
 
     @model_validator(mode="after")
-    def _the_judge_sees_all_pictures(self) -> Self:
-        if self.evaluate.judge != "none" and self.sample.forget:
+    def _prompts_can_be_drawn_and_judged(self) -> Self:
+        sample, prompts = self.sample, self.sample.prompts
+        if sample.guidance != 1 and self.prior.caption_dropout == 0:
+            raise ValueError(
+                f"sample.guidance={sample.guidance} wants a prior that is trained with some "
+                "captions left out; set prior.caption_dropout to 0.1, or guidance to 1"
+            )
+        if self.evaluate.judge != "none" and sample.forget:
             raise ValueError(
                 f"evaluate.judge={self.evaluate.judge} wants the pixels of every candidate, found "
                 "sample.forget=true; set it to false, or evaluate.judge to none"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _there_is_something_to_complete(self) -> Self:
-        if self.sample.given_rows >= self.tokens.grid:
+        if sample.given_rows >= self.tokens.grid:
             raise ValueError(
-                f"sample.given_rows={self.sample.given_rows} leaves nothing to draw of "
+                f"sample.given_rows={sample.given_rows} leaves nothing to draw of "
                 f"tokens.grid={self.tokens.grid} rows; the paper gives 15 of 32"
             )
-        if self.sample.given_rows and self.sample.prompts.kind == "world":
+        if sample.given_rows and prompts.kind == "world":
             raise ValueError(
-                f"sample.given_rows={self.sample.given_rows} wants prompts with pictures, and the "
+                f"sample.given_rows={sample.given_rows} wants prompts with pictures, and the "
                 "world's have none; use sample.prompts.kind=validation, or a file that names them"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _the_worlds_prompts_are_of_the_crawled_world(self) -> Self:
-        if self.sample.prompts.kind == "world" and self.crawl.source.kind != "world":
+        if prompts.kind == "world" and self.crawl.source.kind != "world":
             raise ValueError(
                 "sample.prompts.kind=world wants crawl.source.kind=world, found "
                 f"{self.crawl.source.kind}; use validation or file"

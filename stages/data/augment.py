@@ -1,9 +1,7 @@
 """Pictures to tensors, cropped at random: a function of the seed, the epoch and the row's key."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,20 +11,20 @@ from torch import Tensor
 from schemas.errors import SchemaMismatch
 from stages import pictures
 from stages.data import order
+from stages.hashing import hash_bits
 from stages.pictures import PictureError, Pixels
 
 
 def row_seed(seed: int, epoch: int, key: str) -> int:
-    """Return 63 bits for one row in one epoch."""
-    digest = hashlib.sha256(f"{seed}\n{epoch}\n{key}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+    """Return the seed of one row in one epoch."""
+    return hash_bits(f"{seed}\n{epoch}\n{key}", 63)
 
 
 def row_generator(seed: int, epoch: int, key: str) -> np.random.Generator:
     return order.generator(row_seed(seed, epoch, key))
 
 
-def readable(
+def decode_crops(
     images: Iterable[bytes], crop: Callable[[int, Pixels], Pixels], side: int
 ) -> tuple[UInt8[Tensor, "b h w 3"], list[int]]:
     """Decode and crop pictures, leaving out unusable ones; also return the indices of the rest.
@@ -44,15 +42,10 @@ def readable(
 
 def held_out(images: Sequence[bytes], side: int) -> tuple[UInt8[Tensor, "b h w 3"], list[int]]:
     """Decode validation pictures and crop their centres; raise SchemaMismatch if none is left."""
-    pixels, indices = readable(images, lambda _, found: pictures.crop_centre(found, side), side)
+    pixels, indices = decode_crops(images, lambda _, found: pictures.crop_centre(found, side), side)
     if not indices:
         raise SchemaMismatch(
             f"wanted pictures to measure with, found none readable among {len(images)}; run filter "
             "again"
         )
     return pixels, indices
-
-
-def unit(pixels: UInt8[Tensor, "b h w 3"]) -> Any:
-    """Return pixels in [0, 1] as (b, 3, h, w), in channels_last layout."""
-    return pixels.permute(0, 3, 1, 2).float() / 255

@@ -50,12 +50,6 @@ def digest_of_files(files: Sequence[tuple[str, str | None]]) -> str:
     return total.hexdigest()
 
 
-def hash_bits(text: str, bits: int = 64) -> int:
-    """Return the first bits of a text's SHA-256: the same number on every machine."""
-    digest = hashlib.sha256(text.encode(errors="replace")).digest()
-    return int.from_bytes(digest[:8], "big") >> (64 - bits)
-
-
 def file_digest(folder: Folder, name: str) -> FileDigest:
     """Return the size and sha256 of a committed file, read piece by piece."""
     content, size = hashlib.sha256(), 0

@@ -2,17 +2,16 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
 from schemas.manifest import FileDigest, Manifest
 from stages.data.digests import file_digest
+from stages.threads import in_threads
 
 LOG = logging.getLogger(__name__)
 
 HASHED_BYTES = 8 * 2**30  # seconds on a few cores, and some 5 million rows of tokens
-FILES_AT_ONCE = 16
 
 
 def require_intact(folder: Folder, manifest: Manifest, parts: Sequence[str], rows: int) -> None:
@@ -61,12 +60,10 @@ def _require_same_bytes(
     folder: Folder, listed: Mapping[str, FileDigest], stage: str, again: str
 ) -> None:
     LOG.info("checking %d files of %s", len(listed), folder.url)
-    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-        digests = pool.map(lambda name: file_digest(folder, name).sha256, listed)
-        for name, found in zip(listed, digests, strict=True):
-            if found != listed[name].sha256:
-                raise SchemaMismatch(
-                    f"{folder.url}/{name} is damaged: wanted the sha256 "
-                    f"{listed[name].sha256[:12]}... that {stage} left, found {found[:12]}...; put "
-                    f"back a good copy, or {again}"
-                )
+    digests = in_threads(lambda name: file_digest(folder, name).sha256, listed)
+    for (name, wanted), found in zip(listed.items(), digests, strict=True):
+        if found != wanted.sha256:
+            raise SchemaMismatch(
+                f"{folder.url}/{name} is damaged: wanted the sha256 {wanted.sha256[:12]}... that "
+                f"{stage} left, found {found[:12]}...; put back a good copy, or {again}"
+            )

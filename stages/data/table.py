@@ -1,9 +1,9 @@
 """The row groups of a finished table, checked against what their reader was promised."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +12,9 @@ import pyarrow.parquet as pq
 from schemas import rows
 from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
+from stages.threads import in_threads
 
 Columns = dict[str, np.ndarray]  # one entry per row; fixed-size lists as (rows, length)
-
-FOOTERS_AT_ONCE = 16  # files opened at the same time: an object store answers slowly, not serially
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,7 @@ def open_table(
         sizes = [footer.row_group(n).num_rows for n in range(footer.num_row_groups)]
         return [RowGroup(name, n, size) for n, size in enumerate(sizes) if size]
 
-    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
-        groups = tuple(group for found in pool.map(look, files) for group in found)
-    return Table(folder, groups)
+    return Table(folder, tuple(chain.from_iterable(in_threads(look, files))))
 
 
 def require_rows(table: Table, part: str) -> Table:

@@ -12,10 +12,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from schemas.settings import EncodeSettings
-from stages.data.augment import unit
 from stages.encode.crops import row_seed
 from stages.models.dvae import Dvae
-from stages.pictures import Pixels
+from stages.pictures import Pixels, to_tensor
 
 
 class TileEncoder:
@@ -41,7 +40,7 @@ class TileEncoder:
     ) -> Int[Tensor, "n k"]:
         full = np.zeros((self.cfg.tile, *squares[0].shape), np.uint8)
         full[: len(squares)] = squares
-        pixels = unit(torch.from_numpy(full).to(self.device))
+        pixels = to_tensor(torch.from_numpy(full).to(self.device))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             if self.cfg.codes == "sampled":
                 found = self.dvae.sampled_codes(pixels, self._noise(keys))

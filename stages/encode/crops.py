@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from schemas.artifacts import TRAIN
 from schemas.folder import Folder
 from schemas.settings import EncodeSettings
-from stages.data.digests import hash_bits
 from stages.data.parquet import groups_of_rows
 from stages.data.prefetch import prefetch
 from stages.encode.cut import Part
+from stages.hashing import hash_bits
 from stages.pictures import PictureError, Pixels, crop_for_prior, decode
 
 Row = dict[str, Any]

@@ -68,7 +68,7 @@ class EncodePart:
     ) -> Made:
         """Put the columns together and into files."""
         tokens = self.cfg.tokens
-        texts = [self.bpe.ids(row["caption"], tokens.text_len) for row in kept]
+        texts = [self.bpe.encode_padded(row["caption"], tokens.text_len) for row in kept]
         ids = np.array([text.ids for text in texts], np.uint16).reshape(-1, tokens.text_len)
         found = torch.cat(codes) if codes else torch.zeros(0, tokens.image_len)
         crops = np.array([row["crop"] for row in kept], np.float32).reshape(-1, 4)

@@ -22,6 +22,7 @@ from stages.evaluate.charts import (
 )
 from stages.evaluate.checks import harm, is_set
 from stages.evaluate.combinations import grid, worst
+from stages.numbers import duration
 from stages.pictures import Pixels, encode_png
 
 SETS = {
@@ -88,7 +89,7 @@ def render(report: Mapping[str, Any], gallery: Gallery) -> str:
     return template("stages.evaluate", "page.html").render(
         report=report,
         gallery=gallery,
-        made_in=duration(report["seconds"]),
+        made_in=duration(sum(report["seconds"].values())),
         unfolded=UNFOLDED,
         sections=[item for item in SECTIONS.items() if item[0] not in hidden],
         tiles=tiles(report),
@@ -156,13 +157,6 @@ def change(gain: Mapping[str, float | None]) -> str:
 
 def _of(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
-def duration(seconds: Mapping[str, float]) -> str:
-    """Format the sum of the stages' times."""
-    total = round(sum(seconds.values()))
-    hours, minutes = divmod(total // 60, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {total % 60} s"
 
 
 def tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:

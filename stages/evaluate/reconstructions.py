@@ -17,7 +17,7 @@ from schemas.folder import Inputs
 from stages.evaluate.reading import Row, rows
 from stages.models.codebook import code_counts, codebook_health
 from stages.models.dvae import Dvae
-from stages.models.fidelity import mean_colour, psnr_db, squared_error
+from stages.models.fidelity import Psnr, mean_colour
 from stages.pictures import PictureError, Pixels, crop_centre, decode, from_tensor, to_tensor
 
 TILE = 50  # pictures per forward pass
@@ -38,8 +38,8 @@ class Reconstructions:
     pictures: int
     pixels: list[Pixels]  # the first few, in order
     code_counts: np.ndarray  # how often each code of the codebook occurred
-    mse: float
-    mean_colour_mse: float
+    psnr_db: float
+    mean_colour_psnr_db: float
 
     def figures(self) -> dict[str, float]:
         """Return the numbers of the report's `dvae` part."""
@@ -50,8 +50,8 @@ class Reconstructions:
             "codes": len(self.code_counts),
             "codes_used": health.used,
             "perplexity": health.perplexity,
-            "psnr_db": psnr_db(self.mse),
-            "mean_colour_psnr_db": psnr_db(self.mean_colour_mse),
+            "psnr_db": self.psnr_db,
+            "mean_colour_psnr_db": self.mean_colour_psnr_db,
         }
 
 
@@ -89,12 +89,11 @@ def reconstruct(
 ) -> Reconstructions:
     """Encode and decode pictures with hard codes and measure the error."""
     counts = np.zeros(image_vocab, np.int64)
-    error = flat_error = 0.0
+    psnr, flat = Psnr(), Psnr()
     kept: list[Pixels] = []
     for pixels, drawn, codes in through_dvae(dvae, pictures):
         counts += code_counts(codes, image_vocab).numpy()
-        error += squared_error(pixels, drawn) * len(pixels)
-        flat_error += squared_error(pixels, mean_colour(pixels)) * len(pixels)
+        psnr.add(drawn, pixels)
+        flat.add(mean_colour(pixels), pixels)
         kept.extend(from_tensor(drawn)[: keep - len(kept)])
-    total = max(1, len(pictures))
-    return Reconstructions(len(pictures), kept, counts, error / total, flat_error / total)
+    return Reconstructions(len(pictures), kept, counts, psnr.db, flat.db)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from stages.evaluate.intervals import exact
 from stages.evaluate.reconstructions import TILE, Captioned
 from stages.models.clip import Reranker
-from stages.models.retrieval import found_by_luck, r_precision
+from stages.models.r_precision import found_by_luck, r_precision
 from stages.pictures import to_tensor
 
 
@@ -19,9 +19,10 @@ def retrieval(clip: Reranker, pictures: Sequence[Captioned]) -> dict[str, float 
     if not pictures:
         return {}
     tiles = [pictures[i : i + TILE] for i in range(0, len(pictures), TILE)]
-    image = torch.cat([clip.image_features(to_tensor([p.pixels for p in tile])) for tile in tiles])
-    text = torch.cat([clip.text_features([p.caption for p in tile]) for tile in tiles])
-    return figures((image @ text.T).numpy(), [p.caption for p in pictures])
+    scores = clip.scores(
+        (to_tensor([p.pixels for p in tile]), [p.caption for p in tile]) for tile in tiles
+    )
+    return figures(scores.numpy(), [p.caption for p in pictures])
 
 
 def figures(

@@ -23,9 +23,6 @@ class Agreement:
 
 
 def _pixels(image: bytes) -> torch.Tensor:
-    """Return a picture as 1 x 3 x height x width, its middle square."""
+    """Return a picture's middle square as 1 x 3 x side x side, in [0, 1]."""
     pixels = pictures.decode(image)
-    side = min(pixels.shape[:2])
-    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
-    square = torch.from_numpy(pixels[top : top + side, left : left + side].copy())
-    return square.permute(2, 0, 1)[None] / 255
+    return pictures.to_tensor([pictures.crop_centre(pixels, min(pixels.shape[:2]))])

@@ -11,8 +11,8 @@ import pyarrow as pa
 from schemas import rows
 from schemas.folder import Folder
 from schemas.settings import MeasureSettings
-from stages.data.digests import hash_bits
 from stages.data.parquet import PLAIN_FILE, parquet_bytes, row_groups
+from stages.hashing import hash_bits
 from stages.measure.boilerplate import boilerplate_share
 from stages.measure.cleaning import clean_caption
 from stages.measure.language import Language

@@ -1,8 +1,8 @@
-"""Captions as numbers: lower-cased byte-level byte-pair encoding (section 2.2 of the paper).
+"""The text tokenizer: lower-cased byte-level byte-pair encoding (section 2.2 of the paper).
 
-Any text can be written and read back, because all 256 bytes are in the alphabet. Words never merge
-across spaces, and every word carries the space before it, also the first. There are no special
-tokens inside: the pad id is the vocabulary's size, and no caption can contain it.
+Any text can be encoded and decoded, because all 256 bytes are in the vocabulary. Words never merge
+across spaces, and every word includes the space before it, also the first. The vocabulary has no
+special tokens: the pad id is the vocabulary's size, and no caption can contain it.
 """
 
 import itertools
@@ -20,26 +20,24 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
-from schemas.errors import ConfigError
-from stages.models.merging import spell
+from stages.models.bpe_dropout import merge_with_dropout
 
-BYTES = 256
-KEPT = 2**15  # words and spellings that are remembered, some 30 MB
-SHORT = 24  # bytes of a word that is worth it
+CACHED = 2**15  # words, and ways to merge one, that are cached: some 30 MB
+SHORT = 24  # bytes; longer words are too rare to cache
 
-Spelling = tuple[int, ...]  # of a word, in ids
+WordIds = tuple[int, ...]
 
 
 class Encoded(NamedTuple):
-    """A caption as a row of fixed length."""
+    """A caption as ids of fixed length."""
 
-    ids: UInt16[np.ndarray, " T"]  # then pads
-    length: int  # ids that are not pads
+    ids: UInt16[np.ndarray, " T"]  # pads at the end
+    length: int  # without pads
     truncated: bool
 
 
 class Bpe:
-    """A learned alphabet of `vocab` ids; `pad`, the next one, stands where there is no token."""
+    """A trained tokenizer of `vocab` ids; `pad`, the next one, fills captions up."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._use(tokenizer)
@@ -54,12 +52,12 @@ class Bpe:
             (self._id[left], self._id[right]): (rank, self._id[left + right])
             for rank, (left, right) in enumerate(model["merges"])
         }
-        # captions repeat their words, and of a short word there are few spellings
-        self._kept_words = lru_cache(KEPT)(self._cut)
-        self._kept_ways = lru_cache(KEPT)(self._merged_once)
+        # captions repeat their words, and a short word can be split in few ways
+        self._cached_split = lru_cache(CACHED)(self._split)
+        self._cached_merges = lru_cache(CACHED)(self._merged_once)
 
     def __getstate__(self) -> str:
-        """Travel to a worker without what is remembered."""
+        """Pickle without the caches."""
         return self.to_json()
 
     def __setstate__(self, text: str) -> None:
@@ -67,31 +65,30 @@ class Bpe:
 
     @classmethod
     def from_json(cls, text: str) -> "Bpe":
-        """Read what `to_json` wrote."""
+        """Load the output of `to_json`."""
         return cls(Tokenizer.from_str(text))
 
     def to_json(self) -> str:
-        """Write the format of the `tokenizers` library, which other programs read too.
-
-        They must lower-case first.
-        """
+        """Return the format of the `tokenizers` library; other programs must lower-case first."""
         return self._tokenizer.to_str(pretty=True)
 
     def encode(self, caption: str, dropout: float = 0.0, seed: int = 0) -> list[int]:
-        """Turn a caption of any length into ids.
+        """Return a caption's ids, however many.
 
-        With dropout, each merge is passed over with that probability whenever it could be next, so
-        that the same caption is spelled in many ways; the seed alone decides which.
+        With dropout (BPE-dropout, see `bpe_dropout`) each merge is skipped with that probability
+        whenever it could be next, so the same caption has many encodings; the seed decides which.
         """
         text = " " + caption.lower()
         if dropout == 0:
             return self._tokenizer.encode(text).ids
         # the library has dropout too, but its random numbers cannot be seeded
         chance = random.Random(seed)
-        return [i for word in self._words(text) for i in self._spell(word, dropout, chance.random)]
+        return [i for word in self._words(text) for i in self._merge(word, dropout, chance.random)]
 
-    def ids(self, caption: str, text_len: int, dropout: float = 0.0, seed: int = 0) -> Encoded:
-        """Turn a caption into exactly `text_len` ids: cut off, or filled up with pads."""
+    def encode_padded(
+        self, caption: str, text_len: int, dropout: float = 0.0, seed: int = 0
+    ) -> Encoded:
+        """Return exactly `text_len` ids of a caption: truncated, or padded at the end."""
         every = self.encode(caption, dropout, seed)
         kept = every[:text_len]
         row = np.full(text_len, self.pad, np.uint16)
@@ -99,55 +96,49 @@ class Bpe:
         return Encoded(row, len(kept), truncated=len(every) > text_len)
 
     def decode(self, ids: Iterable[int] | UInt16[np.ndarray, " T"]) -> str:
-        """Turn ids back into the lower-cased caption; pads are skipped."""
+        """Return the lower-cased caption of some ids; pads are skipped."""
         return self._tokenizer.decode([int(i) for i in ids if i != self.pad]).removeprefix(" ")
 
-    def _words(self, text: str) -> Iterable[Spelling]:
-        """Cut a text into words, spelled in bytes; single blanks are always where some part."""
+    def _words(self, text: str) -> Iterable[WordIds]:
+        """Split a text into words, each as the ids of its bytes."""
         parts = [f" {part}" for part in text.split()]
         if text != "".join(parts):
-            return self._cut(text)
-        cut = (self._kept_words(p) if len(p) <= SHORT else self._cut(p) for p in parts)
-        return itertools.chain.from_iterable(cut)
+            return self._split(text)
+        # where all blanks are single spaces, words end at them and can be split one by one
+        split = (self._cached_split(p) if len(p) <= SHORT else self._split(p) for p in parts)
+        return itertools.chain.from_iterable(split)
 
-    def _cut(self, text: str) -> tuple[Spelling, ...]:
+    def _split(self, text: str) -> tuple[WordIds, ...]:
         words = self._tokenizer.pre_tokenizer.pre_tokenize_str(text)
         return tuple(tuple(self._id[byte] for byte in word) for word, _ in words)
 
-    def _spell(self, spelling: Spelling, dropout: float, draw: Callable[[], float]) -> Spelling:
-        """Merge the bytes of a word, the earliest learned merge first, some of them passed over."""
-        if len(spelling) > SHORT:
-            return spell(spelling, self._merges, dropout, draw)
-        while True:  # the same, by what is remembered
-            for way in self._kept_ways(spelling):
+    def _merge(self, ids: WordIds, dropout: float, draw: Callable[[], float]) -> WordIds:
+        """Merge a word's bytes as `merge_with_dropout` does, from the cache if it is short."""
+        if len(ids) > SHORT:
+            return merge_with_dropout(ids, self._merges, dropout, draw)
+        while True:
+            for merged in self._cached_merges(ids):
                 if draw() >= dropout:
-                    spelling = way
+                    ids = merged
                     break
             else:
-                return spelling
+                return ids
 
-    def _merged_once(self, spelling: Spelling) -> tuple[Spelling, ...]:
-        """Return every way to merge two neighbours, the earliest learned first."""
+    def _merged_once(self, ids: WordIds) -> tuple[WordIds, ...]:
+        """Return the word after each merge that is possible now, the earliest learned first."""
         possible = sorted(
             (*self._merges[pair], place)
-            for place, pair in enumerate(itertools.pairwise(spelling))
+            for place, pair in enumerate(itertools.pairwise(ids))
             if pair in self._merges
         )
-        return tuple(
-            (*spelling[:place], merged, *spelling[place + 2 :]) for _, merged, place in possible
-        )
+        return tuple((*ids[:place], merged, *ids[place + 2 :]) for _, merged, place in possible)
 
 
 def train_bpe(captions: Iterable[str], vocab: int) -> Bpe:
-    """Learn an alphabet of exactly `vocab` ids; those that a small corpus cannot fill stay unused.
+    """Train a tokenizer of exactly `vocab` ids; those that a small corpus cannot fill stay unused.
 
-    The same captions give the same alphabet, whatever their order.
+    The same captions give the same tokenizer, whatever their order.
     """
-    if vocab < BYTES:
-        raise ConfigError(
-            f"tokens.text_vocab: wanted at least {BYTES}, one id for each byte so that any caption "
-            f"can be written, found {vocab}"
-        )
     learned = Tokenizer(BPE())
     learned.pre_tokenizer = ByteLevel(add_prefix_space=True)
     trainer = BpeTrainer(
@@ -159,7 +150,7 @@ def train_bpe(captions: Iterable[str], vocab: int) -> Bpe:
     learned.train_from_iterator((" " + caption.lower() for caption in captions), trainer)
 
     model = json.loads(learned.to_str())["model"]
-    # a blank is not among the letters that stand for bytes, so no caption can contain these
+    # the letters that stand for bytes include no blank, so no caption contains these
     unused = {f"unused {number}": number for number in range(len(model["vocab"]), vocab)}
     merges = [(left, right) for left, right in model["merges"]]
     tokenizer = Tokenizer(BPE(vocab=model["vocab"] | unused, merges=merges))

@@ -1,17 +1,17 @@
-"""The reranker: a CLIP that says how well a picture fits a caption (section 2.6).
+"""The reranker: a CLIP that scores how well a picture fits a caption (section 2.6).
 
-The network is that of the `transformers` library, either trained here on our own text alphabet, or
-a pretrained one with its own tokenizer and its own preparation of pictures (published_clip.py).
-Both are used through `Reranker`.
+The network is that of the `transformers` library, either trained here on our own BPE, or a
+pretrained one with its own tokenizer and preprocessing (published_clip.py). Both are used through
+`Reranker`.
 
-Captions longer than the text tower are cut off, on purpose: the prior reads more than CLIP's 77.
-`Reranker.truncates` says which, for those who tell people.
+Captions longer than the text tower are cut off, on purpose: the prior reads more than CLIP's 77
+tokens. `Reranker.truncates` says which.
 
-Dimensions: b batch, H W pixels, s side of the tower's pictures, t text slots, d projection.
+Dimensions: b batch, p pictures or captions, H W pixels, t text slots, d projection.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,26 +23,26 @@ from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerBase
 
 from schemas.settings import ClipShape
 from stages.models.bpe import Bpe
-from stages.models.clip_pixels import Preparation
+from stages.models.clip_preprocessing import Preprocessing
 
 MAX_SCALE = 100.0  # Radford et al. 2021, section 2.5
 
 
 @dataclass(frozen=True)
 class OwnTokens:
-    """Cuts captions with our alphabet: start, at most `text_len` - 2 ids, then end tokens."""
+    """Tokenizes captions with our BPE: start, at most `text_len` - 2 ids, then end tokens."""
 
     bpe: Bpe
     text_len: int
 
     @property
     def start(self) -> int:
-        """The first id that is not the alphabet's."""
+        """The id before a caption, the first that is not the BPE's."""
         return self.bpe.vocab
 
     @property
     def end(self) -> int:
-        """Where the tower is read, and what fills the rest."""
+        """The id after a caption, where the tower is read; it also fills the rest of the row."""
         return self.bpe.vocab + 1
 
     def __call__(self, captions: Sequence[str]) -> Int[Tensor, "b t"]:
@@ -60,7 +60,7 @@ class OwnTokens:
 
 @dataclass(frozen=True)
 class PublishedTokens:
-    """Cuts captions with the tokenizer that a published CLIP came with."""
+    """Tokenizes captions with the tokenizer that a published CLIP came with."""
 
     tokenizer: PreTrainedTokenizerBase
     text_len: int
@@ -76,7 +76,7 @@ class PublishedTokens:
         return rows["input_ids"]
 
     def truncates(self, caption: str) -> bool:
-        """Say whether a caption has more ids than fit, with those that the tokenizer adds."""
+        """Say whether a caption has more ids than fit, its start and end counted."""
         return len(self.tokenizer(caption, verbose=False)["input_ids"]) > self.text_len
 
 
@@ -84,53 +84,61 @@ Tokenize = OwnTokens | PublishedTokens
 
 
 class Reranker(nn.Module):
-    """A CLIP with the tokenizer and the preparation of pictures that belong to it."""
+    """A CLIP with its own tokenizer and its own preprocessing of pictures."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, clip: CLIPModel, tokenize: Tokenize, preparation: Preparation) -> None:
+    def __init__(self, clip: CLIPModel, tokenize: Tokenize, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.clip = clip
         self.tokenize = tokenize
-        self.preparation = preparation
-        for name, colour in (("mean", preparation.mean), ("std", preparation.std)):
+        self.preprocessing = preprocessing
+        for name, colour in (("mean", preprocessing.mean), ("std", preprocessing.std)):
             self.register_buffer(name, rearrange(torch.tensor(colour), "c -> c 1 1"), False)
 
     def forward(
         self, pixels: Float[Tensor, "b 3 H W"], ids: Int[Tensor, "b t"]
     ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"], Float[Tensor, ""]]:
-        """Return what `contrastive_nats` needs: image and text features, and their scale."""
+        """Return image features, text features and their scale, for `contrastive_nats`."""
         scale = self.clip.logit_scale.exp().reshape(())  # sharded, it is [1]
         return self.image_features(pixels), self.features_of_ids(ids), scale
 
     def image_features(self, pixels: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d"]:
-        """Describe square pictures in [0, 1] of any size by unit vectors."""
-        prepared = (self.preparation.fit(pixels) - self.mean) / self.std
-        tower = self.clip.vision_model(pixel_values=prepared)
+        """Return unit vectors of square pictures in [0, 1] of any size."""
+        resized = self.preprocessing.resize(pixels)
+        tower = self.clip.vision_model(pixel_values=(resized - self.mean) / self.std)
         return F.normalize(self.clip.visual_projection(tower.pooler_output).float(), dim=-1)
 
     def text_features(self, captions: Sequence[str]) -> Float[Tensor, "b d"]:
-        """Describe captions by unit vectors; the dot product with a picture's is the score."""
+        """Return unit vectors of captions; the dot product with a picture's is the score."""
         return self.features_of_ids(self.tokenize(captions).to(self.mean.device))
 
     def truncates(self, caption: str) -> bool:
-        """Say whether a caption is longer than the text tower, so that its end is not compared."""
+        """Say whether a caption is longer than the text tower, so that its end is not read."""
         return self.tokenize.truncates(caption)
 
     def features_of_ids(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b d"]:
-        """Describe tokenized captions by unit vectors.
+        """Return unit vectors of tokenized captions.
 
         The tower is causal and read at the first end token: what follows it cannot matter.
         """
         tower = self.clip.text_model(input_ids=ids)
         return F.normalize(self.clip.text_projection(tower.pooler_output).float(), dim=-1)
 
+    def scores(
+        self, batches: Iterable[tuple[Float[Tensor, "b 3 H W"], Sequence[str]]]
+    ) -> Float[Tensor, "p p"]:
+        """Score all pictures with all captions of the batches: `[i, j]` is picture i, caption j."""
+        found = [(self.image_features(pixels), self.text_features(of)) for pixels, of in batches]
+        image, text = (torch.cat(features) for features in zip(*found, strict=True))
+        return image @ text.T
+
     @torch.no_grad()
     def bound(self) -> None:
-        """Bring the scale back to MAX_SCALE after an update.
+        """Clamp the scale to MAX_SCALE after an update.
 
-        The weight itself: a scale that is clamped on its way has no gradient, and never comes down.
+        The weight itself, for a scale clamped in the forward pass gets no gradient and stays there.
         """
         self.clip.logit_scale.clamp_(max=math.log(MAX_SCALE))
 
@@ -138,7 +146,7 @@ class Reranker(nn.Module):
 def contrastive_nats(
     image: Float[Tensor, "b d"], text: Float[Tensor, "b d"], scale: Float[Tensor, ""]
 ) -> Float[Tensor, " b"]:
-    """Score each pair among all of the batch: the mean of both directions' cross entropy."""
+    """Return each pair's loss: the mean of both directions' cross entropy over the batch."""
     logits = scale * image @ text.T
     own = torch.arange(len(logits), device=logits.device)
     to_text = F.cross_entropy(logits, own, reduction="none")
@@ -147,7 +155,7 @@ def contrastive_nats(
 
 
 def fresh_reranker(shape: ClipShape, *, side: int, bpe: Bpe) -> Reranker:
-    """Build a CLIP with new weights for pictures of `side` pixels and our own text alphabet."""
+    """Build a CLIP with fresh weights for pictures of `side` pixels and captions of our own BPE."""
     tokenize = OwnTokens(bpe, shape.text_len)
     towers = {
         "hidden_size": shape.width,
@@ -169,4 +177,4 @@ def fresh_reranker(shape: ClipShape, *, side: int, bpe: Bpe) -> Reranker:
         projection_dim=shape.projection,
     )
 
-    return Reranker(CLIPModel(config), tokenize, Preparation.plain(side))
+    return Reranker(CLIPModel(config), tokenize, Preprocessing.plain(side))

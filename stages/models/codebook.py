@@ -1,4 +1,7 @@
-"""How much of a codebook a set of pictures uses."""
+"""Codebook usage: how many codes a set of pictures uses, and how evenly.
+
+Dimensions: K codes.
+"""
 
 from typing import NamedTuple
 
@@ -8,19 +11,19 @@ from torch import Tensor
 
 
 def code_counts(codes: Int[Tensor, "..."], image_vocab: int) -> Int[Tensor, " K"]:
-    """Count how often each code occurs; counts of several batches add up."""
+    """Return how often each code occurs; counts of several batches add up."""
     return torch.bincount(codes.flatten(), minlength=image_vocab)
 
 
 class CodebookHealth(NamedTuple):
-    """How much of the codebook a set of pictures uses."""
+    """Codes that occur at all, and the perplexity of their frequencies (K if all are equal)."""
 
-    used: int  # codes that occur at all
-    perplexity: float  # codes as if all were equally frequent
+    used: int
+    perplexity: float
 
 
 def codebook_health(counts: Int[Tensor, " K"]) -> CodebookHealth:
-    """Judge the codebook by how often each code occurred."""
+    """Measure the codebook's usage from how often each code occurred."""
     frequency = counts.double() / counts.sum().clamp_min(1)  # of nothing, no code is frequent
     entropy = -torch.special.xlogy(frequency, frequency).sum()
     return CodebookHealth(used=int((counts > 0).sum()), perplexity=entropy.exp().item())

@@ -1,11 +1,11 @@
 """The discrete VAE: a picture becomes a small grid of codes, and codes become a picture.
 
 Paper: section 2.1, appendices A.1 to A.3. The graph, its names and its initial weights are those
-of the released code (openai/DALL-E), so its weights convert name by name. Where we differ: the
-decoder's first convolution, which serves as the codebook, starts at N(0, 1), because its input is
-(nearly) one-hot: one term of its sum is not zero, so this is what keeps the variance at one.
+of the released code (openai/DALL-E), so its weights convert name by name. One difference: the
+decoder's first convolution, which serves as the codebook, starts at N(0, 1). Its input is (nearly)
+one-hot, so one term of its sum is not zero, and this keeps the variance at one.
 
-Pixels are in [0, 1] at every public door; `map_pixels` is applied inside.
+Public functions take and return pixels in [0, 1]; `map_pixels` is applied inside.
 
 Dimensions: b batch, H W pixels, h w codes (an eighth of H W), K size of the codebook.
 """
@@ -24,15 +24,18 @@ from torch import Tensor, nn
 from schemas.settings import DvaeShape
 
 EPSILON = 0.1  # appendix A.3: keeps the logit of a pixel finite
-MOST = 2**31 - 1  # numbers that come back through `F.interpolate` at once
-GROUPS = 4  # resolution halves (encoder) or doubles (decoder) between them
+INT32_MAX = 2**31 - 1
+GROUPS = 4  # of blocks; the resolution halves (encoder) or doubles (decoder) between two groups
 
-# Where randomness comes from: torch's own, one generator, or one for each picture of a batch.
+Pictures = Float[Tensor, "b 3 H W"]
+CodeLogits = Float[Tensor, "b K h w"]
+CodeGrid = Int[Tensor, "b h w"]
+# The source of random numbers: torch's default, one generator, or one for each picture of a batch.
 Noise = torch.Generator | Sequence[torch.Generator] | None
 
 
 def map_pixels(pixels: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Bring [0, 1] to [0.1, 0.9], where a logit-Laplace is well behaved (equation 3)."""
+    """Map [0, 1] to [0.1, 0.9], where a logit-Laplace is well behaved (equation 3)."""
     return (1 - 2 * EPSILON) * pixels + EPSILON
 
 
@@ -48,7 +51,7 @@ class Conv2d(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, padding=(kernel - 1) // 2)
 
     def reset_parameters(self) -> None:
-        """Draw fresh weights as the release does."""
+        """Initialise as the release does."""
         nn.init.normal_(self.weight, std=1 / math.sqrt(self.weight[0].numel()))
         assert self.bias is not None
         nn.init.zeros_(self.bias)
@@ -57,7 +60,7 @@ class Conv2d(nn.Conv2d):
 class FullPrecisionConv2d(Conv2d):
     """1x1, in 32 bits even under autocast: the two convolutions around the relaxation.
 
-    Computed as the matrix product it is: in channels_last, quicker than as a convolution.
+    Computed as a matrix product, which in channels_last is faster than a convolution.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -65,24 +68,21 @@ class FullPrecisionConv2d(Conv2d):
 
     def forward(self, input: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
         with torch.autocast(input.device.type, enabled=False):
-            places = rearrange(input.float(), "b i h w -> b h w i")
-            found = F.linear(places, rearrange(self.weight, "o i 1 1 -> o i"), self.bias)
-            return rearrange(found, "b h w o -> b o h w")
+            pixels = rearrange(input.float(), "b i h w -> b h w i")
+            output = F.linear(pixels, rearrange(self.weight, "o i 1 1 -> o i"), self.bias)
+            return rearrange(output, "b h w o -> b o h w")
 
 
 class Codebook(FullPrecisionConv2d):
     """The decoder's 1x1 input: one embedding per code, or a mixture of them."""
 
-    def __init__(self, codes: int, width: int) -> None:
-        super().__init__(codes, width)
-
     def reset_parameters(self) -> None:
-        """Draw every embedding from N(0, 1): see the head of this file."""
+        """Draw every embedding from N(0, 1); the head of this file says why."""
         super().reset_parameters()
         nn.init.normal_(self.weight)
 
-    def lookup(self, codes: Int[Tensor, "b h w"]) -> Float[Tensor, "b d h w"]:
-        """Give what `forward` gives for the one-hot of `codes`, without making the one-hot."""
+    def lookup(self, codes: CodeGrid) -> Float[Tensor, "b d h w"]:
+        """Return `forward` of the one-hot of `codes`, without making the one-hot."""
         assert self.bias is not None
         table = rearrange(self.weight, "d k 1 1 -> k d")
         return rearrange(F.embedding(codes, table) + self.bias, "b h w d -> b d h w")
@@ -99,7 +99,7 @@ class Block(nn.Module):
         widths = [inputs, *[hidden] * (len(kernels) - 1), outputs]
         path: OrderedDict[str, nn.Module] = OrderedDict()
         for i, kernel in enumerate(kernels):
-            path[f"relu_{i + 1}"] = nn.ReLU(inplace=i > 0)  # what comes in is needed once more
+            path[f"relu_{i + 1}"] = nn.ReLU(inplace=i > 0)  # the block's input is added again
             path[f"conv_{i + 1}"] = Conv2d(widths[i], widths[i + 1], kernel)
         self.res_path = nn.Sequential(path)
 
@@ -107,19 +107,22 @@ class Block(nn.Module):
         return torch.add(self.id_path(x), self.res_path(x), alpha=self.gain)
 
 
-class Double(nn.Module):
-    """Repeat every place in both directions, in parts that its way back on a GPU can count."""
+class Upsample(nn.Module):
+    """Nearest-neighbour upsampling by 2, chunked because its CUDA backward indexes with int32."""
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 2*h 2*w"]:
-        rows = max(1, MOST // (4 * x.shape[1:].numel()))
+        rows = max(1, INT32_MAX // (4 * x.shape[1:].numel()))
         parts = [F.interpolate(part, scale_factor=2, mode="nearest") for part in x.split(rows)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def groups(
+def block_groups(
     widths: list[int], *, blocks: int, kernels: tuple[int, ...], resize: tuple[str, nn.Module]
 ) -> OrderedDict[str, nn.Module]:
-    """Chain the groups of blocks from `widths[0]` on, with `resize` after each but the last."""
+    """Return the groups of blocks, from `widths[0]` to `widths[-1]` channels.
+
+    Each group but the last ends with `resize`, a module and its name.
+    """
     gain = 1 / (GROUPS * blocks) ** 2  # appendix A.1 and section 2.1: a stable start
     chain: OrderedDict[str, nn.Module] = OrderedDict()
     for number in range(1, GROUPS + 1):
@@ -133,28 +136,28 @@ def groups(
     return chain
 
 
-def head(conv: Conv2d) -> nn.Sequential:
-    """Wrap the last convolution of either network."""
+def output_head(conv: Conv2d) -> nn.Sequential:
+    """Return the end of either network: a ReLU and its last convolution."""
     return nn.Sequential(OrderedDict(relu=nn.ReLU(), conv=conv))
 
 
 class Encoder(nn.Module):
-    """From mapped pixels to the logits of every code at every place of the grid."""
+    """From mapped pixels to the logits of every code at every position of the grid."""
 
     def __init__(self, shape: DvaeShape, image_vocab: int) -> None:
         super().__init__()
         width = shape.width
         parts: OrderedDict[str, nn.Module] = OrderedDict(input=Conv2d(3, width, 7))
-        parts |= groups(
+        parts |= block_groups(
             [width, width, 2 * width, 4 * width, 8 * width],
             blocks=shape.blocks,
             kernels=(3, 3, 3, 1),
             resize=("pool", nn.MaxPool2d(2)),
         )
-        parts["output"] = head(FullPrecisionConv2d(8 * width, image_vocab))
+        parts["output"] = output_head(FullPrecisionConv2d(8 * width, image_vocab))
         self.blocks = nn.Sequential(parts)
 
-    def forward(self, mapped: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b K h w"]:
+    def forward(self, mapped: Pictures) -> CodeLogits:
         return self.blocks(mapped)
 
 
@@ -165,20 +168,20 @@ class Decoder(nn.Module):
         super().__init__()
         width = shape.width
         self.codebook = Codebook(image_vocab, shape.codebook_width)
-        parts = groups(
+        parts = block_groups(
             [shape.codebook_width, 8 * width, 4 * width, 2 * width, width],
             blocks=shape.blocks,
             kernels=(1, 3, 3, 3),
-            resize=("upsample", Double()),
+            resize=("upsample", Upsample()),
         )
-        parts["output"] = head(Conv2d(width, 6, 1))
+        parts["output"] = output_head(Conv2d(width, 6, 1))
         self.blocks = nn.Sequential(parts)
 
-    def forward(self, z: Float[Tensor, "b K h w"]) -> Float[Tensor, "b 6 H W"]:
+    def forward(self, z: CodeLogits) -> Float[Tensor, "b 6 H W"]:
         return self.blocks(self.codebook(z)).float()
 
-    def from_codes(self, codes: Int[Tensor, "b h w"]) -> Float[Tensor, "b 6 H W"]:
-        """Give what `forward` gives for the one-hot of `codes`."""
+    def from_codes(self, codes: CodeGrid) -> Float[Tensor, "b 6 H W"]:
+        """Return `forward` of the one-hot of `codes`."""
         return self.blocks(self.codebook.lookup(codes)).float()
 
 
@@ -191,66 +194,57 @@ class Dvae(nn.Module):
         self.decoder = Decoder(shape, image_vocab)
 
     def forward(
-        self,
-        pixels: Float[Tensor, "b 3 H W"],
-        temperature: float,
-        generator: Noise = None,
-    ) -> tuple[Float[Tensor, "b K h w"], Float[Tensor, "b 3 H W"], Float[Tensor, "b 3 H W"]]:
+        self, pixels: Pictures, temperature: float, generator: Noise = None
+    ) -> tuple[CodeLogits, Pictures, Pictures]:
         """Return the encoder's logits, and mu and ln b of every pixel value."""
         logits = self.logits(pixels)
         z = relaxed_sample(logits, temperature, generator)
         mu, ln_b = self.decoder(z).chunk(2, dim=1)
         return logits, mu, ln_b
 
-    def logits(self, pixels: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b K h w"]:
-        """Score every code at every place."""
+    def logits(self, pixels: Pictures) -> CodeLogits:
+        """Return the logits of every code at every position of the grid."""
         return self.encoder(map_pixels(pixels))
 
-    def codes(self, pixels: Float[Tensor, "b 3 H W"]) -> Int[Tensor, "b h w"]:
-        """Name the likeliest code at every place, without noise (section 2.2, footnote 6)."""
+    def codes(self, pixels: Pictures) -> CodeGrid:
+        """Encode pictures: the likeliest code at every position (section 2.2, footnote 6)."""
         return self.logits(pixels).argmax(dim=1)
 
-    def sampled_codes(
-        self, pixels: Float[Tensor, "b 3 H W"], generator: Noise = None
-    ) -> Int[Tensor, "b h w"]:
-        """Draw a code at every place by its probability.
+    def sampled_codes(self, pixels: Pictures, generator: Noise = None) -> CodeGrid:
+        """Encode pictures with a code drawn by its probability at every position.
 
-        To the prior that is like label smoothing, useful if it is large for its data (the first
-        author, in the release's threads).
+        For the prior this acts like label smoothing, which helps if it is large for its data (the
+        first author, in the release's threads).
         """
         return with_gumbel_noise(self.logits(pixels), generator).argmax(dim=1)
 
-    def decode(self, codes: Int[Tensor, "b h w"]) -> Float[Tensor, "b 3 H W"]:
-        """Draw the picture in [0, 1] that the codes stand for."""
+    def decode(self, codes: CodeGrid) -> Pictures:
+        """Decode pictures in [0, 1] from their codes."""
         return picture_of(self.decoder.from_codes(codes).chunk(2, dim=1)[0])
 
 
-def picture_of(mu: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b 3 H W"]:
+def picture_of(mu: Pictures) -> Pictures:
     """Return the likeliest picture in [0, 1] (appendix A.3: ln b is not used)."""
     return unmap_pixels(torch.sigmoid(mu))
 
 
-def relaxed_sample(
-    logits: Float[Tensor, "b K h w"], temperature: float, generator: Noise = None
-) -> Float[Tensor, "b K h w"]:
-    """Draw nearly one-hot codes that gradients pass through; at temperature 0, true one-hots.
+def relaxed_sample(logits: CodeLogits, temperature: float, generator: Noise = None) -> CodeLogits:
+    """Sample the Gumbel-softmax: nearly one-hot codes with gradients; at temperature 0, one-hots.
 
-    Relaxed in both directions: no straight-through (the first author, in the release's threads).
+    Both passes are relaxed: no straight-through (the first author, in the release's threads).
     """
     noisy = with_gumbel_noise(logits, generator)
     if temperature == 0:
         one_hot = F.one_hot(noisy.argmax(dim=1), logits.shape[1]).to(logits.dtype)
         return rearrange(one_hot, "b h w k -> b k h w")
-    # In channels_last the codes of a place lie side by side: the softmax of the last dimension is a
-    # pass over memory, that of the second one makes a copy first.
+    # In channels_last the codes of a position are adjacent in memory: a softmax over the last
+    # dimension is one pass, over the second it would copy first.
     z = (rearrange(noisy, "b k h w -> b h w k") / temperature).softmax(dim=-1)
     return rearrange(z, "b h w k -> b k h w")
 
 
-def with_gumbel_noise(
-    logits: Float[Tensor, "b K h w"], generator: Noise = None
-) -> Float[Tensor, "b K h w"]:
-    """Add noise that makes the largest of each place a sample of softmax(logits)."""
+def with_gumbel_noise(logits: CodeLogits, generator: Noise = None) -> CodeLogits:
+    """Add Gumbel noise: the largest logit of each position is then a sample of the softmax."""
     exponential = torch.empty_like(logits)
     if isinstance(generator, Sequence):
         for row, own in zip(exponential, generator, strict=True):
@@ -263,54 +257,39 @@ def with_gumbel_noise(
 def logit_laplace_nll(
     target: Float[Tensor, "*shape"], mu: Float[Tensor, "*shape"], ln_b: Float[Tensor, "*shape"]
 ) -> Float[Tensor, "*shape"]:
-    """Nats of each mapped pixel value under its logit-Laplace (equation 2); may be negative."""
+    """Return the nats of each mapped pixel value by equation 2; a density's, so maybe negative."""
     distance = (torch.logit(target) - mu).abs()
     jacobian = target.log() + (1 - target).log()
     return math.log(2) + ln_b + jacobian + distance * torch.exp(-ln_b)
 
 
-def kl_to_uniform(logits: Float[Tensor, "b K h w"]) -> Float[Tensor, "b h w"]:
-    """Nats between softmax(logits) and the uniform prior: plain logits, no noise or temperature."""
+def kl_to_uniform(logits: CodeLogits) -> Float[Tensor, "b h w"]:
+    """Return KL(softmax(logits), uniform) in nats, of plain logits: no noise, no temperature."""
     ln_q = rearrange(logits, "b k h w -> b h w k").log_softmax(dim=-1)
     return (ln_q.exp() * ln_q).sum(dim=-1) + math.log(logits.shape[1])
 
 
 class ElboTerms(NamedTuple):
-    """Sums over a batch, so that batches and workers simply add up."""
+    """Sums over a batch, so that those of batches and workers add up."""
 
     reconstruction: Float[Tensor, ""]  # nats
     kl: Float[Tensor, ""]  # nats
     values: int  # pixel values summed over: 3 H W per picture
     positions: int  # codes summed over: h w per picture
 
-    def loss(self, beta: float) -> Float[Tensor, ""]:
-        """Divide by the number of pixel values, as appendix A.2 does: the KL weighs beta / 192.
-
-        Training says the same by `DvaeTask.weights`, term by term, so that workers add up.
-        """
-        return (self.reconstruction + beta * self.kl) / self.values
-
 
 def elbo_terms(
-    dvae: nn.Module,
-    pixels: Float[Tensor, "b 3 H W"],
-    temperature: float,
-    generator: Noise = None,
+    dvae: nn.Module, pixels: Pictures, temperature: float, generator: Noise = None
 ) -> ElboTerms:
-    """Sum both sides of equation 1 over a batch; temperature 0 gives the true bound.
+    """Sum both terms of equation 1 over a batch; temperature 0 gives the true bound.
 
     `dvae` is a Dvae, or a distributed wrapper around one.
     """
     return terms_of(pixels, *dvae(pixels, temperature, generator))
 
 
-def terms_of(
-    pixels: Float[Tensor, "b 3 H W"],
-    logits: Float[Tensor, "b K h w"],
-    mu: Float[Tensor, "b 3 H W"],
-    ln_b: Float[Tensor, "b 3 H W"],
-) -> ElboTerms:
-    """Sum both sides of equation 1 from what a Dvae returned for these pixels."""
+def terms_of(pixels: Pictures, logits: CodeLogits, mu: Pictures, ln_b: Pictures) -> ElboTerms:
+    """Sum both terms of equation 1 from what a Dvae returned for these pixels."""
     return ElboTerms(
         reconstruction=logit_laplace_nll(map_pixels(pixels), mu, ln_b).sum(),
         kl=kl_to_uniform(logits).sum(),

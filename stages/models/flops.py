@@ -1,7 +1,7 @@
-"""What one row costs in a forward pass: multiplications and additions, each counted as one.
+"""FLOPs of one row's forward pass; a multiplication and an addition count as one each.
 
-A backward pass is twice that, so an update is three times; what is computed again to save memory
-is not counted, nor is attention that a mask forbids: both are the machine's affair.
+A backward pass is twice that, so a training step is three times. Activation checkpointing's second
+forward pass is not counted, nor is attention that a mask forbids: neither is part of the model.
 """
 
 import re
@@ -11,34 +11,33 @@ import torch
 from torch import nn
 
 from schemas.settings import PriorShape, TokenSpec
-from stages.models.attention import Layout, make_mask, mask_of_layer
 from stages.models.dvae import GROUPS, Dvae
+from stages.models.masks import SequenceLayout, make_mask, mask_of_layer
 from stages.models.prior import Prior
 
 
 def prior_flops(tokens: TokenSpec, shape: PriorShape) -> int:
-    """Count matrix products, and attention of the pairs of slots that the masks allow."""
+    """Return the FLOPs of matrix products, and of attention between the slots that masks allow."""
     with torch.device("meta"):
         prior = Prior(tokens, shape)
     slots = tokens.text_len + tokens.image_len
-    blocks = sum(linear.weight.numel() for linear in _linear(prior.blocks)) * slots
-    heads = (
-        prior.text_head.weight.numel() * tokens.text_len
-        + prior.image_head.weight.numel() * tokens.image_len
-    )
+    linears = [part for part in prior.blocks.modules() if isinstance(part, nn.Linear)]
+    blocks = sum(linear.weight.numel() for linear in linears) * slots
+    text_head, image_head = prior.text_head.weight, prior.image_head.weight
+    heads = text_head.numel() * tokens.text_len + image_head.numel() * tokens.image_len
     return 2 * (blocks + heads) + 4 * shape.width * allowed_pairs(tokens, shape)
 
 
 def allowed_pairs(tokens: TokenSpec, shape: PriorShape) -> int:
     """Count the (query, key) pairs that each layer's mask allows, over all layers."""
-    layout = Layout(1 + tokens.text_len, tokens.grid, shape.conv_kernel)
+    layout = SequenceLayout(1 + tokens.text_len, tokens.grid, shape.conv_kernel)
     layers = range(1, shape.layers + 1)
     times = Counter(mask_of_layer(n, shape.layers, shape.attention) for n in layers)
     return sum(int(make_mask(name, layout).sum()) * count for name, count in times.items())
 
 
 def dvae_flops(dvae: Dvae, side: int) -> int:
-    """Count all convolutions for one picture."""
+    """Return the FLOPs of all convolutions for one picture of `side` pixels."""
     convolutions = {n: m for n, m in dvae.named_modules() if isinstance(m, nn.Conv2d)}
     return sum(
         2 * convolution.weight.numel() * (side // _reduction(name)) ** 2
@@ -46,12 +45,8 @@ def dvae_flops(dvae: Dvae, side: int) -> int:
     )
 
 
-def _linear(module: nn.Module) -> list[nn.Linear]:
-    return [part for part in module.modules() if isinstance(part, nn.Linear)]
-
-
 def _reduction(name: str) -> int:
-    """Return how many pixels of the picture one pixel stands for, along a side, at a layer."""
+    """Return by how much a layer's feature map is smaller than the picture, along a side."""
     group = re.search(r"group_(\d)", name)
     if group is not None:
         halvings = int(group[1]) - 1

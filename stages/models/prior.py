@@ -7,11 +7,13 @@ What the paper leaves open, and what we do:
 
 * Block: as in the Sparse Transformer it cites (sections 5.2 and 6), with the exact GELU. Not its
   initial weights, which are eight times smaller: they cost narrow models hundreds of updates.
-* Two heads, each with its own softmax: a slot's kind of target is known from its place, so no
-  probability is spent on tokens that cannot come. This is also the split the loss is weighted by.
+* Two heads, each with its own softmax: a slot always predicts a text token or always an image code,
+  so no probability is spent on tokens of the other kind. The loss is weighted by the same split.
 * A pad is one more class of the text head, and counts in the text loss like every other of the 256
   tokens: the model learns where captions end, and each pair has the same weight.
 * Embeddings and heads are not tied; no dropout.
+
+`masks` decides which slots attend to which, `sparse_attention` computes that.
 
 Dimensions: b batch, T text length, I image length, n slots, d width, h heads, k head width,
 V text classes (the vocabulary and the pad), K image codes.
@@ -25,31 +27,31 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from schemas.settings import PriorShape, TokenSpec
-from stages.models import rotary, sparse
-from stages.models.attention import (
+from stages.models import rotary, sparse_attention
+from stages.models.masks import (
     Attend,
-    Layout,
     MaskName,
+    SequenceLayout,
     make_mask,
     mask_of_layer,
     masked_attention,
 )
 
 EMBEDDING_STD = 0.5
-ALIGNED = 8  # numbers
+ALIGNED = 8  # weights that the rows of a head are padded to a multiple of, on a GPU
 
 
 def make_norm(shape: PriorShape) -> nn.Module:
-    """Return what brings a slot's numbers to one scale."""
+    """Return a fresh normalisation layer of the block's kind."""
     return nn.RMSNorm(shape.width) if shape.block == "llama" else nn.LayerNorm(shape.width)
 
 
 class Attention(nn.Module):
-    """What attention adds to the residual stream."""
+    """Multi-head attention with its norm: what it adds to the residual stream."""
 
     def __init__(self, shape: PriorShape) -> None:
         super().__init__()
@@ -71,7 +73,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """What each slot adds to the residual stream by itself."""
+    """The paper's feed-forward with its norm: what it adds to the residual stream."""
 
     def __init__(self, shape: PriorShape) -> None:
         super().__init__()
@@ -85,7 +87,7 @@ class FeedForward(nn.Module):
 
 
 class GatedFeedForward(nn.Module):
-    """The same with SwiGLU (Shazeer 2020): three matrices, as large together as the paper's two."""
+    """A feed-forward with SwiGLU (Shazeer 2020), with about as many weights as the paper's."""
 
     def __init__(self, shape: PriorShape) -> None:
         super().__init__()
@@ -126,8 +128,8 @@ class Block(nn.Module):
 class Head(nn.Linear):
     """Logits, computed and kept in 32 bits even under autocast (appendix D.2).
 
-    A GPU may shorten the factors of the product (TF32), as the trainers let it. It takes twice as
-    long over rows that do not begin at a multiple of 16 bytes, so there classes are filled up.
+    On a GPU the product may use TF32, as the trainers allow. It takes twice as long there over rows
+    that do not begin at a multiple of 16 bytes, so the number of classes is padded.
     """
 
     def forward(self, input: Float[Tensor, "b n d"]) -> Float[Tensor, "b n c"]:
@@ -151,17 +153,19 @@ class Prior(nn.Module):
         self.start = nn.Parameter(torch.empty(d))
         self.text_token = nn.Embedding(tokens.text_vocab, d)
         self.text_pad = nn.Embedding(tokens.text_len, d)  # section 2.2: one for each position
-        self.layout = Layout(1 + tokens.text_len, tokens.grid, shape.conv_kernel)
-        self.learned = shape.positions == "learned"
-        if self.learned:
+        self.layout = SequenceLayout(1 + tokens.text_len, tokens.grid, shape.conv_kernel)
+        layers = range(1, shape.layers + 1)
+        self.mask_names = [mask_of_layer(n, shape.layers, shape.attention) for n in layers]
+        self.learned_positions = shape.positions == "learned"
+        if self.learned_positions:
             self.text_position = nn.Embedding(tokens.text_len, d)
         self.image_token = nn.Embedding(tokens.image_vocab, d)
-        if self.learned:
+        if self.learned_positions:
             self.image_row = nn.Embedding(tokens.grid, d)
             self.image_column = nn.Embedding(tokens.grid, d)
         else:
-            by = rotary.angles(self.layout, shape.head_dim)
-            self.register_buffer("angles", by, persistent=False)
+            angles = rotary.rotary_angles(self.layout, shape.head_dim)
+            self.register_buffer("angles", angles, persistent=False)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = make_norm(shape)
         self.text_head = Head(d, tokens.text_vocab + 1)
@@ -175,7 +179,7 @@ class Prior(nn.Module):
 
     @property
     def pad(self) -> int:
-        """The id that stands where a caption has no more tokens."""
+        """The id that fills a caption up to its fixed length."""
         return self.tokens.text_vocab
 
     def reset_parameters(self) -> None:
@@ -190,41 +194,29 @@ class Prior(nn.Module):
                 module.reset_parameters(self.shape.layers)
         nn.init.normal_(self.start, std=EMBEDDING_STD)
 
-    def mask_name(self, layer: int) -> MaskName:
-        """Name the mask of layer 1..layers."""
-        return mask_of_layer(layer, self.shape.layers, self.shape.attention)
-
-    @property
-    def mask_names(self) -> list[MaskName]:
-        """Name the masks of all layers, in order."""
-        return [self.mask_name(layer) for layer in range(1, self.shape.layers + 1)]
-
-    def mask(self, layer: int) -> Bool[Tensor, "n n"]:
-        """Return the mask of layer 1..layers."""
-        return make_mask(self.mask_name(layer), self.layout)
-
-    def attention(self, layer: int, slots: int, device: torch.device) -> Attend:
-        """Return how layer 1..layers attends where so many slots are known."""
-        name = self.mask_name(layer)
+    def attention(self, name: MaskName, slots: int, device: torch.device) -> Attend:
+        """Return the attention with this mask over the first `slots` slots."""
         if slots == self.layout.slots:
-            attend = sparse.attention(name, self.layout, device)
+            attend = sparse_attention.attention(name, self.layout, device)
         else:
-            attend = partial(masked_attention, mask=self.mask(layer)[:slots, :slots].to(device))
-        if self.learned:
+            attend = partial(
+                masked_attention, mask=make_mask(name, self.layout)[:slots, :slots].to(device)
+            )
+        if self.learned_positions:
             return attend
-        by = self.get_buffer("angles")[:slots]
-        return partial(rotary.turned_attention, by=by, attend=attend)
+        angles = self.get_buffer("angles")[:slots]
+        return partial(rotary.rotary_attention, angles=angles, attend=attend)
 
     def angles_at(self, slots: slice | Int[Tensor, " n"]) -> Float[Tensor, "n p"] | None:
-        """Return by how much queries and keys of these slots turn, where positions are rotary."""
-        return None if self.learned else self.get_buffer("angles")[slots]
+        """Return the rotary angles of these slots; None where positions are learned."""
+        return None if self.learned_positions else self.get_buffer("angles")[slots]
 
     def embed_text(self, text: Int[Tensor, "b T"]) -> Float[Tensor, "b T+1 d"]:
-        """Put the start token before the caption; where the id is the pad, its place decides."""
+        """Embed the start token and the caption; each position has a pad embedding of its own."""
         padded = rearrange(text == self.pad, "b t -> b t 1")
         token = self.text_token(text.clamp(max=self.pad - 1))
         x = torch.where(padded, self.text_pad.weight, token)
-        if self.learned:
+        if self.learned_positions:
             x = x + self.text_position.weight
         start = self.start.expand(len(text), 1, -1)
         return torch.cat([start, x], dim=1)
@@ -232,9 +224,9 @@ class Prior(nn.Module):
     def embed_image(
         self, codes: Int[Tensor, "b i"], position: Int[Tensor, "#i"]
     ) -> Float[Tensor, "b i d"]:
-        """Embed codes that stand at these raster positions."""
+        """Embed codes at these raster positions."""
         x = self.image_token(codes)
-        if not self.learned:
+        if not self.learned_positions:
             return x
         row, column = position // self.tokens.grid, position % self.tokens.grid
         return x + self.image_row(row) + self.image_column(column)
@@ -242,44 +234,35 @@ class Prior(nn.Module):
     def forward(
         self, text: Int[Tensor, "b T"], image: Int[Tensor, "b i"]
     ) -> tuple[Float[Tensor, "b T V"], Float[Tensor, "b j K"]]:
-        """Score every next token of the text, and of the image given its first i codes.
+        """Return the logits of all text tokens, and of image codes 0..i given the first i codes.
 
-        The image logits are of codes 0..i (0..I - 1 when all I codes are given: the last one is a
-        target only).
+        With all I codes given, of codes 0..I - 1: the last one is a target only.
         """
         image = image[:, : self.tokens.image_len - 1]
         position = torch.arange(image.shape[1], device=image.device)
         x = torch.cat([self.embed_text(text), self.embed_image(image, position)], dim=1)
-        for layer, block in enumerate(self.blocks, start=1):
-            x = block(x, self.attention(layer, x.shape[1], x.device))
+        for name, block in zip(self.mask_names, self.blocks, strict=True):
+            x = block(x, self.attention(name, x.shape[1], x.device))
         x = self.norm(x)
         last_text = self.tokens.text_len  # its slot predicts the first code
         return self.text_head(x[:, :last_text]), self.image_head(x[:, last_text:])
 
 
 class PriorTerms(NamedTuple):
-    """Sums over a batch, so that batches and workers simply add up."""
+    """Sums over a batch, so that those of batches and workers add up."""
 
     text: Float[Tensor, ""]  # nats
     text_tokens: int
     image: Float[Tensor, ""]  # nats
     image_tokens: int
 
-    def loss(self, text_weight: float) -> Float[Tensor, ""]:
-        """Weigh the mean of each kind, 1/8 and 7/8 in the paper (section 2.2).
-
-        Training says the same by `PriorTask.weights`, term by term, so that workers add up.
-        """
-        text, image = self.text / self.text_tokens, self.image / self.image_tokens
-        return text_weight * text + (1 - text_weight) * image
-
 
 def prior_terms(
     prior: Callable[..., tuple[Tensor, Tensor]], text: Int[Tensor, "b T"], image: Int[Tensor, "b I"]
 ) -> PriorTerms:
-    """Sum the nats of all text tokens, pads included, and of all image codes.
+    """Sum the cross entropy, in nats, of all text tokens (pads included) and all image codes.
 
-    `prior` is a Prior, or something around one.
+    `prior` is a Prior, or a distributed wrapper around one.
     """
     text_logits, image_logits = prior(text, image)
     return PriorTerms(

@@ -1,8 +1,8 @@
-"""A published CLIP, by hub name or folder: its towers, its tokenizer, its preparation of pictures.
+"""A published CLIP, by hub name or folder: its towers, its tokenizer and its preprocessing.
 
-The transformers library forgives much that would make scores a lottery: weights that are missing
-are drawn at random, a tokenizer that is missing becomes one without words. Here that is refused.
-Only safetensors and JSON are read, no pickles and none of the code that a repository may hold.
+The transformers library accepts much that makes scores random: it initialises missing weights, and
+replaces a missing tokenizer by one without words. Here that is refused. Only safetensors and JSON
+are read, no pickles and none of the code that a repository may hold.
 
 Dimensions: b batch, t text slots.
 """
@@ -22,18 +22,18 @@ from transformers import (
 
 from schemas.errors import ConfigError
 from stages.models.clip import PublishedTokens, Reranker
-from stages.models.clip_pixels import Preparation
+from stages.models.clip_preprocessing import Preprocessing
 
 LOG = logging.getLogger(__name__)
 
-ARGMAX_END = 2  # of configs of before 2023: the tower is read at the highest id instead
-WORDS = ("a red circle", "two blue squares")  # that any tokenizer with words tells apart
+ARGMAX_END = 2  # the end id in configs from before 2023: the tower is read at the highest id then
+WORDS = ("a red circle", "two blue squares")  # any tokenizer with words tells them apart
 
 
 def pretrained_reranker(name: str, *, setting: str = "clip.pretrained") -> Reranker:
-    """Open a published CLIP in float32 on the CPU, in evaluation mode.
+    """Load a published CLIP in float32 on the CPU, in evaluation mode.
 
-    `setting` is where the user named it. Raises ConfigError for what is no whole CLIP.
+    `setting` is where the user named it. Raises ConfigError unless the CLIP is complete.
     """
     where = (
         f"{setting}: wanted the hub name or folder of a CLIP with model.safetensors and its "
@@ -43,7 +43,7 @@ def pretrained_reranker(name: str, *, setting: str = "clip.pretrained") -> Reran
     clip = _towers(name, config, where)
     tokens = PublishedTokens(_tokenizer(name, where), config.text_config.max_position_embeddings)
     _check(tokens, config, where)
-    return Reranker(clip.float(), tokens, _preparation(name, config, setting)).eval()
+    return Reranker(clip.float(), tokens, _preprocessing(name, config, setting)).eval()
 
 
 def _config(name: str, where: str) -> CLIPConfig:
@@ -110,16 +110,16 @@ def _check(tokens: PublishedTokens, config: CLIPConfig, where: str) -> None:
             )
 
 
-def _preparation(name: str, config: CLIPConfig, setting: str) -> Preparation:
+def _preprocessing(name: str, config: CLIPConfig, setting: str) -> Preprocessing:
     side = config.vision_config.image_size
     try:
-        said, _ = ImageProcessingMixin.get_image_processor_dict(name)
+        found, _ = ImageProcessingMixin.get_image_processor_dict(name)
     except OSError:
-        LOG.info("%s says nothing of how its pictures are prepared: as for OpenAI's CLIPs", name)
-        return Preparation.plain(side)
-    return Preparation.read(said, side, where=f"{setting}='{name}'")
+        LOG.info("%s has no preprocessor_config.json: OpenAI's preprocessing is used", name)
+        return Preprocessing.plain(side)
+    return Preprocessing.from_config(found, side, where=f"{setting}='{name}'")
 
 
 def _brief(error: BaseException) -> str:
-    """Return the first line of what a library says, without its full stop."""
+    """Return the first line of a library's message, without its full stop."""
     return str(error).strip().splitlines()[0].rstrip(".")

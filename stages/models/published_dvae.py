@@ -1,4 +1,4 @@
-"""The discrete VAE between our names and those of the released code (openai/DALL-E).
+"""Convert a discrete VAE between our names and those of the released code (openai/DALL-E).
 
 The release has two modules, each with `blocks` from its input to its output, whose convolutions
 hold `w` and `b`. Ours are `encoder` and `decoder` of one module, with torch's `weight` and `bias`,
@@ -15,27 +15,27 @@ from schemas.errors import SchemaMismatch
 from schemas.settings import DvaeShape
 from stages.models.dvae import GROUPS, Dvae
 
-RENAMED = (
-    (re.compile(r"^decoder\.blocks\.input\."), "decoder.codebook."),
-    (re.compile(r"\.w$"), ".weight"),
-    (re.compile(r"\.b$"), ".bias"),
+TO_OURS = (
+    (r"^decoder\.blocks\.input\.", "decoder.codebook."),
+    (r"\.w$", ".weight"),
+    (r"\.b$", ".bias"),
 )
-BACK = (
-    (re.compile(r"^decoder\.codebook\."), "decoder.blocks.input."),
-    (re.compile(r"\.weight$"), ".w"),
-    (re.compile(r"\.bias$"), ".b"),
+TO_RELEASED = (
+    (r"^decoder\.codebook\.", "decoder.blocks.input."),
+    (r"\.weight$", ".w"),
+    (r"\.bias$", ".b"),
 )
 
 
-def _renamed(name: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
+def _renamed(name: str, rules: Sequence[tuple[str, str]]) -> str:
     for pattern, replacement in rules:
-        name = pattern.sub(replacement, name)
+        name = re.sub(pattern, replacement, name)
     return name
 
 
 def to_published(dvae: Dvae) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return the tensors of the encoder and of the decoder under the released names."""
-    named = {_renamed(name, BACK): value for name, value in dvae.state_dict().items()}
+    named = {_renamed(name, TO_RELEASED): value for name, value in dvae.state_dict().items()}
     encoder, decoder = (
         {n.removeprefix(part): value for n, value in named.items() if n.startswith(part)}
         for part in ("encoder.", "decoder.")
@@ -48,7 +48,7 @@ def from_published(tensors: Mapping[str, Tensor], where: str) -> tuple[Dvae, Dva
 
     Both our names and the released ones are understood. Raises SchemaMismatch for another network.
     """
-    named = {_renamed(name, RENAMED): value for name, value in tensors.items()}
+    named = {_renamed(name, TO_OURS): value for name, value in tensors.items()}
     shape, image_vocab = _sizes(named, where)
     with torch.device("meta"):
         dvae = Dvae(shape, image_vocab)
@@ -72,7 +72,7 @@ def from_published(tensors: Mapping[str, Tensor], where: str) -> tuple[Dvae, Dva
 
 
 def _sizes(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
-    """Read the hyper-parameters off the first and last convolutions and the blocks' names."""
+    """Read the hyperparameters off the first and last convolutions and the blocks' names."""
     first, last = "encoder.blocks.input.weight", "decoder.blocks.output.conv.weight"
     codes = "decoder.codebook.weight"
     for name in (first, codes, last):

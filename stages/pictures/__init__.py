@@ -107,10 +107,16 @@ def _near_centre(slack: int, rng: np.random.Generator) -> int:
     return int(rng.integers(low, max(low + 1, 5 * slack // 8)))
 
 
-def to_tensor(batch: Sequence[Pixels] | UInt8[np.ndarray, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
-    """Stack pictures of one size into [0, 1], laid out in memory as channels_last."""
-    stacked = batch if isinstance(batch, np.ndarray) else np.stack(batch)
-    return torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 255
+def to_tensor(
+    batch: Sequence[Pixels] | UInt8[np.ndarray, "b h w 3"] | UInt8[Tensor, "b h w 3"],
+) -> Float[Tensor, "b 3 h w"]:
+    """Return pictures of one size as pixels in [0, 1], in channels_last memory format.
+
+    A tensor stays on its device.
+    """
+    if not isinstance(batch, Tensor):
+        batch = torch.from_numpy(batch if isinstance(batch, np.ndarray) else np.stack(batch))
+    return batch.permute(0, 3, 1, 2).float() / 255
 
 
 def from_tensor(pixels: Float[Tensor, "b 3 h w"]) -> UInt8[np.ndarray, "b h w 3"]:

@@ -1,4 +1,4 @@
-"""What to draw: prompts from a file, or the validation captions that the prior never learned."""
+"""What to draw: prompts from a file, or validation captions, which the prior was not trained on."""
 
 import csv
 import hashlib
@@ -22,31 +22,31 @@ from schemas.settings import PromptSettings
 from stages.storage import opened, reaching
 
 EMPTY, UNREADABLE, NO_PICTURE = "empty_prompt", "unreadable_line", "no_picture"
-DEFAULT_SET = "prompts"  # of a file that names none
-HALVES = re.compile("[\ud800-\udfff]")
+DEFAULT_SET = "prompts"  # where a file names none
+SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One caption to draw, at its place in the list."""
+    """One caption to draw."""
 
-    prompt_id: int
+    prompt_id: int  # its line in the list
     text: str
     set: str
-    # Of a picture to complete: where it is, or the codes of its top rows; of none, no codes.
+    # the picture to complete: its address, or the codes of its top rows; empty for none
     given: str | tuple[int, ...] = ()
 
 
 @dataclass
 class Prompts:
-    """The prompts that can be drawn, and why the others cannot."""
+    """The prompts that can be drawn, and the others by reason."""
 
     kept: list[Prompt] = field(default_factory=list)
     rejects: Counter[str] = field(default_factory=Counter)
 
     @property
-    def given(self) -> int:
-        """How many were listed."""
+    def listed(self) -> int:
+        """Prompts that can be drawn or not."""
         return len(self.kept) + self.rejects.total()
 
 
@@ -54,10 +54,10 @@ Line = Mapping[str, Any] | None  # None: the line could not be read
 
 
 def prompts(inputs: Inputs, cfg: PromptSettings, given_rows: int = 0) -> Prompts:
-    """Return what the settings ask for; raise ConfigError if there is nothing to draw.
+    """Return the prompts of the settings; raise ConfigError if none can be drawn.
 
-    With `given_rows`, a prompt comes with its own validation picture, or with one that its line
-    names.
+    With `given_rows`, each also has a picture to complete: that of its validation pair, or the one
+    that its line names.
     """
     if cfg.kind == "validation":
         folder = inputs.folder(TOKEN_PAIRS)
@@ -68,17 +68,14 @@ def prompts(inputs: Inputs, cfg: PromptSettings, given_rows: int = 0) -> Prompts
         found = keep(lines(cfg.path), bool(given_rows), listed_in=cfg.path)
     if not found.kept:
         raise ConfigError(
-            f"sample.prompts wants at least one prompt, found {found.given} lines in "
+            f"sample.prompts wants at least one prompt, found {found.listed} lines in "
             f"'{cfg.path or cfg.kind}', none of them usable: {dict(found.rejects)}"
         )
     return found
 
 
 def keep(listed: Iterable[Line], completes: bool = False, listed_in: str = "") -> Prompts:
-    """Number the lines and set the empty and the unreadable ones aside.
-
-    Where pictures are completed, those without one, too.
-    """
+    """Sort lines into prompts and rejects; with `completes`, a prompt must name a picture."""
     found = Prompts()
     for place, line in enumerate(listed):
         text = None if line is None else line.get("prompt")
@@ -97,17 +94,17 @@ def keep(listed: Iterable[Line], completes: bool = False, listed_in: str = "") -
 
 
 def _is_text(value: object) -> TypeGuard[str | None]:
-    """Half of a surrogate pair, which JSON can spell, is none: it has no bytes in a file."""
-    return value is None or (isinstance(value, str) and not HALVES.search(value))
+    """Refuse half a surrogate pair, which JSON can contain but UTF-8 cannot encode."""
+    return value is None or (isinstance(value, str) and not SURROGATES.search(value))
 
 
 def _is_picture(value: object) -> bool:
-    """Codes are tuples, and those a file cannot hold: they come from validation pairs."""
+    """Accept text, and tuples: the codes of validation pairs, which no file can contain."""
     return isinstance(value, tuple) or (_is_text(value) and "\0" not in (value or ""))
 
 
 def address(listed_in: str, picture: str) -> str:
-    """Say where a picture is that a file of prompts names: beside it, on the same storage."""
+    """Return where a picture is that a file of prompts names: beside the file, on its storage."""
     if "://" not in listed_in:
         return str(Path(listed_in).absolute().parent / picture)
     scheme = listed_in.partition("://")[0]
@@ -123,8 +120,8 @@ def lines(path: str) -> list[Line]:
     Raises ConfigError for a file that is missing, of another kind or without prompts in it.
     """
     readers: dict[str, Callable[[bytes], list[Line]]] = {
-        ".txt": _text,
-        ".jsonl": _json_lines,
+        ".txt": lambda data: [{"prompt": line} for line in _lines(data)],
+        ".jsonl": lambda data: [_json(line) for line in _lines(data)],
         ".csv": lambda data: _table(data, ","),
         ".tsv": lambda data: _table(data, "\t"),
         ".parquet": _parquet,
@@ -141,7 +138,7 @@ def lines(path: str) -> list[Line]:
 
 
 def first_of_each_set(listed: Iterable[Line], count: int) -> Iterator[Line]:
-    """Leave out what comes after the first `count` lines of its set."""
+    """Yield at most `count` lines of each set."""
     taken: Counter[str] = Counter()
     for line in listed:
         kind = "" if line is None else str(line.get("set"))
@@ -156,18 +153,19 @@ def digest(path: str) -> str:
 
 
 def pictures(path: str) -> dict[str, str]:
-    """Return where the pictures are that a file of prompts names."""
+    """Return the addresses of the pictures that a file of prompts names, by name."""
     named = (line.get("picture") for line in lines(path) if line is not None)
     return {name: address(path, name) for name in named if name and _is_picture(name)}
 
 
 def validation_captions(folder: Folder, count: int, given_rows: int = 0) -> Iterator[Line]:
-    """Yield the first `count` different captions of val; of train where val is empty.
+    """Yield the first `count` different captions of val, or of train where val is empty.
 
-    With the codes of the first rows of the first picture of each, where rows are given.
+    With `given_rows`, each has the codes of the first rows of its first picture.
     """
     seen: set[str] = set()
-    part, kind = (VAL, "validation") if _any_rows(folder, VAL) else (TRAIN, "training")
+    in_val = next(_rows(folder, VAL, ["caption"]), None) is not None
+    part, kind = (VAL, "validation") if in_val else (TRAIN, "training")
     for row in _rows(folder, part, ["caption", "image"] if given_rows else ["caption"]):
         if len(seen) == count:
             return
@@ -185,25 +183,13 @@ def _rows(folder: Folder, part: str, columns: list[str]) -> Iterator[dict[str, A
                 yield from table.read_row_group(group, columns=columns).to_pylist()
 
 
-def _any_rows(folder: Folder, part: str) -> bool:
-    return next(_rows(folder, part, ["caption"]), None) is not None
-
-
 def _read(path: str) -> bytes:
     with reaching(path, "sample.prompts.path"), opened(path) as file:
         return bytes(file.read())
 
 
-def _text(data: bytes) -> list[Line]:
-    return [{"prompt": line} for line in _lines(data)]
-
-
-def _json_lines(data: bytes) -> list[Line]:
-    return [_json(line) for line in _lines(data)]
-
-
 def _lines(data: bytes) -> list[str]:
-    """Cut a text where lines end; str.splitlines would also cut at characters of a prompt."""
+    """Split at line ends only; str.splitlines would also split at characters such as U+2028."""
     text = io.StringIO(data.decode("utf-8-sig"), newline=None)
     return [line.removesuffix("\n") for line in text]
 
@@ -213,16 +199,14 @@ def _json(line: str) -> Line:
         value = json.loads(line or "{}")
     except (ValueError, RecursionError):
         return None
-    return {"prompt": value} if isinstance(value, str) else value if _is_row(value) else None
-
-
-def _is_row(value: object) -> bool:
-    return isinstance(value, dict)
+    if isinstance(value, str):
+        return {"prompt": value}
+    return value if isinstance(value, dict) else None
 
 
 def _table(data: bytes, separator: str) -> list[Line]:
     text = io.StringIO(data.decode("utf-8-sig"), newline="")
-    # strict: a quote that is never closed would make one prompt of all that follow
+    # strict, for a quote that is never closed would make one prompt of all that follows
     rows = csv.DictReader(text, delimiter=separator, strict=True)
     if "prompt" not in (rows.fieldnames or ()):
         raise KeyError(f"no column 'prompt' among {rows.fieldnames}")

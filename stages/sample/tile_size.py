@@ -1,7 +1,7 @@
-"""How many candidates are drawn at a time: what the memory of the device holds.
+"""The tile: how many candidates are drawn at once, as many as the device's memory holds.
 
-Chosen once for an artifact and kept beside it: the tile decides how arithmetic rounds, so whoever
-goes on with a killed run, on whatever machine, uses the same.
+Chosen once for an artifact and recorded with it: the tile decides how arithmetic rounds, so a
+killed run goes on with the same one, on whatever machine.
 """
 
 import json
@@ -13,24 +13,23 @@ from schemas.artifacts import PRIOR
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.manifest import FileDigest
-from schemas.settings import SampleSettings
-from stages.models.odds import Odds
+from schemas.settings import LANE, SampleSettings, rows_of_lane
+from stages.models.incremental_decoding import TileDecoder
 from stages.models.prior import Prior
-from stages.models.sampler import LANE, rows_of_lane
-from stages.models.tile import Tile
+from stages.models.sampling import SamplingParams
 from stages.shards import run_once
 from stages.weights import PriorConfig, read_config
 
 TILE = "tile.json"
-LARGEST = {"cpu": 64, "cuda": 512}  # larger ones hardly draw faster there
-SHARE = 0.7  # of the free memory; the rest is for the other models and for what libraries take
-SCRATCH = 8  # arrays of a row's logits in 64 bits that drawing a code takes
+LARGEST = {"cpu": 64, "cuda": 512}  # larger tiles are hardly faster there
+SHARE = 0.7  # of the free memory; the rest is for the other models and for libraries
+SCRATCH = 8  # temporary float64 arrays of a row's logits while a code is drawn
 
 
 def agreed_tile(
     inputs: Inputs, out: Folder, cfg: SampleSettings
 ) -> tuple[int, dict[str, FileDigest]]:
-    """Return the tile of this artifact, and the record of it where nobody set one."""
+    """Return the artifact's tile, and the file that records it where the settings give none."""
     if cfg.tile is not None:
         return cfg.tile, {}
     if out.exists(TILE):
@@ -42,7 +41,7 @@ def agreed_tile(
 
 
 def tile_for_device(inputs: Inputs, cfg: SampleSettings) -> int:
-    """Choose a tile for this process's device: by a GPU's free memory, or half of the machine's."""
+    """Choose a tile by the GPU's free memory, or a worker's share of half the machine's memory."""
     config = read_config(inputs.folder(PRIOR), PriorConfig)
     with torch.device("meta"):
         prior = Prior(config.tokens, config.shape)
@@ -73,10 +72,10 @@ def fitting_tile(prior: Prior, cfg: SampleSettings, free: int, largest: int) -> 
 
 
 def bytes_of(prior: Prior, tile: int, cfg: SampleSettings) -> int:
-    """Return the bytes that a tile takes beside the weights."""
+    """Return the bytes that a tile takes besides the weights."""
     rows = rows_of_lane(tile)
-    guided = Odds(guidance=cfg.guidance).guided
+    guided = SamplingParams(guidance=cfg.guidance).guided
     lanes = tile // rows * (2 if guided else 1)
     dtype = torch.bfloat16 if cfg.precision == "bfloat16" else torch.float32
-    cache = Tile(prior, lanes, rows, dtype).nbytes
+    cache = TileDecoder(prior, lanes, rows, dtype).nbytes
     return cache + SCRATCH * torch.double.itemsize * lanes * rows * prior.tokens.image_vocab

@@ -1,4 +1,4 @@
-"""Pixels of a scene: plain background, smooth edges, any side."""
+"""Render a scene: plain background, antialiased edges, any size."""
 
 import math
 
@@ -8,14 +8,17 @@ from jaxtyping import Float, UInt8
 
 from stages.shapes.world import Scene
 
-FINER = 4  # subpixels per pixel and direction
+SUBPIXELS = 4  # of a pixel, in each direction
 FRACTION_BITS = 4  # OpenCV takes coordinates in sixteenths of a subpixel
 RING_HOLE = 0.52  # of the ring's radius
 ARM = 0.36  # half the width of the cross's arms, of its radius
 
 
 def _regular(points: int, inner: float = 1.0) -> list[tuple[float, float]]:
-    """Corners from the top on, every second one at `inner` of the radius."""
+    """Return the corners of a regular polygon or star, clockwise from the top, at radius 1.
+
+    Every second corner lies at radius `inner`.
+    """
     angles = [2 * math.pi * i / points for i in range(points)]
     radii = [inner if i % 2 else 1.0 for i in range(points)]
     return [(r * math.sin(a), -r * math.cos(a)) for r, a in zip(radii, angles, strict=True)]
@@ -37,8 +40,8 @@ OUTLINES: dict[str, list[tuple[float, float]]] = {  # in radii, from the centre;
 def coverage(
     shape: str, *, x: float, y: float, radius: float, width: int, height: int
 ) -> Float[np.ndarray, "height width"]:
-    """Return how much of each pixel the shape covers, 0 to 1; lengths are in pixels."""
-    canvas = np.zeros((height * FINER, width * FINER), np.uint8)
+    """Return the share of each pixel that the shape covers, 0 to 1; lengths are in pixels."""
+    canvas = np.zeros((height * SUBPIXELS, width * SUBPIXELS), np.uint8)
     _fill(canvas, np.array(OUTLINES[shape]), x, y, radius, value=255)
     if shape == "ring":
         _fill(canvas, np.array(OUTLINES["circle"]), x, y, RING_HOLE * radius, value=0)
@@ -54,7 +57,7 @@ def _fill(
     *,
     value: int,
 ) -> None:
-    corners = (np.array([x, y]) + radius * outline) * FINER - 0.5  # pixel 0's centre is at 0
+    corners = (np.array([x, y]) + radius * outline) * SUBPIXELS - 0.5  # pixel 0's centre is at 0
     fixed = np.round(corners * 2**FRACTION_BITS).astype(np.int32)
     cv2.fillPoly(canvas, [fixed], color=value, shift=FRACTION_BITS)
 
@@ -62,7 +65,7 @@ def _fill(
 def draw(
     scene: Scene, side: int, *, width: int | None = None, height: int | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Draw the scene `side` pixels large, in the middle of a canvas that may be larger."""
+    """Draw the scene `side` pixels large, in the middle of a canvas of `width` x `height`."""
     width, height = width or side, height or side
     left, top = (width - side) / 2, (height - side) / 2
     pixels = np.empty((height, width, 3), np.float32)

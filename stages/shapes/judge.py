@@ -1,13 +1,12 @@
-"""Say what is in a picture of the demo's world, by looking at its pixels. Nothing is learned.
+"""Find the shapes in a picture of the demo's world by its pixels. Nothing is learned.
 
-The border tells the background. For each colour of the palette a map says how much of each pixel
-is that colour laid over that background; its connected patches are brought to one size and
-compared with every shape, drawn at several sharpnesses, the star also with its points worn off. A
-patch that resembles no shape well enough is not reported, so noise and plain pictures show nothing.
+The border gives the background colour. For each colour of the palette, a map holds the share of
+each pixel that is that colour over the background. The map's connected patches are scaled to one
+size and compared with every shape at several blurs, the star also with its points worn off. A patch
+that resembles no shape well enough is not reported, so noise and plain pictures show nothing.
 """
 
 import itertools
-from collections import Counter
 from functools import cache
 
 import cv2
@@ -15,25 +14,31 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from stages.shapes.drawing import coverage
-from stages.shapes.world import COLOURS, SHAPES, Kind, named
+from stages.shapes.world import COLOURS, SHAPES, Kind
 
-SIDE = 64  # pictures are looked at in this size
-BORDER = 3  # pixels that are surely background
-TOLERANCE = 60.0  # levels by which a pixel may miss a colour and still look like it
-SOLID = 0.45  # of a pixel: where a patch is taken to be
-SMALLEST = 30.0  # pixels: a patch of less is noise
-RESEMBLANCE = 0.66  # overlap with the best shape, from which on a patch counts as one
-OVERLAP = 0.4  # of a patch that a better one may cover
-FRAME, SPREAD = 32, 7.0  # patches are compared in this frame, at this root mean square radius
-WEAR = {"star": 0.2}  # of the radius: its points are thinner than that brush, and may be lost
-BLURS = (0.05, 0.15, 0.25, 0.4, 0.55)  # of the spread
-CLOSE = np.ones((3, 3), np.uint8)  # bridges the gaps of a ring drawn roughly
+SIDE = 64  # pixels; other pictures are resized to it
+BORDER = 3  # pixels; no shape reaches into it
+TOLERANCE = 60.0  # levels of 255 by which a pixel may differ from a colour and still count as it
+SOLID = 0.45  # a patch consists of pixels of which a larger share is its colour
+SMALLEST = 30.0  # pixels; a smaller patch is noise
+RESEMBLANCE = 0.66  # least overlap with the best shape for a patch to be one
+OVERLAP = 0.4  # largest share of a patch that larger patches may cover
+FRAME, SPREAD = 32, 7.0  # pixels: side and root mean square radius of compared patches
+WEAR = {"star": 0.2}  # share of the radius: detail thinner than that may be missing
+BLURS = (
+    0.05,
+    0.15,
+    0.25,
+    0.4,
+    0.55,
+)  # of the templates, as shares of their spread
+CLOSE = np.ones((3, 3), np.uint8)  # closes the gaps of a roughly drawn ring
 
 Map = Float[np.ndarray, "h w"]
 
 
 def judge(pixels: UInt8[np.ndarray, "h w 3"]) -> list[Kind]:
-    """List the colour and shape of everything found, the largest first."""
+    """Return the colour and shape of everything found, the largest first."""
     if pixels.shape[:2] != (SIDE, SIDE):
         pixels = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     picture = pixels.astype(np.float32)
@@ -48,22 +53,13 @@ def judge(pixels: UInt8[np.ndarray, "h w 3"]) -> list[Kind]:
     found = []
     for patch, colour in patches:
         where = patch > SOLID
-        if taken[where].mean() > OVERLAP:  # another colour explains these pixels better
+        if taken[where].mean() > OVERLAP:  # a larger patch of another colour explains these pixels
             continue
         taken |= cv2.dilate(where.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         shape, resemblance = _most_like(patch)
         if resemblance >= RESEMBLANCE:
             found.append(Kind(colour, shape))
     return found
-
-
-def right(prompt: str, pixels: UInt8[np.ndarray, "h w 3"]) -> bool:
-    """Say whether every shape that the prompt names is there in its own colour.
-
-    A prompt that names nothing of this world is never right.
-    """
-    wanted = Counter(named(prompt))
-    return bool(wanted) and wanted <= Counter(judge(pixels))
 
 
 def _background(picture: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "3"]:
@@ -75,7 +71,7 @@ def _background(picture: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "3"]:
 def _share_of(
     colour: str, picture: Float[np.ndarray, "h w 3"], background: Float[np.ndarray, "3"]
 ) -> Map:
-    """Tell how much of each pixel is this colour, 0 to 1, where the rest is background."""
+    """Return the share of each pixel that is this colour over the background, 0 to 1."""
     away = np.array(COLOURS[colour], np.float32) - background
     share = np.clip((picture - background) @ away / max(float(away @ away), 1.0), 0, 1)
     missed = np.linalg.norm(picture - background - share[..., None] * away, axis=-1)
@@ -83,7 +79,7 @@ def _share_of(
 
 
 def _patches(share: Map) -> list[Map]:
-    """Cut a map into its connected patches, each with its soft edge."""
+    """Return the connected patches of a map, each with its soft edge, alone on a map of zeros."""
     solid = cv2.morphologyEx((share > SOLID).astype(np.uint8), cv2.MORPH_CLOSE, CLOSE)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(solid)
     patches = []
@@ -97,7 +93,7 @@ def _patches(share: Map) -> list[Map]:
 
 
 def _most_like(patch: Map) -> tuple[str, float]:
-    """Return the shape that overlaps best, and by how much: intersection over union, 0 to 1."""
+    """Return the shape that overlaps best and its intersection over union, 0 to 1."""
     names, templates = _templates()
     framed = _frame(patch)
     overlap = np.minimum(framed, templates).sum((1, 2)) / np.maximum(framed, templates).sum((1, 2))
@@ -106,7 +102,7 @@ def _most_like(patch: Map) -> tuple[str, float]:
 
 
 def _frame(patch: Map) -> Map:
-    """Bring the patch's centre of mass to the middle of a frame and its spread to SPREAD."""
+    """Move the patch's centre of mass to the middle of a frame and scale its spread to SPREAD."""
     rows, columns = np.indices(patch.shape, dtype=np.float32)
     mass = patch.sum()
     y, x = (rows * patch).sum() / mass, (columns * patch).sum() / mass
@@ -120,7 +116,7 @@ def _frame(patch: Map) -> Map:
 
 @cache
 def _templates() -> tuple[list[str], Float[np.ndarray, "n frame frame"]]:
-    """Draw every shape at every sharpness, whole and worn, framed as patches are."""
+    """Return every shape at every blur, whole and worn, framed as patches are, with their names."""
     names, templates = [], []
     for shape in SHAPES:
         large = coverage(shape, x=64, y=64, radius=30, width=128, height=128)

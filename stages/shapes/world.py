@@ -1,7 +1,8 @@
-"""What there is in the demo's world, and how people there say it.
+"""The demo's world: scenes of one or two coloured shapes, their captions, and prompts.
 
-A scene is a pure function of (seed, index). No shape touches another or the edge. Who changes what
-is shown here, or how, raises `WorldSettings.revision`: finished crawls are then made again.
+A scene is a pure function of (seed, index). No shape touches another or the edge. Whoever changes
+what scenes show, or their captions, raises `WorldSettings.revision`, so that finished crawls are
+made again.
 """
 
 import itertools
@@ -24,7 +25,7 @@ COLOURS: dict[str, Rgb] = {
     "purple": (150, 30, 180),
     "black": (35, 35, 42),
 }
-BACKGROUNDS: tuple[Rgb, ...] = (  # muted: far from every colour of the palette
+BACKGROUNDS: tuple[Rgb, ...] = (  # muted, so far from every colour of COLOURS
     (214, 214, 214),
     (160, 160, 160),
     (227, 222, 201),
@@ -50,8 +51,8 @@ RELATIONS = {
     "right": "to the right of",
 }
 
-# Every colour and every shape loses two of its six partners: all are seen in much other company,
-# and what is found about the twelve says something about combinations, not about one of them.
+# Each colour and each shape has two of its six combinations held out: all are often seen in others,
+# so a result on these twelve is about new combinations, not about one colour or shape.
 HELD_OUT = frozenset(
     {
         *(("red", "star"), ("red", "cross")),
@@ -64,18 +65,19 @@ HELD_OUT = frozenset(
 )
 
 # All lengths are shares of the picture's side. Centres lie on multiples of 1/12 of it, so that a
-# dVAE with 12 codes along the side meets the same pieces again and again.
-RADII = {  # half the side of the square a shape fills
+# dVAE with 12 codes along the side sees the same patches again and again.
+RADII = {  # half the side of the square that a shape fills
     "small": 0.235,
     "large": 0.30,
-    "": 0.23,  # one of two, which must fit beside each other: no size to tell
+    "": 0.23,  # one of two shapes, which must fit beside each other and have no size in captions
 }
-FROM_MIDDLE = 2 / 12  # of a shape at the top, at the bottom, on the left or on the right
-APART = 6 / 12  # the centres of two shapes
-TWO_SHAPES = 1 / 3  # of the pictures
+FROM_MIDDLE = 2 / 12  # to the centre of a shape at the top, bottom, left or right
+APART = 6 / 12  # between the centres of two shapes
+TWO_SHAPES = 1 / 3  # share of pictures with two
 
-# Levels by which every paint misses its tone, anew in each picture: else a dVAE spends itself on
-# ever more exact plain colours. Grain would do so too, but makes codes flicker from place to place.
+# Standard deviation, in levels of 255, of each paint around its colour, drawn anew in each picture:
+# else a dVAE spends its codes on ever more exact plain colours. Grain would prevent that too, but
+# makes codes vary from position to position.
 TINT = 3.0
 
 ALONE = (
@@ -97,7 +99,7 @@ TOGETHER = (
 
 
 class Kind(NamedTuple):
-    """A colour and a shape: what a caption always names and the judge looks for."""
+    """A colour and a shape: what every caption names and the judge finds."""
 
     colour: str
     shape: str
@@ -114,19 +116,19 @@ class Figure:
     paint: Rgb
     size: str  # "" for one of two
     x: float  # of its centre, from the left
-    y: float  # from the top
+    y: float  # of its centre, from the top
     radius: float
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture and what its caption may tell."""
+    """One picture, its caption, and what the caption may mention."""
 
     figures: tuple[Figure, ...]
     background: Rgb
     place: str  # of the only figure, or "" where there are two
     relation: str  # of the first figure to the second, or "" where there is one
-    words: str  # its caption
+    caption: str  # always names colour and shape, sometimes size, place or relation
 
 
 def scene(seed: int, index: int) -> Scene:
@@ -136,29 +138,23 @@ def scene(seed: int, index: int) -> Scene:
     if rng.random() >= TWO_SHAPES:
         place = str(rng.choice(list(PLACES)))
         figure = _alone(SEEN[rng.integers(len(SEEN))], place, rng)
-        words = _say_alone(figure.kind, figure.size, place, rng)
-        return Scene((figure,), background, place, "", words)
+        caption = _say_alone(figure.kind, figure.size, place, rng)
+        return Scene((figure,), background, place, "", caption)
     relation = str(rng.choice(list(RELATIONS)))
     pair = _together(*_two_kinds(rng), relation, rng)
-    words = _say_together(pair, relation, rng)
-    return Scene(pair, background, "", relation, words)
-
-
-def caption(scene: Scene) -> str:
-    """Say what is in the picture: always colour and shape, sometimes size, place or relation."""
-    return scene.words
+    return Scene(pair, background, "", relation, _say_together(pair, relation, rng))
 
 
 def named(prompt: str) -> list[Kind]:
-    """List the colour and shape of everything a caption names, in its order."""
+    """Return the colour and shape of everything a caption names, in its order."""
     return [Kind(*pair) for pair in _NAMED.findall(prompt.lower())]
 
 
 def prompts(kind_of: PromptSet, count: int, seed: int) -> list[str]:
-    """Return `count` different prompts; raise ConfigError if there are not so many.
+    """Return `count` different prompts of a set; raise ConfigError if there are not so many.
 
-    Each kind is named as often as the others, by the first few prompts as well. Those of
-    `held_out` and `seen` name one shape; none of `held_out` names anything that a scene may show.
+    Each kind is named equally often, also by any first few prompts. Those of `held_out` and `seen`
+    name one shape; no scene shows what a prompt of `held_out` names.
     """
     rng = np.random.default_rng([seed, *kind_of.encode()])
     if kind_of == "two_shapes":
@@ -175,9 +171,9 @@ def prompts(kind_of: PromptSet, count: int, seed: int) -> list[str]:
 
 
 def _two_shapes(count: int, rng: np.random.Generator) -> list[str]:
-    """Pair all kinds off, again and again; each pair is said as it was not before."""
+    """Pair off all kinds, again and again, each pair in words that are new."""
     found: dict[str, None] = {}
-    while len(found) < count:  # 6,240 exist: other sets run out first
+    while len(found) < count:  # 6,240 exist, and the other sets have fewer
         for kinds in _all_in_pairs(rng):
             said = _said_anyhow(kinds, rng)
             while said in found:
@@ -187,7 +183,7 @@ def _two_shapes(count: int, rng: np.random.Generator) -> list[str]:
 
 
 def _all_in_pairs(rng: np.random.Generator) -> list[tuple[Kind, Kind]]:
-    """Name every kind that is seen once; the two of a pair differ in colour."""
+    """Return each seen kind in one pair; the two of a pair differ in colour."""
     while True:
         order = [SEEN[place] for place in rng.permutation(len(SEEN))]
         pairs = list(zip(order[::2], order[1::2], strict=True))
@@ -204,13 +200,13 @@ _NAMED = re.compile(rf"\b({'|'.join(COLOURS)})\s+({'|'.join(SHAPES)})\b")
 
 
 def _mixed(tone: Rgb, rng: np.random.Generator) -> Rgb:
-    """Mix a paint of this tone, never twice the same."""
+    """Return a colour near this one, drawn anew each time."""
     red, green, blue = np.clip(np.round(tone + rng.normal(0, TINT, 3)), 0, 255).astype(int).tolist()
     return red, green, blue
 
 
 def _two_kinds(rng: np.random.Generator) -> tuple[Kind, Kind]:
-    """Two colours, so that it can be told whether each shape got its own."""
+    """Return two kinds of different colours, so that the judge can tell which shape has which."""
     first = SEEN[rng.integers(len(SEEN))]
     others = [kind for kind in SEEN if kind.colour != first.colour]
     return first, others[rng.integers(len(others))]
@@ -226,7 +222,7 @@ def _alone(kind: Kind, place: str, rng: np.random.Generator) -> Figure:
 def _together(
     first: Kind, second: Kind, relation: str, rng: np.random.Generator
 ) -> tuple[Figure, Figure]:
-    """Put one on either side of the middle."""
+    """Place two shapes on either side of the middle."""
     towards = {"above": (0, -1), "below": (0, 1), "left": (-1, 0), "right": (1, 0)}
     half = APART / 2 * np.array(towards[relation])
     one, two = (
@@ -242,7 +238,7 @@ def _say_alone(kind: Kind, size: str, place: str, rng: np.random.Generator) -> s
 
 
 def _all_ways_to_say(kind: Kind) -> list[str]:
-    """Every caption of a picture that shows this alone."""
+    """Return every caption that a picture of this kind alone may have."""
     ways = itertools.product(ALONE, ("", *SIZES), PLACES.values())
     said = {
         wording.format(figure=_phrase(kind, size), place=place): 0 for wording, size, place in ways
@@ -257,7 +253,7 @@ def _say_together(pair: tuple[Figure, Figure], relation: str, rng: np.random.Gen
 
 
 def _often(size: str, rng: np.random.Generator) -> str:
-    """Keep the size to oneself half of the time."""
+    """Return the size half of the time, else nothing."""
     return size if rng.random() < 0.5 else ""
 
 

@@ -6,6 +6,7 @@ from schemas.forecast import Forecast, PlanLine
 from schemas.settings import DvaeSettings
 from stages.models.dvae import Dvae
 from stages.models.flops import dvae_flops
+from stages.numbers import byte_size, compact
 from stages.training import forecast as training
 
 
@@ -15,7 +16,7 @@ def forecast(cfg: DvaeSettings) -> Forecast:
         dvae = Dvae(cfg, cfg.image_vocab)
     count = training.parameter_count(dvae)
     if cfg.pretrained:
-        return Forecast(f"{training.short(count)} weights, copied")
+        return Forecast(f"{compact(count)} weights, copied")
     flops = 3 * dvae_flops(dvae, cfg.side) * cfg.fit.steps * cfg.fit.batch_size
     states = training.IN_MEMORY * training.FLOAT32 * count // cfg.run.shard_group_size
     lines = (
@@ -23,6 +24,6 @@ def forecast(cfg: DvaeSettings) -> Forecast:
         PlanLine("operations of the run", f"{flops:.3g} FLOP"),
         *training.time_lines(flops, cfg.run),
         training.checkpoint_line(count),
-        PlanLine("memory of a worker", training.size(states), "and activations, not estimated"),
+        PlanLine("memory of a worker", byte_size(states), "and activations, not estimated"),
     )
     return Forecast(training.cost(count, flops), lines)

@@ -6,10 +6,9 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from stages import pictures
-from stages.data import augment
 from stages.models.codebook import code_counts, codebook_health
 from stages.models.dvae import Dvae, elbo_terms, picture_of, terms_of
-from stages.models.fidelity import mean_colour, psnr_db, squared_error, ssim
+from stages.models.fidelity import Psnr, mean_colour, ssim
 from stages.training.task import Scalars
 
 
@@ -24,10 +23,11 @@ def measure(
     """
     device = next(model.parameters()).device
     counts = torch.zeros(model.decoder.codebook.in_channels, dtype=torch.long, device=device)
-    sums = dict.fromkeys(("relaxed", "true", "kl", "soft", "hard", "flat", "ssim"), 0.0)
+    sums = dict.fromkeys(("relaxed", "true", "kl", "ssim"), 0.0)
+    hard, soft, flat = Psnr(), Psnr(), Psnr()
     positions, drawn = 0, []
     for part in pixels.split(batch_size):
-        real = augment.unit(part.to(device))
+        real = pictures.to_tensor(part.to(device))
         logits, mu, ln_b = model(real, temperature)
         relaxed, true = terms_of(real, logits, mu, ln_b), elbo_terms(model, real, 0.0)
         codes = logits.argmax(dim=1)
@@ -35,24 +35,23 @@ def measure(
         sums["relaxed"] += (relaxed.reconstruction + relaxed.kl).item()
         sums["true"] += (true.reconstruction + true.kl).item()
         sums["kl"] += relaxed.kl.item()
-        sums["soft"] += len(real) * squared_error(picture_of(mu), real)
-        sums["hard"] += len(real) * squared_error(picture, real)
-        sums["flat"] += len(real) * squared_error(mean_colour(real), real)
+        hard.add(picture, real)
+        soft.add(picture_of(mu), real)
+        flat.add(mean_colour(real), real)
         sums["ssim"] += ssim(picture, real).sum().item()
         positions += relaxed.positions
         counts += code_counts(codes, len(counts))
         drawn.append(pictures.from_tensor(picture))
     used, values = codebook_health(counts), pixels.numel()
-    hard, soft = psnr_db(sums["hard"] / len(pixels)), psnr_db(sums["soft"] / len(pixels))
     return {
         "elb_relaxed": -sums["relaxed"] / values,
         "elb_true": -sums["true"] / values,
         "elb_gap": (sums["true"] - sums["relaxed"]) / values,
         "kl_per_code": sums["kl"] / positions,
-        "psnr_db": hard,
-        "relaxed_psnr_db": soft,
-        "psnr_gap_db": soft - hard,
-        "mean_colour_psnr_db": psnr_db(sums["flat"] / len(pixels)),
+        "psnr_db": hard.db,
+        "relaxed_psnr_db": soft.db,
+        "psnr_gap_db": soft.db - hard.db,
+        "mean_colour_psnr_db": flat.db,
         "ssim": sums["ssim"] / len(pixels),
         "codes_used": used.used,
         "perplexity": used.perplexity,

@@ -58,7 +58,7 @@ class DvaeTask(Task):
         def crop(index: int, pixels: pictures.Pixels) -> pictures.Pixels:
             return pictures.crop_for_dvae(pixels, self.cfg.side, generator(seeds[index]))
 
-        pixels, indices = augment.readable(columns["image"], crop, self.cfg.side)
+        pixels, indices = augment.decode_crops(columns["image"], crop, self.cfg.side)
         return {"pixels": pixels, "seed": torch.tensor(seeds)[indices]}
 
     def schedule(self, step: int) -> Scalars:
@@ -76,7 +76,7 @@ class DvaeTask(Task):
 
     def loss_sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Sum both terms of the bound in nats, with noise from each row's own seed."""
-        pixels = augment.unit(batch["pixels"])
+        pixels = pictures.to_tensor(batch["pixels"])
         noise = [
             torch.Generator(pixels.device).manual_seed(seed) for seed in batch["seed"].tolist()
         ]

@@ -9,9 +9,10 @@ from schemas.forecast import Forecast, PlanLine
 from schemas.settings import PriorSettings, PriorShape
 from stages.models.flops import allowed_pairs, prior_flops
 from stages.models.prior import Prior
+from stages.numbers import byte_size
 from stages.train_prior.memory import Parameters, memory_of, parameters_of, refusal, rows_at_once
 from stages.training import forecast as training
-from stages.training.forecast import FLOAT32, size
+from stages.training.forecast import FLOAT32
 from stages.training.powersgd import fused, is_worth_it
 
 PAPER_WEIGHTS = 12.0e9
@@ -29,7 +30,9 @@ def forecast(cfg: PriorSettings) -> Forecast:
         *operation_lines(cfg, flops, parameters, paper),
         *training.time_lines(flops, cfg.run),
         training.checkpoint_line(parameters.total),
-        PlanLine("the finished model", size(FLOAT32 * parameters.total), "the EMA, in float32"),
+        PlanLine(
+            "the finished model", byte_size(FLOAT32 * parameters.total), "the EMA, in float32"
+        ),
         *memory_lines(cfg, parameters, paper),
         *traffic_lines(cfg, parameters, paper),
     ]
@@ -64,12 +67,14 @@ def operation_lines(
 def memory_lines(cfg: PriorSettings, parameters: Parameters, paper: bool) -> Iterator[PlanLine]:
     memory = memory_of(cfg, parameters)
     of = f" of {training.gpu_memory(cfg.run) / training.GIB:.0f}" if cfg.run.gpu else ""
-    yield PlanLine("memory of a worker", f"{size(memory.total)}{of}", training.mesh(cfg.run))
-    yield PlanLine("  states", size(memory.states), "parameters, gradients, EMA, moments")
-    yield PlanLine("  activations", size(memory.activations), f"{rows_at_once(cfg):,} rows at once")
-    yield PlanLine("  logits", size(memory.logits), "and their gradients")
-    yield PlanLine("  weights in use", size(memory.gathered), "gathered, or in 16 bits")
-    yield PlanLine("  extra peak", size(memory.extra_peak), "in optimizer step or validation")
+    yield PlanLine("memory of a worker", f"{byte_size(memory.total)}{of}", training.mesh(cfg.run))
+    yield PlanLine("  states", byte_size(memory.states), "parameters, gradients, EMA, moments")
+    yield PlanLine(
+        "  activations", byte_size(memory.activations), f"{rows_at_once(cfg):,} rows at once"
+    )
+    yield PlanLine("  logits", byte_size(memory.logits), "and their gradients")
+    yield PlanLine("  weights in use", byte_size(memory.gathered), "gathered, or in 16 bits")
+    yield PlanLine("  extra peak", byte_size(memory.extra_peak), "in optimizer step or validation")
     if paper:
         yield PlanLine("", "", "paper: 1,024 V100 of 16 GB")
 
@@ -80,7 +85,7 @@ def traffic_lines(cfg: PriorSettings, parameters: Parameters, paper: bool) -> It
     if copies == 1:
         return
     sent, whole = sent_between_copies(cfg, parameters)
-    yield PlanLine(f"between {copies:,} copies", size(sent), "per worker and update")
+    yield PlanLine(f"between {copies:,} copies", byte_size(sent), "per worker and update")
     how = "all gradients" if rank is None else f"rank {rank}, {1 - sent / whole:.0%} less than all"
     yield PlanLine("", "", how + ("; paper: 86%" if paper and rank is not None else ""))
 

@@ -17,9 +17,9 @@ from stages.data.order import generator
 from stages.data.table import Columns, Table, first
 from stages.models.bpe import Bpe
 from stages.models.flops import prior_flops
-from stages.models.odds import candidate_seed
 from stages.models.prior import Prior, prior_terms
 from stages.models.sampler import Sampler
+from stages.models.sampling import candidate_seed
 from stages.training.distributed import with_a_row
 from stages.training.loss_band import LossBand, loss_band_of
 from stages.training.task import Batch, Scalars, Task, Validation
@@ -85,7 +85,7 @@ class PriorTask(Task):
         """Tokenize one caption with the random numbers of its row and epoch."""
         seed = augment.row_seed(self.cfg.fit.seed, epoch, key)
         length = self.cfg.tokens.text_len
-        return self.bpe.ids(caption, length, dropout=self.cfg.bpe_dropout, seed=seed)[0]
+        return self.bpe.encode_padded(caption, length, dropout=self.cfg.bpe_dropout, seed=seed)[0]
 
     def loss_sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Sum the cross-entropy of each kind of token, in nats."""

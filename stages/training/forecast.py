@@ -7,6 +7,7 @@ from torch import nn
 
 from schemas.forecast import PlanLine
 from schemas.settings import TrainingRun
+from stages.numbers import byte_size, compact
 from stages.training.hardware import DATA_SHEETS, data_sheet_of
 
 GIB = 2**30
@@ -22,32 +23,12 @@ def parameter_count(module: nn.Module) -> int:
 
 def cost(parameters: int, flops: float) -> str:
     """Return the phrase for the table of stages."""
-    return f"{short(parameters)} weights, {flops:.1e} FLOP"
-
-
-def short(count: float) -> str:
-    """Write a number in three digits, up to billions."""
-    for unit in ("", " k", " M"):
-        if count < 1000:
-            return f"{count:.3g}{unit}"
-        count /= 1000
-    return f"{count:.3g} B"
-
-
-def size(count: float) -> str:
-    """Write bytes in the unit that suits them."""
-    if not count:
-        return "none"
-    for unit in ("KiB", "MiB"):
-        count /= 1024
-        if count < 999.5:
-            return f"{count:.3g} {unit}"
-    return f"{count / 1024:.3g} GiB"
+    return f"{compact(parameters)} weights, {flops:.1e} FLOP"
 
 
 def checkpoint_line(parameters: int) -> PlanLine:
     return PlanLine(
-        "a checkpoint", size(CHECKPOINTED * FLOAT32 * parameters), "weights, EMA, two moments"
+        "a checkpoint", byte_size(CHECKPOINTED * FLOAT32 * parameters), "weights, EMA, two moments"
     )
 
 

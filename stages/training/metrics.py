@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from schemas.artifacts import METRICS
 from schemas.folder import Folder
 from schemas.settings import FitSettings
+from stages.numbers import compact, duration
 from stages.pictures import decode
 from stages.training import schedules
 from stages.training.distributed import DistributedContext
@@ -111,7 +112,7 @@ class Meter:
         left = (fit.steps - line["step"]) * fit.batch_size / rate if rate else math.inf
         unit = "rows" if self.tokens is None else "tokens"
         speed = [
-            f"{short(line[f'{unit}_per_second'])} {unit}/s",
+            f"{compact(line[f'{unit}_per_second'])} {unit}/s",
             f"wait {line['waiting_share']:.0%}",
         ]
         if self.peak is not None:
@@ -122,7 +123,7 @@ class Meter:
         busy = f"\n    {self.cpu}" if self.cpu and self.cpu.is_short else ""
         return (
             f"{self.task.name}  step {line['step']:.0f}/{fit.steps}  loss {line['loss']:.4g}  "
-            f"{usual}ETA {clock(left)}\n    {'  '.join(speed)}{unusual}{busy}"
+            f"{usual}ETA {duration(left)}\n    {'  '.join(speed)}{unusual}{busy}"
         )
 
     def alarms(self) -> Iterator[str]:
@@ -146,27 +147,6 @@ def used_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def short(number: float) -> str:
-    """Write a large number in few characters."""
-    for unit in ("", " k", " M"):
-        if number < 9_999.5:
-            return f"{number:,.0f}{unit}"
-        number /= 1_000
-    return f"{number:,.0f} G"
-
-
-def clock(seconds: float) -> str:
-    """Write a time in its two largest units."""
-    if seconds == math.inf:
-        return "unknown"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days}d{hours:02d}h"
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"
 
 
 class MetricsLog:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # importing transformers takes seconds, and few need CLIP
     from stages.models.clip import Reranker
 
 PUBLISHED = "tokenizer/"  # of a published CLIP; one trained here has tokenizer.json instead
-PREPARATION = "preprocessor_config.json"  # of a CLIP's pictures
+PREPROCESSING = "preprocessor_config.json"  # of a CLIP's pictures
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -63,7 +63,7 @@ def save_clip(out: Folder, reranker: "Reranker") -> None:
             reranker.tokenize.tokenizer.save_pretrained(scratch)
             for file in sorted(Path(scratch).iterdir()):
                 out.commit(PUBLISHED + file.name, file.read_bytes())
-    out.commit(PREPARATION, json.dumps(reranker.preparation.said(), indent=2).encode())
+    out.commit(PREPROCESSING, json.dumps(reranker.preprocessing.to_config(), indent=2).encode())
     out.commit(WEIGHTS, _weights(reranker.clip))
     out.commit(MODEL_CONFIG, reranker.clip.config.to_json_string(use_diff=False).encode())
 
@@ -85,7 +85,7 @@ def load_clip(folder: Folder) -> "Reranker":
     from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
     from stages.models.clip import OwnTokens, PublishedTokens, Reranker, Tokenize
-    from stages.models.clip_pixels import Preparation
+    from stages.models.clip_preprocessing import Preprocessing
 
     sizes = CLIPConfig.from_dict(json.loads(_read(folder, MODEL_CONFIG)))
     length, side = sizes.text_config.max_position_embeddings, sizes.vision_config.image_size
@@ -97,11 +97,11 @@ def load_clip(folder: Folder) -> "Reranker":
             for name in folder.list(PUBLISHED):
                 (Path(scratch) / name.removeprefix(PUBLISHED)).write_bytes(_read(folder, name))
             tokenize = PublishedTokens(AutoTokenizer.from_pretrained(scratch), length)
-    preparation = Preparation.plain(side)
-    if folder.exists(PREPARATION):
-        said = json.loads(_read(folder, PREPARATION))
-        preparation = Preparation.read(said, side, where=folder.url)
-    return Reranker(fill(CLIPModel(sizes), folder), tokenize, preparation).eval()
+    preprocessing = Preprocessing.plain(side)
+    if folder.exists(PREPROCESSING):
+        config = json.loads(_read(folder, PREPROCESSING))
+        preprocessing = Preprocessing.from_config(config, side, where=folder.url)
+    return Reranker(fill(CLIPModel(sizes), folder), tokenize, preprocessing).eval()
 
 
 def load_bpe(folder: Folder) -> Bpe:

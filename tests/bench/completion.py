@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from infra.store import Store
-from pipelines.drawing.given import PAPERS_SHARE
+from pipelines.draw.image_prompt import PAPERS_SHARE
 from pipelines.options import resolve
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, TOKEN_PAIRS, VAL
 from schemas.folder import Inputs
@@ -25,7 +25,7 @@ from stages.evaluate.intervals import wilson
 from stages.evaluate.reading import rows
 from stages.models.fidelity import psnr_db
 from stages.pictures import Pixels, from_tensor
-from stages.sample.artist import Artist, load_artist
+from stages.sample.generator import Generator, load_generator
 from stages.shapes.world import BACKGROUNDS
 
 PICTURES, CANDIDATES, SEED = 200, 16, 0
@@ -41,12 +41,12 @@ def tone(region: Pixels) -> int:
 
 
 def completed(
-    artist: Artist, captions: Sequence[str], given: torch.Tensor, candidates: int
+    generator: Generator, captions: Sequence[str], given: torch.Tensor, candidates: int
 ) -> Iterator[tuple[Pixels, Pixels]]:
     """Yield candidate 0 and CLIP's favourite for each caption and its given codes."""
     for start in range(0, len(captions), TOGETHER):
         some = slice(start, start + TOGETHER)
-        for ranked in artist.draw(captions[some], range(candidates), SEED, given=given[some]):
+        for ranked in generator.draw(captions[some], range(candidates), SEED, given=given[some]):
             first = next(drawn for drawn in ranked if drawn.candidate == 0)
             yield first.pixels, ranked[0].pixels
 
@@ -65,22 +65,25 @@ def main(root: str, pictures: str = str(PICTURES)) -> None:
     models = Inputs(
         {artifact.name: store.newest(artifact) for artifact in (BPE, DVAE, PRIOR, CLIP)}
     )
-    artist = load_artist(models, resolve("demo").sample.model_copy(update={"tile": TILE}))
+    generator = load_generator(models, resolve("demo").sample.model_copy(update={"tile": TILE}))
     folder = store.newest(TOKEN_PAIRS)
     pairs = list(islice(rows(folder, VAL, ["caption", "image"]), int(pictures)))
     captions = [pair["caption"] for pair in pairs]
     codes = torch.tensor([pair["image"] for pair in pairs])
-    grid = artist.sampler.prior.tokens.grid
+    grid = generator.tokens.grid
     kept = round(grid * PAPERS_SHARE)
-    edge = kept * artist.side // grid
+    edge = kept * generator.tokens.side // grid
     with torch.inference_mode():
         whole = np.concatenate(
-            [from_tensor(artist.dvae.decode(some.view(-1, grid, grid))) for some in codes.split(16)]
+            [
+                from_tensor(generator.dvae.decode(some.view(-1, grid, grid)))
+                for some in codes.split(16)
+            ]
         )
     above = np.array([tone(picture[:edge]) for picture in whole])
     wanted = [Counter(shapes.named(caption)) for caption in captions]
     nothing, silent = codes[:, :0], [""] * len(captions)
-    print(f"{len(pairs)} validation pairs, {kept} of {grid} rows given, {artist.odds}")
+    print(f"{len(pairs)} validation pairs, {kept} of {grid} rows given, {generator.sampling}")
 
     def report(name: str, drawn: Sequence[Pixels]) -> None:
         seen = [Counter(shapes.judge(picture)) for picture in drawn]
@@ -90,11 +93,11 @@ def main(root: str, pictures: str = str(PICTURES)) -> None:
         print(f"{name:22} {share('right', right)}; {share('background', same)}")
         print(f"{'':22} {share('both', right & same)}", flush=True)
 
-    both = list(completed(artist, captions, codes[:, : kept * grid], CANDIDATES))
+    both = list(completed(generator, captions, codes[:, : kept * grid], CANDIDATES))
     report("caption and rows", [first for first, _ in both])
     report(f"  best of {CANDIDATES} by CLIP", [best for _, best in both])
-    report("rows alone", [p for p, _ in completed(artist, silent, codes[:, : kept * grid], 1)])
-    report("caption alone", [p for p, _ in completed(artist, captions, nothing, 1)])
+    report("rows alone", [p for p, _ in completed(generator, silent, codes[:, : kept * grid], 1)])
+    report("caption alone", [p for p, _ in completed(generator, captions, nothing, 1)])
     report("the pairs themselves", list(whole))
     upper = np.stack([first for first, _ in both])[:, :edge].astype(np.float64)
     error = np.square((upper - whole[:, :edge]) / 255).mean()

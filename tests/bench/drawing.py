@@ -22,11 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, StaticCache
 
-from schemas.settings import PriorShape, TokenSpec
-from stages.models.odds import AS_THEY_COME, choose
+from schemas.settings import PriorShape, TokenSpec, rows_of_lane
+from stages.models.incremental_decoding import Prefix, TileDecoder
 from stages.models.prior import Prior
-from stages.models.sampler import rows_of_lane, sample
-from stages.models.tile import Prompt, Tile
+from stages.models.sampler import Sampler
+from stages.models.sampling import DEFAULT_SAMPLING, sample_code
 from tests.bench.clock import matrix_product, middle, seconds
 from tests.bench.drawing_floor import Machine, bandwidth, step_of
 
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{floor.limit(machine)} ({machine})"
     )
     print(
-        f"cache of a candidate: ours {ours.tile.nbytes / CANDIDATES / 1e6:.1f} MB, "
+        f"cache of a candidate: ours {ours.decoder.nbytes / CANDIDATES / 1e6:.1f} MB, "
         f"dense {dense.nbytes / CANDIDATES / 1e6:.1f} MB"
     )
     if whole:
@@ -92,20 +92,21 @@ class Ours:
         self.prior, self.text = Prior(TOKENS, SHAPE).eval(), text
         rows = rows_of_lane(CANDIDATES)
         lanes = CANDIDATES // rows
-        self.tile = Tile(self.prior, lanes, rows, torch.float32)
-        self.tile.load([Prompt(self.prior, text, text[:0])] * lanes)
+        self.decoder = TileDecoder(self.prior, lanes, rows, torch.float32)
+        self.decoder.load([Prefix(self.prior, text, text[:0])] * lanes)
         self.codes = torch.randint(TOKENS.image_vocab, (lanes, rows))
         self.uniform = torch.rand(lanes, rows, dtype=torch.double)
 
     def steps(self) -> None:
         """Draw a code at each of the places."""
         for place in PLACES:
-            self.tile.known.fill_(place)
-            choose(self.tile.step(self.codes), self.uniform, AS_THEY_COME)
+            self.decoder.position.fill_(place)
+            sample_code(self.decoder.step(self.codes), self.uniform, DEFAULT_SAMPLING)
 
     def draw(self) -> None:
         """Draw all pictures whole."""
-        sample(self.prior, self.text[None], torch.arange(CANDIDATES)[None], tile=CANDIDATES)
+        sampler = Sampler(self.prior, tile=CANDIDATES)
+        sampler.draw(self.text[None], torch.arange(CANDIDATES)[None])
 
 
 class Dense:
@@ -116,7 +117,7 @@ class Dense:
         self.first = self.prior.text_slots
         shape = (CANDIDATES, SHAPE.heads, self.prior.layout.slots, SHAPE.head_dim)
         self.caches = [torch.zeros(2, *shape) for _ in range(SHAPE.layers)]
-        for cache, kept in zip(self.caches, Prompt(self.prior, text, text[:0]).layers, strict=True):
+        for cache, kept in zip(self.caches, Prefix(self.prior, text, text[:0]).layers, strict=True):
             for part, own in zip(cache, kept, strict=True):
                 part[:, :, : self.first] = own
         self.codes = torch.randint(TOKENS.image_vocab, (1, CANDIDATES))
@@ -146,13 +147,13 @@ class Dense:
     def steps(self) -> None:
         """Draw a code at each of the places."""
         for place in PLACES:
-            choose(self.step(self.codes, place), self.uniform, AS_THEY_COME)
+            sample_code(self.step(self.codes, place), self.uniform, DEFAULT_SAMPLING)
 
     def draw(self) -> None:
         """Draw all pictures whole."""
         codes = self.codes
         for place in range(TOKENS.image_len - 1):
-            codes = choose(self.step(codes, place), self.uniform, AS_THEY_COME)
+            codes = sample_code(self.step(codes, place), self.uniform, DEFAULT_SAMPLING)
 
 
 class Llama:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from schemas.settings import PriorShape, TokenSpec
-from stages.models.attention import make_mask
+from stages.models.masks import make_mask
 from stages.models.prior import Prior
 from tests.bench.on_gpu import done
 

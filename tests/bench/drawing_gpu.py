@@ -15,9 +15,9 @@ import torch
 
 from pipelines.options import resolve
 from schemas.settings import PriorShape, TokenSpec
-from stages.models.odds import AS_THEY_COME
 from stages.models.prior import Prior
-from stages.models.sampler import Drawing, Sampler
+from stages.models.sampler import Sampler, TileSampler
+from stages.models.sampling import DEFAULT_SAMPLING
 from stages.training.hardware import matrix_product
 from tests.bench.drawing_floor import Machine, Step, bandwidth, step_of
 from tests.bench.on_gpu import Table, done, fits, heading, seconds, tensor_cores
@@ -81,7 +81,7 @@ class Tiles:
             return lambda: sampler.draw(text, torch.arange(n)[None])
 
         draw(1)()  # compiles, records
-        drawing = sampler._drawing_by(AS_THEY_COME)
+        drawing = sampler.tile_sampler(DEFAULT_SAMPLING)
         alone, recorded = self.step(drawing, drawing._advance), self.step(drawing, drawing.advance)
         lines = []
         for n, floor in self.floors.items():
@@ -105,9 +105,9 @@ class Tiles:
         return time.perf_counter() - started
 
     @torch.no_grad()
-    def step(self, drawing: Drawing, advance: Callable[[], object]) -> float:
+    def step(self, drawing: TileSampler, advance: Callable[[], object]) -> float:
         """Return the time of a step, from the first one of a picture on."""
-        drawing.tile.known.zero_()
+        drawing.decoder.position.zero_()
         with torch.autocast(self.device.type, KIND):
             return seconds(advance, self.updates, self.device)
 

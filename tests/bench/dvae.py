@@ -28,11 +28,11 @@ from schemas.artifacts import CLEAN_PAIRS, METRICS, TRAIN
 from schemas.folder import Inputs
 from schemas.manifest import Result
 from schemas.settings import DvaeSettings, FitSettings, TrainingRun
-from stages.data import augment
 from stages.data.parquet import PICTURE_FILE, parquet_bytes
 from stages.data.table import open_table
 from stages.models.dvae import Dvae, elbo_terms, kl_to_uniform, logit_laplace_nll, map_pixels
 from stages.models.flops import dvae_flops
+from stages.pictures import to_tensor
 from stages.train_dvae.task import DvaeTask
 from stages.training.distributed import DistributedContext
 from stages.training.precision import product_type, without_subnormals
@@ -40,6 +40,7 @@ from stages.training.trainer import Trainer
 from tests.bench.clock import MATRIX, Taken, in_words, matrix_product, middle, ratio, seconds
 from tests.bench.looks import picture
 from tests.stages.finished import finish
+from tests.stages.models.losses import elbo_loss
 
 SIDE, CODES, BATCH = 64, 512, 32  # the released modules have 512 codes and 64 channels at least
 PICTURES, STEPS, LOG_EVERY = 384, 24, 4
@@ -98,8 +99,8 @@ def our_step(bfloat16: bool) -> Callable[[], None]:
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            terms = elbo_terms(model, augment.unit(stored), TEMPERATURE)
-        terms.loss(6.6).backward()
+            terms = elbo_terms(model, to_tensor(stored), TEMPERATURE)
+        elbo_loss(terms, 6.6).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

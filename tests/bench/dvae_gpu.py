@@ -13,8 +13,8 @@ import torch
 
 from infra.store import open_folder
 from schemas.settings import DvaeSettings
-from stages.data import augment
 from stages.models.dvae import Dvae
+from stages.pictures import to_tensor
 from stages.train_dvae.task import DvaeTask
 from stages.training.distributed import DistributedContext
 from stages.training.hardware import matrix_product, peak_of
@@ -111,7 +111,7 @@ def encoding(asked: argparse.Namespace, device: torch.device) -> str:
     cfg = job(asked, "eager", asked.tile)
     model = Dvae(cfg, asked.codes).to(device, memory_format=torch.channels_last).eval()
     shape = (asked.tile, asked.side, asked.side, 3)
-    pixels = augment.unit(torch.randint(0, 256, shape, dtype=torch.uint8, device=device))
+    pixels = to_tensor(torch.randint(0, 256, shape, dtype=torch.uint8, device=device))
     lines, exact = [], None
     for kind, short in (("float32", False), ("TF32", True), ("bfloat16", True)):
         tensor_cores(short)

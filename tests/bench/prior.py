@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from schemas.settings import PriorShape, TokenSpec
-from stages.models.attention import Attend, make_mask, masked_attention
 from stages.models.flops import prior_flops
+from stages.models.masks import Attend, MaskName, make_mask, masked_attention
 from stages.models.prior import Prior, prior_terms
 from tests.bench.clock import MATRIX, Taken, in_words, matrix_product, middle, ratio, seconds
+from tests.stages.models.losses import prior_loss
 
 ROWS = 2  # of an update
 HEAD = 64
@@ -31,9 +32,9 @@ Step = Callable[[], None]
 class DensePrior(Prior):
     """Ours with the masked reference in place of the structured paths."""
 
-    def attention(self, layer: int, slots: int, device: torch.device) -> Attend:
+    def attention(self, name: MaskName, slots: int, device: torch.device) -> Attend:
         """Return the reference."""
-        return partial(masked_attention, mask=whole_mask(self.mask_name(layer), self.layout))
+        return partial(masked_attention, mask=whole_mask(name, self.layout))
 
 
 whole_mask = cache(make_mask)
@@ -64,7 +65,7 @@ def our_step(kind: type[Prior], tokens: TokenSpec, shape: PriorShape, bfloat16: 
     torch.manual_seed(0)
     model = kind(tokens, shape)
     text, image = rows(tokens)
-    return update(model, lambda: prior_terms(model, text, image).loss(1 / 8), bfloat16)
+    return update(model, lambda: prior_loss(prior_terms(model, text, image)), bfloat16)
 
 
 def gpt2_step(tokens: TokenSpec, shape: PriorShape, bfloat16: bool) -> Step:

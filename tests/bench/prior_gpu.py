@@ -20,8 +20,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from infra.store import open_folder
 from pipelines.options import resolve
 from schemas.settings import PriorSettings, PriorShape, TokenSpec
-from stages.models import sparse
-from stages.models.attention import Layout, make_mask, masked_attention
+from stages.models import sparse_attention
+from stages.models.masks import Attend, MaskName, SequenceLayout, make_mask, masked_attention
 from stages.train_prior.task import PriorTask
 from stages.training.distributed import DistributedContext
 from stages.training.hardware import matrix_product, peak_of
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = torch.device(asked.device)
     table = Table("prior_gpu")
     table.add(heading(device))
-    layout = Layout(1 + asked.text, asked.grid, 11)
+    layout = SequenceLayout(1 + asked.text, asked.grid, 11)
     for kind, short in ((torch.float32, False), (torch.bfloat16, True)):
         tensor_cores(short)
         for name in ("row", "column", "conv"):
@@ -75,21 +75,19 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def error(name: sparse.MaskName, layout: Layout, kind: torch.dtype, device: torch.device) -> str:
+def error(name: MaskName, layout: SequenceLayout, kind: torch.dtype, device: torch.device) -> str:
     """Compare the fast path with the reference in 32 bits, forward and backward."""
     generator = torch.Generator().manual_seed(0)
     shape = (4, 2, 4, layout.slots, 64)
     *qkv, gradient = torch.randn(shape, generator=generator).to(device)
     mask = make_mask(name, layout).to(device)
-    fast = learned(sparse.attention(name, layout, device), qkv, gradient, kind)
+    fast = learned(sparse_attention.attention(name, layout, device), qkv, gradient, kind)
     exact = learned(lambda q, k, v: masked_attention(q, k, v, mask), qkv, gradient, torch.float32)
     worst = [(a.float() - b).abs().max().item() for a, b in zip(fast, exact, strict=True)]
     return f"largest error {worst[0]:.1e} forward, {max(worst[1:]):.1e} backward"
 
 
-def learned(
-    attend: sparse.Attend, qkv: list[Tensor], gradient: Tensor, kind: torch.dtype
-) -> list[Tensor]:
+def learned(attend: Attend, qkv: list[Tensor], gradient: Tensor, kind: torch.dtype) -> list[Tensor]:
     """Return what is found, and the gradients of q, k and v."""
     given = [x.to(kind).requires_grad_() for x in (y.clone() for y in qkv)]
     found = attend(*given)

@@ -54,7 +54,7 @@ def write(folder: Path) -> Bpe:
     out = open_folder(folder)
     for shard in range(SHARDS):
         said = captions(draw, SHARD_ROWS)
-        texts = [bpe.ids(caption, TOKENS.text_len) for caption in said]
+        texts = [bpe.encode_padded(caption, TOKENS.text_len) for caption in said]
         codes = TOKENS.image_vocab * draw.random((SHARD_ROWS, TOKENS.image_len)) ** 1.6
         columns = {
             "key": [f"{shard:05d}-{n:06d}" for n in range(SHARD_ROWS)],

@@ -1,11 +1,11 @@
-"""A small run, its painter, and a copy that a test may damage."""
+"""A small run, its pipeline, and a copy that a test may damage."""
 
 import shutil
 
 import pytest
 
 from infra.store import Store
-from pipelines.drawing.painter import Painter
+from pipelines.draw.text_to_image import TextToImage
 from tests import tiny_run
 
 
@@ -22,8 +22,8 @@ def root(built):
 
 
 @pytest.fixture(scope="session")
-def painter(root):
-    return Painter(root)
+def pipeline(root):
+    return TextToImage(root)
 
 
 @pytest.fixture

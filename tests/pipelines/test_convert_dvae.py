@@ -56,7 +56,7 @@ def test_what_cannot_be_converted_is_one_sentence_and_exit_code_2(tmp_path, caps
     assert [text.split(" ", 2)[:2] for text in printed] == [
         ["error:", "wanted"], ["error:", "--side:"], *[["error:", "wanted"]] * 3
     ]  # fmt: skip
-    assert "found nothing://release (Protocol not known" in printed[2]
+    assert "'nothing://release' of a dVAE's weights, found ValueError: Proto" in printed[2]
     assert "wanted to write" in printed[3]
     assert "encoder.pkl" in printed[3]
     assert "decoder.pkl, found" in printed[4]

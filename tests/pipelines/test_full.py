@@ -49,7 +49,7 @@ def test_rows_add_up_from_stage_to_stage(tiny_run):
 def test_a_second_run_does_nothing_and_needs_no_ray(tiny_run, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # where nobody listens
     log = full(root=tiny_run)
-    assert log.count("done before, skipped") == 10
+    assert log.count("skipped, finished before") == 10
     assert statuses(tiny_run) == dict.fromkeys(TEN, "skipped")
 
 

@@ -107,6 +107,32 @@ def test_a_file_goes_over_the_preset_and_assignments_over_the_file(tmp_path):
         ("crawl.source.path=C:\\pics", "crawl.source.path must be a path of this machine"),
         ("crawl.source.path=~nobody-of-that-name/x", "crawl.source.path must be a path, found"),
         ("crawl.source.kind=folder", "sample.prompts.kind=world wants crawl.source.kind=world"),
+        # What only a stage would have refused, hours later.
+        ("tokens.text_vocab=255", "tokens.text_vocab must be at least 256, one id for each byte"),
+        ("tokens.text_len=16384", "must be at most 16384, because attention masks"),
+        ("tokens.grid=2000", "tokens: text_len + grid x grid must be at most 16384"),
+        ("crawl.max_pixels=255", "crawl.max_pixels must be at least 256, the pixels of a picture"),
+        ("crawl.timeout_seconds=1e6", "input should be less than or equal to 86400"),
+        ("crawl.run.contact=a\nb", "crawl.run.contact: string should match pattern"),
+        ("filter.max_chars=4", "min_chars (5) must not exceed max_chars (4): every caption"),
+        ("filter.max_aspect=0.9", "filter.max_aspect: input should be greater than or equal to 1"),
+        ("filter.validation_share=1", "filter.validation_share: input should be less than 1"),
+        ("dvae.temperature_end=1e-9", "input should be greater than or equal to 0.000001"),
+        ("dvae.fit.seed=9223372036854775808", "dvae.fit.seed: input should be less than"),
+        ("prior.fit.learning_rate=1e99", "prior.fit.learning_rate: must be between 1e-30 and 1e30"),
+        ("encode.rows_per_shard=2147483648", "encode.rows_per_shard: input should be less than"),
+        ("clip.run.micro_batch_size=2", "micro_batch_size must be null, because every pair is"),
+        ("clip.heads=3", "clip: width must be a multiple of heads, found 16 and 3"),
+        (
+            "clip.patch=17",
+            "clip.patch must be at most 16, the side of a picture with tokens.grid=2",
+        ),
+        ("clip.text_len=2", "clip.text_len: input should be greater than or equal to 3"),
+        (
+            "sample.tile=24",
+            "sample: tile must be a multiple of 16, or less than that, found 24; try 16",
+        ),
+        ("sample.temperature=1e-7", "input should be greater than or equal to 0.000001"),
     ],
 )
 def test_a_bad_setting_is_one_sentence(assignment, sentence):

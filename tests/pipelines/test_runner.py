@@ -74,7 +74,7 @@ def test_a_second_run_does_nothing_and_says_so(tmp_path, caplog):
     assert kitchen.run() == ["one", "two", "three"]
     with caplog.at_level(logging.INFO):
         assert kitchen.run() == []
-    assert sum("done before, skipped" in r.message for r in caplog.records) == 3
+    assert sum("skipped, finished before" in r.message for r in caplog.records) == 3
     entry = json.loads((tmp_path / "summary.json").read_text())["stages"]["two"]
     assert entry["status"] == "skipped"
     assert (entry["rows_in"], entry["rows_out"], entry["rejects"]) == (2, 1, {"why": 1})
@@ -98,7 +98,7 @@ def test_only_from_until_and_force_choose_stages(tmp_path):
         kitchen.run(only="fuor")
     with pytest.raises(ConfigError, match="leave --from and --until out"):
         kitchen.run(only="two", first="two")
-    with pytest.raises(ConfigError, match="--force one wants a stage that is to run, found only"):
+    with pytest.raises(ConfigError, match="--force one must name a selected stage"):
         kitchen.run(first="two", force=("one",))
 
 
@@ -168,7 +168,7 @@ def test_what_a_killed_run_left_is_kept_only_if_the_inputs_are_the_same(tmp_path
 
 
 def test_a_missing_input_is_one_sentence(tmp_path):
-    with pytest.raises(ArtifactMissing, match="two wants a finished 'a'"):
+    with pytest.raises(ArtifactMissing, match="two needs a finished 'a'"):
         Kitchen(tmp_path).run(only="two")
 
 

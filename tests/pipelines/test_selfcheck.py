@@ -10,9 +10,9 @@ from pipelines.selfcheck import __main__ as selfcheck
 from pipelines.selfcheck import check_prior as checking
 from schemas.artifacts import BPE, CLEAN_PAIRS, CLIP, DVAE, PRIOR
 from schemas.manifest import Manifest, Summary
-from stages.models import sampler, sparse
-from stages.models.attention import masked_attention
+from stages.models import incremental_decoding, sampler, sparse_attention
 from stages.models.dvae import Dvae
+from stages.models.masks import masked_attention
 from stages.models.prior import Prior
 from tests import tiny_run
 from tests.pipelines.inspect_tokens.damage import flipped_bytes, no_metadata, other_dvae, shard
@@ -188,20 +188,20 @@ def test_a_mask_that_looks_ahead_fails(sound, capsys, monkeypatch):
         mask = torch.ones(layout.slots, layout.slots, dtype=torch.bool).tril(1)
         return lambda q, k, v: masked_attention(q, k, v, mask)
 
-    monkeypatch.setattr(sparse, "attention", attention)
+    monkeypatch.setattr(sparse_attention, "attention", attention)
     code, states, _ = checked(sound, capsys)
     assert code == 1
     assert "causality" in failed(states)
 
 
 def test_blocks_that_are_not_the_mask_fail(sound, capsys, monkeypatch):
-    right = sparse.windows_of
+    right = sparse_attention.windows_of
 
     def windows_of(name, layout):
         windows = right(name, layout)
         return windows._replace(hidden=torch.zeros_like(windows.hidden))
 
-    monkeypatch.setattr(sparse, "windows_of", windows_of)
+    monkeypatch.setattr(sparse_attention, "windows_of", windows_of)
     assert failed(checked(sound, capsys)[1]) == {"sparse = dense"}
 
 
@@ -223,7 +223,7 @@ def test_a_cache_that_puts_codes_elsewhere_fails(sound, capsys, monkeypatch):
 
 
 def test_given_codes_that_are_not_kept_fail(sound, capsys, monkeypatch):
-    right = sampler.Tile.load
+    right = incremental_decoding.TileDecoder.load
 
     def load(self, prompts):
         logits = right(self, prompts)
@@ -232,7 +232,7 @@ def test_given_codes_that_are_not_kept_fail(sound, capsys, monkeypatch):
                 cache.values.zero_()
         return logits
 
-    monkeypatch.setattr(sampler.Tile, "load", load)
+    monkeypatch.setattr(incremental_decoding.TileDecoder, "load", load)
     assert failed(checked(sound, capsys)[1]) == {"cache on = off"}
 
 

@@ -14,6 +14,7 @@ from schemas.errors import ConfigError
 from schemas.settings import WorldSettings
 from stages import shapes
 from stages.pictures import crop_centre, crop_for_prior, decode
+from tests.stages.test_shapes import right
 
 WORLD = WorldSettings(pictures=200, bad_share=0.25, prompts=16)
 
@@ -112,8 +113,8 @@ def test_files_and_captions_belong_together_also_after_the_papers_crop(files, ro
     hits = []
     for path, caption in good_files(files, rows):
         pixels = decode(path.read_bytes())
-        assert shapes.right(caption, crop_centre(pixels, 64)), path
-        hits.append(shapes.right(caption, crop_for_prior(pixels, 64, rng)[0]))
+        assert right(caption, crop_centre(pixels, 64)), path
+        hits.append(right(caption, crop_for_prior(pixels, 64, rng)[0]))
     assert np.mean(hits) > 0.97
 
 

@@ -11,8 +11,8 @@ from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 WORDS = ["<start>", "<end>", "a", "red", "circle", "blue", "square"]
 
 
-def save_clip(folder, *, side=16, text_len=6, preparation=None):
-    """Save one; `preparation` is what its preprocessor_config.json says, None that it has none."""
+def save_clip(folder, *, side=16, text_len=6, preprocessing=None):
+    """Save one; `preprocessing` is its preprocessor_config.json, None for no such file."""
     tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="a"))
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.post_processor = TemplateProcessing(
@@ -25,6 +25,6 @@ def save_clip(folder, *, side=16, text_len=6, preparation=None):
     text = towers | {"vocab_size": 7, "max_position_embeddings": text_len, "eos_token_id": 1}
     vision = towers | {"image_size": side, "patch_size": 8}
     CLIPModel(CLIPConfig(text_config=text, vision_config=vision)).save_pretrained(folder)
-    if preparation is not None:
-        (folder / "preprocessor_config.json").write_text(json.dumps(preparation))
+    if preprocessing is not None:
+        (folder / "preprocessor_config.json").write_text(json.dumps(preprocessing))
     return folder

@@ -19,10 +19,11 @@ from schemas.settings import PriorShape, TokenSpec
 from stages import shapes
 from stages.evaluate.accuracy import chance
 from stages.models.bpe import train_bpe
-from stages.models.odds import candidate_seed
 from stages.models.prior import Prior, prior_terms
-from stages.models.sampler import sample
+from stages.models.sampling import candidate_seed
 from stages.shapes.world import BACKGROUNDS, COLOURS, RADII, Figure, Kind, Scene
+from tests.stages.models.losses import prior_loss
+from tests.stages.models.test_sampler import sample
 
 SIDE, GRID = 64, 8
 TEXT_VOCAB, TEXT_LEN = 300, 12
@@ -61,8 +62,8 @@ def learned():
     cut = rearrange(pixels, "b (h y) (w x) c -> (b h w) (y x c)", h=GRID, w=GRID)
     patches, codes = np.unique(cut, axis=0, return_inverse=True)
     codes = torch.from_numpy(codes.reshape(len(scenes), GRID**2))
-    bpe = train_bpe([scene.words for scene in scenes], TEXT_VOCAB)
-    ids = np.stack([bpe.ids(scene.words, TEXT_LEN).ids for scene in scenes])
+    bpe = train_bpe([scene.caption for scene in scenes], TEXT_VOCAB)
+    ids = np.stack([bpe.encode_padded(scene.caption, TEXT_LEN).ids for scene in scenes])
     text = torch.from_numpy(ids.astype(np.int64))
     seen = torch.arange(len(scenes)) % HELD_OUT > 0
     prior = trained(text[seen], codes[seen], len(patches))
@@ -79,7 +80,7 @@ def trained(text, codes, image_vocab):
     for _ in range(UPDATES):
         rows = torch.randint(len(text), (BATCH,))
         adam.zero_grad()
-        prior_terms(prior, text[rows], codes[rows]).loss(1 / 8).backward()
+        prior_loss(prior_terms(prior, text[rows], codes[rows])).backward()
         adam.step()
         rate.step()
     return prior.eval()
@@ -87,7 +88,9 @@ def trained(text, codes, image_vocab):
 
 def drawn(learned, text, given=None):
     """Draw one picture of each scene; return its codes."""
-    seeds = [[candidate_seed(0, scene.words, place)] for place, scene in enumerate(learned.scenes)]
+    seeds = [
+        [candidate_seed(0, scene.caption, place)] for place, scene in enumerate(learned.scenes)
+    ]
     return sample(learned.prior, text, torch.tensor(seeds), tile=16, given=given)[:, 0]
 
 
@@ -100,7 +103,7 @@ def pictures(learned, codes):
 def told(learned, codes):
     """Does each picture (column) show what each caption (row) names?"""
     seen = [Counter(shapes.judge(picture)) for picture in pictures(learned, codes)]
-    named = [Counter(shapes.named(scene.words)) for scene in learned.scenes]
+    named = [Counter(shapes.named(scene.caption)) for scene in learned.scenes]
     return np.array([[wanted <= found for found in seen] for wanted in named])
 
 
@@ -130,8 +133,8 @@ def test_completions_keep_the_given_rows_and_respect_them_and_the_caption(learne
 
 
 def test_without_the_caption_completions_do_not_know_what_to_add(learned):
-    unsaid = torch.full_like(learned.text, learned.prior.pad)
-    codes = drawn(learned, unsaid, learned.codes[:, :GIVEN])
+    empty = torch.full_like(learned.text, learned.prior.pad)
+    codes = drawn(learned, empty, learned.codes[:, :GIVEN])
     assert share(going_on(learned, codes)) >= 0.95
     assert share(told(learned, codes)) <= 0.5
 

@@ -45,7 +45,7 @@ def clean_pair(number, side):
     return {
         "key": f"00000-{number:06d}",
         "url": f"http://a.org/{number}.png",
-        "caption": shapes.caption(scene),
+        "caption": scene.caption,
         "image": pictures.encode_png(pixels),
         "width": pixels.shape[1],
         "height": pixels.shape[0],

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import beta
 
 from stages import shapes
-from stages.evaluate.page import Gallery, duration, render
+from stages.evaluate.page import Gallery, render
 from tests.stages.test_evaluate import judgement, small_report
 from tests.stages.test_evaluate_checks import GOOD, HARMED, HELPED, judgements
 
@@ -65,11 +65,7 @@ def test_the_tiles_say_it_in_large(page):
         ("3", "of 128 codes in use"),
         ("16.0 dB", "PSNR of reconstructions"),
     ]
-    assert "before this one took 1 min 1 s." in page
-    assert (duration({"a": 3_000.4, "b": 7_800}), duration({"a": 125})) == (
-        "3 h 0 min",
-        "2 min 5 s",
-    )
+    assert "before this one took 1m01s." in page
 
 
 def test_where_choosing_harms_the_words_stand_beside_the_curves_too(page):

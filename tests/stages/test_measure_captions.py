@@ -97,7 +97,7 @@ def test_both_halves_are_large_and_nothing_is_said_twice():
 
 
 def test_what_the_demo_says_is_kept_and_what_it_spoils_is_dropped():
-    said = {shapes.caption(shapes.scene(seed=0, index=index)) for index in range(2_000)}
+    said = {shapes.scene(seed=0, index=index).caption for index in range(2_000)}
     assert [caption for caption in said if not is_english(caption)] == []
     assert [caption for caption in said if labelled.is_boilerplate(caption)] == []
     assert [caption for caption in FOREIGN if is_english(caption)] == []

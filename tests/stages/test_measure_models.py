@@ -15,7 +15,7 @@ from schemas.errors import ConfigError
 from stages.measure.agreement import Agreement
 from stages.measure.nsfw import Nsfw
 from stages.measure.writing import Reader
-from stages.models.clip_pixels import MEAN, STD
+from stages.models.clip_preprocessing import MEAN, STD
 from tests.stages.published import save_clip
 
 

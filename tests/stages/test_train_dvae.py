@@ -13,7 +13,6 @@ from infra.store import open_folder
 from schemas.rows import CLEAN_PAIR
 from schemas.settings import DvaeSettings
 from stages import pictures, train_dvae, weights
-from stages.data import augment
 from stages.data.table import open_table
 from stages.models.dvae import Dvae, relaxed_sample
 from stages.models.fidelity import ssim
@@ -117,7 +116,7 @@ def test_measures_are_those_of_pictures_decoded_from_codes_without_noise(task):
     model = Dvae(task.cfg, 16).eval()
     with torch.no_grad():
         found, drawn = measure(model, pixels, temperature=0.5, batch_size=4)
-        real = augment.unit(pixels)
+        real = pictures.to_tensor(pixels)
         again = model.decode(model.codes(real))
         flat = real.mean((2, 3), keepdim=True)
     assert found["psnr_db"] == pytest.approx(-10 * math.log10(((again - real) ** 2).mean()))
@@ -135,7 +134,7 @@ def test_what_training_sees_is_measured_beside_what_encode_will_give(task):
     model = Dvae(task.cfg, 16).eval()
     for parameter in model.parameters():  # a fresh one draws the same whatever the codes
         torch.nn.init.normal_(parameter, std=0.3)
-    real, heat = augment.unit(pixels), 0.7
+    real, heat = pictures.to_tensor(pixels), 0.7
     with torch.no_grad():
         torch.manual_seed(0)
         found, _ = measure(model, pixels, heat, batch_size=1)

@@ -13,7 +13,7 @@ from schemas.rows import fixed_list, token_pair
 from schemas.settings import PriorSettings
 from stages import pictures, train_prior, weights
 from stages.data.parquet import TOKEN_FILE, parquet_bytes
-from stages.data.table import open_table
+from stages.data.table import first, open_table
 from stages.train_prior.task import PriorTask
 from stages.training.distributed import DistributedContext
 from stages.training.trainer import Trainer
@@ -23,7 +23,7 @@ from tests.stages.training.toy import ALONE, nodes, silent
 CHANCE = {"text": math.log(301), "image": math.log(16)}
 
 
-def settings(*, dropout=0.1, unsaid=0.0, **fit):
+def settings(*, dropout=0.1, caption_dropout=0.0, **fit):
     common = {
         "steps": 8, "batch_size": 8, "learning_rate": 3e-3, "learning_rate_end": 1e-3,
         "ema_share": 0.2,
@@ -31,7 +31,7 @@ def settings(*, dropout=0.1, unsaid=0.0, **fit):
     }  # fmt: skip
     return PriorSettings(
         layers=2, heads=2, head_dim=8, conv_kernel=3, tokens=TOKENS, bpe_dropout=dropout,
-        caption_dropout=unsaid, **nodes(common | fit),
+        caption_dropout=caption_dropout, **nodes(common | fit),
     )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_bpe_dropout_spells_a_caption_anew_each_epoch_and_never_without_a_reason
 
 def test_two_workers_then_three_then_one_see_the_same_global_batches(tmp_path):
     """Also their spellings, and a batch of eight is not to be had in three."""
-    task = task_of(tmp_path, settings(dropout=0.5, unsaid=0.3))
+    task = task_of(tmp_path, settings(dropout=0.5, caption_dropout=0.3))
 
     def seen(steps, world):
         places = [DistributedContext(rank, world) for rank in range(world)]
@@ -99,13 +99,13 @@ def test_two_workers_then_three_then_one_see_the_same_global_batches(tmp_path):
 
 def test_without_dropout_the_stored_tokens_are_learned(tmp_path):
     task = task_of(tmp_path, settings(dropout=0.0))
-    stored = {tuple(row) for row in train_prior.first(task.train, ("text",), 99)["text"].tolist()}
+    stored = {tuple(row) for row in first(task.train, ("text",), 99)["text"].tolist()}
     seen = {tuple(row) for row in next(task.batches(0, ALONE))["text"].tolist()}
     assert seen <= stored
 
 
 def test_some_captions_are_left_out_others_in_each_epoch_and_never_in_validation(tmp_path):
-    task = task_of(tmp_path, settings(dropout=0.0, unsaid=0.5))
+    task = task_of(tmp_path, settings(dropout=0.0, caption_dropout=0.5))
     epochs = SIZES["train"] // 8
     share = []
     for epoch in range(4):
@@ -211,7 +211,7 @@ def test_a_damaged_shard_is_named_at_the_start_and_nothing_is_touched(tmp_path, 
 
 
 def test_tokens_are_widened_by_the_model_alone(tmp_path):
-    batch = next(task_of(tmp_path, settings(unsaid=0.5)).batches(0, ALONE))
+    batch = next(task_of(tmp_path, settings(caption_dropout=0.5)).batches(0, ALONE))
     assert {name: tokens.dtype for name, tokens in batch.items()} == {
         "text": torch.uint16,
         "image": torch.uint16,

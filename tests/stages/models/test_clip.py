@@ -10,7 +10,7 @@ from transformers import CLIPConfig, CLIPModel
 from schemas.settings import ClipShape
 from stages.models.bpe import train_bpe
 from stages.models.clip import Reranker, contrastive_nats, fresh_reranker
-from stages.models.clip_pixels import MEAN, STD
+from stages.models.clip_preprocessing import MEAN, STD
 
 CAPTIONS = ["a red circle", "a blue square", "a green star above a red square", "grass"]
 SHAPE = ClipShape(width=16, layers=2, heads=2, patch=8, projection=8, text_len=8)
@@ -144,7 +144,7 @@ def test_pictures_of_another_size_are_resized(reranker, pixels):
 @torch.no_grad()
 def test_pooling_is_that_of_the_library_for_a_config_saved_and_read_again(reranker, pixels):
     config = CLIPConfig.from_dict(reranker.clip.config.to_dict())
-    again = Reranker(CLIPModel(config), reranker.tokenize, reranker.preparation).eval()
+    again = Reranker(CLIPModel(config), reranker.tokenize, reranker.preprocessing).eval()
     again.load_state_dict(reranker.state_dict())
     torch.testing.assert_close(again.text_features(CAPTIONS), reranker.text_features(CAPTIONS))
     torch.testing.assert_close(again.image_features(pixels), reranker.image_features(pixels))

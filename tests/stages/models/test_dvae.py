@@ -9,8 +9,8 @@ from torch import nn
 from schemas.settings import DvaeShape
 from stages.models import dvae as module
 from stages.models.dvae import (
-    Double,
     Dvae,
+    Upsample,
     elbo_terms,
     kl_to_uniform,
     logit_laplace_nll,
@@ -20,6 +20,7 @@ from stages.models.dvae import (
 )
 from stages.models.fidelity import psnr_db
 from stages.training.schedules import cosine
+from tests.stages.models.losses import elbo_loss
 
 K = 12
 
@@ -136,10 +137,10 @@ def test_the_loss_divides_both_sums_by_the_number_of_pixel_values(dvae, pixels):
     nats = (2 * ln_b.exp() * target * (1 - target)).log() + (logit - mu).abs() / ln_b.exp()
     kl = kl_to_uniform(logits)
     by_hand = (nats.sum() + 6.6 * kl.sum()) / (2 * 3 * 16 * 24)
-    torch.testing.assert_close(terms.loss(6.6), by_hand)
+    torch.testing.assert_close(elbo_loss(terms, 6.6), by_hand)
     assert (terms.values, terms.positions) == (2 * 3 * 16 * 24, 2 * 2 * 3)
     # 8 x 8 pixels of 3 values per code: 192
-    torch.testing.assert_close(terms.loss(6.6), nats.mean() + 6.6 / 192 * kl.mean())
+    torch.testing.assert_close(elbo_loss(terms, 6.6), nats.mean() + 6.6 / 192 * kl.mean())
 
 
 @torch.no_grad()
@@ -235,7 +236,7 @@ def test_around_the_relaxation_all_is_in_32_bits_under_autocast(dvae, pixels):
         logits = dvae.logits(pixels)
         embedded = dvae.decoder.codebook(relaxed_sample(logits, 0.5))
     assert {x.dtype for x in (terms.reconstruction, logits, embedded)} == {torch.float32}
-    terms.loss(6.6).backward()
+    elbo_loss(terms, 6.6).backward()
     assert all(p.grad.isfinite().all() for p in dvae.parameters())
 
 
@@ -247,7 +248,7 @@ def test_it_learns_to_tell_two_pictures_apart():
     for step in range(300):
         optimizer.param_groups[0]["lr"] = 5e-3 * (1 - step / 300)  # at rest in the end
         optimizer.zero_grad()
-        elbo_terms(dvae, pictures, max(1 / 16, 1 - step / 225)).loss(1.0).backward()
+        elbo_loss(elbo_terms(dvae, pictures, max(1 / 16, 1 - step / 225)), 1.0).backward()
         optimizer.step()
     with torch.no_grad():
         drawn = dvae.decode(dvae.codes(pictures))
@@ -270,7 +271,7 @@ def test_it_learns_one_batch_by_heart():
         temperature = cosine(step, length=0.7 * steps, start=1.0, end=1 / 16)
         beta = cosine(step, length=0.1 * steps, start=0.0, end=10.0)
         optimizer.zero_grad()
-        elbo_terms(dvae, pictures, temperature).loss(beta).backward()
+        elbo_loss(elbo_terms(dvae, pictures, temperature), beta).backward()
         nn.utils.clip_grad_norm_(dvae.parameters(), 1.0)
         optimizer.step()
     with torch.no_grad():
@@ -282,8 +283,8 @@ def test_pictures_are_doubled_in_parts_where_there_are_many_numbers(monkeypatch)
     x = torch.randn(5, 3, 2, 4, requires_grad=True)
     wanted = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
     gradient = torch.randn_like(wanted)
-    monkeypatch.setattr("stages.models.dvae.MOST", 2 * wanted[0].numel())
-    found = Double()(x)
+    monkeypatch.setattr("stages.models.dvae.INT32_MAX", 2 * wanted[0].numel())
+    found = Upsample()(x)
     assert torch.equal(found, wanted)
     torch.testing.assert_close(
         torch.autograd.grad(found, x, gradient), torch.autograd.grad(wanted, x, gradient)
@@ -300,5 +301,5 @@ def test_a_gpu_encodes_and_learns_from_more_than_two_billion_numbers_at_once():
         whole, parts = dvae.codes(pixels), [dvae.codes(part) for part in pixels.split(32)]
     assert (whole == torch.cat(parts)).double().mean() > 0.95  # near ties fall either way
     with torch.autocast("cuda", torch.bfloat16):
-        elbo_terms(dvae, pixels[:64], 1.0).loss(1.0).backward()
+        elbo_loss(elbo_terms(dvae, pixels[:64], 1.0), 1.0).backward()
     assert all(weight.grad.isfinite().all() for weight in dvae.parameters())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from stages.models.fidelity import mean_colour, psnr_db, squared_error, ssim
+from stages.models.fidelity import Psnr, mean_colour, psnr_db, ssim
 
 
 def test_psnr_is_ten_decibels_per_power_of_ten():
@@ -38,10 +38,13 @@ def test_a_picture_is_wholly_similar_to_itself_and_less_to_its_negative():
     assert ssim(picture, 1 - picture).item() < 0
 
 
-def test_squared_error_is_over_every_value():
-    pixels, other = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
-    other[0, 0, 0, 0] = 1  # one of 96 values is off by one
-    assert squared_error(pixels, other) == pytest.approx(1 / 96)
+def test_psnr_is_over_every_value_of_all_batches():
+    pixels, other = torch.zeros(3, 3, 4, 4), torch.zeros(3, 3, 4, 4)
+    other[0, 0, 0, 0] = 1  # one of 144 values is off by one
+    psnr = Psnr()
+    for part in (slice(2), slice(2, 3)):
+        psnr.add(pixels[part], other[part])
+    assert psnr.db == pytest.approx(psnr_db(1 / 144))
 
 
 def test_mean_colour_leaves_the_variance_within_each_picture():
@@ -49,4 +52,6 @@ def test_mean_colour_leaves_the_variance_within_each_picture():
     flat = mean_colour(pixels)
     assert flat[1, 2].numpy() == pytest.approx(pixels[1, 2].mean().item())
     within = np.mean([channel.numpy().var() for picture in pixels for channel in picture])
-    assert squared_error(pixels, flat) == pytest.approx(within)
+    psnr = Psnr()
+    psnr.add(flat, pixels)
+    assert psnr.db == pytest.approx(psnr_db(within))

@@ -8,6 +8,7 @@ from pipelines.options import resolve
 from schemas.settings import DvaeShape, PriorShape, TokenSpec
 from stages.models.dvae import Dvae
 from stages.models.flops import allowed_pairs, dvae_flops, prior_flops
+from stages.models.masks import make_mask
 from stages.models.prior import Prior
 
 TOKENS = TokenSpec(text_vocab=10, text_len=3, image_vocab=7, grid=2)
@@ -39,7 +40,7 @@ def test_products_are_counted_as_torch_counts_them_and_pairs_as_the_model_masks_
         prior(torch.zeros(1, 5, dtype=torch.long), torch.zeros(1, 16, dtype=torch.long))
     counts = counter.get_flop_counts()["Global"]
     products = sum(n for op, n in counts.items() if "mm" in str(op))
-    pairs = sum(int(prior.mask(layer).sum()) for layer in range(1, layers + 1))
+    pairs = sum(int(make_mask(name, prior.layout).sum()) for name in prior.mask_names)
     assert prior_flops(tokens, shape) == products + 4 * 16 * pairs
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from schemas.settings import PriorShape, TokenSpec
 from stages.models.prior import Head, Prior, prior_terms
+from tests.stages.models.losses import prior_loss
 
 TOKENS = TokenSpec(text_vocab=11, text_len=5, image_vocab=7, grid=3)
 PAD = 11
@@ -59,7 +60,7 @@ def test_the_papers_model_has_12_billion_parameters_in_its_matrices():
         if isinstance(m, nn.Linear) and not isinstance(m, Head)
     ]
     assert sum(matrices) == 12_092_178_432
-    assert prior.mask(1).shape == (1_280, 1_280)
+    assert prior.layout.slots == 1_280
 
 
 def test_a_fresh_model_scores_chance(text, image):
@@ -84,7 +85,7 @@ def test_the_loss_is_the_paper_written_out_by_hand(prior, text, image):
     terms = prior_terms(prior, text, image)
     mean = {kind: sum(values) / len(values) for kind, values in nats.items()}
     expected = mean["text"] / 8 + mean["image"] * 7 / 8
-    assert terms.loss(1 / 8).item() == pytest.approx(expected, rel=1e-5)
+    assert prior_loss(terms).item() == pytest.approx(expected, rel=1e-5)
     assert (terms.text_tokens, terms.image_tokens) == (10, 18)
     assert terms.text.item() == pytest.approx(sum(nats["text"]), rel=1e-5)
 
@@ -95,7 +96,7 @@ def test_every_logit_learns_from_its_own_target(prior, text, image):
         assert logits.shape[1] in (5, 9)
     text_logits, image_logits = (logits.detach().requires_grad_() for logits in prior(text, image))
     terms = prior_terms(_Constant(text_logits, image_logits), text, image)
-    terms.loss(1 / 8).backward()
+    prior_loss(terms).backward()
     assert (text_logits.grad.abs().sum(-1) > 0).all()
     assert (image_logits.grad.abs().sum(-1) > 0).all()
     # cross entropy pulls exactly the target up
@@ -221,7 +222,7 @@ def test_it_memorises_one_batch(text, image, options):
     optimizer = torch.optim.AdamW(prior.parameters(), lr=1e-2)
     for _ in range(150):
         optimizer.zero_grad()
-        prior_terms(prior, text, image).loss(1 / 8).backward()
+        prior_loss(prior_terms(prior, text, image)).backward()
         optimizer.step()
     codes = prior(text, image)[1].argmax(-1)
     assert (codes == image).float().mean() > 0.95
@@ -270,7 +271,7 @@ def test_it_learns_a_batch_by_heart_down_to_what_the_captions_leave_open():
     for _ in range(400):
         optimizer.zero_grad()
         terms = prior_terms(prior, text, image)
-        terms.loss(1 / 8).backward()
+        prior_loss(terms).backward()
         optimizer.step()
         scheduler.step()
     assert len({tuple(row) for row in text[:, :2].tolist()}) == 8
@@ -282,12 +283,12 @@ def test_it_learns_a_batch_by_heart_down_to_what_the_captions_leave_open():
 def test_a_gpu_says_what_a_cpu_says(prior):
     """Twelve classes of text: no multiple of what GPUs like."""
     text, image = torch.randint(TOKENS.text_vocab + 1, (3, 5)), torch.randint(7, (3, 9))
-    wanted = prior_terms(prior, text, image).loss(1 / 8)
+    wanted = prior_loss(prior_terms(prior, text, image))
     wanted.backward()
     gradients = [weight.grad.clone() for weight in prior.parameters()]
     prior.zero_grad()
     there = prior.cuda()
-    found = prior_terms(there, text.cuda(), image.cuda()).loss(1 / 8)
+    found = prior_loss(prior_terms(there, text.cuda(), image.cuda()))
     found.backward()
     torch.testing.assert_close(found.cpu(), wanted, rtol=1e-4, atol=1e-4)
     for weight, gradient in zip(there.parameters(), gradients, strict=True):

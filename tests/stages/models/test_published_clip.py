@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from schemas.errors import ConfigError
-from stages.models.clip_pixels import MEAN, STD, Preparation
+from stages.models.clip_preprocessing import MEAN, STD, Preprocessing
 from stages.models.published_clip import pretrained_reranker
 from stages.pictures import to_tensor
 from tests.stages.published import save_clip
@@ -43,16 +43,16 @@ def drawn(side, number=0):
     return pixels
 
 
-@pytest.mark.parametrize("preparation", [None, OLD, NEW, STRETCHED], ids=str)
+@pytest.mark.parametrize("preprocessing", [None, OLD, NEW, STRETCHED], ids=str)
 @pytest.mark.parametrize("side", [32, 24, 96, 100])
-def test_scores_are_those_of_the_librarys_own_classes(tmp_path, preparation, side):
+def test_scores_are_those_of_the_librarys_own_classes(tmp_path, preprocessing, side):
     """The worst seen: 1e-8 where nothing is resized; else 2e-4, 1e-5 in most cases.
 
     Pillow's filters have fixed-point weights, so some levels are rounded the other way; this tower
     is eight numbers wide, in which one level of one pixel counts for more than in a real one.
     """
     torch.manual_seed(0)
-    save_clip(tmp_path, side=32, preparation=preparation)
+    save_clip(tmp_path, side=32, preprocessing=preprocessing)
     pictures = [drawn(side, number) for number in range(4)]
     ours = pretrained_reranker(str(tmp_path))
     with torch.no_grad():
@@ -61,7 +61,7 @@ def test_scores_are_those_of_the_librarys_own_classes(tmp_path, preparation, sid
     model = CLIPModel.from_pretrained(tmp_path).eval()
     image = (
         CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-        if preparation is None
+        if preprocessing is None
         else CLIPImageProcessorPil.from_pretrained(tmp_path)
     )
     processor = CLIPProcessor(image, AutoTokenizer.from_pretrained(tmp_path))
@@ -72,7 +72,7 @@ def test_scores_are_those_of_the_librarys_own_classes(tmp_path, preparation, sid
     inputs.pop("token_type_ids", None)  # CLIP has none; a tokenizer of another kind may
     with torch.no_grad():
         wanted = model(**inputs).logits_per_image / model.logit_scale.exp()
-    same_size = ours.preparation.resized == side
+    same_size = ours.preprocessing.resized == side
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6 if same_size else 5e-4)
 
 
@@ -83,8 +83,8 @@ def test_resizing_is_pillows_to_a_level_or_two(side, resized, resample):
     from PIL import Image
 
     pixels = drawn(side)
-    preparation = Preparation(resized, resized, resample)
-    levels = preparation.fit(to_tensor([pixels]))[0].permute(1, 2, 0) * 255
+    preprocessing = Preprocessing(resized, resized, resample)
+    levels = preprocessing.resize(to_tensor([pixels]))[0].permute(1, 2, 0) * 255
     wanted = np.asarray(Image.fromarray(pixels).resize((resized, resized), resample))
     difference = (levels - torch.tensor(wanted)).abs()
     assert difference.max() <= 2 + 1e-3
@@ -94,14 +94,14 @@ def test_resizing_is_pillows_to_a_level_or_two(side, resized, resample):
 
 def test_a_picture_of_the_towers_size_stays_as_it_is():
     pixels = torch.rand(2, 3, 32, 32)
-    assert torch.equal(Preparation.plain(32).fit(pixels), pixels)
+    assert torch.equal(Preprocessing.plain(32).resize(pixels), pixels)
 
 
 def test_what_is_said_reads_back_and_the_library_reads_the_same(tmp_path):
-    read = Preparation.read(OLD, 32, where="here")
-    assert Preparation.read(read.said(), 32, where="here") == read
+    read = Preprocessing.from_config(OLD, 32, where="here")
+    assert Preprocessing.from_config(read.to_config(), 32, where="here") == read
     assert (read.resized, read.side, read.mean) == (40, 32, (0.1, 0.4, 0.7))
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(read.said()))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(read.to_config()))
     (again,) = CLIPImageProcessorPil.from_pretrained(tmp_path)(drawn(50))["pixel_values"]
     (first,) = CLIPImageProcessorPil(**{k: v for k, v in OLD.items() if k[:7] != "feature"})(
         drawn(50)
@@ -110,11 +110,11 @@ def test_what_is_said_reads_back_and_the_library_reads_the_same(tmp_path):
     plain = CLIPImageProcessorPil()
     assert tuple(plain.image_mean) == MEAN
     assert tuple(plain.image_std) == STD
-    assert plain.resample == Preparation.plain(32).resample
+    assert plain.resample == Preprocessing.plain(32).resample
 
 
 @pytest.mark.parametrize(
-    ("preparation", "words"),
+    ("preprocessing", "words"),
     [
         ({"image_processor_type": "SiglipImageProcessor"}, "SiglipImageProcessor"),
         (OLD | {"resample": 1}, "resample 2 or 3"),
@@ -125,8 +125,8 @@ def test_what_is_said_reads_back_and_the_library_reads_the_same(tmp_path):
         (OLD | {"image_mean": [0.5]}, "three numbers"),
     ],
 )
-def test_a_preparation_that_we_could_not_do_exactly_is_refused(tmp_path, preparation, words):
-    save_clip(tmp_path, side=32, preparation=preparation)
+def test_a_preparation_that_we_could_not_do_exactly_is_refused(tmp_path, preprocessing, words):
+    save_clip(tmp_path, side=32, preprocessing=preprocessing)
     with pytest.raises(ConfigError, match=words) as refused:
         pretrained_reranker(str(tmp_path))
     assert str(refused.value).startswith(f"clip.pretrained='{tmp_path}': wanted")

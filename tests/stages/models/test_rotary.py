@@ -3,9 +3,9 @@
 import torch
 
 from stages.models import rotary
-from stages.models.attention import Layout
+from stages.models.masks import SequenceLayout
 
-LAYOUT = Layout(text_slots=3, grid=4, conv_kernel=3)
+LAYOUT = SequenceLayout(text_slots=3, grid=4, conv_kernel=3)
 
 
 def slot(row, column):
@@ -13,15 +13,15 @@ def slot(row, column):
 
 
 def test_each_pair_is_a_complex_number_that_turns():
-    by = rotary.angles(LAYOUT, 8)
+    by = rotary.rotary_angles(LAYOUT, 8)
     x = torch.randn(LAYOUT.slots, 8, generator=torch.Generator().manual_seed(0))
     wanted = torch.complex(x[:, :4], x[:, 4:]) * torch.polar(torch.ones_like(by), by)
-    found = rotary.turned(x, by)
+    found = rotary.rotate(x, by)
     torch.testing.assert_close(found, torch.cat([wanted.real, wanted.imag], dim=-1))
 
 
 def test_angles_are_places_times_speeds():
-    by = rotary.angles(LAYOUT, 8)
+    by = rotary.rotary_angles(LAYOUT, 8)
     assert by.shape == (LAYOUT.slots, 4)
     for row, column in [(0, 0), (2, 3), (3, 1)]:
         wanted = torch.tensor([row, row / 10, column, column / 10])
@@ -33,12 +33,12 @@ def test_angles_are_places_times_speeds():
 
 
 def test_a_product_depends_on_how_far_apart_two_codes_are_and_not_on_where():
-    by = rotary.angles(LAYOUT, 16)
+    by = rotary.rotary_angles(LAYOUT, 16)
     q, k = torch.randn(2, 1, 16, generator=torch.Generator().manual_seed(0))
 
     def product(query, key):
         query, key = (by[slot(*place)][None] for place in (query, key))
-        return (rotary.turned(q, query) * rotary.turned(k, key)).sum()
+        return (rotary.rotate(q, query) * rotary.rotate(k, key)).sum()
 
     torch.testing.assert_close(product((1, 1), (0, 1)), product((3, 2), (2, 2)))
     torch.testing.assert_close(product((1, 3), (1, 1)), product((2, 2), (2, 0)))
@@ -47,4 +47,4 @@ def test_a_product_depends_on_how_far_apart_two_codes_are_and_not_on_where():
 
 def test_turning_keeps_the_type_of_half_precision():
     x = torch.randn(LAYOUT.slots, 8).bfloat16()
-    assert rotary.turned(x, rotary.angles(LAYOUT, 8)).dtype == torch.bfloat16
+    assert rotary.rotate(x, rotary.rotary_angles(LAYOUT, 8)).dtype == torch.bfloat16

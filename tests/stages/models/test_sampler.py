@@ -10,13 +10,12 @@ import pytest
 import scipy.stats
 import torch
 
-from schemas.errors import ConfigError
-from schemas.settings import PriorShape, TokenSpec
-from stages.models.cache import Reach
-from stages.models.odds import Odds, candidate_seed, choose, uniforms
+from schemas.settings import LANE, PriorShape, TokenSpec
+from stages.models.incremental_decoding import Prefix, TileDecoder
+from stages.models.kv_cache import CacheLayout
 from stages.models.prior import Prior
-from stages.models.sampler import LANE, Sampler, sample
-from stages.models.tile import Prompt, Tile
+from stages.models.sampler import Sampler
+from stages.models.sampling import SamplingParams, candidate_seed, sample_code, uniforms
 from tests.stages.models.test_prior import VARIANTS
 
 TOKENS = TokenSpec(text_vocab=11, text_len=5, image_vocab=13, grid=4)
@@ -25,7 +24,7 @@ NONE = torch.zeros(0, dtype=torch.long)  # codes given
 SEED, UNIFORMS = 4163147837928207018, [0.5206054981474657, 0.4447197299631057]
 
 
-def noisy(layers: int, tokens: TokenSpec = TOKENS, **shape) -> Prior:
+def noisy(layers: int, tokens: TokenSpec = TOKENS, **shape):
     torch.manual_seed(0)
     sizes = {"heads": 2, "head_dim": 4, "conv_kernel": 3} | shape
     prior = Prior(tokens, PriorShape(layers=layers, **sizes)).eval()
@@ -45,13 +44,13 @@ def text() -> torch.Tensor:
     return torch.tensor([[3, 1, 4, 11, 11], [2, 7, 1, 8, 10], [5, 11, 11, 11, 11]])
 
 
-def seeds(prompts: int, candidates: int) -> torch.Tensor:
+def seeds(prompts: int, candidates: int):
     return torch.tensor(
         [[candidate_seed(0, f"prompt {p}", c) for c in range(candidates)] for p in range(prompts)]
     )
 
 
-def plain_logits(prior: Prior, text: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+def plain_logits(prior, text, image):
     """Return what the whole model says of each row's every code: (lane, row, position, code)."""
     rows = image.shape[1]
     return torch.stack(
@@ -59,18 +58,24 @@ def plain_logits(prior: Prior, text: torch.Tensor, image: torch.Tensor) -> torch
     )
 
 
-def cached_logits(
-    prior: Prior, text: torch.Tensor, image: torch.Tensor, given: int = 0
-) -> torch.Tensor:
+def cached_logits(prior, text, image, given=0):
     """Return the same, code by code, with as many codes given at once."""
-    tile = Tile(prior, len(text), image.shape[1], torch.float32)
-    prompts = [Prompt(prior, *one) for one in zip(text, image[:, 0, :given], strict=True)]
-    logits = [tile.load(prompts)]
-    logits += [tile.step(image[:, :, place]) for place in range(given, image.shape[-1] - 1)]
+    decoder = TileDecoder(prior, len(text), image.shape[1], torch.float32)
+    prefixes = [Prefix(prior, *one) for one in zip(text, image[:, 0, :given], strict=True)]
+    logits = [decoder.load(prefixes)]
+    logits += [decoder.step(image[:, :, place]) for place in range(given, image.shape[-1] - 1)]
     return torch.stack(logits, dim=2)
 
 
-def random_codes(*shape: int) -> torch.Tensor:
+def code_of(logits, uniform, **sampling):
+    return sample_code(logits, uniform, SamplingParams(**sampling))
+
+
+def sample(prior, text, seeds, *, tile, given=None, **sampling):
+    return Sampler(prior, tile=tile).draw(text, seeds, SamplingParams(**sampling), given)
+
+
+def random_codes(*shape: int):
     return torch.randint(13, shape, generator=torch.Generator().manual_seed(1))
 
 
@@ -102,22 +107,20 @@ def test_logits_after_given_codes_are_those_of_the_plain_forward_pass(options, g
 @torch.no_grad()
 def test_guided_cached_logits_are_the_formula_on_the_plain_forward_pass(prior, text):
     """Both branches in one tile, as when drawing."""
-    image, unsaid = random_codes(3, 7, 16), torch.full_like(text, prior.pad)
-    told, untold = cached_logits(prior, torch.cat([text, unsaid]), torch.cat([image, image])).chunk(
-        2
-    )
-    plain_told, plain_untold = (plain_logits(prior, some, image) for some in (text, unsaid))
-    guided, plain = (b + 2.5 * (a - b) for a, b in ((told, untold), (plain_told, plain_untold)))
+    image, empty = random_codes(3, 7, 16), torch.full_like(text, prior.pad)
+    cached = cached_logits(prior, torch.cat([text, empty]), torch.cat([image, image])).chunk(2)
+    uncached = [plain_logits(prior, captions, image) for captions in (text, empty)]
+    guided, plain = (b + 2.5 * (a - b) for a, b in (cached, uncached))
     torch.testing.assert_close(guided, plain, atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
 def test_a_tile_that_is_used_again_knows_nothing_of_its_last_pictures(prior, text):
     fresh = cached_logits(prior, text, random_codes(3, 2, 16))
-    tile = Tile(prior, 3, 2, torch.float32)
-    prompts = [Prompt(prior, caption, NONE) for caption in text]
+    tile = TileDecoder(prior, 3, 2, torch.float32)
+    prompts = [Prefix(prior, caption, NONE) for caption in text]
     for given in (NONE, random_codes(9), NONE):
-        logits = [tile.load([Prompt(prior, caption, given) for caption in text[[2, 1, 0]]])]
+        logits = [tile.load([Prefix(prior, caption, given) for caption in text[[2, 1, 0]]])]
         tile.step(random_codes(3, 2))
         logits = [tile.load(prompts)]
         logits += [tile.step(random_codes(3, 2, 16)[:, :, place]) for place in range(15)]
@@ -145,7 +148,9 @@ def test_pictures_follow_the_models_joint_distribution():
 def test_draws_follow_the_softmax(temperature, top_k):
     logits = torch.linspace(-1, 1, 6)[torch.randperm(6, generator=torch.Generator().manual_seed(0))]
     uniform = uniforms(7, 20_000)[None]
-    drawn = choose(logits.expand(1, 20_000, -1), uniform, Odds(temperature, top_k)).flatten()
+    drawn = code_of(
+        logits.expand(1, 20_000, -1), uniform, temperature=temperature, top_k=top_k
+    ).flatten()
     allowed = logits if not top_k else logits.where(logits >= logits.sort().values[-top_k], -1e9)
     expected = 20_000 * (allowed / temperature).softmax(-1)
     kept = expected > 0
@@ -157,7 +162,7 @@ def test_draws_follow_the_softmax(temperature, top_k):
 @pytest.mark.parametrize("top_k", [1, 3, 7])
 def test_top_k_keeps_exactly_k_codes_even_if_all_tie(top_k):
     uniform = torch.linspace(0, 1, 500, dtype=torch.double)[None, :-1]
-    drawn = choose(torch.zeros(1, 499, 7), uniform, Odds(top_k=top_k))
+    drawn = code_of(torch.zeros(1, 499, 7), uniform, top_k=top_k)
     assert len(drawn.unique()) == top_k
 
 
@@ -174,7 +179,7 @@ def test_top_p_keeps_the_fewest_codes_that_reach_it(top_p, top_k):
             wanted.add(code)
             reached += own
     uniform = torch.linspace(0, 1, 20_001, dtype=torch.double)[None, :-1]
-    drawn = choose(logits.expand(1, 20_000, -1), uniform, Odds(top_k=top_k, top_p=top_p))
+    drawn = code_of(logits.expand(1, 20_000, -1), uniform, top_k=top_k, top_p=top_p)
     assert set(drawn.unique().tolist()) == wanted
     counts = torch.bincount(drawn.flatten(), minlength=9) / 20_000
     kept = torch.full((9,), -math.inf).double()
@@ -184,7 +189,7 @@ def test_top_p_keeps_the_fewest_codes_that_reach_it(top_p, top_k):
 
 def test_top_p_keeps_at_least_one_code_where_all_tie():
     uniform = torch.linspace(0, 1, 500, dtype=torch.double)[None, :-1]
-    assert choose(torch.zeros(1, 499, 7), uniform, Odds(top_p=1e-9)).unique().tolist() == [0]
+    assert code_of(torch.zeros(1, 499, 7), uniform, top_p=1e-9).unique().tolist() == [0]
 
 
 def test_two_hundred_thousand_first_codes_follow_the_softmax():
@@ -206,7 +211,7 @@ def test_two_hundred_thousand_first_codes_follow_the_softmax():
 def test_the_largest_uniform_still_draws_a_possible_code():
     logits = torch.tensor([0.1, 3.0, -1e30, -1e30]).expand(1, 2, -1)
     uniform = torch.tensor([[0.0, 1 - 2**-53]], dtype=torch.double)
-    assert choose(logits, uniform, Odds()).tolist() == [[0, 1]]
+    assert code_of(logits, uniform).tolist() == [[0, 1]]
 
 
 def test_the_first_candidates_are_the_same_however_many_are_drawn(prior, text):
@@ -229,11 +234,11 @@ def test_a_lanes_place_and_company_do_not_change_one_bit():
     tokens = TokenSpec(text_vocab=11, text_len=21, image_vocab=300, grid=4)
     prior = noisy(3, tokens, heads=6, head_dim=32, conv_kernel=5)
     texts = torch.randint(12, (8, 21), generator=torch.Generator().manual_seed(0))
-    prompts = [Prompt(prior, caption, NONE) for caption in texts]
+    prompts = [Prefix(prior, caption, NONE) for caption in texts]
     codes = torch.randint(300, (8, LANE, 15), generator=torch.Generator().manual_seed(1))
 
     def logits_of_lane_3(order: list[int]) -> list[torch.Tensor]:
-        tile = Tile(prior, len(order), LANE, torch.float32)
+        tile = TileDecoder(prior, len(order), LANE, torch.float32)
         tile.load([prompts[i] for i in order])
         place = order.index(3)
         return [tile.step(codes[order, :, position])[place] for position in range(15)]
@@ -278,11 +283,6 @@ def test_cold_sampling_is_greedy_and_leaves_its_inputs_alone(prior, text):
     assert torch.equal(codes, sample(prior, text, own, top_k=1, tile=4))
 
 
-def test_a_tile_that_is_no_whole_number_of_lanes_is_refused(prior, text):
-    with pytest.raises(ConfigError, match=r"multiple of 16.*found 40; try 32"):
-        sample(prior, text, seeds(3, 2), tile=40)
-
-
 @pytest.mark.parametrize("guidance", [0.0, 2.5])
 @torch.no_grad()
 def test_guided_draws_follow_the_formula_on_uncached_logits(prior, text, guidance):
@@ -293,8 +293,8 @@ def test_guided_draws_follow_the_formula_on_uncached_logits(prior, text, guidanc
     prior.image_head.bias.zero_()
     cold = {"temperature": 1e-4, "tile": 2}
     codes = sample(prior, text, seeds(3, 1), guidance=guidance, **cold)[:, 0]
-    told, untold = (prior(t, codes)[1] for t in (text, torch.full_like(text, prior.pad)))
-    assert torch.equal(codes, (untold + guidance * (told - untold)).argmax(-1))
+    with_it, without = (prior(t, codes)[1] for t in (text, torch.full_like(text, prior.pad)))
+    assert torch.equal(codes, (without + guidance * (with_it - without)).argmax(-1))
     assert not torch.equal(codes, sample(prior, text, seeds(3, 1), **cold)[:, 0])
 
 
@@ -341,8 +341,8 @@ def test_in_bfloat16_logits_are_those_of_training_in_bfloat16(text):
     heads = [name for name, weight in prior.state_dict().items() if weight.dtype == torch.float32]
     assert all(torch.equal(prior.state_dict()[name], exact[name]) for name in heads)
     with torch.autocast("cpu", torch.bfloat16):
-        tile = Tile(prior, 3, 2, torch.bfloat16)
-        logits = [tile.load([Prompt(prior, caption, NONE) for caption in text])]
+        tile = TileDecoder(prior, 3, 2, torch.bfloat16)
+        logits = [tile.load([Prefix(prior, caption, NONE) for caption in text])]
         logits += [tile.step(image[:, :, place]) for place in range(15)]
     assert {cache.keys.dtype for cache in tile.caches} == {torch.bfloat16}
     off = (torch.stack(logits, dim=2) - plain).abs().mean()
@@ -356,10 +356,12 @@ def test_in_bfloat16_pictures_are_the_same_in_any_company(text):
         assert torch.equal(sampler.draw(text[order], own[order, :5]), together[order, :5])
 
 
-def test_a_sampler_draws_the_same_after_other_odds(prior, text):
+def test_a_sampler_draws_the_same_after_other_parameters(prior, text):
     sampler, own = Sampler(prior, tile=4), seeds(3, 2)
     before = sampler.draw(text, own)
-    other = sampler.draw(text, own, Odds(temperature=0.5, top_k=4, top_p=0.9, guidance=2.0))
+    other = sampler.draw(
+        text, own, SamplingParams(temperature=0.5, top_k=4, top_p=0.9, guidance=2.0)
+    )
     assert not torch.equal(other, before)
     assert torch.equal(sampler.draw(text, own), before)
     assert torch.equal(
@@ -369,8 +371,8 @@ def test_a_sampler_draws_the_same_after_other_odds(prior, text):
 
 COMPILED = """
 import torch
-from stages.models.cache import Reach
-from stages.models.tile import Tile, _through
+from stages.models.kv_cache import CacheLayout
+from stages.models.incremental_decoding import TileDecoder, run_block
 from tests.stages.models.test_sampler import VARIANTS, cached_logits, noisy, random_codes
 
 text, image = torch.tensor([[3, 1, 4, 11, 11]]), random_codes(1, 2, 16)
@@ -379,18 +381,18 @@ with torch.no_grad():
         torch.compiler.reset()
         prior = noisy(10, **options)  # more layers than may be compiled apart
         plain = cached_logits(prior, text, image)
-        at, Reach.at = Reach.at, Reach.anywhere
-        make = Tile.__init__
+        at, CacheLayout.at = CacheLayout.at, CacheLayout.at_unknown
+        make = TileDecoder.__init__
 
         def compiled(tile, *sizes):
             make(tile, *sizes)
-            tile.through = torch.compile(
-                _through, dynamic=False, fullgraph=True, backend="aot_eager"
+            tile.run_block = torch.compile(
+                run_block, dynamic=False, fullgraph=True, backend="aot_eager"
             )
 
-        Tile.__init__ = compiled
+        TileDecoder.__init__ = compiled
         found = cached_logits(prior, text, image)
-        Tile.__init__, Reach.at = make, at
+        TileDecoder.__init__, CacheLayout.at = make, at
         torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
 """
 
@@ -407,7 +409,7 @@ def test_a_step_can_be_compiled_as_for_a_gpu():
 @pytest.fixture
 def as_a_gpu(monkeypatch):
     """Steps that are always the same work."""
-    monkeypatch.setattr(Reach, "at", Reach.anywhere)
+    monkeypatch.setattr(CacheLayout, "at", CacheLayout.at_unknown)
 
 
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
@@ -443,19 +445,19 @@ def test_on_a_gpu_cached_logits_are_those_of_the_plain_forward_pass(options, wid
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("odds", [Odds(), Odds(0.9, 7, 0.95, 2.0)])
-def test_on_a_gpu_pictures_are_the_same_in_any_company(precision, odds, on_gpu, text):
+@pytest.mark.parametrize("sampling", [SamplingParams(), SamplingParams(0.9, 7, 0.95, 2.0)])
+def test_on_a_gpu_pictures_are_the_same_in_any_company(precision, sampling, on_gpu, text):
     """And nearly always the same with each step recorded as without."""
     prior, own = noisy(3, head_dim=16).to(on_gpu), seeds(3, 40)
     text, given = text.to(on_gpu), random_codes(3, 6).to(on_gpu)
     sampler = Sampler(prior, tile=32, precision=precision)
     for start in (given[:, :0], given):
-        together = sampler.draw(text, own, odds, start)
+        together = sampler.draw(text, own, sampling, start)
         for order in ([2, 0], [1]):
-            alone = sampler.draw(text[order], own[order, :5], odds, start[order])
+            alone = sampler.draw(text[order], own[order, :5], sampling, start[order])
             assert torch.equal(alone, together[order, :5])
         if precision == "float32":  # nearly: kernels that are compiled round otherwise
-            again = Sampler(prior, tile=32, record=False).draw(text, own, odds, start)
+            again = Sampler(prior, tile=32, record=False).draw(text, own, sampling, start)
             assert (again == together).all(-1).float().mean() > 0.95
 
 

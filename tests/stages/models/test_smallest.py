@@ -10,6 +10,7 @@ from stages.models.dvae import Dvae, elbo_terms
 from stages.models.fidelity import ssim
 from stages.models.prior import Prior, prior_terms
 from stages.models.sampler import Sampler
+from tests.stages.models.losses import prior_loss
 
 SIZES = list(itertools.product((1, 2), (1, 3), (1, 2), (1, 2)))  # grid, text, codes, layers
 
@@ -30,7 +31,7 @@ def prior_of(grid, text_len, codes, layers, **changes):
 @pytest.mark.parametrize("attention", ["sparse", "dense"])
 def test_a_prior_of_any_size_learns_and_draws(grid, text_len, codes, layers, attention):
     prior, text, image = prior_of(grid, text_len, codes, layers, attention=attention)
-    prior_terms(prior, text, image).loss(1 / 8).backward()
+    prior_loss(prior_terms(prior, text, image)).backward()
     assert all(weight.grad.isfinite().all() for weight in prior.parameters())
     for candidates, tile in ((1, 1), (3, 2)):
         seeds = torch.arange(2 * candidates).view(2, candidates)

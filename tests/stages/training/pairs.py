@@ -26,7 +26,7 @@ def clean_row(index, **changes):
     return {
         "key": f"{index:06d}",
         "url": f"http://pictures.test/{index}",
-        "caption": shapes.caption(scene),
+        "caption": scene.caption,
         "image": pictures.encode_png(pixels),
         "width": 20,
         "height": 20,
@@ -79,7 +79,7 @@ def token_pairs(root, **metadata):
     start = 0
     for split, size in SIZES.items():
         captions = [clean_row(n)["caption"] for n in range(start, start + size)]
-        encoded = [bpe.ids(caption, 12) for caption in captions]
+        encoded = [bpe.encode_padded(caption, 12) for caption in captions]
         columns = {
             "key": [f"{start + n:06d}" for n in range(size)],
             "group": [str(start + n) for n in range(size)],

@@ -13,6 +13,7 @@ from stages.models.prior import Prior, prior_terms
 from stages.train_prior.task import PriorTask
 from stages.training.gradient_scaling import START, GradientScales
 from tests.stages import test_train_prior
+from tests.stages.models.losses import prior_loss
 from tests.stages.training.pairs import TOKENS
 from tests.stages.training.toy import ALONE, Deep, settings
 from tests.stages.training.workers import each, gradients_differ, learn, saved
@@ -41,7 +42,7 @@ def backward(model, kind):
     text = torch.randint(TOKENS.text_vocab, (4, TOKENS.text_len))
     image = torch.randint(TOKENS.image_vocab, (4, TOKENS.image_len))
     with torch.autocast("cpu", kind, enabled=kind != torch.float32):
-        loss = prior_terms(model, text, image).loss(1 / 8)
+        loss = prior_loss(prior_terms(model, text, image))
     loss.backward()
 
 

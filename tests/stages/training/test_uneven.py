@@ -12,7 +12,8 @@ from schemas.errors import SchemaMismatch
 from schemas.rows import CLEAN_PAIR
 from stages.data import augment
 from stages.data.table import open_table
-from stages.models.dvae import Double
+from stages.models.dvae import Upsample
+from stages.pictures import to_tensor
 from stages.train_clip import ClipTask
 from stages.train_dvae import DvaeTask
 from stages.train_prior.task import PriorTask
@@ -208,12 +209,12 @@ def only(root, found):
 
 @pytest.mark.parametrize("side", [8, 16, 24])
 def test_pictures_none_of_which_can_be_read_are_no_rows(side):
-    pixels, places = augment.readable([b"", b"no picture"], lambda place, found: found, side)
+    pixels, places = augment.decode_crops([b"", b"no picture"], lambda place, found: found, side)
     assert (tuple(pixels.shape), places) == ((0, side, side, 3), [])
-    assert augment.unit(pixels).shape == (0, 3, side, side)
-    assert augment.readable([], lambda place, found: found, side)[0].shape == (0, side, side, 3)
+    assert to_tensor(pixels).shape == (0, 3, side, side)
+    assert augment.decode_crops([], lambda place, found: found, side)[0].shape == (0, side, side, 3)
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 2, 2), (1, 3, 2, 2), (5, 1, 1, 1)])
 def test_doubling_any_number_of_pictures(shape):
-    assert Double()(torch.zeros(shape)).shape == (*shape[:2], 2 * shape[2], 2 * shape[3])
+    assert Upsample()(torch.zeros(shape)).shape == (*shape[:2], 2 * shape[2], 2 * shape[3])
