@@ -68,16 +68,6 @@ def whole_masks(run: Run) -> CheckResult:
     if reason := run.too_slow(3 * len(text)):
         return CheckResult(None, reason)
     prior = run.prior
-<<<<<<< HEAD
-    layers = range(1, prior.shape.layers + 1)
-    masks = (prior.mask(n).to(run.device) for n in layers)
-    dense = _forward(prior, text, codes, [partial(masked_attention, mask=mask) for mask in masks])
-    ways = [run.prior(text, codes)[1]]
-    if run.device.type == "cpu":  # blocks, which the forward pass does not use for short sequences
-        blocks = [sparse.in_blocks(prior.mask_name(n), prior.layout) for n in layers]
-        ways.append(_forward(prior, text, codes, blocks))
-    found = [_near(logits, dense, f"{prior.shape.layers} layers") for logits in ways]
-=======
 
     def dense(name: MaskName) -> Attend:
         return partial(masked_attention, mask=make_mask(name, prior.layout).to(run.device))
@@ -90,7 +80,6 @@ def whole_masks(run: Run) -> CheckResult:
     if run.device.type == "cpu":
         ways.append(_forward(prior, text, codes, in_blocks))
     found = [_near(logits, wanted, f"{prior.shape.layers} layers") for logits in ways]
->>>>>>> main
     return _first_failure(found)
 
 
