@@ -1,7 +1,7 @@
 """Folders of whole files, on a local disk or an object store.
 
 A commit is all or nothing: on a disk, write beside, fsync, rename; on an object store, one put.
-What a disk or a store minds is one sentence, from whichever process asks.
+Any error of a disk or a store becomes one sentence, in whichever process it happens.
 """
 
 import hashlib
@@ -30,19 +30,19 @@ def digest(data: bytes) -> FileDigest:
 
 
 @contextmanager
-def _said(wanted: str, *, finds: bool = True, writes: bool = False) -> Iterator[None]:
-    """Turn what a storage minds into one sentence; where it `finds` nothing, let that be heard.
+def _one_sentence(wanted: str, *, finds: bool = True, writes: bool = False) -> Iterator[None]:
+    """Raise any storage error as StorageFailed, except a missing file if `finds`.
 
-    Only a command that writes has something finished to speak of.
+    If it `writes`, the sentence adds that finished work is kept.
     """
     try:
         yield
     except Exception as error:
         if isinstance(error, StorageFailed) or (finds and isinstance(error, FileNotFoundError)):
             raise
-        kept = ": what is finished is kept" if writes else ""
+        kept = ": finished work is kept" if writes else ""
         raise StorageFailed(
-            f"wanted to {wanted}, but that failed ({of_storage(error)}); mend that and run the "
+            f"wanted to {wanted}, but that failed ({of_storage(error)}); fix that and run the "
             f"same command again{kept}"
         ) from error
 
@@ -69,7 +69,7 @@ class LocalFolder:
         return (self.path / name).is_file()
 
     def commit(self, name: str, data: bytes) -> FileDigest:
-        with _said(f"write {name} into {self.url}", finds=False, writes=True):
+        with _one_sentence(f"write {name} into {self.url}", finds=False, writes=True):
             _write(self.path / name, data)
         return digest(data)
 
@@ -81,9 +81,9 @@ class LocalFolder:
         return {name: (self.path / name).stat().st_size for name in self.list(prefix)}
 
     def clear(self, *, keep: str = "") -> None:
-        """Delete all files but `keep`, half-written ones of a killed run as well.
+        """Delete all files but `keep`, also half-written ones of a killed run.
 
-        What says that something is finished goes first: killed in between, nobody believes it.
+        The files that mark it as finished go first, so a kill in between leaves it unfinished.
         """
         _remove_claims(self)
         for parent, _, names in os.walk(self.path, topdown=False):
@@ -95,7 +95,7 @@ class LocalFolder:
 
 
 def _files(top: Path) -> Iterator[Path]:
-    """Yield the committed files below `top`; a file that vanishes meanwhile is no error."""
+    """Yield the committed files below `top`; files may vanish meanwhile."""
     for parent, _, names in os.walk(top):
         for name in names:
             if not name.startswith(".uncommitted-"):
@@ -131,28 +131,28 @@ class ObjectFolder:
 
     @cached_property
     def system(self) -> Any:
-        """The storage itself; its packages and keys are wanted here first."""
-        with _said(f"reach {self.url}", finds=False):
-            # Listings of a store that others write to must not come from a cache.
+        """The fsspec file system; missing packages or keys are noticed here first."""
+        with _one_sentence(f"reach {self.url}", finds=False):
+            # No listing may come from a cache, for other processes write to the store.
             return fsspec.core.url_to_fs(self.url, use_listings_cache=False)[0]
 
     @cached_property
     def base(self) -> str:
-        """The address as the storage itself writes it: bucket/path."""
+        """The address in the file system's own form: bucket/path."""
         return str(self.system._strip_protocol(self.url)).rstrip("/")
 
     def __getstate__(self) -> dict[str, str]:
-        return {"url": self.url}  # a connection does not travel to a worker
+        return {"url": self.url}  # a connection cannot be sent to a worker
 
     def open(self, name: str) -> BinaryIO:
         path = f"{self.base}/{name}"
-        with _said(f"read {name} in {self.url}"):
+        with _one_sentence(f"read {name} in {self.url}"):
             return cast(BinaryIO, self.system.open(path, "rb", block_size=READ_AHEAD_BYTES))
 
     def list(self, prefix: str = "") -> list[str]:
         top = f"{self.base}/{prefix.rpartition('/')[0]}".rstrip("/")
         try:
-            with _said(f"list {self.url}"):
+            with _one_sentence(f"list {self.url}"):
                 found = self.system.find(top)
         except FileNotFoundError:
             return []
@@ -160,14 +160,14 @@ class ObjectFolder:
         return sorted(name for name in names if name.startswith(prefix))
 
     def exists(self, name: str) -> bool:
-        try:  # its own isfile() takes every failure for a no
-            with _said(f"look for {name} in {self.url}"):
+        try:  # isfile() would return False for any failure
+            with _one_sentence(f"look for {name} in {self.url}"):
                 return bool(self.system.info(f"{self.base}/{name}")["type"] == "file")
         except FileNotFoundError:
             return False
 
     def commit(self, name: str, data: bytes) -> FileDigest:
-        with _said(f"write {name} into {self.url}", finds=False, writes=True):
+        with _one_sentence(f"write {name} into {self.url}", finds=False, writes=True):
             self.system.pipe_file(f"{self.base}/{name}", data)
         return digest(data)
 
@@ -181,7 +181,7 @@ class ObjectFolder:
         return {p.removeprefix(self.base + "/"): entry["size"] for p, entry in found.items()}
 
     def clear(self, *, keep: str = "") -> None:
-        """Delete every object under the prefix but `keep`; what says "finished" goes first."""
+        """Delete every object but `keep`; the files that mark it as finished go first."""
         _remove_claims(self)
         for name in self.list():
             if name != keep:

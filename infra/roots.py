@@ -1,6 +1,6 @@
-"""Can a run live there? A root is tried once, before anything is made, so that nothing fails later.
+"""Check that a root can be used before anything is made, so that nothing fails later.
 
-A plan only reads; a run also writes a few bytes and takes them away again.
+A plan only reads; a run also writes a few bytes and removes them.
 """
 
 import os
@@ -15,7 +15,7 @@ PROBE = ".probe-"
 
 
 def require_root(root: str, *, writes: bool) -> None:
-    """Raise ConfigError unless a run can read, or also write, under `root`."""
+    """Raise ConfigError unless `root` can be read, and also written to if `writes`."""
     folder = open_folder(root)
     try:
         if isinstance(folder, LocalFolder):
@@ -37,27 +37,27 @@ def require_root(root: str, *, writes: bool) -> None:
 
 
 def _look_at_path(path: Path, writes: bool) -> None:
-    """Go up to what is there: that must be a folder, and no link to nowhere."""
+    """Check the nearest parent that exists: it must be a folder, and no dangling link."""
     with suppress(FileNotFoundError):
         os.lstat(path)  # too long, or below a file
     found = next(p for p in (path, *path.parents) if os.path.lexists(p))
     if found.is_symlink() and not found.exists():
         raise ConfigError(
-            f"--root wants a folder, found {found}, a link to {os.readlink(found)}, which is not "
-            "there; mount it, or give another --root"
+            f"--root must be a folder, found {found}, a link to {os.readlink(found)}, which does "
+            "not exist; mount it, or give another --root"
         )
     if not found.is_dir():
-        raise ConfigError(f"--root wants a folder, found the file {found}; give another --root")
+        raise ConfigError(f"--root must be a folder, found the file {found}; give another --root")
     wanted = os.R_OK | os.X_OK | (os.W_OK if writes or found != path else 0)
     if not os.access(found, wanted):
         raise ConfigError(
-            f"--root wants a folder to write into, found that {found} does not let this user; give "
-            "another --root"
+            f"--root must be a writable folder, found no permission for {found}; give another "
+            "--root"
         )
 
 
 def _look_at_store(folder: ObjectFolder) -> None:
-    """List the root, or at least its bucket: an empty root and a bucket without one look alike."""
+    """List the root, or at least its bucket: an empty root and a missing one look alike."""
     with suppress(FileNotFoundError):
         folder.system.ls(folder.base, detail=False)
         return
@@ -66,7 +66,7 @@ def _look_at_store(folder: ObjectFolder) -> None:
         folder.system.ls(bucket, detail=False)
     except FileNotFoundError:
         raise ConfigError(
-            f"--root wants a bucket that is there, found no '{bucket}'; make it, or name another"
+            f"--root must be in an existing bucket, found no '{bucket}'; make it, or name another"
         ) from None
-    except PermissionError:  # of the bucket only a part is ours
+    except PermissionError:  # only a part of the bucket is ours
         return

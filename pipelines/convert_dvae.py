@@ -7,11 +7,6 @@ python -m pipelines.convert_dvae ours/ release/ --published
     writes encoder.pt and decoder.pt, for the released code's load_state_dict
 """
 
-if __name__ == "__main__":
-    from pipelines.command.stopping import while_importing
-
-    while_importing()
-
 import argparse
 import sys
 from collections.abc import Sequence

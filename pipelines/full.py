@@ -15,9 +15,9 @@ from pathlib import Path
 
 if __name__ == "__main__":  # run as a file, only pipelines/ is on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from pipelines.command.stopping import while_importing
+    from pipelines.starting import end_on_signals
 
-    while_importing()
+    end_on_signals()
 
 from infra import session
 from infra.paths import is_remote, normal

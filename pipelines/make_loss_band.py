@@ -7,11 +7,6 @@ python -m pipelines.make_loss_band demo runs/demo/prior/*
 Fewer than three runs do not show what a seed can change, and need a wide --margin.
 """
 
-if __name__ == "__main__":
-    from pipelines.command.stopping import while_importing
-
-    while_importing()
-
 import argparse
 import json
 import sys

@@ -6,24 +6,17 @@ from pipelines.planner import Step
 from schemas.artifacts import PAIRS
 from schemas.errors import ConfigError
 from schemas.settings import Settings
-
-SOURCES = {
-    "folder": "a folder of pictures, such as --set crawl.source.path=pictures/",
-    "tars": "tars, such as --set 'crawl.source.path=tars/*.tar'",
-    "urls": "url lists, such as --set crawl.source.path=list.parquet",
-}
+from stages.crawl.sources import SOURCES
 
 
 def unnamed_source(settings: Settings, steps: Sequence[Step]) -> str:
     """Ask for the crawl's missing source in a sentence; empty if it is named."""
     source = settings.crawl.source
     crawls = any(step.stage.writes == PAIRS and step.runs for step in steps)
-    if not crawls or source.path or source.kind not in SOURCES:
+    wanted = SOURCES[source.kind].wants
+    if not crawls or source.path or not wanted:
         return ""
-    return (
-        f"crawl.source.kind={source.kind} needs crawl.source.path, found none; name "
-        f"{SOURCES[source.kind]}"
-    )
+    return f"crawl.source.kind={source.kind} needs crawl.source.path, found none; name {wanted}"
 
 
 def require_source(settings: Settings, steps: Sequence[Step]) -> None:

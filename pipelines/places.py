@@ -10,26 +10,26 @@ import fsspec
 
 from infra.paths import is_remote, normal
 from schemas.settings import Input, Settings, leaves
+from stages.crawl.sources import source_of
 from stages.storage import JOINT
 
 COMMA = re.compile(r",(?![^{]*\})")  # none of those in {a,b}
 
 
 def make_absolute(tree: dict[str, Any], folder: Path) -> None:
-    """Make every path among the settings absolute, once: below `folder`, or one's home for `~`."""
+    """Make every path among the settings absolute: relative to `folder`, `~` is one's home."""
     for path, field, _ in leaves():
         for mark in (m for m in field.metadata if isinstance(m, Input)):
             *parents, leaf = path.split(".")
             node = tree
             for name in parents:
                 node = node[name]
-            node[leaf] = _told(node[leaf], mark, folder, path)
+            node[leaf] = _made_absolute(node[leaf], mark, folder, path)
 
 
-def _told(value: Any, mark: Input, folder: Path, name: str) -> Any:
-    """Return the value, a text or a list of them, with absolute paths in it."""
+def _made_absolute(value: Any, mark: Input, folder: Path, name: str) -> Any:
     if isinstance(value, list | tuple):
-        return [_told(part, mark, folder, name) for part in value]
+        return [_made_absolute(part, mark, folder, name) for part in value]
     if not isinstance(value, str) or not value.strip():
         return value
     if mark.or_name and not _is_path(value, folder):
@@ -42,7 +42,7 @@ def _several(value: str, folder: Path, name: str) -> str:
     if (folder / value).exists():
         return absolute(value, folder, name)
     if "," in value and "," in str(folder):
-        return value  # its own commas would part it
+        return value  # the folder's own commas would split it
     return ",".join(_joined(part.strip(), folder, name) for part in COMMA.split(value))
 
 
@@ -55,7 +55,7 @@ def _joined(value: str, folder: Path, name: str) -> str:
 
 
 def absolute(value: str, folder: Path, name: str) -> str:
-    """Make one path absolute; an address of a store stays. Raises ConfigError for a slip."""
+    """Make one path absolute; an object-store address stays. Raises ConfigError if malformed."""
     if is_remote(value) and not value.lower().startswith("file:"):
         return value
     place = normal(value, name=name)
@@ -66,20 +66,17 @@ def absolute(value: str, folder: Path, name: str) -> str:
 
 
 def _is_path(value: str, folder: Path) -> bool:
-    """Say whether a value that may be a hub's name is a folder here."""
+    """Whether a value that may be a name on a hub is a folder here."""
     return value.startswith((".", "/", "~", "file:")) or (folder / value).exists()
 
 
 def of_workers(settings: Settings) -> list[str]:
-    """Return the paths on disks that workers read themselves, wherever they run."""
-    source = settings.crawl.source
-    lists = [part.strip() for part in source.path.split(",")]
-    # Lists in text are read by the driver, and so is what is not there.
-    itself = source.kind in ("folder", "tars") or all(p.endswith(".parquet") for p in lists)
+    """List the local paths that workers on all machines read."""
     named = [
-        *(lists if itself and source.kind != "world" else ()),
+        *source_of(settings.crawl.source).paths_of_workers(),
         settings.crawl.earlier,
         settings.measure.clip,
         *settings.filter.decontaminate,
     ]
+    # What is not there is read by the driver, which says so.
     return [place for place in named if os.path.isabs(place) and os.path.exists(place)]

@@ -5,11 +5,6 @@
 The demo's pictures in world/ are not artifacts and stay.
 """
 
-if __name__ == "__main__":
-    from pipelines.command.stopping import while_importing
-
-    while_importing()
-
 import argparse
 import sys
 from collections.abc import Iterator

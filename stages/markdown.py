@@ -6,11 +6,9 @@ Row = Sequence[str]
 
 
 def table(head: Row, rows: Iterable[Row]) -> str:
-    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines).replace("| --- ", "|---")
 
 
 def code(words: Iterable[str]) -> str:
-    """Write words as code."""
     return " ".join(f"`{word}`" for word in words)

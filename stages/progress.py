@@ -26,7 +26,6 @@ class Bar(RichProgress):
     note = ""
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """Return both."""
         yield self.make_tasks_table(self.tasks)
         if self.note:
             yield Text(self.note)

@@ -49,6 +49,5 @@ def is_file(system: Any, path: str) -> bool:
 
 
 def opened(address: str) -> Any:
-    """Open a file for reading."""
     system, inner = system_of(address)
     return system.open(inner, "rb")

@@ -38,7 +38,6 @@ def _all_captions(table: Table) -> Iterator[str]:
 
 
 def lengths(bpe: Bpe, table: Table) -> dict[str, float]:
-    """Measure how many tokens a caption has."""
     found = [len(bpe.encode(caption)) for caption in captions(table, MEASURED)]
     return {
         "tokens_per_caption": float(np.mean(found)),
@@ -48,7 +47,6 @@ def lengths(bpe: Bpe, table: Table) -> dict[str, float]:
 
 
 def run(inputs: Inputs, out: Folder, cfg: BpeSettings) -> Result:
-    """Learn from the captions of the training split."""
     found = open_table(inputs.folder(CLEAN_PAIRS), TRAIN, rows.CLEAN_PAIR)
     table = require_rows(found, TRAIN)
     bpe = train_bpe(captions(table, cfg.captions), cfg.text_vocab)

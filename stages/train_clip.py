@@ -102,7 +102,7 @@ class ClipTask(Task):
     def clamp_parameters(self, model: nn.Module) -> None:
         """Keep the inverse temperature from growing for ever."""
         assert isinstance(model, Reranker)
-        model.bound()
+        model.clamp_scale()
 
     def validate(self, model: nn.Module, step: int) -> Validation:
         """Measure how often a held-out picture finds its own caption."""

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Never
 
-NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+from pipelines.starting import NAMES
+
 GRACE_SECONDS = 25.0  # batch systems kill after 30
 
 
@@ -39,18 +40,6 @@ def stoppable(main: Callable[[], int]) -> int:
         except KeyboardInterrupt:
             _say()
             return _code(_Now.number)
-
-
-def while_importing() -> None:
-    """Let a signal end the program in one line: nothing has begun."""
-    for number in NAMES:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _stop_early)
-
-
-def _stop_early(number: int, _: FrameType | None) -> Never:
-    os.write(2, f"stopped by {NAMES[signal.Signals(number)]}\n".encode())
-    _leave(number, None)
 
 
 @contextmanager

@@ -9,11 +9,6 @@ serves a web page. In Python:
 `TextToImage("runs/demo").draw("a small green star", n=16)[0].image.save("star.png")`
 """
 
-if __name__ == "__main__":
-    from pipelines.command.stopping import while_importing
-
-    while_importing()
-
 import argparse
 import sys
 from pathlib import Path

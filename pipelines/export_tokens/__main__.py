@@ -8,11 +8,6 @@
 meta.json, written last, names the dVAE and the BPE that made the tokens.
 """
 
-if __name__ == "__main__":
-    from pipelines.command.stopping import while_importing
-
-    while_importing()
-
 import argparse
 import json
 import sys

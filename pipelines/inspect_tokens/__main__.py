@@ -8,11 +8,6 @@ Exits with 0 if all is well, 1 if shards are broken or encodings differ, 2 if
 there are no shards.
 """
 
-if __name__ == "__main__":
-    from pipelines.command.stopping import while_importing
-
-    while_importing()
-
 import argparse
 import sys
 from pathlib import Path

@@ -6,11 +6,6 @@ Prints a line per check: `ok`, `FAIL`, or `-` if it could not be done. Exits
 with 0 if none failed, 1 if one did, 2 if there is no run.
 """
 
-if __name__ == "__main__":
-    from pipelines.command.stopping import while_importing
-
-    while_importing()
-
 import argparse
 import sys
 import textwrap

@@ -20,15 +20,13 @@ from schemas.artifacts import (
     DVAE,
     PRIOR,
     TOKEN_PAIRS,
-    TRAIN,
-    VAL,
     Artifact,
 )
 from schemas.errors import ArtifactMissing
 from schemas.folder import Folder, Inputs
 from schemas.manifest import FileDigest
 from stages.data.digests import file_digest
-from stages.data.table import first, open_table
+from stages.data.table import first, open_splits
 from stages.models.dvae import Dvae
 from stages.models.flops import prior_flops
 from stages.models.prior import Prior
@@ -97,8 +95,7 @@ class Run:
         tokens = self.prior.tokens
         schema = rows.token_pair(text_len=tokens.text_len, grid=tokens.grid)
         folder = self.inputs.folder(TOKEN_PAIRS)
-        val = open_table(folder, VAL, schema)
-        table = val if val.rows else open_table(folder, TRAIN, schema)
+        _, table = open_splits(folder, schema)
         found = first(table, ("caption", "text", "image"), ROWS)
         text, codes = (
             torch.from_numpy(found[name].astype("int64")).to(self.device)

@@ -3,11 +3,6 @@
 python -m pipelines.why https://example.org/cat.jpg --root runs/demo
 """
 
-if __name__ == "__main__":
-    from pipelines.command.stopping import while_importing
-
-    while_importing()
-
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence

@@ -11,7 +11,7 @@ from schemas.manifest import Result
 from schemas.settings import CrawlSettings
 from stages.crawl.earlier import Earlier, earlier_crawl, leave_settings
 from stages.crawl.outcome import damage, require_pictures
-from stages.crawl.sources import INPUT, Piece, files_of, pieces, surveyed
+from stages.crawl.sources import INPUT, Piece, pieces, source_of, surveyed
 from stages.data.digests import digest_of_files
 from stages.shards import Made, Shard, run_shards
 
@@ -71,14 +71,10 @@ class _GiveUp(_Fetch):
 
 def outside(cfg: CrawlSettings) -> dict[str, str]:
     """Return digests of the source, and of the earlier crawl whose results stay."""
-    before = {}
+    found = {}
     if cfg.earlier:
-        before["crawl.earlier"] = earlier_crawl(cfg.earlier).content
-    return before | _source_digest(cfg)
-
-
-def _source_digest(cfg: CrawlSettings) -> dict[str, str]:
-    """Return the digest of the url lists, folder or tars; the demo's world needs none."""
-    if cfg.source.kind == "world" or not cfg.source.path:  # without a path one can still plan
-        return {}  # a pure function of settings that are in the fingerprint
-    return {f"crawl.source ({cfg.source.kind})": digest_of_files(files_of(cfg.source))}
+        found["crawl.earlier"] = earlier_crawl(cfg.earlier).content
+    files = source_of(cfg.source).files() if cfg.source.path else []  # one can plan without a path
+    if files:
+        found[f"crawl.source ({cfg.source.kind})"] = digest_of_files(files)
+    return found

@@ -26,12 +26,12 @@ from stages.crawl.earlier import Earlier
 from stages.crawl.outcome import DAMAGED
 from stages.crawl.reasons import reason_of
 from stages.crawl.shrink import Shrink
-from stages.crawl.sources import Piece, read_piece
-from stages.crawl.sources.beside import Reader, with_captions
-from stages.crawl.sources.folder import FolderReader, as_url, from_url
+from stages.crawl.sources import Piece, read_piece, source_of
+from stages.crawl.sources.beside import with_captions
+from stages.crawl.sources.folder import as_url, from_url
 from stages.crawl.sources.listed import DAMAGED as DAMAGE_BEGINS
 from stages.crawl.sources.listed import is_damage
-from stages.crawl.sources.tars import TarReader
+from stages.crawl.sources.source import Reader
 from stages.crawl.sources.written import meant_address
 from stages.crawl.web import Resize, from_web
 from stages.crawl.web.addresses import safe_url
@@ -68,7 +68,6 @@ class FolderOpener:
     def open(
         self, request: urllib.request.Request, data: None = None, timeout: float = 10
     ) -> urllib.response.addinfourl:
-        """Return the file that the address stands for."""
         body = self.reader.read(from_url(request.full_url))
         return urllib.response.addinfourl(
             io.BytesIO(body), email.message.Message(), request.full_url
@@ -81,7 +80,7 @@ class FetchPiece:
     def __init__(self, cfg: CrawlSettings, out: Folder, earlier: Earlier | None = None) -> None:
         self.cfg, self.out, self.earlier = cfg, out, earlier
         self.shrink: Resize = Shrink(cfg)
-        self.reader = file_reader(cfg)
+        self.reader = source_of(cfg.source).reader(cfg.max_bytes)
         self.opener: _Opener
         if self.reader is not None:
             self.opener = FolderOpener(self.reader)
@@ -89,7 +88,6 @@ class FetchPiece:
             self.opener, self.shrink = from_web(cfg, self.shrink)
 
     def __call__(self, piece: Piece) -> Made:
-        """Fetch the piece and return its shard."""
         listed = self._listed(piece)
         return self._made(piece, listed, self.results(piece, listed))
 
@@ -155,13 +153,6 @@ def _damage(listed: list[dict[str, Any]], source: str) -> dict[str, Any]:
     return {DAMAGED: {"rows": len(said), "first": first}}
 
 
-def file_reader(cfg: CrawlSettings) -> Reader | None:
-    """Return what reads the source's files, or None if its pictures are on the web."""
-    if cfg.source.kind == "folder":
-        return FolderReader(cfg.source, cfg.max_bytes)
-    return TarReader(cfg.max_bytes) if cfg.source.kind == "tars" else None
-
-
 def not_fetched(why: str) -> Fetched:
     """Return what is known of a row whose picture nobody asked for."""
     nothing = dict.fromkeys(("image", "sha256", *SIZES))
@@ -169,7 +160,6 @@ def not_fetched(why: str) -> Fetched:
 
 
 def shard_file(index: int) -> str:
-    """Name the shard that holds piece `index` of the list."""
     return f"shard-{index:05d}.parquet"
 
 

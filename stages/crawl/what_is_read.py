@@ -4,20 +4,32 @@
 """
 
 from collections.abc import Callable, Iterable
+from itertools import groupby
 from pathlib import Path
 
-from stages.crawl import what_is_listed
 from stages.crawl.sources import described, file_names, folder, listing, tree
+from stages.crawl.sources.content import MAGIC, UNPACKED
+from stages.crawl.sources.delimited import SEPARATORS
+from stages.crawl.sources.file_names import named
+from stages.crawl.sources.found import HIDDEN
 from stages.crawl.sources.links import BLOBS, MISSING, OUTSIDE, SNAPSHOTS
 from stages.crawl.sources.listed import MAX_CAPTIONS, UNREADABLE
-from stages.crawl.sources.names import CAPTION_OF_PICTURE, FILE
-from stages.crawl.sources.picture_forms import FORMS
+from stages.crawl.sources.names import CAPTION, CAPTION_OF_PICTURE, FILE, URL
 from stages.crawl.sources.pointed import OUTSIDE as POINTED_OUTSIDE
+from stages.crawl.sources.samples import Part, Samples
+from stages.crawl.sources.survey import Survey
+from stages.crawl.sources.tars import PACKED
+from stages.crawl.sources.text_lines import MARKS, NULS
+from stages.crawl.sources.text_lists import DELIMITERS
+from stages.crawl.sources.text_lists import PACKED as PACKED_ENDINGS
+from stages.crawl.sources.url_lists import LISTS
+from stages.crawl.sources.written import meant_address
+from stages.crawl.web.addresses import safe_url
 from stages.markdown import code, table
+from stages.pictures.forms import FORMS
 
 
 def pictures() -> str:
-    """Forms of pictures, by their endings, and what becomes of them."""
     rows = [
         (
             form.label,
@@ -31,7 +43,6 @@ def pictures() -> str:
 
 
 def captions() -> str:
-    """Names of captions, the best first."""
     rows = [
         (code(f"photo.jpg{end}" for end in file_names.TEXT_ENDINGS), "the whole name"),
         (code(f"photo{end}" for end in file_names.TEXT_ENDINGS), "the name without its ending"),
@@ -43,7 +54,6 @@ def captions() -> str:
 
 
 def metadata() -> str:
-    """Names of metadata files, and of their columns."""
     stem, *kohya = file_names.METADATA_STEMS
     rows = [
         ("name", code(f"{stem}{ending}" for ending in file_names.METADATA_ENDINGS)),
@@ -55,7 +65,6 @@ def metadata() -> str:
 
 
 def passed_over() -> str:
-    """Kinds of files that are counted and not read."""
     rows = [
         (file_names.HIDDEN_FILES, "begin with `.`"),
         (file_names.HIDDEN_FOLDERS, "begin with `.`, such as `.git`; not entered"),
@@ -86,7 +95,6 @@ def passed_over() -> str:
 
 
 def links() -> str:
-    """What becomes of links in a folder on this machine."""
     rows = [
         ("to a file inside the folder, also through other links", "read"),
         (
@@ -102,7 +110,6 @@ def links() -> str:
 
 
 def refused() -> str:
-    """Reasons of rows that stand for what a folder does not have."""
     rows = [
         (f"`{MISSING}`", "a caption without a picture; a name in metadata without one; a link to "
          "nowhere; a pointer of Git LFS; a file or folder that this user may not read"),
@@ -121,6 +128,97 @@ def _visible(names: Iterable[str]) -> list[str]:
     return sorted(name.replace("\r", "\\r") for name in names)
 
 
+SAMPLES = (
+    "0001.jpg 0001.txt 0001.json",
+    "cat.2020.jpg cat.2020.txt cat.2021.jpg",
+    "0001.jpg 0001.caption.txt",
+    "0001.jpg 0001.jpg.txt",
+    "0001.input.png 0001.output.png 0001.txt",
+    "0001.jpg 0001.depth.png 0001.txt",
+    "0001.jpg 0001.png 0001.txt",
+    "0001.txt",
+)
+ADDRESSES = (
+    "http://a.org/x.jpg?w=8&amp;h=6", "http://a.org/x.jpg?a=1&copy=2", "//a.org/x.jpg",
+    "www.a.org/x.jpg", "HTTP://a.org/x.jpg", "<http://a.org/x.jpg>", '"http://a.org/x.jpg"',
+    "http:\\/\\/a.org\\/x.jpg", "http://a.org\\x.jpg", "http://a.org/a b.jpg#top",
+    "http://a.org/a%20b.jpg", "http://bücher.example/ü.jpg",
+)  # fmt: skip
+
+
+def forms() -> str:
+    text = "text, its columns separated by " + "; by ".join(
+        f"{_named(own)} in `{end}` if nothing shows another" for end, own in DELIMITERS.items()
+    )
+    rows = [
+        ("`.parquet`", "read where it lies; a folder `x.parquet/` is all its parts"),
+        (code(DELIMITERS), text),
+        ("`.jsonl` `.ndjson`", "an object on each line"),
+        ("`.json`", "one list of objects, alone or in an object; an object of columns, of objects "
+         "by keys, or of captions by address; or an object on each line; in a folder only "
+         "where no other list is"),
+        (code(PACKED_ENDINGS), f"behind one of these: packed; {', '.join(UNPACKED)} are known by "
+         "their first bytes, whatever the name"),
+    ]  # fmt: skip
+    return table(("ending, in any letters", "is"), rows)
+
+
+def columns() -> str:
+    rows = [
+        ("the address: `crawl.source.url_column`, or", code(URL.usual)),
+        ("the caption: `crawl.source.caption_column`, or", code(CAPTION.usual)),
+        ("separators", "; ".join(map(_named, SEPARATORS)) + "; any other by Excel's line `sep=^`"),
+        ("encodings with their mark", ", ".join(name.upper() for _, name in MARKS)),
+        ("encodings known by their NULs", ", ".join(name.upper() for name in NULS.values())),
+    ]
+    return table(("found by looking", ""), rows)
+
+
+def not_lists() -> str:
+    """What of a folder of lists is not read, and what is no list for all its name."""
+    by_remedy = groupby(LISTS.otherwise.items(), key=lambda pair: pair[1])
+    rows = [(f"{HIDDEN}: names that begin with {code(LISTS.hidden)}", "passed over")]
+    rows += [
+        (code(end for end, _ in pairs), f"passed over; alone: one sentence ({remedy})")
+        for remedy, pairs in by_remedy
+    ]
+    rows.append(("other endings, or none", "passed over; alone: one sentence"))
+    kinds = dict.fromkeys(kind for _, kind, _ in MAGIC if kind not in (*UNPACKED, "Parquet"))
+    rows.append((f"a text list that is by its first bytes {', '.join(kinds)}", "one sentence"))
+    return table(("of lists", "is"), rows)
+
+
+def addresses() -> str:
+    rows = [(f"`{url}`", f"`{safe_url(meant_address(url))}`") for url in ADDRESSES]
+    return table(("in the list, and in `url` of the row", "asked for"), rows)
+
+
+def samples() -> str:
+    return table(("in a tar", "rows"), [(code(names.split()), _rows(names)) for names in SAMPLES])
+
+
+def _rows(names: str) -> str:
+    made = Samples("a.tar", Survey("tars"))
+    for name in names.split():
+        said = named(name)
+        is_picture = said.kind == "picture"
+        list(made.add(Part(name, said.stem, said.ending, name, is_picture)))
+    return "; ".join(
+        row["problem"]
+        or code((row["picture"], *(row["text_files"] or ())[:1], *(row["json_files"] or ())[:1]))
+        for row in made.rest()
+    )
+
+
+def packed() -> str:
+    rows = [(packer, code(ends.split()), f"`{how}`") for packer, (ends, how) in PACKED.items()]
+    return table(("packed with", "by its ending, or its first bytes", "unpacked with"), rows)
+
+
+def _named(separator: str) -> str:
+    return {"\t": "tab", "|": "`\\|`"}.get(separator, f"`{separator}`")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "pictures": pictures,
     "captions": captions,
@@ -128,7 +226,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "passed_over": passed_over,
     "links": links,
     "refused": refused,
-    **what_is_listed.TABLES,
+    "list_forms": forms,
+    "list_columns": columns,
+    "not_lists": not_lists,
+    "addresses": addresses,
+    "samples": samples,
+    "packed_tars": packed,
 }
 
 

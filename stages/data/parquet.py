@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import rows
+from schemas.artifacts import TRAIN, VAL
 from schemas.folder import Folder
 
 ZSTD: Mapping[str, Any] = {"compression": "zstd", "compression_level": 1}
@@ -80,3 +81,15 @@ def groups_of_rows(
         if low < high:
             yield group, low, high
         before += size
+
+
+def read_rows(folder: Folder, part: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a part of an artifact, holding one row group at a time."""
+    for name in folder.list(part):
+        for group in row_groups(folder, name, columns):
+            yield from group.to_pylist()
+
+
+def validation_part(folder: Folder) -> str:
+    """Return val/, or train/ where a small corpus left val/ empty."""
+    return TRAIN if next(read_rows(folder, VAL, ["key"]), None) is None else VAL

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import rows
+from schemas.artifacts import TRAIN, VAL
 from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
 from stages.threads import in_threads
@@ -69,6 +70,18 @@ def open_table(
         return [RowGroup(name, n, size) for n, size in enumerate(sizes) if size]
 
     return Table(folder, tuple(chain.from_iterable(in_threads(look, files))))
+
+
+def open_splits(
+    folder: Folder, schema: pa.Schema, metadata: Mapping[str, str] | None = None
+) -> tuple[Table, Table]:
+    """Open the rows to learn from, and those to validate with: the same where val is empty.
+
+    Raises ArtifactMissing if there is no row to learn from.
+    """
+    train = require_rows(open_table(folder, TRAIN, schema, metadata), TRAIN)
+    val = open_table(folder, VAL, schema, metadata)
+    return train, val if val.rows else train
 
 
 def require_rows(table: Table, part: str) -> Table:

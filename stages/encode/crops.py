@@ -103,7 +103,6 @@ def row_seed(seed: int, purpose: str, key: str) -> int:
 
 
 def row_generator(seed: int, purpose: str, key: str) -> np.random.Generator:
-    """Return the generator of one row, whatever is encoded beside it."""
     return np.random.default_rng(row_seed(seed, purpose, key))
 
 

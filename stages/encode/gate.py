@@ -23,7 +23,6 @@ class Check(NamedTuple):
         return found <= bound if self.setting.startswith("max_") else found >= bound
 
     def said(self, found: float | None) -> str:
-        """Put the figure into words."""
         return self.nothing if found is None else self.what.format(found)
 
 
@@ -76,7 +75,6 @@ def number(found: object) -> float | None:
 
 
 def advice(dvae: Manifest, figures: dict[Check, float | None]) -> str:
-    """Say what to change."""
     usual = TAKEN_OVER if dvae.settings.get("pretrained") else USUAL_ADVICE
     if None in figures.values():
         return f"{UNMEASURED}; {usual}"

@@ -42,7 +42,6 @@ class EncodePart:
             raise
 
     def encode(self, part: Part) -> Made:
-        """Crop, compute codes, put all columns together."""
         kept: list[Row] = []
         dropped: list[Row] = []
         codes: list[torch.Tensor] = []
@@ -66,7 +65,6 @@ class EncodePart:
         codes: list[torch.Tensor],
         compared: Mapping[str, int],
     ) -> Made:
-        """Put the columns together and into files."""
         tokens = self.cfg.tokens
         texts = [self.bpe.encode_padded(row["caption"], tokens.text_len) for row in kept]
         ids = np.array([text.ids for text in texts], np.uint16).reshape(-1, tokens.text_len)

@@ -21,7 +21,7 @@ from stages.evaluate.reconstructions import through_dvae
 from stages.models.dvae import Dvae
 from stages.pictures import Pixels, decode, from_tensor
 
-Seen = Sequence[shapes.Kind]  # what the judge found in a picture
+Seen = Sequence[shapes.ShapeKind]  # what the judge found in a picture
 
 # Keys of the report's accuracy that are not sets.
 OF_ALL = ("candidates", "chance", "gain", "judge")
@@ -40,7 +40,7 @@ class Judgement:
     found: Mapping[int, Seen]  # by candidate, of every picture that was looked at
 
     @cached_property
-    def _wanted(self) -> Counter[shapes.Kind]:
+    def _wanted(self) -> Counter[shapes.ShapeKind]:
         return Counter(shapes.named(self.prompt))
 
     @property

@@ -8,10 +8,9 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from schemas.artifacts import METRICS, SAMPLES
 from schemas.folder import Folder, Inputs
+from stages.data.parquet import row_groups
 
 # Parquet beside the rows: notes for resuming, and the manifest's list of files.
 NOT_ROWS = ("stats/", "attempts/", "files.parquet")
@@ -34,9 +33,8 @@ def shards(folder: Folder, part: str = "") -> list[str]:
 def rows(folder: Folder, part: str, columns: Sequence[str]) -> Iterator[Row]:
     """Yield the rows of a part, holding one row group at a time."""
     for name in shards(folder, part):
-        with folder.open(name) as file, pq.ParquetFile(file) as table:
-            for group in range(table.num_row_groups):
-                yield from table.read_row_group(group, columns=list(columns)).to_pylist()
+        for group in row_groups(folder, name, columns):
+            yield from group.to_pylist()
 
 
 def metrics(folder: Folder) -> list[dict[str, float]]:

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from schemas.artifacts import CLEAN_PAIRS, TRAIN, VAL
+from schemas.artifacts import CLEAN_PAIRS
 from schemas.folder import Inputs
+from stages.data.parquet import validation_part
 from stages.evaluate.reading import Row, rows
 from stages.models.codebook import code_counts, codebook_health
 from stages.models.dvae import Dvae
@@ -62,7 +63,7 @@ def measured_pictures(inputs: Inputs, side: int, count: int) -> tuple[str, list[
     their group, so the first ones are a fair sample.
     """
     folder = inputs.folder(CLEAN_PAIRS)
-    part = VAL if next(rows(folder, VAL, ["key"]), None) else TRAIN
+    part = validation_part(folder)
     every = _captioned(rows(folder, part, ["caption", "image"]), side)
     return part.rstrip("/"), list(islice(every, count))
 

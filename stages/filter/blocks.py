@@ -52,12 +52,10 @@ class Group:
 
     @classmethod
     def one(cls, values: Hashes, references: int | None = None) -> "Group":
-        """Return all of them as a single run."""
         everyone = np.arange(len(values))
         return cls(values, everyone, np.zeros_like(everyone), tuple(range(HASH_BITS)), references)
 
     def every(self, stride: int) -> "Group":
-        """Return a sample of the members."""
         values, members, runs = self.values[::stride], self.members[::stride], self.runs[::stride]
         return Group(values, members, runs, self.free, self.references)
 
@@ -162,13 +160,11 @@ class _Table:
         self.first_others, self.long = self.first_others[mixed], self.long[mixed]
 
     def candidates_by_run(self) -> Indices:
-        """Return how many comparisons each run asks for."""
         if self.references is None:
             return self.lengths * (self.lengths - 1) // 2
         return self.first_others * (self.lengths - self.first_others)
 
     def candidates(self) -> int:
-        """Return how many comparisons the table asks for."""
         return int(self.candidates_by_run().sum())
 
     def near(self, distance: int) -> Iterator[Pairs]:
@@ -217,7 +213,6 @@ class _Table:
                 yield self.members[other[near]], self.members[at[near]]
 
     def long_runs(self, free: tuple[int, ...]) -> Group:
-        """Return the members of the long runs."""
         starts, lengths = self.starts[self.long], self.lengths[self.long]
         at = np.repeat(starts, lengths) + _ranks(lengths)
         runs = np.repeat(np.arange(len(starts)), lengths)
@@ -233,7 +228,6 @@ def _spans(bits: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def starts_of(ordered: np.ndarray) -> Indices:
-    """Return where each run of equal values begins."""
     return np.flatnonzero(
         np.concatenate([np.ones(min(len(ordered), 1), bool), ordered[1:] != ordered[:-1]])
     )
@@ -245,6 +239,5 @@ def lengths_of(starts: Indices, total: int) -> Indices:
 
 
 def _ranks(lengths: Indices) -> Indices:
-    """Count up from 0 within each run."""
     ends = np.cumsum(lengths)
     return np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths, lengths)

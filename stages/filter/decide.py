@@ -37,7 +37,6 @@ class DecidePairs:
         self.settings = cfg.model_dump()
 
     def __call__(self, name: str) -> Made:
-        """Judge the shard called `name`."""
         kept: list[Row] = []
         dropped: list[Row] = []
         for row in self.rows(name):
@@ -75,7 +74,6 @@ class DecidePairs:
             yield scored | {"reason": reason}
 
     def bucket_of(self, row: Row) -> int:
-        """Return the bucket of the row's group."""
         return int(ticket(self.cfg.seed, "bucket", row["group"]) * self.buckets)
 
 
@@ -85,5 +83,4 @@ def dropped_bytes(found: list[Row]) -> bytes:
 
 
 def count(dropped: Sequence[Row]) -> Mapping[str, int]:
-    """Count rows by reason."""
     return dict(sorted(Counter(row["reason"] for row in dropped).items()))

@@ -72,7 +72,6 @@ class _Components:
         self.waiting = 0
 
     def join(self, a: Indices, b: Indices) -> None:
-        """Add edges."""
         a, b = self.labels[a], self.labels[b]
         apart = a != b
         if not apart.any():

@@ -36,7 +36,6 @@ class Rule(NamedTuple):
         return settings.get(self.bound) if isinstance(self.bound, str) else self.bound
 
     def is_broken(self, scores: Scores, settings: Settings) -> bool:
-        """Say whether the pair is to be dropped."""
         score, limit = scores[self.score], self.limit(settings)
         if self.wants == "known":
             return score is None

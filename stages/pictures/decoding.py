@@ -13,11 +13,10 @@ from schemas.errors import worded
 from stages.pictures import jpeg, png
 from stages.pictures.colour import LARGEST_PROFILE, Convert, conversion
 from stages.pictures.cut import is_cut
+from stages.pictures.forms import FORMATS
 from stages.pictures.kinds import unread
 from stages.pictures.refusal import BROKEN, PictureError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 MAX_PIXELS = 67_108_864  # a small file may claim any size: look before decoding
 
 STRIP_PIXELS = 2**21

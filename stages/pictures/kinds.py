@@ -2,31 +2,12 @@
 
 import re
 
+from stages.pictures.forms import HEAD_BYTES, form_of_bytes, unread_form
+
 EMPTY, ZEROS = "an empty file", "nothing but zeros"
-BOXES = {  # what stands after `ftyp` in files of this family
-    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), "a HEIC picture"),
-    **dict.fromkeys((b"mif1", b"msf1"), "a HEIF picture"),
-    b"crx ": "a camera's raw picture (CR3)",
-    b"jpx ": "a JPEG 2000 picture",
-}
 STARTS = {
-    b"\xff\x0a": "a JPEG XL picture",
-    b"\0\0\0\x0cJXL \r\n\x87\n": "a JPEG XL picture",
-    b"\0\0\0\x0cjP  \r\n\x87\n": "a JPEG 2000 picture",
-    b"\xff\x4f\xff\x51": "a JPEG 2000 picture",
-    b"II\xbc\x01": "a JPEG XR picture",
-    b"8BPS": "a Photoshop picture (PSD)",
-    b"gimp xcf": "a GIMP picture (XCF)",
     b"\0\0\1\0": "an icon (ICO)",
     b"\0\0\2\0": "a mouse pointer (CUR)",
-    b"qoif": "a QOI picture",
-    b"DDS ": "a DDS texture",
-    b"v/1\x01": "an OpenEXR picture",
-    b"#?RADIANCE": "a Radiance HDR picture",
-    b"FUJIFILMCCD-RAW": "a camera's raw picture (RAF)",
-    b"IIRO": "a camera's raw picture (ORF)",
-    b"IIRS": "a camera's raw picture (ORF)",
-    b"IIU\0": "a camera's raw picture (RW2)",
     b"%PDF": "a PDF file",
     b"%!PS": "a PostScript file",
     b"\xc5\xd0\xd3\xc6": "a PostScript file (EPS)",
@@ -42,7 +23,7 @@ STARTS = {
     b"\x89HDF": "an HDF5 file",
     b"version https://git-lfs": "a Git LFS pointer in place of the file",
 }
-CR2, RIFF_SOUNDS = (b"II*\0", b"CR"), {b"AVI ": "a video (AVI)", b"WAVE": "a sound (WAV)"}
+RIFF = {b"AVI ": "a video (AVI)", b"WAVE": "a sound (WAV)"}
 NETPBM = re.compile(rb"P[1-7]\s")
 # Only after what may stand before it: declarations and comments.
 MARKUP = re.compile(
@@ -53,7 +34,10 @@ LOOKED_AT = 4_096
 
 
 def unread(data: bytes) -> str | None:
-    """Name a kind of file that we do not read, in words after "it is"; None for any other."""
+    """Say what a file is if no decoder reads it; None for any other."""
+    form = form_of_bytes(data[:HEAD_BYTES])
+    if form is not None:
+        return unread_form(data)
     kind = _kind(data[:LOOKED_AT])
     if kind is None and data and not data.strip(b"\0"):
         kind = ZEROS
@@ -64,26 +48,15 @@ def _kind(start: bytes) -> str | None:
     if not start:
         return EMPTY
     if start[4:8] == b"ftyp":
-        return _boxes(start)
+        return "a video (MP4 or MOV)"
     if start.startswith(b"RIFF"):
-        return RIFF_SOUNDS.get(start[8:12])
-    if start.startswith(CR2[0]):
-        return "a camera's raw picture (CR2)" if start[8:10] == CR2[1] else None
+        return RIFF.get(start[8:12])
     for signature, kind in STARTS.items():
         if start.startswith(signature):
             return kind
     if NETPBM.match(start):
         return "a Netpbm picture"
     return _text(start)
-
-
-def _boxes(start: bytes) -> str | None:
-    brand, others = start[8:12], start[16 : int.from_bytes(start[:4], "big")]
-    if brand in (b"avif", b"avis") or (brand in (b"mif1", b"msf1") and b"avif" in others):
-        return None
-    if brand in (b"mif1", b"msf1") and b"heic" in others:
-        return BOXES[b"heic"]
-    return BOXES.get(brand, "a video (MP4 or MOV)")
 
 
 def _text(start: bytes) -> str | None:

@@ -30,7 +30,6 @@ class Chunk:
 
     @property
     def intact(self) -> bool:
-        """Whether the checksum is right."""
         found = zlib.crc32(self.body, zlib.crc32(self.kind))
         return found.to_bytes(4, "big") == self.checksum
 

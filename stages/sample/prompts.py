@@ -15,10 +15,11 @@ from typing import Any, TypeGuard
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.artifacts import TOKEN_PAIRS, TRAIN, VAL
+from schemas.artifacts import TOKEN_PAIRS, VAL
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.settings import PromptSettings
+from stages.data.parquet import read_rows, validation_part
 from stages.storage import opened, reaching
 
 EMPTY, UNREADABLE, NO_PICTURE = "empty_prompt", "unreadable_line", "no_picture"
@@ -164,9 +165,9 @@ def validation_captions(folder: Folder, count: int, given_rows: int = 0) -> Iter
     With `given_rows`, each has the codes of the first rows of its first picture.
     """
     seen: set[str] = set()
-    in_val = next(_rows(folder, VAL, ["caption"]), None) is not None
-    part, kind = (VAL, "validation") if in_val else (TRAIN, "training")
-    for row in _rows(folder, part, ["caption", "image"] if given_rows else ["caption"]):
+    part = validation_part(folder)
+    kind = "validation" if part == VAL else "training"
+    for row in read_rows(folder, part, ["caption", "image"] if given_rows else ["caption"]):
         if len(seen) == count:
             return
         if row["caption"] not in seen:
@@ -174,13 +175,6 @@ def validation_captions(folder: Folder, count: int, given_rows: int = 0) -> Iter
             codes = row.get("image", ())
             given = tuple(codes[: given_rows * math.isqrt(len(codes))])
             yield {"prompt": row["caption"], "set": kind, "picture": given}
-
-
-def _rows(folder: Folder, part: str, columns: list[str]) -> Iterator[dict[str, Any]]:
-    for name in folder.list(part):
-        with folder.open(name) as file, pq.ParquetFile(file) as table:
-            for group in range(table.num_row_groups):
-                yield from table.read_row_group(group, columns=columns).to_pylist()
 
 
 def _read(path: str) -> bytes:

@@ -6,14 +6,14 @@ without any learning.
 
 from stages.shapes.drawing import draw
 from stages.shapes.judge import judge
-from stages.shapes.world import COLOURS, HELD_OUT, SHAPES, Kind, Scene, named, prompts, scene
+from stages.shapes.world import COLOURS, HELD_OUT, SHAPES, Scene, ShapeKind, named, prompts, scene
 
 __all__ = [
     "COLOURS",
     "HELD_OUT",
     "SHAPES",
-    "Kind",
     "Scene",
+    "ShapeKind",
     "draw",
     "judge",
     "named",

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from stages.shapes.drawing import coverage
-from stages.shapes.world import COLOURS, SHAPES, Kind
+from stages.shapes.world import COLOURS, SHAPES, ShapeKind
 
 SIDE = 64  # pixels; other pictures are resized to it
 BORDER = 3  # pixels; no shape reaches into it
@@ -37,7 +37,7 @@ CLOSE = np.ones((3, 3), np.uint8)  # closes the gaps of a roughly drawn ring
 Map = Float[np.ndarray, "h w"]
 
 
-def judge(pixels: UInt8[np.ndarray, "h w 3"]) -> list[Kind]:
+def judge(pixels: UInt8[np.ndarray, "h w 3"]) -> list[ShapeKind]:
     """Return the colour and shape of everything found, the largest first."""
     if pixels.shape[:2] != (SIDE, SIDE):
         pixels = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
@@ -58,7 +58,7 @@ def judge(pixels: UInt8[np.ndarray, "h w 3"]) -> list[Kind]:
         taken |= cv2.dilate(where.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         shape, resemblance = _most_like(patch)
         if resemblance >= RESEMBLANCE:
-            found.append(Kind(colour, shape))
+            found.append(ShapeKind(colour, shape))
     return found
 
 

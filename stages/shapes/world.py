@@ -98,21 +98,23 @@ TOGETHER = (
 )
 
 
-class Kind(NamedTuple):
+class ShapeKind(NamedTuple):
     """A colour and a shape: what every caption names and the judge finds."""
 
     colour: str
     shape: str
 
 
-SEEN = tuple(Kind(*pair) for pair in itertools.product(COLOURS, SHAPES) if pair not in HELD_OUT)
+SEEN = tuple(
+    ShapeKind(*pair) for pair in itertools.product(COLOURS, SHAPES) if pair not in HELD_OUT
+)
 
 
 @dataclass(frozen=True)
 class Figure:
     """One shape in a picture."""
 
-    kind: Kind
+    kind: ShapeKind
     paint: Rgb
     size: str  # "" for one of two
     x: float  # of its centre, from the left
@@ -145,9 +147,9 @@ def scene(seed: int, index: int) -> Scene:
     return Scene(pair, background, "", relation, _say_together(pair, relation, rng))
 
 
-def named(prompt: str) -> list[Kind]:
+def named(prompt: str) -> list[ShapeKind]:
     """Return the colour and shape of everything a caption names, in its order."""
-    return [Kind(*pair) for pair in _NAMED.findall(prompt.lower())]
+    return [ShapeKind(*pair) for pair in _NAMED.findall(prompt.lower())]
 
 
 def prompts(kind_of: PromptSet, count: int, seed: int) -> list[str]:
@@ -159,7 +161,7 @@ def prompts(kind_of: PromptSet, count: int, seed: int) -> list[str]:
     rng = np.random.default_rng([seed, *kind_of.encode()])
     if kind_of == "two_shapes":
         return _two_shapes(count, rng)
-    kinds = sorted(Kind(*pair) for pair in HELD_OUT) if kind_of == "held_out" else list(SEEN)
+    kinds = sorted(ShapeKind(*pair) for pair in HELD_OUT) if kind_of == "held_out" else list(SEEN)
     ways = [rng.permutation(_all_ways_to_say(kind)).tolist() for kind in kinds]
     in_turn = [prompt for turn in zip(*ways, strict=True) for prompt in turn]
     if count > len(in_turn):
@@ -182,7 +184,7 @@ def _two_shapes(count: int, rng: np.random.Generator) -> list[str]:
     return list(found)[:count]
 
 
-def _all_in_pairs(rng: np.random.Generator) -> list[tuple[Kind, Kind]]:
+def _all_in_pairs(rng: np.random.Generator) -> list[tuple[ShapeKind, ShapeKind]]:
     """Return each seen kind in one pair; the two of a pair differ in colour."""
     while True:
         order = [SEEN[place] for place in rng.permutation(len(SEEN))]
@@ -191,7 +193,7 @@ def _all_in_pairs(rng: np.random.Generator) -> list[tuple[Kind, Kind]]:
             return pairs
 
 
-def _said_anyhow(kinds: tuple[Kind, Kind], rng: np.random.Generator) -> str:
+def _said_anyhow(kinds: tuple[ShapeKind, ShapeKind], rng: np.random.Generator) -> str:
     relation = str(rng.choice(list(RELATIONS)))
     return _say_together(_together(*kinds, relation, rng), relation, rng)
 
@@ -205,14 +207,14 @@ def _mixed(tone: Rgb, rng: np.random.Generator) -> Rgb:
     return red, green, blue
 
 
-def _two_kinds(rng: np.random.Generator) -> tuple[Kind, Kind]:
+def _two_kinds(rng: np.random.Generator) -> tuple[ShapeKind, ShapeKind]:
     """Return two kinds of different colours, so that the judge can tell which shape has which."""
     first = SEEN[rng.integers(len(SEEN))]
     others = [kind for kind in SEEN if kind.colour != first.colour]
     return first, others[rng.integers(len(others))]
 
 
-def _alone(kind: Kind, place: str, rng: np.random.Generator) -> Figure:
+def _alone(kind: ShapeKind, place: str, rng: np.random.Generator) -> Figure:
     size = str(rng.choice(SIZES))
     towards = {"top": (0, -1), "bottom": (0, 1), "left": (-1, 0), "right": (1, 0), "middle": (0, 0)}
     x, y = 0.5 + FROM_MIDDLE * np.array(towards[place])
@@ -220,7 +222,7 @@ def _alone(kind: Kind, place: str, rng: np.random.Generator) -> Figure:
 
 
 def _together(
-    first: Kind, second: Kind, relation: str, rng: np.random.Generator
+    first: ShapeKind, second: ShapeKind, relation: str, rng: np.random.Generator
 ) -> tuple[Figure, Figure]:
     """Place two shapes on either side of the middle."""
     towards = {"above": (0, -1), "below": (0, 1), "left": (-1, 0), "right": (1, 0)}
@@ -232,12 +234,12 @@ def _together(
     return one, two
 
 
-def _say_alone(kind: Kind, size: str, place: str, rng: np.random.Generator) -> str:
+def _say_alone(kind: ShapeKind, size: str, place: str, rng: np.random.Generator) -> str:
     wording = ALONE[rng.integers(len(ALONE))]
     return wording.format(figure=_phrase(kind, _often(size, rng)), place=PLACES[place])
 
 
-def _all_ways_to_say(kind: Kind) -> list[str]:
+def _all_ways_to_say(kind: ShapeKind) -> list[str]:
     """Return every caption that a picture of this kind alone may have."""
     ways = itertools.product(ALONE, ("", *SIZES), PLACES.values())
     said = {
@@ -257,6 +259,6 @@ def _often(size: str, rng: np.random.Generator) -> str:
     return size if rng.random() < 0.5 else ""
 
 
-def _phrase(kind: Kind, size: str) -> str:
+def _phrase(kind: ShapeKind, size: str) -> str:
     words = " ".join((size, *kind)).strip()
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"

@@ -158,6 +158,5 @@ def _guarded(work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def clear(out: Folder, prefix: str) -> None:
-    """Remove every file whose name starts with `prefix`."""
     for name in out.list(prefix):
         out.remove(name)

@@ -53,22 +53,18 @@ class Outcome:
 
     @property
     def rows_in(self) -> int:
-        """Rows read by all shards."""
         return sum(stats.rows_in for stats in self.stats)
 
     @property
     def rows_out(self) -> int:
-        """Rows written by all shards."""
         return sum(stats.rows_out for stats in self.stats)
 
     @property
     def quarantined(self) -> tuple[str, ...]:
-        """Names of the shards that no worker could make."""
         return tuple(stats.name for stats in self.stats if stats.quarantined)
 
     @property
     def rejects(self) -> dict[str, int]:
-        """Rows dropped, by reason."""
         total: Counter[str] = Counter()
         for stats in self.stats:
             total.update(stats.rejects)

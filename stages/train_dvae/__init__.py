@@ -7,11 +7,11 @@ Paper   section 2.1, appendices A.2 and A.3
 """
 
 from schemas import rows
-from schemas.artifacts import CLEAN_PAIRS, TRAIN, VAL
+from schemas.artifacts import CLEAN_PAIRS
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import DvaeSettings
-from stages.data.table import open_table, require_rows
+from stages.data.table import open_splits
 from stages.train_dvae import pretrained
 from stages.train_dvae.forecast import forecast
 from stages.train_dvae.health import alarm
@@ -27,9 +27,8 @@ REVISION = 2
 def run(inputs: Inputs, out: Folder, cfg: DvaeSettings) -> Result:
     """Train on all clean pairs, or copy pretrained weights; warn of codes that are no use."""
     folder = inputs.folder(CLEAN_PAIRS)
-    train = require_rows(open_table(folder, TRAIN, rows.CLEAN_PAIR), TRAIN)
-    held_out = open_table(folder, VAL, rows.CLEAN_PAIR)
-    task = DvaeTask(cfg, train, held_out if held_out.rows else train)
+    train, held_out = open_splits(folder, rows.CLEAN_PAIR)
+    task = DvaeTask(cfg, train, held_out)
     if cfg.pretrained:
         return pretrained.run(task, out, rows=train.rows)
     result = on_ray.train(task, cfg, out, rows=train.rows)

@@ -15,7 +15,7 @@ from schemas.settings import PriorSettings
 from schemas.tokens import TokenHeader
 from stages import weights
 from stages.data.intact import require_intact
-from stages.data.table import open_table, require_rows
+from stages.data.table import open_splits
 from stages.train_prior.forecast import forecast
 from stages.train_prior.task import PriorTask
 from stages.training import on_ray
@@ -29,13 +29,13 @@ def run(inputs: Inputs, out: Folder, cfg: PriorSettings) -> Result:
     """Train on all token pairs, once their shards are known to be whole and to fit both models."""
     folder = inputs.folder(TOKEN_PAIRS)
     header = TokenHeader.of(inputs.manifest(DVAE), inputs.manifest(BPE), cfg.tokens)
-    train = require_rows(open_table(folder, TRAIN, header.schema, header.text()), TRAIN)
-    held_out = open_table(folder, VAL, header.schema, header.text())
-    require_intact(folder, inputs.manifest(TOKEN_PAIRS), (TRAIN, VAL), train.rows + held_out.rows)
+    train, held_out = open_splits(folder, header.schema, header.text())
+    every_row = train.rows if held_out is train else train.rows + held_out.rows
+    require_intact(folder, inputs.manifest(TOKEN_PAIRS), (TRAIN, VAL), every_row)
     task = PriorTask(
         cfg,
         train,
-        held_out if held_out.rows else train,
+        held_out,
         weights.load_bpe(inputs.folder(BPE)),
         inputs.folder(DVAE),
     )

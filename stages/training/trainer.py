@@ -67,7 +67,7 @@ class Trainer:
         if self.context.rank == 0:
             self.metrics = MetricsLog(self.out, state.step)
             if state.step:
-                self.log(state.step, f"{self.task.name}  goes on from step {state.step}/{steps}")
+                self.log(state.step, f"{self.task.name}  resumes from step {state.step}/{steps}")
         batches = self.task.batches(state.step, self.context)
         while state.step < steps:
             norm = self.timed_step(batches)

@@ -152,9 +152,7 @@ def test_a_disk_that_is_full_is_one_sentence():
 
 
 def test_only_a_command_that_writes_speaks_of_what_is_finished():
-    with pytest.raises(
-        StorageFailed, match=r"run the same command again: what is finished is kept"
-    ):
+    with pytest.raises(StorageFailed, match=r"run the same command again: finished work is kept"):
         open_folder("/proc/nosuch").commit("x", b"")
     for ask in (lambda folder: folder.exists("x"), lambda folder: folder.list()):
         with pytest.raises(StorageFailed, match=r"Protocol not known.*the same command again$"):

@@ -32,7 +32,7 @@ def said(tmp_path, capsys):
 
 def test_the_plan_of_small_says_what_to_name(said):
     out, errors = said("--preset", "small", "--plan")
-    assert f"to run: {FOLDER}" in " ".join(out.split())
+    assert f"before a run: {FOLDER}" in " ".join(out.split())
     assert not errors
 
 
@@ -50,4 +50,4 @@ def test_nothing_is_missing_where_it_is_named_not_wanted_or_made(said, tmp_path)
     small = ["--preset", "small"]
     for arguments in ([*small, "--set", named], [*small, "--from", "train_bpe"], []):
         out, _ = said(*arguments, "--plan")
-        assert "to run:" not in out
+        assert "before a run:" not in out

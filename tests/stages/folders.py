@@ -4,7 +4,7 @@ import json
 
 from infra.store import open_folder
 from schemas.settings import CrawlSettings, SourceSettings
-from stages.crawl.sources import INPUT_SURVEY, files_of, pieces, read_piece
+from stages.crawl.sources import INPUT_SURVEY, pieces, read_piece, source_of
 from stages.crawl.sources.beside import with_captions
 from stages.crawl.sources.folder import FolderReader
 from stages.data.digests import digest_of_files
@@ -51,4 +51,4 @@ def passed_over(out):
 
 def digest(source):
     """The digest of what is read."""
-    return digest_of_files(files_of(source))
+    return digest_of_files(source_of(source).files())

@@ -21,15 +21,15 @@ from stages.evaluate.accuracy import chance
 from stages.models.bpe import train_bpe
 from stages.models.prior import Prior, prior_terms
 from stages.models.sampling import candidate_seed
-from stages.shapes.world import BACKGROUNDS, COLOURS, RADII, Figure, Kind, Scene
+from stages.shapes.world import BACKGROUNDS, COLOURS, RADII, Figure, Scene, ShapeKind
 from tests.stages.models.losses import prior_loss
 from tests.stages.models.test_sampler import sample
 
 SIDE, GRID = 64, 8
 TEXT_VOCAB, TEXT_LEN = 300, 12
 GIVEN = SIDE // 2 // 8 * GRID  # codes of the upper half
-KINDS = [Kind(*pair.split()) for pair in ("red circle", "blue square", "green ring", "black cross",
-                                          "yellow triangle")]  # fmt: skip
+NAMES = ("red circle", "blue square", "green ring", "black cross", "yellow triangle")
+KINDS = [ShapeKind(*name.split()) for name in NAMES]
 TONES = BACKGROUNDS[:4]
 HELD_OUT = 5  # one scene in so many is not learned
 UPDATES, BATCH, LR = 300, 32, 6e-3

@@ -86,7 +86,7 @@ REFUSED = {
     ),
     "SVG": (
         answer(b"<svg xmlns='http://www.w3.org/2000/svg'/>", kind="image/svg+xml"),
-        "not_an_image: 200 OK, image/svg+xml: an SVG drawing, which is not read",
+        "not_an_image: 200 OK, image/svg+xml: an SVG picture, which is not read",
     ),
     "a film": (
         answer(b"\0\0\0\x18ftypisom" + bytes(99), kind="video/mp4"),
@@ -94,7 +94,7 @@ REFUSED = {
     ),
     "HEIC": (
         answer(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", kind="image/heic"),
-        "not_an_image: 200 OK, image/heic: a HEIC picture, which is not read",
+        "not_an_image: 200 OK, image/heic: a HEIC or HEIF picture, which is not read",
     ),
     "PDF": (
         answer(b"%PDF-1.4\n\0"),
@@ -103,7 +103,7 @@ REFUSED = {
     "noise": (answer(b"\x8f\x3a\x01"), "not_an_image: 200 OK, image/jpeg: bytes 8f 3a 01"),
     "HEIC as text": (
         answer(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", kind="text/plain"),
-        "not_an_image: 200 OK, text/plain: a HEIC picture, which is not read",
+        "not_an_image: 200 OK, text/plain: a HEIC or HEIF picture, which is not read",
     ),
     "a film of JPEGs": (
         answer(b"--\r\n\r\n" + PICTURE, kind="multipart/x-mixed-replace; boundary="),

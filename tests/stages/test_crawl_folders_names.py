@@ -1,6 +1,7 @@
 """Folders: every file that is a picture by its bytes or its name is a row; the others count."""
 
 import io
+import re
 import unicodedata
 
 import pytest
@@ -9,8 +10,9 @@ from PIL import Image
 from schemas.errors import ConfigError
 from stages.crawl.reasons import Refused
 from stages.crawl.sources.folder import FolderReader, as_url, from_url
-from stages.crawl.sources.picture_forms import FORMS, form_of_bytes, not_read, stem_of_picture
+from stages.crawl.sources.picture_names import stem_of_picture
 from stages.pictures import FORMATS, SUFFIXES
+from stages.pictures.forms import FORMS, form_of_bytes, unread_form
 from tests.stages.folders import captions, digest, folder, listed, passed_over
 
 
@@ -133,13 +135,15 @@ def test_a_source_below_a_hidden_folder_is_read(tmp_path):
 )
 def test_a_form_without_a_decoder_is_named_by_the_reason(tmp_path, form):
     source = folder(tmp_path, {f"x{form.endings[0]}": b"what such files hold"})
-    with pytest.raises(Refused, match=f"not_an_image: this {form.label} picture is not read; conv"):
+    said = f"not_an_image: an? {re.escape(form.label)} picture, which is not read; convert"
+    with pytest.raises(Refused, match=said):
         FolderReader(source, 1_000).read(f"x{form.endings[0]}")
 
 
 HEADS = {
-    "JPEG": b"\xff\xd8\xff\xe0", "HEIC": b"\0\0\0\x18ftypheic", "AVIF": b"\0\0\0\x1cftypavif",
-    "JPEG XL": b"\xff\x0a", "JPEG 2000": b"\0\0\0\x0cjP  \r\n", "Photoshop": b"8BPS\0\1",
+    "JPEG": b"\xff\xd8\xff\xe0", "HEIC or HEIF": b"\0\0\0\x18ftypheic",
+    "AVIF": b"\0\0\0\x1cftypavif",
+    "JPEG XL": b"\xff\x0a", "JPEG 2000": b"\0\0\0\x0cjP  \r\n", "Photoshop (PSD)": b"8BPS\0\1",
     "camera raw": b"II*\0\x10\0\0\0CR\2\0", "TIFF": b"II*\0\x08\0\0\0", "OpenEXR": b"v/1\x01",
     "Radiance HDR": b"#?RADIANCE\n", "PNG": b"\x89PNG\r\n\x1a\n", "WebP": b"RIFF\x10\0\0\0WEBPVP8 ",
 }  # fmt: skip
@@ -147,7 +151,7 @@ HEADS = {
 
 HEADS_TOO = {
     "AVIF": b"\0\0\0\x20ftypmif1\0\0\0\0mif1avif",
-    "HEIC": b"\0\0\0\x18ftypmif1\0\0\0\0heic",
+    "HEIC or HEIF": b"\0\0\0\x18ftypmif1\0\0\0\0heic",
 }
 
 
@@ -159,14 +163,14 @@ def test_bytes_tell_the_form(label, head):
 
 
 def test_what_a_decoder_reads_is_read_whatever_its_name():
-    assert not_read("x.heic", HEADS["JPEG"]) is None  # as phones export it
-    assert not_read("x.psd", HEADS["PNG"]) is None
-    assert not_read("x.jpg", HEADS["HEIC"]) == (
-        "this HEIC picture is not read; convert it to PNG or JPEG"
+    assert unread_form(HEADS["JPEG"], ".heic") is None  # as phones export it
+    assert unread_form(HEADS["PNG"], ".psd") is None
+    assert unread_form(HEADS["HEIC or HEIF"], ".jpg") == (
+        "a HEIC or HEIF picture, which is not read"
     )
-    assert not_read("x.dng", HEADS["TIFF"]) is not None  # the first picture in it is a thumbnail
-    assert not_read("x.tif", HEADS["TIFF"]) is None
-    assert not_read("x.jpg", b"<html>") is None  # the decoder's to say
+    assert unread_form(HEADS["TIFF"], ".dng") is not None  # the first picture in it is a thumbnail
+    assert unread_form(HEADS["TIFF"], ".tif") is None
+    assert unread_form(b"<html>", ".jpg") is None  # the decoder's to say
 
 
 def test_every_form_that_is_read_is_known_by_name_and_bytes():

@@ -11,7 +11,7 @@ from infra.store import open_folder
 from schemas.errors import ConfigError
 from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl
-from stages.crawl.sources import list_files, pieces, surveyed
+from stages.crawl.sources import pieces, source_of, surveyed
 from stages.crawl.sources.tars import tar_files
 from tests.stages.test_crawl_lists import job, listed
 
@@ -32,7 +32,7 @@ def put(top, **files):
 
 
 def survey_of(path):
-    return list_files(SourceSettings(path=str(path)))
+    return source_of(SourceSettings(path=str(path))).found
 
 
 # What lies in a folder -> what is read of it, and how the rest is called.

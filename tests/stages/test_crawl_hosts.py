@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from stages.crawl.reasons import Refused
-from stages.crawl.web.budget import Budget
+from stages.crawl.web.bodies import Budget
 from stages.crawl.web.hosts import Hosts, taking_turns
 
 

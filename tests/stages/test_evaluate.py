@@ -57,7 +57,7 @@ def test_halvings_end_with_all_candidates():
     assert halvings(1) == [1]
 
 
-RED_STAR, BLUE_RING = shapes.Kind("red", "star"), shapes.Kind("blue", "ring")
+RED_STAR, BLUE_RING = shapes.ShapeKind("red", "star"), shapes.ShapeKind("blue", "ring")
 
 
 def judgement(prompt, single, best, kind="held_out", score=0.5):
@@ -70,7 +70,7 @@ def test_accuracy_counts_named_shapes_in_their_own_colours():
         [
             judgement("a red star", [], [RED_STAR], score=0.75),
             judgement("a red star", [BLUE_RING], [RED_STAR, BLUE_RING]),  # more than asked is right
-            judgement("a blue ring", [BLUE_RING], [shapes.Kind("red", "ring")], score=0.25),
+            judgement("a blue ring", [BLUE_RING], [shapes.ShapeKind("red", "ring")], score=0.25),
             judgement(
                 "a red star and a blue ring", [RED_STAR], [BLUE_RING, RED_STAR], "two_shapes"
             ),

@@ -8,7 +8,7 @@ from stages.evaluate.checks import checks
 from stages.evaluate.page import Gallery, render
 from tests.stages.test_evaluate import small_report
 
-KINDS = [shapes.Kind(colour, shape) for colour in shapes.COLOURS for shape in shapes.SHAPES]
+KINDS = [shapes.ShapeKind(colour, shape) for colour in shapes.COLOURS for shape in shapes.SHAPES]
 
 
 def judgements(*histories, kind="seen", scores=(0.1, 0.2, 0.3)):

@@ -10,13 +10,13 @@ from stages.evaluate.page import Gallery, render
 from tests.stages.test_evaluate import judgement, small_report
 from tests.stages.test_evaluate_checks import GOOD, HARMED, HELPED, judgements
 
-RED_STAR, BLUE_RING = shapes.Kind("red", "star"), shapes.Kind("blue", "ring")
+RED_STAR, BLUE_RING = shapes.ShapeKind("red", "star"), shapes.ShapeKind("blue", "ring")
 # Seen: 35 of 36 first pictures are right, of the favourites 30. Held out: 1 of 3, and 2.
 JUDGEMENTS = [
     *judgements(*[HARMED] * 6, HELPED, *[GOOD] * 29),
     judgement("a red star", [], [RED_STAR]),
     judgement("a red star", [BLUE_RING], [RED_STAR, BLUE_RING]),
-    judgement("a blue ring", [BLUE_RING], [shapes.Kind("red", "ring")]),
+    judgement("a blue ring", [BLUE_RING], [shapes.ShapeKind("red", "ring")]),
 ]
 
 

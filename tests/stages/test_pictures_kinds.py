@@ -25,7 +25,6 @@ def saved(kind, mode="RGB", **options):
 NAMED = {
     "HEIC": [box(b"heic"), box(b"mif1", b"mif1", b"heic"), box(b"heix")],
     "HEIF": [box(b"mif1", b"mif1"), box(b"msf1")],
-    "CR3": [box(b"crx ")],
     "video": [box(b"isom"), box(b"qt  "), b"\x1aE\xdf\xa3" + bytes(9),
               b"RIFF\0\0\0\0AVI " + bytes(9)],
     "JPEG XL": [b"\xff\x0a\x00", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(9)],
@@ -34,7 +33,6 @@ NAMED = {
     "ICO": [saved("ICO")],
     "EPS": [b"\xc5\xd0\xd3\xc6" + bytes(30)],
     "Netpbm": [saved("PPM"), saved("PPM", "L"), b"P1\n2 2\n0 1\n1 0\n"],
-    "CR2": [b"II*\0\x10\0\0\0CR\2\0" + bytes(30)],
     "PDF": [b"%PDF-1.7\n"],
     "SVG": [
         b"<svg xmlns='http://www.w3.org/2000/svg'/>",
@@ -56,6 +54,8 @@ NAMED = {
     "zeros": [bytes(5_000)],
     "a text": [b"404 not found", "пусто".encode()],
     "raw": [
+        box(b"crx "),
+        b"II*\0\x10\0\0\0CR\2\0" + bytes(30),
         saved("TIFF", tiffinfo={50_706: b"\1\4\0\0"}),
         saved("TIFF", tiffinfo={254: 1, 330: 0}),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from schemas.errors import ConfigError
-from stages.shapes import HELD_OUT, SHAPES, Kind, Scene, draw, judge, named, prompts, scene
+from stages.shapes import HELD_OUT, SHAPES, Scene, ShapeKind, draw, judge, named, prompts, scene
 from stages.shapes.drawing import coverage
 from stages.shapes.world import BACKGROUNDS, COLOURS, PLACES, RELATIONS, SIZES, Figure
 
@@ -19,7 +19,7 @@ def picture(*figures):
 
 
 def single(colour, shape, x=0.5, y=0.5, radius=0.2):
-    return Figure(Kind(colour, shape), COLOURS[colour], "large", x, y, radius)
+    return Figure(ShapeKind(colour, shape), COLOURS[colour], "large", x, y, radius)
 
 
 def right(prompt, pixels):
@@ -270,11 +270,11 @@ def test_a_star_without_its_points_is_a_star_but_a_square_without_its_corner_is_
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
     worn = cv2.morphologyEx(whole, cv2.MORPH_OPEN, brush)[..., None]
     pixels = (worn * COLOURS["red"] + (1 - worn) * GREY).round().astype(np.uint8)
-    assert judge(pixels) == [Kind("red", "star")]
+    assert judge(pixels) == [ShapeKind("red", "star")]
 
     pixels = np.full((64, 64, 3), GREY, np.uint8)
     pixels[20:44, 20:44] = COLOURS["red"]
-    assert judge(pixels) == [Kind("red", "square")]
+    assert judge(pixels) == [ShapeKind("red", "square")]
     pixels[20:32, 32:44] = GREY
     assert not right("a red square", pixels)
 

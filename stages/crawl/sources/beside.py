@@ -7,12 +7,10 @@ of the first JSON file. The other columns are the JSON's, with a caption that is
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 from schemas.settings import SourceSettings
 from stages.crawl.reasons import Refused
-from stages.crawl.sources.file_names import JSON_ENDING, TEXT_ENDINGS
 from stages.crawl.sources.listed import (
     UNREADABLE,
     Row,
@@ -22,28 +20,12 @@ from stages.crawl.sources.listed import (
     problem_row,
 )
 from stages.crawl.sources.names import CAPTION_OF_PICTURE, plain
-from stages.crawl.sources.picture_forms import stem_of_picture
+from stages.crawl.sources.source import Reader
 from stages.crawl.sources.text_lines import decoded
+from stages.threads import in_threads
 
 TITLE = "title"
 LINE_END = re.compile(r"\r\n|\r|\n")
-
-
-def kind_of(suffix: str) -> str | None:
-    """Return the column of LISTED for a file with this ending, or None if it is of no use."""
-    suffix = suffix.lower()
-    if stem_of_picture(f"x{suffix}") is not None:
-        return "picture"
-    if suffix in TEXT_ENDINGS:
-        return "text_file"
-    return "json_file" if suffix == JSON_ENDING else None
-
-
-class Reader(Protocol):
-    """Reads a file of the source by the name that the listing gave to it."""
-
-    def read(self, name: str) -> bytes:
-        """Return the bytes; raise Refused if that cannot be."""
 
 
 def caption_column(names: Iterable[str], source: SourceSettings) -> str | None:
@@ -84,8 +66,7 @@ def with_captions(
 
     A picture with several captions becomes several rows: `00003-000012`, `00003-000012.1`, ...
     """
-    with ThreadPoolExecutor(threads) as pool:  # an object store answers slowly, but many at once
-        read = list(pool.map(lambda row: _read(row, reader, source), listed))
+    read = list(in_threads(lambda row: _read(row, reader, source), listed, threads))
     return [
         one
         for number, row in enumerate(read)

@@ -115,11 +115,9 @@ class Stored(io.RawIOBase):
         self.file, self.address = file, address
 
     def readable(self) -> bool:
-        """Say that it is for reading."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read at most as much as the buffer holds."""
         try:
             data = self.file.read(len(buffer))
         except OSError as error:
@@ -131,15 +129,12 @@ class Stored(io.RawIOBase):
         return len(data)
 
     def seekable(self) -> bool:
-        """Say that any place can be gone to."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place."""
         place: int = self.file.seek(offset, whence)
         return place
 
     def tell(self) -> int:
-        """Return the place."""
         place: int = self.file.tell()
         return place

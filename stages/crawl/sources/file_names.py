@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-from stages.crawl.sources.picture_forms import split_ending, stem_before_tail, stem_of_picture
+from stages.crawl.sources.picture_names import split_ending, stem_before_tail, stem_of_picture
 
 TEXT_ENDINGS = (".txt", ".caption", ".captions", ".text", ".prompt", ".tags")  # the best first
 JSON_ENDING = ".json"
@@ -69,7 +69,6 @@ class Named:
 
 
 def named(base: str) -> Named:
-    """Return what a name, without its folder, says of the file."""
     small = base.lower()
     if small.startswith("._"):
         return Named("passed_over", why=APPLE_DOUBLE)

@@ -10,20 +10,31 @@ from stages.crawl.sources import links
 from stages.crawl.sources.described import described_rows
 from stages.crawl.sources.listed import FAMILY, Row, name_of, shown
 from stages.crawl.sources.listing import list_folder, picture_row, row_without
-from stages.crawl.sources.picture_forms import HEAD_BYTES, in_place_of_file, not_read
+from stages.crawl.sources.picture_names import in_place_of_file, split_ending
+from stages.crawl.sources.source import Source
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tree import is_local
+from stages.pictures.forms import HEAD_BYTES, unread_form
 from stages.storage import system_of
 
 BESIDE_METADATA = "captions of pictures that metadata describe"
 
 
-def folder_files(source: SourceSettings) -> list[tuple[str, str | None]]:
-    """Return the name and the address of all that is read; None: only its name counts.
+class PictureFolder(Source):
+    """A folder of pictures."""
 
-    Raises ConfigError if there is no such folder, or nothing to read in it.
-    """
-    return list_folder(source).to_read()
+    wants = "a folder of pictures, such as --set crawl.source.path=pictures/"
+
+    def files(self) -> list[tuple[str, str | None]]:
+        """Return all pictures, captions and metadata, and the names of what cannot be read."""
+        return list_folder(self.settings).to_read()
+
+    def rows(self, survey: Survey) -> Iterator[Row]:
+        """Yield a row for each picture or caption of one."""
+        return folder_rows(self.settings, survey)
+
+    def reader(self, max_bytes: int) -> "FolderReader":
+        return FolderReader(self.settings, max_bytes)
 
 
 def folder_rows(source: SourceSettings, survey: Survey) -> Iterator[Row]:
@@ -75,11 +86,10 @@ class FolderReader:
             raise Refused("missing_file", f"{shown(name)}: {words(error)}") from error
         if len(data) > self.max_bytes:
             raise Refused("too_large", f"more than {self.max_bytes} bytes")
-        head = data[: HEAD_BYTES + 1]
-        if why := in_place_of_file(head):
+        if why := in_place_of_file(data[: HEAD_BYTES + 1]):
             raise Refused("missing_file", f"{shown(name)} is {why}")
-        if why := not_read(name, head):
-            raise Refused("not_an_image", why)
+        if why := unread_form(data, split_ending(name)[1]):
+            raise Refused("not_an_image", f"{why}; convert it to PNG or JPEG")
         return data
 
     def _check_links(self, name: str, allowed: list[Path]) -> None:
@@ -102,5 +112,4 @@ def as_url(name: str) -> str:
 
 
 def from_url(url: str) -> str:
-    """Undo `as_url`."""
     return urllib.parse.unquote(url.removeprefix("folder:///"))

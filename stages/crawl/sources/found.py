@@ -21,7 +21,7 @@ BRACES = re.compile(r"\{(?:(?P<first>\d+)\.\.(?P<last>\d+)|(?P<some>[^{},]*(?:,[
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileKind:
     """What files are looked for, by their endings."""
 
     name: str  # as crawl.source.kind has it
@@ -43,7 +43,7 @@ class _File:
     meant: bool  # named itself, so that nothing of it is hidden
 
 
-def found_files(path: str, kind: Kind) -> tuple[list[str], Survey]:
+def found_files(path: str, kind: FileKind) -> tuple[list[str], Survey]:
     """Return the addresses of the files at `path` with one of the endings, and what else is there.
 
     A path is a file, a folder, a glob (also with `{000..127}` and `{a,b}`), or several of them with
@@ -81,7 +81,7 @@ def _once(files: Sequence[_File], survey: Survey) -> list[_File]:
     return list(first.values())
 
 
-def _gives_way(file: _File, files: list[_File], kind: Kind) -> bool:
+def _gives_way(file: _File, files: list[_File], kind: FileKind) -> bool:
     """Say whether a file is more likely to tell of the others than to be one of them."""
 
     def is_weak(one: _File) -> bool:
@@ -95,7 +95,7 @@ def _other(name: str) -> str:
     return f"files that end in {suffix}" if suffix else "files without an ending"
 
 
-def _nothing(path: str, kind: Kind, others: list[str], survey: Survey) -> ConfigError:
+def _nothing(path: str, kind: FileKind, others: list[str], survey: Survey) -> ConfigError:
     todo = [
         f"{name}: {kind.otherwise[suffix]}"
         for name in others
@@ -170,7 +170,7 @@ def _written_out(path: str) -> Iterator[str]:
         yield from _written_out(path[: match.start()] + one + path[match.end() :])
 
 
-def _at(path: str, kind: Kind) -> list[_File]:
+def _at(path: str, kind: FileKind) -> list[_File]:
     system, inner = system_of(path)
     if path and system.isdir(inner):
         below = inner.rstrip("/") + "/"

@@ -20,7 +20,6 @@ HEAD_CHARS = 1_000_000  # looked at
 
 
 def json_lines(lines: Lines) -> Iterator[Row | Unreadable]:
-    """Yield the object of each line."""
     while True:
         lines.begin()
         try:

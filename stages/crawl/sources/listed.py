@@ -132,7 +132,6 @@ def handle(name: str) -> str:
 
 
 def name_of(given: str) -> str:
-    """Undo `handle`."""
     if not given.startswith(ESCAPED):
         return given
     return urllib.parse.unquote(given.removeprefix(ESCAPED), errors="surrogateescape")

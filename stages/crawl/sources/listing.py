@@ -14,9 +14,10 @@ from stages.crawl.sources.kinds import for_another_kind
 from stages.crawl.sources.links import MISSING
 from stages.crawl.sources.listed import Row, handle, listed_row, problem_row, shown
 from stages.crawl.sources.partners import Partners, is_json, partners
-from stages.crawl.sources.picture_forms import HEAD_BYTES, form_of_bytes, split_ending
+from stages.crawl.sources.picture_names import split_ending
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tree import Tree, heads, read_tree
+from stages.pictures.forms import HEAD_BYTES, form_of_bytes
 
 SECOND = "captions of pictures that have a better one"
 DOCUMENT_TEXTS = "texts about the whole folder"

@@ -78,7 +78,6 @@ class _ListFile:
         self.group, self.group_chars = [], 0
 
     def finish(self) -> bytes:
-        """Return the whole file."""
         if self.group:
             self._write_group()
         self.writer.close()

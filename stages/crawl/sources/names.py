@@ -19,7 +19,6 @@ class Wanted:
     usual: tuple[str, ...]
 
     def named(self, source: SourceSettings) -> str:
-        """Return the name that is set."""
         name: str = getattr(source, self.setting)
         return name
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from stages.crawl.sources.file_names import CAPTION_ENDINGS, JSON_ENDING, TEXT_ENDINGS, is_document
 from stages.crawl.sources.listed import Row, listed_row, problem_row
-from stages.crawl.sources.picture_forms import split_ending
+from stages.crawl.sources.picture_names import split_ending
 from stages.crawl.sources.survey import Survey
 
 OPEN_SAMPLES = 100_000  # of one tar: how far apart the files of a sample may be

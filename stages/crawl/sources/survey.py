@@ -35,7 +35,6 @@ class Survey:
             shown.append(name)
 
     def add(self, other: "Survey") -> None:
-        """Take in what another has counted."""
         self.what, self.found = other.what, self.found + other.found
         for why, count in other.passed.items():
             for name in other.examples[why]:

@@ -15,11 +15,10 @@ from schemas.settings import SourceSettings
 from stages.crawl.reasons import Refused
 from stages.crawl.sources.content import HEAD_BYTES, by_content, refusal, stored
 from stages.crawl.sources.file_names import UNKNOWN, folder_to_pass_over, named
-from stages.crawl.sources.found import EXAMPLES, Kind, found_files
+from stages.crawl.sources.found import EXAMPLES, FileKind, found_files
 from stages.crawl.sources.listed import Row, damage_row
-from stages.crawl.sources.picture_forms import HEAD_BYTES as PICTURE_BYTES
-from stages.crawl.sources.picture_forms import form_of_bytes
 from stages.crawl.sources.samples import Part, Samples
+from stages.crawl.sources.source import Source
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tar_members import (
     Member,
@@ -28,6 +27,8 @@ from stages.crawl.sources.tar_members import (
     begins_tar,
     members,
 )
+from stages.pictures.forms import HEAD_BYTES as PICTURE_BYTES
+from stages.pictures.forms import form_of_bytes
 from stages.storage import system_of
 from stages.threads import in_threads
 
@@ -55,7 +56,7 @@ def _suffix_of(file: str) -> str:
     return inner + path.suffix if inner == ".tar" else path.suffix
 
 
-TARS = Kind(
+TARS = FileKind(
     "tars",
     "a tar",
     "tars",
@@ -78,6 +79,21 @@ def tar_files(source: SourceSettings) -> tuple[list[tuple[str, str]], Survey]:
     )
     shared = len(list(alike))
     return [("/".join(file.split("/")[shared:]), file) for file in files], survey
+
+
+class Tars(Source):
+    """Tars of pictures."""
+
+    wants = "tars, such as --set 'crawl.source.path=tars/*.tar'"
+
+    def files(self) -> list[tuple[str, str | None]]:
+        return [*tar_files(self.settings)[0]]
+
+    def rows(self, survey: Survey) -> Iterator[Row]:
+        return tar_rows(self.settings, survey)
+
+    def reader(self, max_bytes: int) -> "TarReader":
+        return TarReader(max_bytes)
 
 
 def _packed_by_content(file: str) -> str:

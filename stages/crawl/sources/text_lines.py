@@ -105,7 +105,6 @@ class Lines(Iterator[str]):
 
     @property
     def encoding(self) -> str:
-        """Name the encoding in which the file is read."""
         return self.text.encoding
 
     def begin(self) -> None:

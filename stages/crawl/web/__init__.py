@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from schemas.settings import CrawlSettings
-from stages.crawl.web.budget import Budget
+from stages.crawl.web.bodies import Budget
 from stages.crawl.web.hosts import Hosts
 from stages.crawl.web.opener import WebOpener
 

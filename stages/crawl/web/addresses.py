@@ -33,7 +33,6 @@ class Address(NamedTuple):
 
     @property
     def origin(self) -> str:
-        """Return `scheme://host:port`, which has one robots.txt."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 

@@ -2,20 +2,42 @@
 
 import http.client
 import re
+import threading
 from collections.abc import Iterator
 
 from stages.crawl.reasons import Refused
-from stages.crawl.web.budget import Budget
 from stages.crawl.web.connections import Deadline
 from stages.crawl.web.encodings import beginning, encodings, undone
 from stages.crawl.web.first_bytes import LOOKED_AT, is_picture, is_text
 from stages.crawl.web.replies import phrase, told
 
+BUDGET_BYTES = 67_108_864  # of fetched pictures that wait for their turn to be decoded
 CHUNK = 2**16
 UNANNOUNCED = 2**20  # bytes that a body of unknown length is expected to have
 RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+)")
 PATIENCE_SECONDS = 2.0  # for the words of an answer that is none
 SLOW_OR_BROKEN = (OSError, http.client.HTTPException)
+
+
+class Budget:
+    """Bytes of pictures that the threads of a process may hold; beyond it they wait.
+
+    One picture may be larger than all of it: then it is alone.
+    """
+
+    def __init__(self, total: int = BUDGET_BYTES) -> None:
+        self.total, self.held = total, 0
+        self._changed = threading.Condition()
+
+    def take(self, amount: int) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self.held or self.held + amount <= self.total)
+            self.held += amount
+
+    def give_back(self, amount: int) -> None:
+        with self._changed:
+            self.held -= amount
+            self._changed.notify_all()
 
 
 class Bodies:

@@ -38,7 +38,6 @@ class Deadline:
         return seconds
 
     def hurry(self, seconds: float) -> None:
-        """End after so many seconds, if not before."""
         self.at = min(self.at, time.monotonic() + seconds)
 
     @contextmanager
@@ -89,7 +88,6 @@ class Network:
         self._lookups = threading.BoundedSemaphore(MAX_LOOKUPS)
 
     def allows(self, address: Address) -> bool:
-        """Say whether the user listed this host and port."""
         return address.place in self.places
 
     def connection(self, address: Address, deadline: Deadline) -> http.client.HTTPConnection:

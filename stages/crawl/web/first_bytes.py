@@ -7,7 +7,7 @@ is too long for a word, may be a time, an address or the number of a request, an
 import html
 import re
 
-from stages.crawl.sources.picture_forms import HEAD_BYTES, form_of_bytes
+from stages.pictures.forms import HEAD_BYTES, form_of_bytes
 
 LOOKED_AT = 8_192  # bytes of a page, for its title stands behind much else
 MOST = 100  # characters of its words

@@ -23,8 +23,7 @@ from typing import NamedTuple, TypeVar
 from stages.crawl.reasons import Refused, refusal
 from stages.crawl.web import rights
 from stages.crawl.web.addresses import Address, joined, parse
-from stages.crawl.web.bodies import Bodies, first_part
-from stages.crawl.web.budget import Budget
+from stages.crawl.web.bodies import Bodies, Budget, first_part
 from stages.crawl.web.connections import Deadline, Network, Resolve
 from stages.crawl.web.encodings import beginning, encodings
 from stages.crawl.web.first_bytes import LOOKED_AT

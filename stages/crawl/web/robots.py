@@ -38,12 +38,10 @@ class Rules:
 
     @classmethod
     def parse(cls, text: str, agent: str) -> "Rules":
-        """Read the groups for `agent` and for everybody."""
         kept = "\n".join(_ours(text, agent))
         return cls(Protego.parse(kept), agent, len(kept))
 
     def allow(self, url: str) -> bool:
-        """Say whether we may fetch the url."""
         return bool(self.parsed.can_fetch(url, self.agent))
 
     @property

@@ -76,12 +76,12 @@ def test_a_scale_beyond_its_bound_comes_back_and_still_learns(reranker, pixels):
     scale = again.clip.logit_scale
     with torch.no_grad():
         scale.fill_(7)
-    again.bound()
+    again.clamp_scale()
     assert scale.exp().item() == pytest.approx(100, rel=1e-6)
     contrastive_nats(*again(pixels, again.tokenize(CAPTIONS))).mean().backward()
     assert scale.grad.abs() > 1e-3  # pairs that do not fit yet: they ask for less of it
     below = reranker.clip.logit_scale.item()
-    reranker.bound()
+    reranker.clamp_scale()
     assert reranker.clip.logit_scale.item() == below
 
 

@@ -84,14 +84,14 @@ def test_a_damaged_step_is_passed_over_for_the_one_before(folder, file, damage):
     damage(folder, NEWEST + file)
     said = run(folder)
     assert said[0].startswith(f"{folder.url}/{NEWEST} cannot be used, going back one: ")
-    assert said[1] == "toy  goes on from step 8/12"
+    assert said[1] == "toy  resumes from step 8/12"
     assert contents(folder) == whole
 
 
 def test_a_step_without_its_index_does_not_exist(folder):
     run(folder)
     folder.remove(f"{NEWEST}/index.json")
-    assert run(folder)[0] == "toy  goes on from step 8/12"
+    assert run(folder)[0] == "toy  resumes from step 8/12"
 
 
 def test_a_part_of_another_run_is_not_taken_for_ones_own(folder, tmp_path):
@@ -130,7 +130,7 @@ def test_an_object_store_holds_them_too(folder):
         run(store, settings(steps=12, save_every=8))
         assert checkpoints.steps(store) == [NEWEST, BEFORE]
         store.remove(NEWEST + PART)
-        assert run(store)[1] == "toy  goes on from step 8/12"
+        assert run(store)[1] == "toy  resumes from step 8/12"
         assert contents(store)["weights"] == contents(folder)["weights"]
         checkpoints.remove(store)
         assert store.list("checkpoints/") == []
@@ -156,7 +156,7 @@ def test_a_run_killed_while_it_saves_goes_on_from_the_step_before(folder, tmp_pa
     with pytest.raises(KeyboardInterrupt):
         run(Failing(folder.path, name))
     assert checkpoints.steps(folder)[0] == BEFORE
-    assert run(folder)[0] == "toy  goes on from step 8/12"
+    assert run(folder)[0] == "toy  resumes from step 8/12"
     assert contents(folder) == contents(whole)
 
 

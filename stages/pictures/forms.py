@@ -3,14 +3,14 @@
 import re
 from dataclasses import dataclass
 
-from stages.pictures import FORMATS, SUFFIXES
-
-HEAD_BYTES = 128  # of a file, which tell what it is
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+HEAD_BYTES = 128  # of a file, which tell its form
 
 
 @dataclass(frozen=True)
 class Form:
-    """A form of pictures; `decoder` is its name in `stages.pictures.FORMATS`, if it is there."""
+    """A form of pictures; `decoder` is its name in FORMATS, if it is there."""
 
     label: str  # for people
     decoder: str
@@ -19,7 +19,6 @@ class Form:
 
     @property
     def is_read(self) -> bool:
-        """Say whether a decoder of ours reads it."""
         return self.decoder in FORMATS
 
 
@@ -37,12 +36,12 @@ FORMS = (
          "II\\*\0.{4}CR|.{4}ftypcrx |FUJIFILMCCD-RAW|II(RO|RS|U\0)|MMOR|FOVb"),
     Form("TIFF", "TIFF", (".tif", ".tiff"), "II[*+]\0|MM\0[*+]"),
     Form("AVIF", "AVIF", (".avif", ".avifs"), ".{4}ftyp(avi[fs]|(mif|msf)1.*avif)"),
-    Form("HEIC", "HEIF", (".heic", ".heif", ".hif", ".heics", ".heifs"),
+    Form("HEIC or HEIF", "HEIF", (".heic", ".heif", ".hif", ".heics", ".heifs"),
          ".{4}ftyp(he|mif|msf)"),
     Form("JPEG XL", "JXL", (".jxl",), "\xff\x0a|\0\0\0\x0cJXL "),
     Form("JPEG 2000", "JPEG2000", (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jpm"),
          "\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
-    Form("Photoshop", "PSD", (".psd", ".psb"), "8BPS"),
+    Form("Photoshop (PSD)", "PSD", (".psd", ".psb"), "8BPS"),
     Form("SVG", "SVG", (".svg", ".svgz"), "<svg"),
     Form("Icon", "ICO", (".ico", ".cur")),
     Form("Apple icon", "ICNS", (".icns",), "icns"),
@@ -69,28 +68,6 @@ RAW = BY_ENDING[".raw"]
 _BYTES = [
     (re.compile(form.begins.encode("latin-1"), re.DOTALL), form) for form in FORMS if form.begins
 ]
-# What a site or a program puts behind the ending: x.jpg_large, x.jpg?w=640, x.jpg!large, x.jpg~
-_ALL = "|".join(re.escape(ending[1:]) for ending in sorted({*BY_ENDING, *SUFFIXES}, reverse=True))
-_TEXT_LINK = re.compile(rb"(\.\./)+blobs/\w+\s*")  # of a snapshot of the Hugging Face hub
-_TAILED = re.compile(rf"(.+)\.({_ALL})[^0-9A-Za-z.].*", re.IGNORECASE | re.DOTALL)
-
-
-def split_ending(name: str) -> tuple[str, str]:
-    """Return a file name without its last ending, and that ending in small letters."""
-    stem, dot, ending = name.rpartition(".")
-    return (stem, f".{ending.lower()}") if dot and stem else (name, "")
-
-
-def stem_of_picture(name: str) -> str | None:
-    """Return the name without its ending if that is a picture's, or else None."""
-    stem, ending = split_ending(name)
-    return stem if ending in BY_ENDING or ending in SUFFIXES else None
-
-
-def stem_before_tail(name: str) -> str | None:
-    """Return what stands before a picture's ending that something follows, as in x.jpg_large."""
-    match = _TAILED.fullmatch(name)
-    return match[1] if match else None
 
 
 def form_of_bytes(head: bytes) -> Form | None:
@@ -98,24 +75,16 @@ def form_of_bytes(head: bytes) -> Form | None:
     return next((form for pattern, form in _BYTES if pattern.match(head)), None)
 
 
-def in_place_of_file(head: bytes) -> str | None:
-    """Say what lies there in place of the file, where a copy has left what only points to it."""
-    if head.startswith(b"version https://git-lfs"):
-        return "a pointer of Git LFS; fetch the file itself with `git lfs pull`"
-    if _TEXT_LINK.fullmatch(head):
-        return "a link that a copy has turned into text; download it again, or copy with `cp -rL`"
-    return None
-
-
-def not_read(name: str, head: bytes) -> str | None:
-    """Say why a picture is not read, if it is of a form without a decoder; its bytes come first.
+def unread_form(head: bytes, ending: str = "") -> str | None:
+    """Say what a picture is if no decoder reads its form; bytes count before the name's ending.
 
     A raw picture of a camera may look like a TIFF file, whose first picture is but a thumbnail.
     """
-    by_name = BY_ENDING.get(split_ending(name)[1])
-    form = form_of_bytes(head) or by_name
+    by_name = BY_ENDING.get(ending)
+    form = form_of_bytes(head[:HEAD_BYTES]) or by_name
     if form is not None and form.label == "TIFF" and by_name is RAW:
         form = RAW
     if form is None or form.is_read:
         return None
-    return f"this {form.label} picture is not read; convert it to PNG or JPEG"
+    article = "an" if form.label[0] in "AEIOSX" else "a"  # as the names of forms are spoken
+    return f"{article} {form.label} picture, which is not read"

@@ -1,0 +1,45 @@
+"""What a kind of source can do: one class for each `crawl.source.kind`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar, Protocol
+
+from schemas.settings import SourceSettings
+from stages.crawl.sources.listed import Row
+from stages.crawl.sources.survey import Survey
+
+
+class Reader(Protocol):
+    """Reads a file of the source by the name that the listing gave to it."""
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes; raise Refused if that cannot be."""
+
+
+class Source(ABC):
+    """Where pairs come from. Its methods raise ConfigError where there is nothing to read."""
+
+    wants: ClassVar[str] = ""  # what crawl.source.path must name; empty: nothing
+    is_surveyed: ClassVar[bool] = True  # the log says once what was found
+
+    def __init__(self, settings: SourceSettings) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def files(self) -> list[tuple[str, str | None]]:
+        """Return name and address of all that is read, for a fingerprint; None: the name is all."""
+
+    @abstractmethod
+    def rows(self, survey: Survey) -> Iterator[Row]:
+        """Yield every row in the LISTED form; tell the survey what is read and passed over."""
+
+    def parquet_lists(self, survey: Survey) -> list[tuple[str, int]]:
+        """Return lists that are read where they lie, in place of `rows`, with their row counts."""
+        return []
+
+    def reader(self, max_bytes: int) -> Reader | None:
+        """Return what reads the rows' pictures and captions; None: pictures come from the web."""
+        return None
+
+    def paths_of_workers(self) -> list[str]:
+        return [part.strip() for part in self.settings.path.split(",")]
