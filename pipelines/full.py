@@ -116,7 +116,9 @@ def absolute_root(root: str | None, preset: str) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    line = argparse.ArgumentParser(prog="pipelines/full.py", description=__doc__.split("\n")[0])
+    names = ", ".join(stage.name for stage in dalle(Settings()))
+    line = argparse.ArgumentParser(prog="pipelines/full.py", description=__doc__.split("\n")[0],
+                                   epilog=f"The stages are {names}.")  # fmt: skip
     line.add_argument("--preset", choices=PRESETS, default="demo", help="settings (default demo)")
     line.add_argument("--config", type=Path, metavar="FILE", help="YAML that overrides the preset")
     line.add_argument("--set", action="append", default=[], metavar="PATH=VALUE",

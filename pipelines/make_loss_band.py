@@ -1,10 +1,11 @@
-"""Make the band of usual training losses from finished priors that differ only in their seeds.
+"""Make the band of usual training losses from finished priors.
 
 python -m pipelines.make_loss_band demo runs/demo/prior/*
     reads metrics.jsonl and manifest.json of each folder, and writes
     stages/training/bands/demo.json
 
-Fewer than three runs do not show what a seed can change, and need a wide --margin.
+The priors may differ only in their seeds. Fewer than three do not show what a
+seed can change, and need a wide --margin.
 """
 
 import argparse

@@ -24,7 +24,7 @@ class FileDigest(Record):
 class Result(Record):
     """What a stage's `run` returns: the numbers only the stage knows.
 
-    `files` may name files whose digest is known already, so that nobody reads them again;
+    `files` may name files whose digest is known already, so that they are not read again;
     `quarantined` names the shards that no worker could make, whose rows have that reason.
     """
 

@@ -23,12 +23,12 @@ PAIR = pa.schema(
         pa.field("sha256", pa.string()),  # of the bytes as fetched
         pa.field("status", pa.string(), nullable=False),  # "ok" or "failed"
         pa.field("reason", pa.string()),  # why it failed, one of a few words; null when ok
-        pa.field("detail", pa.string()),  # the library's own message, for people
+        pa.field("detail", pa.string()),  # the error message
         pa.field("source", pa.string()),  # other columns of the source, as JSON
     ]
 )
 
-# What is measured in a pair alone; null where there is no picture, or nobody asked.
+# What is measured in a pair alone; null where there is no picture, or the score is off.
 MEASURES = [
     pa.field("chars", pa.int32()),
     pa.field("words", pa.int32()),

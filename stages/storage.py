@@ -1,4 +1,4 @@
-"""Any path or address that a setting names, on whatever storage, and what a storage minds of it."""
+"""Open the paths and addresses that settings name, on any storage of fsspec."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ JOINT = "::"
 
 @contextmanager
 def reaching(path: str, setting: str) -> Iterator[None]:
-    """Turn what a storage minds of the path in a setting into one sentence."""
+    """Turn any error of a storage into a ConfigError that names the setting."""
     try:
         yield
     except Exception as error:  # each storage has kinds of its own
@@ -41,7 +41,7 @@ def system_of(address: str) -> tuple[Any, str]:
 
 
 def is_file(system: Any, path: str) -> bool:
-    """Say whether a file is there; a storage's own isfile() takes every failure for a no."""
+    """Return whether a file is there; a storage's own isfile() takes every failure for a no."""
     try:
         return bool(system.info(path)["type"] == "file")
     except (FileNotFoundError, NotADirectoryError):

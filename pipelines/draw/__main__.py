@@ -2,11 +2,11 @@
 
 `python -m pipelines.draw "a small green star" --root runs/demo -n 16 --top 4`
 
-writes a sheet of the best candidates and prints its path. --complete draws the rest of a picture
-whose top rows are given. --interactive keeps the models loaded and asks for prompts; --server
-serves a web page. In Python:
+writes a sheet of the best candidates and prints its path. --complete draws the
+rest of a picture whose top rows are given. --interactive keeps the models
+loaded and asks for prompts; --server serves a web page. In Python:
 
-`TextToImage("runs/demo").draw("a small green star", n=16)[0].image.save("star.png")`
+`TextToImage("runs/demo").draw("a star", n=16)[0].image.save("star.png")`
 """
 
 import argparse

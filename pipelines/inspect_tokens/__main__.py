@@ -1,4 +1,4 @@
-"""Inspect token shards: statistics, decoded rows, a gallery; verify or compare them.
+"""Inspect token shards: statistics, rows, a gallery; verify or compare them.
 
   python -m pipelines.inspect_tokens runs/demo --html gallery.html
   python -m pipelines.inspect_tokens runs/demo --verify

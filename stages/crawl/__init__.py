@@ -1,4 +1,4 @@
-"""Fetch every picture of the source, bounded and shrunk; keep each row, with what came of it.
+"""Fetch and shrink every picture of the source; keep each row, with its picture or the reason.
 
 Reads   url lists, a folder of pictures, or tars (outside inputs)
 Writes  pairs  (rows.PAIR)

@@ -1,8 +1,7 @@
-"""A second pass: what an earlier crawl of the same list found stays, but for what may have healed.
+"""Reuse the results of an earlier crawl of the same list, except for temporary failures.
 
-The earlier crawl is a `pairs` artifact in a folder, local or on an object store, finished or not:
-of one that was broken off, the finished shards count. Its rows are known again by their key and
-url.
+The earlier crawl is a `pairs` artifact, local or on an object store, finished or not: of an
+unfinished one, the finished shards are used. Rows are matched by key and url.
 """
 
 import hashlib

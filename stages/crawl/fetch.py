@@ -125,7 +125,7 @@ class FetchPiece:
     def results(self, piece: Piece, listed: list[dict[str, Any]]) -> list[Fetched]:
         """Fetch every address once, however many rows share it; return what came of each row.
 
-        Rows that the list or an earlier crawl has settled ask for nothing.
+        Rows that the list or an earlier crawl has settled are not requested.
         """
         settled = {n: not_fetched(row["problem"]) for n, row in enumerate(listed) if row["problem"]}
         if self.earlier is not None:
@@ -154,7 +154,7 @@ def _damage(listed: list[dict[str, Any]], source: str) -> dict[str, Any]:
 
 
 def not_fetched(why: str) -> Fetched:
-    """Return what is known of a row whose picture nobody asked for."""
+    """Return the result of a row whose picture is not requested."""
     nothing = dict.fromkeys(("image", "sha256", *SIZES))
     return {"status": "not_fetched", "error_message": why, **nothing}
 
@@ -191,7 +191,7 @@ def fetch(urls: list[str], shrink: Resize, cfg: CrawlSettings) -> list[Fetched]:
             resizer=shrink,
             thread_count=cfg.run.threads,
             save_caption=False,
-            extract_exif=False,  # a parser of hostile bytes that nobody needs here
+            extract_exif=False,  # a parser of hostile bytes that is not needed
             output_folder=scratch,
             column_list=["url", "row"],
             timeout=cfg.timeout_seconds,

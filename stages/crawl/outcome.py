@@ -1,4 +1,4 @@
-"""What a crawl came to: how much of its source is damaged, and whether there is anything at all."""
+"""Judge a finished crawl: how much of its source is damaged, and whether it has any picture."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def require_pictures(outcome: Outcome, out: Folder, source: SourceSettings) -> N
     if outcome.rows_out or not outcome.rows_in:
         return
     example = _example(outcome, out)
-    for stats in outcome.stats:  # before the data, as whoever is killed here goes on
+    for stats in outcome.stats:  # first, so that a kill here leaves no finished shard
         out.remove(stats_file(stats.name))
     for name in outcome.files:
         out.remove(name)

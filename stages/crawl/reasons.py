@@ -1,4 +1,4 @@
-"""Why a picture could not be had, in a few words that can be counted, and which of them may heal.
+"""The reasons why a picture could not be fetched, and which of them are temporary.
 
 Our own opener names its reasons; the words of img2dataset, urllib and OpenCV are read from their
 messages.
@@ -27,7 +27,7 @@ OWN = (
     "truncated",  # a picture file whose end is missing, and pixels with it
     "too_large",  # in bytes or in pixels
     "missing_file",  # of a folder or a tar: also a caption without its picture
-    "link_outside",  # leads out of a folder, where nobody meant us to read
+    "link_outside",  # a link out of the folder
     "outside_folder",  # a name in metadata that does
     "unreadable_row",  # of the list
     "quarantined",  # its shard killed three workers

@@ -1,4 +1,4 @@
-"""Decode a picture from a stranger, shrink it to what is worth keeping, and encode it as a JPEG.
+"""Decode an untrusted picture, shrink it to what training can use, and encode it as a JPEG.
 
 Sizes, area averaging and JPEG bytes are those of img2dataset's `Resizer` (keep_ratio, only if
 bigger), which builds a transform and moves the process's standard output around for every picture,

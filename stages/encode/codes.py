@@ -1,7 +1,7 @@
-"""From squares of pixels to codes, in tiles of one fixed size.
+"""Encode squares of pixels into codes, in tiles of one fixed size.
 
-A picture's codes do not depend on its company: kernels differ between batch sizes, and with them
-the last bits of a logit, and with them near ties.
+So a picture's codes do not depend on its batch: kernels differ between batch sizes, hence the last
+bits of logits, hence near ties.
 """
 
 from collections.abc import Sequence

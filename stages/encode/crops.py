@@ -1,4 +1,4 @@
-"""From rows of clean pairs to squares of pixels: all that is done before the encoder.
+"""Crop the pictures of clean pairs: all that is done before the encoder.
 
 Needs no model, so that it can be done in processes beside the one that has the GPU.
 """
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cropped:
-    """What became of some clean pairs."""
+    """Squares cut from some clean pairs."""
 
     rows: list[Row]  # key, group, caption and crop of each square
     squares: list[Pixels]

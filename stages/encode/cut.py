@@ -1,4 +1,4 @@
-"""Which rows of clean_pairs become which file of tokens."""
+"""Cut clean_pairs into the parts that become one token file each."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Is the dVAE good enough to encode a corpus with?"""
+"""Refuse to encode a corpus with a dVAE that is not good enough."""
 
 import math
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Check(NamedTuple):
     nothing: str  # what is said where there is none
 
     def met(self, found: float | None, bound: float) -> bool:
-        """Say whether the figure is a number on the right side of its bound."""
+        """Return whether the figure is a number on the right side of its bound."""
         if found is None:
             return False
         return found <= bound if self.setting.startswith("max_") else found >= bound
@@ -41,7 +41,7 @@ CHECKS = (
 )
 USUAL_ADVICE = "train it longer (dvae.fit.steps)"
 TAKEN_OVER = "train one on these pictures instead (dvae.pretrained= with nothing behind it)"
-UNMEASURED = "what is no finite number was not measured: its weights are of no use"
+UNMEASURED = "a figure that is not finite was not measured, so its weights are useless"
 
 
 def check_quality(dvae: Manifest, cfg: EncodeSettings) -> None:

@@ -1,4 +1,4 @@
-"""Keep the pairs worth learning from, and count why each of the others was dropped.
+"""Keep the pairs worth learning from, and count the reasons why the others were dropped.
 
 Reads   pairs        (rows.PAIR), measured (rows.MEASURED)
 Writes  clean_pairs  (rows.CLEAN_PAIR in train/ and val/, rows.DROPPED in dropped/)
@@ -103,10 +103,10 @@ def outside(cfg: FilterSettings) -> dict[str, str]:
 
 
 def validation_below(decided: Outcome, share: float) -> float:
-    """Return the ticket below which a group validates: the share, moved so that no side is empty.
+    """Return the ticket below which a group goes to val: the share, moved so that no side is empty.
 
-    A small corpus may hold no group below a small share; then the group with the lowest ticket is
-    taken, or, at the other end, the one with the highest is left to train.
+    In a small corpus no group may be below a small share; then val gets the group with the lowest
+    ticket. At the other end, train keeps the one with the highest.
     """
     lowest = [s.health["lowest_ticket"] for s in decided.stats if s.rows_out]
     highest = [s.health["highest_ticket"] for s in decided.stats if s.rows_out]

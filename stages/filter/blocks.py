@@ -1,4 +1,4 @@
-"""Which 64-bit hashes lie within a few bits of each other, without comparing each with each.
+"""Find all 64-bit hashes within a few bits of each other, without comparing every pair.
 
 Cut the bits into `distance + k` blocks. Two hashes that differ in at most `distance` bits agree in
 at least k of the blocks; so for every choice of k blocks one sort brings all hashes that agree
@@ -80,7 +80,7 @@ def search(group: Group, distance: int, joined: Parts | None = None) -> Iterator
 
 
 def _that_differ(group: Group) -> tuple[int, ...]:
-    """Return the free bits in which at least one run is not all of one mind."""
+    """Return the free bits in which the members of at least one run differ."""
     starts = starts_of(group.runs)
     heads = np.repeat(group.values[starts], lengths_of(starts, len(group.runs)))
     differing = int(np.bitwise_or.reduce(group.values ^ heads))

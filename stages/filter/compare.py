@@ -1,7 +1,7 @@
-"""Compare all pairs with each other, by small signatures: the only step that sees the whole corpus.
+"""Compare all pairs with each other by small signatures; no other step sees the whole corpus.
 
-It runs in one task and holds about 80 bytes a pair. What it finds is written for each shard of
-pairs, for the rows alone that have something in common with others: most have not.
+It runs in one task and holds about 80 bytes per pair. Its findings are written per shard of pairs,
+only for the rows that have something in common with others.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Signatures:
-    """What is compared, of the rows that have a picture; `picture` numbers the different ones."""
+    """What is compared, of the rows that have a picture; `picture` is an index of distinct ones."""
 
     shard: np.ndarray  # [rows], rising: which shard the row is in
     row: np.ndarray  # [rows]: and where
@@ -47,9 +47,9 @@ class Signatures:
 def compare(
     measured: Folder, names: Sequence[str], out: Folder, cfg: FilterSettings
 ) -> dict[str, Any]:
-    """Write what the rows of each shard have in common with others; return a few counts.
+    """Write a table for each shard; return a few counts.
 
-    A row's group is the first picture that its own is the same as, or nearly.
+    A row's group is named after its first picture that equals or nearly equals the row's.
     """
     found = read_signatures(measured, names)
     first = near_groups(found, cfg)
@@ -112,9 +112,9 @@ def read_signatures(measured: Folder, names: Sequence[str]) -> Signatures:
 
 
 def near_groups(found: Signatures, cfg: FilterSettings) -> np.ndarray:
-    """Return for each picture the first one of its group of near duplicates, often itself.
+    """Return for each picture the first of its group of near duplicates, often itself.
 
-    The hashes of flat pictures are noise, so these are no near duplicates of anything.
+    The hashes of flat pictures are noise, so they are near duplicates of nothing.
     """
     first = np.arange(len(found.sha256))
     if cfg.near_bits is not None:

@@ -1,7 +1,7 @@
-"""First pass: name what is wrong with each pair of a shard, and sort the others into buckets.
+"""First pass: judge each pair of a shard by the rules, and sort the kept ones into buckets.
 
-A bucket is a hash of the group, and near duplicates share a group, so that each bucket can find its
-own duplicates in the second pass and nothing needs all the pictures.
+A bucket is a hash of the group, and near duplicates share a group, so the second pass finds
+duplicates within one bucket, without all pictures in memory.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from stages.shards import Made
 
 
 def ticket(seed: int, salt: str, name: str) -> float:
-    """Return a number in [0, 1) that depends on nothing but its arguments."""
+    """Hash the arguments to a number in [0, 1)."""
     return hash_bits(f"{seed} {salt} {name}", 48) / 2**48
 
 
@@ -57,7 +57,7 @@ class DecidePairs:
         )
 
     def rows(self, name: str) -> Iterator[Row]:
-        """Yield each pair with its scores, its group and the reason why it is dropped, or none."""
+        """Yield each pair with its scores, its group, and the reason to drop it (null: keep)."""
         measured = read_table(self.measured, name).to_pylist()
         compared = {r.pop("row"): r for r in read_table(self.out, COMPARED + name).to_pylist()}
         groups = row_groups(self.pairs, name, schema=rows.PAIR)

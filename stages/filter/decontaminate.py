@@ -1,7 +1,7 @@
-"""The pictures that models will be judged by, as the filter knows them: they must not be learned.
+"""Read evaluation sets, whose pictures must not be learned.
 
-An evaluation set is a folder of pictures, of Parquet files, or of both, or a single such file. Each
-picture is read, looked at and let go, so memory holds one picture, or one row group, at a time.
+An evaluation set is a folder of pictures, of Parquet files, or of both, or a single such file.
+Memory holds one picture, or one row group, at a time.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The funnel of pairs: how many rows each rule saw, how many it dropped, and a few of them."""
+"""The funnel of pairs: how many rows came to each rule, how many it dropped, and examples."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,8 +1,8 @@
-"""Second pass: take one bucket out of every part, drop its duplicates and split it in two.
+"""Second pass: collect one bucket from all parts, drop its duplicates, and split train from val.
 
-The same bytes under other words are one more caption of that picture and stay. A picture that is
-nearly one that stays is dropped, whatever its words. A group may be a chain whose ends are not near
-each other: both ends may stay, on the same side of the split.
+The same picture with another caption stays. A near duplicate of a kept picture is dropped, whatever
+its caption. A group may be a chain whose ends are not near each other: both ends may stay, on the
+same side of the split.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Near duplicates among 64-bit hashes, found completely and in about linear time and memory.
+"""Find all near duplicates among 64-bit hashes, in about linear time and memory.
 
 How is in blocks.py. Pairs come in pieces and are folded into components as they come, so memory
 follows the number of hashes, not of pairs.

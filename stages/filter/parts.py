@@ -1,7 +1,7 @@
-"""What travels from the first pass to the second: the kept rows of a shard, bucket by bucket.
+"""Files between the two passes: the kept rows of a shard, bucket by bucket.
 
-A part is one file of Arrow streams, one for each bucket that has rows, and beside it an index of
-where each begins: taking a bucket out of a part reads two small pieces, however many there are.
+A part is one file of Arrow streams, one per bucket that has rows, with an index of their offsets:
+reading one bucket of a part takes two small reads.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Why a pair is not worth learning from: one line of RULES for each rule.
+"""The rules by which a pair is dropped: one line of RULES each.
 
 The paper names caption length, English, boilerplate such as "photographed on <date>" and the aspect
 ratio (appendix C), without numbers for the first two. The other rules are common practice.
@@ -28,7 +28,7 @@ class Rule(NamedTuple):
 
     @property
     def has_setting(self) -> bool:
-        """Say whether the bound is a number that somebody can set."""
+        """Return whether the bound is a number that somebody can set."""
         return isinstance(self.bound, str) and self.wants in ("at least", "at most")
 
     def limit(self, settings: Settings) -> Any:

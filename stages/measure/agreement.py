@@ -1,4 +1,4 @@
-"""How well picture and caption agree, by a pretrained CLIP (never the one that we train later)."""
+"""Score how well picture and caption agree, by a pretrained CLIP (not the one trained here)."""
 
 from collections.abc import Sequence
 

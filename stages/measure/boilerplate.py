@@ -1,4 +1,4 @@
-"""Captions that say nothing of the picture: dates, file names, addresses, a web page's own words.
+"""Score captions that do not describe the picture: dates, file names, addresses, page words.
 
 A caption is boilerplate when more than half of its letters and digits are: "a red kite,
 photographed on 3 May 2019" goes, "a red kite over a wide green field in the late summer sun,
@@ -153,7 +153,7 @@ def boilerplate_share(caption: str) -> float:
 
 
 def is_reference(word: str) -> bool:
-    """Say whether what stands between two spaces is an address, a tag, a file or an identifier."""
+    """Return whether a word is an address, a tag, a file name or an identifier."""
     bare = word.strip(".,;:!?()[]<>\"'")
     return (
         "@" in bare

@@ -1,4 +1,4 @@
-"""Captions as one line of composed Unicode, however hostile the page that they came from."""
+"""Clean captions: one line of composed Unicode, however hostile the input."""
 
 import html
 import unicodedata

@@ -1,4 +1,4 @@
-"""How likely it is that a caption is English.
+"""Score how likely a caption is English.
 
 Short alt texts are where language models fail: "A chicken." is read as Polish, "a chicken" as
 English. So a caption is read three ways, as it stands, as bare lower-case words and as a sentence,

@@ -1,9 +1,9 @@
-"""How surely a picture shows what is not safe for work, by the model inside the package nudenet."""
+"""Score how likely a picture is not safe for work, by the model in the package nudenet."""
 
 from schemas.errors import ConfigError
 from stages import pictures
 
-# Of the 18 things that the model finds, those that nobody wants in a public sample.
+# Of the 18 classes of the model, those that must not be in a public sample.
 UNSAFE = frozenset(
     {
         "ANUS_EXPOSED",

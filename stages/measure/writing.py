@@ -1,4 +1,4 @@
-"""How much of a picture is text, and whether an agency has written its name across it.
+"""Score how much of a picture is text, and find the watermarks of picture agencies.
 
 The letters are read by the package rapidocr-onnxruntime, whose models come with it.
 """

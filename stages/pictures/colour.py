@@ -1,4 +1,4 @@
-"""From the colours of an embedded ICC profile to sRGB, in which all else here is.
+"""Convert the colours of an embedded ICC profile to sRGB.
 
 About every seventh photograph has such a profile; taken for sRGB, its red is brown. A profile that
 is broken, too large, or of another kind of pixels than the picture's is as good as none. Nor do we

@@ -1,4 +1,4 @@
-"""Whether a picture file is shorter than it says, whatever a decoder thinks is wrong with it."""
+"""Recognise picture files that are cut off, whatever the decoder's error says."""
 
 import struct
 from collections.abc import Callable
@@ -14,7 +14,7 @@ MOST_PARTS = 100_000  # strips or tiles that are looked at
 
 
 def is_cut(data: bytes) -> bool:
-    """Say whether the bytes are the beginning of a picture whose rest is missing."""
+    """Return whether the bytes are the beginning of a picture whose rest is missing."""
     for start, cut in _KINDS.items():
         if data.startswith(start):
             try:

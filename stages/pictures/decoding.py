@@ -1,4 +1,4 @@
-"""Picture files to pixels: RGB, upright, in sRGB, on white, of bounded size."""
+"""Decode picture files: RGB, upright, in sRGB, on white, of bounded size."""
 
 import io
 import re

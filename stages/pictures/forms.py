@@ -1,4 +1,4 @@
-"""Forms of pictures: what their names end in, how their bytes begin, and which of them are read."""
+"""Picture formats: their file endings, their first bytes, and which of them are decoded."""
 
 import re
 from dataclasses import dataclass

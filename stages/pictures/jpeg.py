@@ -1,4 +1,4 @@
-"""Whether all pixels of a JPEG are there although its end is missing.
+"""Check whether a JPEG without an end has all of its pixels.
 
 The decoder fills in what is missing and says nothing of it. But pixels that are all there do not
 depend on what follows them: so the file is decoded with several ends put to it, and all of its
@@ -50,7 +50,7 @@ class _Read:
 
 
 def has_end(data: bytes) -> bool:
-    """Say whether the marker of the end is where the picture ends; whatever follows it."""
+    """Return whether the marker of the end is where the picture ends; whatever follows it."""
     return data.endswith(END) or _read(data).ended
 
 

@@ -1,4 +1,4 @@
-"""What a file is that is no picture, or none that we read, by its first bytes."""
+"""Name what a file is, by its first bytes, if it is not a picture that is decoded."""
 
 import re
 

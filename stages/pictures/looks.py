@@ -1,4 +1,4 @@
-"""What a picture looks like, in numbers that survive being saved, resized and brightened again."""
+"""Perceptual hash and contrast: stable when a picture is saved, resized or brightened."""
 
 from dataclasses import dataclass
 from functools import lru_cache

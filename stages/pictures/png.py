@@ -1,4 +1,4 @@
-"""A PNG without what is no part of the picture: texts, times, animation, broken extras.
+"""Strip a PNG of what does not belong to the picture: texts, times, animation, broken extras.
 
 Texts and profiles are compressed, so that a few kilobytes of file may claim gigabytes of memory;
 decoders that read them refuse the whole picture when they find too much.
@@ -46,7 +46,7 @@ def chunks(data: bytes) -> Iterator[Chunk]:
 
 
 def is_cut(data: bytes) -> bool:
-    """Say whether the file stops before its last chunk does."""
+    """Return whether the file stops before its last chunk does."""
     (last,) = deque(chunks(data), maxlen=1) or (None,)
     return last is None or last.kind != b"IEND" or last.end > len(data)
 

@@ -1,4 +1,4 @@
-"""Why a picture cannot be used, and what broken bytes make the decoders raise."""
+"""PictureError, and the exceptions that decoders raise on broken bytes."""
 
 import struct
 

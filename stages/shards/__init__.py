@@ -1,11 +1,11 @@
-"""Do the same work on many shards, on Ray Data actors, so that a kill at any instant loses little.
+"""Process many shards on Ray Data actors, so that a kill at any moment loses little.
 
 A shard is finished when `stats/<name>.json` is committed, after its data files; a run skips the
-finished ones. A shard that raises is tried again in a later round; one that kills its worker would
-be retried by Ray for ever, so each attempt leaves a marker *before* it starts, and a shard with
-three is set aside: quarantined. Where the stage can say what is to stand in its place, the rest
-goes on; elsewhere the stage fails when all others are made. Workers that die while they start are
-counted in the same way. The driver sees only one row of statistics per shard.
+finished ones. A shard that raises is retried in a later round. One that kills its worker would be
+retried by Ray for ever, so each attempt leaves a marker *before* it starts, and a shard with three
+markers is quarantined: if the stage has a substitute (`instead`), the run goes on with that, else
+the stage fails after all other shards. Workers that die while they start are counted in the same
+way. The driver holds only one row of statistics per shard.
 """
 
 import hashlib
@@ -65,11 +65,10 @@ def run_shards(
     """Make every shard that is not finished yet and return what all of them left.
 
     Each of `workers` actors calls `work(**kwargs)` once and the result once per shard. `cpus` is
-    what Ray books, small so that a job on few CPUs cannot lock itself out. `env` is set before the
-    actor imports anything. Where some shards cannot be made but others can, `instead(**kwargs)` is
-    called in a worker with each one's (payload, what went wrong), and what it makes is the shard.
-    Raises ShardsFailed after the others are done if some cannot be made and nothing can stand in
-    for them, and at once any UserError from the work.
+    what Ray reserves, small so that a job on few CPUs cannot deadlock. `env` is set before the
+    actor imports anything. If some shards fail but others do not, `instead(**kwargs)` is called
+    with each one's (payload, error), and its result is the shard. Raises ShardsFailed after the
+    other shards if some fail without a substitute, and at once any UserError from the work.
     """
     finished = _read_stats(out, [shard.name for shard in shards])
     todo = [shard for shard in shards if shard.name not in finished]
@@ -95,7 +94,7 @@ def run_shards(
 def run_once(work: Callable[..., Any], *args: Any, gpus: float = 0.0) -> Any:
     """Call `work(*args)` in one task on the cluster, away from the driver, and return its result.
 
-    What it leaves must be the same however often it is called: a killed run calls it again.
+    It must be idempotent: a killed run calls it again.
     """
     import ray
 

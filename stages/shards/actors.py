@@ -1,4 +1,4 @@
-"""Actors that make shards: attempt marker, work, data files, then the statistics."""
+"""The actors that process shards: attempt marker, work, data files, then the statistics."""
 
 import logging
 import pickle
@@ -30,7 +30,7 @@ class Pool:
     gpus: float
     env: dict[str, str]
     driver: Process  # gives out the shards
-    quarantines: bool = False  # makes what stands in for shards that nobody could make
+    quarantines: bool = False  # makes the substitutes of shards that no worker could make
 
 
 @dataclass(frozen=True)

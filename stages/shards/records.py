@@ -1,4 +1,4 @@
-"""What is known of a shard: before the work, of its making, and for all of them together."""
+"""Data classes of a shard: the work to do, its result, and the results of all shards."""
 
 from collections import Counter
 from collections.abc import Mapping

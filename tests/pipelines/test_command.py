@@ -1,5 +1,6 @@
 """How commands end at pipes and terminals: quietly, with an exit code that means what it says."""
 
+import importlib
 import logging
 import os
 import re
@@ -13,6 +14,8 @@ from rich.text import Text
 from pipelines.command import EscapingFormatter, printable, shown
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = ["convert_dvae", "make_loss_band", "prune", "draw.__main__", "export_tokens.__main__",
+            "inspect_tokens.__main__", "selfcheck.__main__", "why.__main__"]  # fmt: skip
 SENTENCE = "error: wanted to write to standard output, found [Errno 28] No space left on device"
 # Says much, or what is asked of it, and comes to the code that it is given.
 SPEAKER = """
@@ -141,6 +144,13 @@ def test_every_command_ends_this_way(path):
     assert ends in ([], ["sys.exit(program(main))"])
     assert ends or "\ndef main(" not in text
     assert 'print(f"error: ' not in text or path.parent.name == "command"
+
+
+@pytest.mark.parametrize("name", ["full", *COMMANDS])
+def test_help_fits_80_columns(name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = importlib.import_module(f"pipelines.{name}").parser().format_help()
+    assert max(map(len, text.splitlines())) <= 80
 
 
 COMMANDING = {

@@ -1,4 +1,4 @@
-"""Where pairs come from: one class for each kind of source, and how its rows are cut into pieces.
+"""The kinds of sources, and how the rows of a source are cut into pieces.
 
 A url list in Parquet is cut where it lies, by its row counts. Everything else is first streamed
 into Parquet lists under `input/` of the output, so that memory stays bounded, a resumed run cuts

@@ -1,4 +1,4 @@
-"""Captions in files beside their pictures, and the key of each row.
+"""Read captions from files beside their pictures, and give each row its key.
 
 A picture may have several of each: its caption is that of the first text that is not empty, or else
 of the first JSON file. The other columns are the JSON's, with a caption that is not used.

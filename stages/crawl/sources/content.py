@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, whatever its name says, and the plain bytes inside gzip."""
+"""Recognise files by their first bytes, and open gzip, bzip2 and xz transparently."""
 
 import bz2
 import gzip
@@ -102,7 +102,7 @@ def plain_bytes(file: str, wanted: str, but: str = "") -> Iterator[Any]:
             try:
                 head = plain.peek(HEAD_BYTES)
             except DAMAGE:
-                head = b""  # whoever reads on meets it again
+                head = b""  # the next read raises it again
         if (kind := by_content(head)) not in ("", but):
             raise refusal(kind, file, wanted)
         yield plain

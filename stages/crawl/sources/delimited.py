@@ -1,4 +1,4 @@
-"""CSV and TSV as they are found: any separator, stray quotes, broken rows, with or without names.
+"""Read CSV and TSV as found: any separator, stray quotes, broken rows, with or without a header.
 
 Names of columns are the evidence: of the first lines, that one is the line of names in which some
 separator shows the wanted columns. What captions hold, commas or numbers, does not matter then.
@@ -234,5 +234,5 @@ def _as_written_twice(escaped: re.Match[str]) -> str:
 
 
 def _is_quoted(value: str) -> bool:
-    """Say whether a value may have meant its quotes, the first or both."""
+    """Return whether a value may have meant its quotes, the first or both."""
     return value.startswith('"') and (value.endswith('"') or value.count('"') % 2 == 1)

@@ -1,4 +1,4 @@
-"""Rows of a folder's metadata files: one for each caption that a record gives to a picture."""
+"""Make rows of a folder's metadata files: one for each caption of each picture."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a file of a folder is, by its name alone: a picture, a caption, metadata, or passed over."""
+"""Classify a file by its name: a picture, a caption, metadata, or passed over."""
 
 import re
 import unicodedata
@@ -97,7 +97,7 @@ def _packed(stem: str) -> str | None:
 
 
 def is_metadata(base: str) -> bool:
-    """Say whether a file describes the pictures of its folder."""
+    """Return whether a file describes the pictures of its folder."""
     stem, dot, ending = base.lower().partition(".")
     return stem in METADATA_STEMS and dot + ending in METADATA_ENDINGS
 
@@ -114,13 +114,13 @@ def folder_to_pass_over(name: str) -> tuple[str, str] | None:
 
 
 def is_document(stem: str) -> bool:
-    """Say whether a text of this name tells of the whole folder, like README.txt."""
+    """Return whether a text of this name tells of the whole folder, like README.txt."""
     folded = stem.lower().replace("-", "_").replace(" ", "_")
     return folded in DOCUMENT_NAMES or DOCUMENT_BEGINS.match(folded) is not None
 
 
 def is_table(stem: str) -> bool:
-    """Say whether a text of this name seems to hold the captions of many pictures."""
+    """Return whether a text of this name seems to hold the captions of many pictures."""
     return stem.lower() in (*METADATA_STEMS, *TABLE_STEMS)
 
 

@@ -73,7 +73,7 @@ class FolderReader:
         self.allowed = links.roots(Path(self.top or "/")) if is_local(self.system) else None
 
     def read(self, given: str) -> bytes:
-        """Return a file's bytes; raise Refused if it is outside, missing or of no use."""
+        """Return a file's bytes; raise Refused if it is outside, missing or not a picture."""
         name = name_of(given)
         if not name or name.startswith("/") or ".." in PurePosixPath(name).parts:
             raise Refused("outside_folder", f"'{shown(name)}' is no file inside the folder")

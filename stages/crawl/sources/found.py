@@ -1,4 +1,4 @@
-"""Files of a source by path: one, all in a folder, those of a glob, or several of these."""
+"""Find the files at a path: a file, a folder, a glob, or several of these."""
 
 import glob
 import os
@@ -82,7 +82,7 @@ def _once(files: Sequence[_File], survey: Survey) -> list[_File]:
 
 
 def _gives_way(file: _File, files: list[_File], kind: FileKind) -> bool:
-    """Say whether a file is more likely to tell of the others than to be one of them."""
+    """Return whether a file is more likely to tell of the others than to be one of them."""
 
     def is_weak(one: _File) -> bool:
         return kind.suffix_of(one.address) in kind.alone

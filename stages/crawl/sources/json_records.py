@@ -1,4 +1,4 @@
-"""JSON as lists have it: an object on each line, or one list of objects, alone or in an object.
+"""Read JSON lists: an object per line, or one list of objects, alone or inside an object.
 
 An object can be a table by itself too, as pandas and kohya's scripts write them.
 """

@@ -1,4 +1,4 @@
-"""Which crawl.source.kind reads files of such names, to be said where another one is set."""
+"""Advise another crawl.source.kind where the files found belong to that kind."""
 
 from collections.abc import Iterable
 

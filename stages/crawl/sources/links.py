@@ -1,4 +1,4 @@
-"""Which links in a folder are followed: those that stay inside, and those of a hub's snapshot.
+"""Decide which links in a folder are followed: those inside it, and those of a hub's snapshot.
 
 Who packed the folder may not know this machine, so a link that leads out of it is not read. The one
 way out is the Hugging Face hub's: in its cache a snapshot's files are links to `blobs/`, which lies
@@ -29,7 +29,7 @@ def roots(top: Path) -> list[Path]:
 
 
 def is_hub_repository(names: set[str]) -> bool:
-    """Say whether a folder with such entries is a repository in the hub's cache."""
+    """Return whether a folder with such entries is a repository in the hub's cache."""
     return {SNAPSHOTS, BLOBS} <= names
 
 
@@ -48,5 +48,5 @@ def problem_of_link(path: Path, allowed: list[Path]) -> str:
 
 
 def is_plain_file(path: Path) -> bool:
-    """Say whether reading the path ends: it is no pipe, socket or device."""
+    """Return whether reading the path ends: it is no pipe, socket or device."""
     return stat.S_ISREG(os.stat(path).st_mode)

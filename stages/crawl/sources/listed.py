@@ -1,4 +1,4 @@
-"""The one form that every source of pairs is brought to before anything is fetched."""
+"""LISTED: the common form of rows from every source, before anything is fetched."""
 
 import json
 import re
@@ -72,7 +72,7 @@ def damage_row(detail: str, url: str = "") -> Row:
 
 
 def is_damage(row: Row) -> bool:
-    """Say whether the row stands for damage, which a better copy of the file does not have."""
+    """Return whether the row stands for damage, which a better copy of the file does not have."""
     return (row["problem"] or "").startswith(f"{UNREADABLE}: {DAMAGED}")
 
 

@@ -1,4 +1,4 @@
-"""What the files of a folder are, by their names and, where these tell nothing, first bytes.
+"""List a folder: what each file is, by its name or, failing that, by its first bytes.
 
 The rows and the digest of a folder are made of this one listing, so that what is read is what a
 fingerprint knows.

@@ -1,4 +1,4 @@
-"""Lists of rows under `input/`, written while a source streams by, so that workers can cut them."""
+"""Stream rows into Parquet lists under `input/`, so that workers can take pieces of them."""
 
 import logging
 from collections.abc import Iterator

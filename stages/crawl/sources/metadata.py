@@ -1,4 +1,4 @@
-"""Metadata files, which describe the pictures of their folder, as records: columns by name."""
+"""Read metadata files, which describe the pictures of their folder, as records by column name."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence

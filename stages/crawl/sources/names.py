@@ -1,4 +1,4 @@
-"""Which column of a table is meant: the one of that name, in other letters, or of a usual name."""
+"""Match column names: the one that is set, in any letters, or else a usual name."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence

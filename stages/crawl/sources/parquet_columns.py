@@ -1,4 +1,4 @@
-"""A user's own Parquet table: which columns are meant, and its rows in the LISTED form."""
+"""Match the columns of a user's Parquet table, and bring its rows to the LISTED form."""
 
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -171,5 +171,5 @@ def _is_nested(kind: pa.DataType) -> bool:
 
 
 def _has_bytes(kind: pa.DataType) -> bool:
-    """Say whether values have bytes inside; those of a fixed size are digests."""
+    """Return whether values have bytes inside; those of a fixed size are digests."""
     return "binary" in str(kind) and not pa.types.is_fixed_size_binary(kind)

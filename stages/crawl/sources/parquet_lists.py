@@ -1,4 +1,4 @@
-"""Url lists in Parquet, cut where they lie; what of one is damaged costs its own rows only.
+"""Read url lists in Parquet in place; damage costs only the rows in it.
 
 A row group is read until a page of it cannot be; the rows behind in this group are problems, and
 the next group is read again. Where a writer left checksums of pages, they are checked.

@@ -1,4 +1,4 @@
-"""Which captions belong to which picture: files of one folder, by their names.
+"""Match captions with pictures of the same folder by their names.
 
 A caption belongs to every picture whose name, with or without its ending, is the caption's name
 without its own; only where there is none do letters' case and Unicode normalisation not matter.
@@ -38,7 +38,7 @@ class Partners:
 
 
 def is_json(name: str) -> bool:
-    """Say whether a caption is an object with columns."""
+    """Return whether a caption is an object with columns."""
     return name.lower().endswith(JSON_ENDING)
 
 

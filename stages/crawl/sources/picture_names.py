@@ -1,4 +1,4 @@
-"""What a file's name, or its first bytes in place of a picture, say of a picture."""
+"""Recognise names of pictures, and pointers that stand in place of a file."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Which picture of a folder a name in its metadata means, as people and programs write names."""
+"""Resolve a picture's name in metadata, as people and programs write names."""
 
 import posixpath
 import re
@@ -105,7 +105,7 @@ class Pointer:
         return Pointed(label, problem=f"{MISSING}: no such picture in the folder{there}")
 
     def is_like(self, name: str) -> bool:
-        """Say whether a text looks like the name of a picture, or is one without its ending."""
+        """Return whether a text looks like the name of a picture, or is one without its ending."""
         base = posixpath.basename(name.strip().replace("\\", "/"))
         return stem_of_picture(base) is not None or folded(base) in self.bases
 

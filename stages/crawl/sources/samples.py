@@ -1,4 +1,4 @@
-"""Which files of a tar belong together.
+"""Group the files of a tar into samples.
 
 Every picture is a row. Its captions are those of the same name but for the last ending (`0001.txt`
 of `0001.jpg`, `cat.2020.txt` of `cat.2020.jpg`). Where it has none of its own, it takes one whose

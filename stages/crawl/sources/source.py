@@ -1,4 +1,4 @@
-"""What a kind of source can do: one class for each `crawl.source.kind`."""
+"""Source: the base class of the kinds of sources, one for each `crawl.source.kind`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What of a source is read and what is passed over, counted while it is listed, said once."""
+"""Count the files of a source that are read and passed over, for one line in the log."""
 
 import logging
 from collections import Counter
@@ -17,7 +17,7 @@ class Survey:
     found: int = 0
     passed: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
-    noted: Counter[str] = field(default_factory=Counter)  # read, but worth a word
+    noted: Counter[str] = field(default_factory=Counter)  # read, but mentioned in the log
 
     def pass_over(self, why: str, name: str) -> None:
         """Count a file that is not read; `why` names its kind, such as "hidden files"."""

@@ -1,4 +1,4 @@
-"""Where the files in a tar are, from its headers alone.
+"""Locate the files in a tar from its headers alone.
 
 Tars of strangers are hostile: a header may claim any size and any name. Nothing here is opened or
 written by a member's name, and of the extended headers only so many bytes are read. Python's own
@@ -20,7 +20,7 @@ PAX, GNU_NAME, GNU_LINK, GNU_SPARSE = b"x", b"L", b"K", b"S"
 EXTENDED = {PAX: "", GNU_NAME: "path", GNU_LINK: "linkpath"}
 HARD_LINK, SYMBOLIC_LINK = b"1", b"2"
 MAX_NAMES = 100_000  # of members, which a link may name, and of links whose file is to come
-ASIDE = (b"g", b"V", b"N", b"D", b"M")  # of the archive, or of no use here
+ASIDE = (b"g", b"V", b"N", b"D", b"M")  # of the archive, or not needed here
 
 
 class TarDamaged(Exception):
@@ -178,7 +178,7 @@ def _problem(kind: bytes, name: str, extended: dict[str, str]) -> str:
 
 
 def begins_tar(head: bytes) -> bool:
-    """Say whether a file begins with a tar's header, whatever its first letters look like."""
+    """Return whether a file begins with a tar's header, whatever its first letters look like."""
     try:
         return _checked_size(head[:BLOCK], 0) >= 0
     except TarDamaged:

@@ -1,4 +1,4 @@
-"""Tars of pictures and captions, as WebDataset has them; `samples` says what belongs together.
+"""Read tars of pictures and captions, as WebDataset writes them.
 
 The listing reads headers only; workers then read pictures and captions where they lie, so nothing
 is unpacked and a member's name is only ever a label.

@@ -1,4 +1,4 @@
-"""Lines of a text file of any length, with an end to what one row may take of them.
+"""Read lines of a text file of any length, with a limit on the size of one row.
 
 Lines end with LF, CR or both. Bytes that are no text in the file's encoding pass as lone
 surrogates, which `listed_row` finds.

@@ -1,4 +1,4 @@
-"""Url lists as text (CSV, TSV, JSON), one row at a time; a broken line is a row, not a crash."""
+"""Read url lists in CSV, TSV and JSON; a broken line becomes a row with a reason."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -50,7 +50,7 @@ def read_records(
         else:
             records = whole_list(lines, source, wanted) if whole else json_lines(lines)
             yield from _json(records, lines, source, wanted)
-        if lines.damage is not None:  # nobody knows how many rows there were
+        if lines.damage is not None:  # the number of lost rows is unknown
             yield lines.damage
 
 

@@ -1,4 +1,4 @@
-"""Every file in a folder, on this machine or on an object store, and what is wrong with some."""
+"""Walk a folder, on this machine or on an object store, and note unreadable files."""
 
 import os
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Tree:
 
 
 def is_local(system: Any) -> bool:
-    """Say whether files are on this machine, where there are links."""
+    """Return whether files are on this machine, where there are links."""
     return "file" in system.protocol
 
 

@@ -1,4 +1,4 @@
-"""The address that a list means: as web pages, spreadsheets and exports write addresses."""
+"""Clean up addresses as web pages, spreadsheets and exports write them."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""What fetches from the web under the settings of a crawl, and the memory that this may take."""
+"""Set up fetching from the web by the settings of a crawl, within a memory budget."""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Which addresses of the web we go to, and how they are written."""
+"""Parse urls, and decide which addresses may be connected to."""
 
 import ipaddress
 import re
@@ -55,7 +55,7 @@ def parse(url: str) -> Address:
 
 
 def is_public(address: str) -> bool:
-    """Say whether an IP address, or the IPv4 address hidden in an IPv6 one, is on the internet."""
+    """Return whether an IP address, or the IPv4 address in an IPv6 one, is on the internet."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         nat64 = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else None

@@ -1,4 +1,4 @@
-"""Read the body of a picture, undo its encoding, and refuse what is none; all within bounds."""
+"""Read the body of a picture and undo its encoding, within bounds; refuse what is no picture."""
 
 import http.client
 import re
@@ -78,7 +78,7 @@ class Bodies:
         return found
 
     def _exchange(self, taken: int, wanted: int, deadline: Deadline) -> int:
-        """Give back first, on paper, and take more, so that no two can wait for each other."""
+        """Release before reserving more, so that downloads cannot deadlock."""
         with deadline.paused():
             self.budget.give_back(taken)
             self.budget.take(wanted)
@@ -86,7 +86,7 @@ class Bodies:
 
 
 def first_part(reply: http.client.HTTPResponse, most: int, deadline: Deadline) -> bytes:
-    """Return the first bytes of what a body was, or none if they do not come soon."""
+    """Return the first decoded bytes of a body, or none if they do not arrive soon."""
     deadline.hurry(PATIENCE_SECONDS)
     try:
         start = reply.read(most)
@@ -115,7 +115,7 @@ def _chunks(reply: http.client.HTTPResponse) -> Iterator[bytes]:
 
 
 def _refuse_part(reply: http.client.HTTPResponse) -> None:
-    """Refuse what is announced as a part of a picture, which nobody asked for."""
+    """Refuse a partial content that was not asked for."""
     found = RANGE.fullmatch(reply.headers.get("Content-Range", "").strip())
     if reply.status == http.client.PARTIAL_CONTENT and found:
         first, last, whole = map(int, found.groups())

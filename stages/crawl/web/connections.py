@@ -1,4 +1,4 @@
-"""Connections to public addresses only, in which everything has one end in time.
+"""Connections to public addresses only, with one deadline for all of a fetch.
 
 The address that is checked is the one that is then connected to, so no name can be re-pointed in
 between. A look-up of a name runs in a thread of its own, because nothing else can end it.
@@ -25,7 +25,7 @@ Resolve = Callable[..., list[tuple[Any, ...]]]
 
 
 class Deadline:
-    """The end of a whole fetch, which all its parts share."""
+    """The deadline of a whole fetch."""
 
     def __init__(self, seconds: float) -> None:
         self.at = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Content-Encoding: what servers do to a body for its way, undone within a bound of bytes.
+"""Undo a Content-Encoding within a bound of bytes.
 
 We ask for `identity`, and many send something else all the same, or say that they do and do not.
 """
@@ -87,7 +87,7 @@ def _pieces(body: bytes, name: str) -> Iterator[bytes]:
 
 
 def _inflated(body: bytes, form: int) -> Iterator[bytes]:
-    """Yield what zlib makes of it, one gzip file after another; what follows is nobody's.
+    """Yield what zlib makes of it, one gzip file after another; what follows is ignored.
 
     Raises EOFError where the end is missing.
     """

@@ -1,4 +1,4 @@
-"""What the first bytes of an answer say: that it is a picture, or else its first words.
+"""Recognise a picture by the first bytes of a response, or quote its first words.
 
 Words are kept with a row that failed, so they must be the same each time: what holds a digit, or
 is too long for a word, may be a time, an address or the number of a request, and is written `#`.
@@ -22,13 +22,13 @@ CHANGING = re.compile(rf"\S*\d\S*|\S{{{LONGEST + 1},}}")
 
 
 def is_picture(start: bytes) -> bool:
-    """Say whether a file that begins like this is a picture of a kind that we read."""
+    """Return whether a file that begins like this is a picture of a kind that we read."""
     form = form_of_bytes(start[:HEAD_BYTES])
     return form is not None and form.is_read
 
 
 def is_text(start: bytes) -> bool:
-    """Say whether a body that begins like this is for people to read."""
+    """Return whether a body that begins like this is for people to read."""
     text = start[:LOOKED_AT].decode("utf-8-sig", errors="replace")
     foreign = text.count("\ufffd")  # an old page has a few letters in another encoding
     return bool(text.strip()) and not CONTROLS.search(text) and foreign <= len(text) / 4

@@ -1,7 +1,7 @@
-"""Be polite: few connections to one host at a time, a pause between them, and an ear for "later".
+"""Politeness: few connections to one host at a time, a pause between them, and Retry-After.
 
-Whoever waits for a host waits here, before the clock of a fetch starts. So that few have to, urls
-are handed out with the hosts of a list taking turns.
+A thread waits for its host here, before the deadline of its fetch starts. So that few have to wait,
+the urls of a list are ordered so that its hosts take turns.
 """
 
 import threading
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from stages.crawl.reasons import Refused
 from stages.crawl.web.addresses import parse
 
-MAX_HOSTS = 10_000  # that are remembered, of those nobody waits for
+MAX_HOSTS = 10_000  # remembered at once; idle ones are forgotten beyond it
 
 
 def taking_turns(urls: Sequence[str]) -> list[int]:
@@ -31,7 +31,7 @@ def _place(url: str) -> str:
     try:
         return parse(url).place
     except Refused:
-        return url  # it fails without a connection, so let it come when it comes
+        return url  # fails before connecting, so its order is irrelevant
 
 
 class _Host:
@@ -49,7 +49,7 @@ class _Host:
 
 
 class Hosts:
-    """The turns at every host, by `host:port`, for all threads of a process."""
+    """Limits the requests to each `host:port`, for all threads of a process."""
 
     def __init__(self, connections: int, pause: float) -> None:
         self.connections, self.pause = connections, pause
@@ -58,10 +58,10 @@ class Hosts:
 
     @contextmanager
     def turn(self, place: str, *, pause: float = 0, crowd: bool = False) -> Iterator[None]:
-        """Wait until the host may be asked, and count as asking while the block runs.
+        """Wait until the host may be asked; the block counts as one of its requests.
 
-        `pause` is what the host itself wants between requests; any number of a `crowd` may ask at
-        the same time. Raises Refused if the host has said that it will not answer for long.
+        `pause` is what the host itself asks for between requests; a `crowd` has no limit on
+        connections. Raises Refused if the host has asked us to stay away for long.
         """
         with self._using(place) as host:
             with host.changed:
@@ -77,12 +77,12 @@ class Hosts:
                     host.changed.notify_all()
 
     def hold(self, place: str, seconds: float) -> None:
-        """Ask the host nothing for so long; who wants to will wait."""
+        """Let requests to the host wait for so long."""
         with self._using(place) as host, host.changed:
             host.next_start = max(host.next_start, time.monotonic() + seconds)
 
     def close(self, place: str, seconds: float) -> None:
-        """Ask the host nothing for so long; who wants to is refused."""
+        """Refuse requests to the host for so long."""
         with self._using(place) as host, host.changed:
             host.closed_until = max(host.closed_until, time.monotonic() + seconds)
             host.changed.notify_all()
@@ -93,7 +93,7 @@ class Hosts:
             raise Refused("http_429", "asked not to come for longer than we wait", again=False)
         if host.next_start > now:
             return host.next_start - now
-        # Whoever leaves gives notice; the minute is there only because a wait must have an end.
+        # A thread that leaves notifies; the minute only bounds the wait.
         return 60.0 if host.active >= self.connections and not crowd else 0.0
 
     @contextmanager

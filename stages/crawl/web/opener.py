@@ -1,9 +1,9 @@
-"""Open urls from strangers: public addresses only, and every size and time has an end.
+"""Fetch untrusted urls: public addresses only, with a limit on every size and time.
 
-img2dataset fetches through whatever opener urllib has installed; `WebOpener` is ours. Each try has
-one deadline for looking up, connecting, headers, redirects and body. What may heal is tried again,
+img2dataset fetches through the opener that urllib has installed; `WebOpener` is ours. Each attempt
+has one deadline for DNS, connecting, headers, redirects and body. Temporary failures are retried,
 after a while or when the server asked for it. Waiting for a host's turn and reading its robots.txt
-come before and have ends of their own.
+come before, with limits of their own.
 """
 
 import email.utils
@@ -35,7 +35,7 @@ from stages.crawl.web.robots import Robots
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
 BACK_OFF_SECONDS = 0.5  # before the second try, then twice as long each time
-MAX_WAIT_SECONDS = 30.0  # that a server may ask for; who wants more is asked in a later run
+MAX_WAIT_SECONDS = 30.0  # that a server may ask for; beyond it the row fails
 
 Content = TypeVar("Content")
 Read = Callable[[http.client.HTTPResponse, Deadline], Content]
@@ -88,7 +88,7 @@ class WebOpener:
     ) -> urllib.response.addinfourl:
         """Fetch a picture, each try within `timeout` seconds.
 
-        Its bytes count in `budget` until somebody gives them back. Raises Refused.
+        Its bytes count in `budget` until they are given back. Raises Refused.
         """
         body, headers = self._tries(request.full_url, self._picture, timeout, self.robots)
         return urllib.response.addinfourl(io.BytesIO(body), headers, request.full_url, 200)
@@ -145,7 +145,7 @@ class WebOpener:
     def _rebuff(
         self, address: Address, reply: http.client.HTTPResponse, deadline: Deadline
     ) -> Refused:
-        """Return the reason of an HTTP error, and keep the host's other visitors away if asked."""
+        """Return the reason of an HTTP error; hold other requests back if the host asks."""
         wait = _retry_after(reply.headers)
         again = wait is None or wait <= MAX_WAIT_SECONDS
         if reply.status == 429 and wait is not None:

@@ -1,4 +1,4 @@
-"""An answer of a server, and what of it is told to people.
+"""Parse HTTP responses, and describe them in error messages.
 
 Python's client takes an interim answer for the last one, waits for the end of a chunk that is -1
 bytes long, and knows one transfer coding only.

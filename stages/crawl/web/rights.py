@@ -1,4 +1,4 @@
-"""What the headers of a picture say about its use: X-Robots-Tag and TDMRep."""
+"""Read opt-outs from a picture's headers: X-Robots-Tag and TDMRep."""
 
 import re
 from email.message import Message

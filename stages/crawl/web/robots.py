@@ -1,4 +1,4 @@
-"""What the robots.txt of a site asks of us (RFC 9309), read once for each site.
+"""Fetch and obey robots.txt (RFC 9309), once per site.
 
 No file, or one that we are not let at (4xx), allows everything; one that the site cannot give
 (5xx) forbids everything for as long as that lasts. A site that cannot be reached at all fails with
@@ -105,7 +105,7 @@ class Robots:
             try:
                 self._settle(site, self._read(origin))
             except BaseException as error:
-                site.found.set_exception(error)  # whoever waits must not do so for ever
+                site.found.set_exception(error)  # waiting threads must not wait for ever
                 raise
         return site.found.result()
 

@@ -1,0 +1,1 @@
+"""Explain what happened to a row of the crawl."""
