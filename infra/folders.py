@@ -70,24 +70,8 @@ class LocalFolder:
 
     def commit(self, name: str, data: bytes) -> FileDigest:
         with _one_sentence(f"write {name} into {self.url}", finds=False, writes=True):
-            self._write(name, data)
+            _write(self.path / name, data)
         return digest(data)
-
-    def _write(self, name: str, data: bytes) -> None:
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(prefix=".uncommitted-", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(scratch, 0o644)  # mkstemp makes it readable by its owner alone
-            os.replace(scratch, target)
-        except BaseException:
-            Path(scratch).unlink(missing_ok=True)
-            raise
-        _sync_directory(target.parent)
 
     def remove(self, name: str) -> None:
         (self.path / name).unlink(missing_ok=True)
@@ -118,39 +102,47 @@ def _files(top: Path) -> Iterator[Path]:
                 yield Path(parent) / name
 
 
-def _sync_directory(path: Path) -> None:
-    """Make a rename inside the directory survive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
+def _write(target: Path, data: bytes) -> None:
+    """Write beside the target and rename, so that even a power cut leaves all of it or nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(prefix=".uncommitted-", dir=target.parent)
     try:
-        os.fsync(handle)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(scratch, 0o644)  # mkstemp makes it readable by its owner alone
+        os.replace(scratch, target)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
     finally:
-        os.close(handle)
+        os.close(directory)
 
 
 @dataclass(frozen=True)
 class ObjectFolder:
     """A prefix on an object store that fsspec can reach, such as s3://bucket/run."""
 
-    address: str
-
-    @property
-    def url(self) -> str:
-        return self.address
+    url: str
 
     @cached_property
     def system(self) -> Any:
         """The fsspec file system; missing packages or keys are noticed here first."""
-        with _one_sentence(f"reach {self.address}", finds=False):
+        with _one_sentence(f"reach {self.url}", finds=False):
             # No listing may come from a cache, for other processes write to the store.
-            return fsspec.core.url_to_fs(self.address, use_listings_cache=False)[0]
+            return fsspec.core.url_to_fs(self.url, use_listings_cache=False)[0]
 
     @cached_property
     def base(self) -> str:
         """The address in the file system's own form: bucket/path."""
-        return str(self.system._strip_protocol(self.address)).rstrip("/")
+        return str(self.system._strip_protocol(self.url)).rstrip("/")
 
     def __getstate__(self) -> dict[str, str]:
-        return {"address": self.address}  # a connection cannot be sent to a worker
+        return {"url": self.url}  # a connection cannot be sent to a worker
 
     def open(self, name: str) -> BinaryIO:
         path = f"{self.base}/{name}"

@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from infra.folders import open_folder
 from infra.paths import is_remote
 from infra.roots import PROBE, require_root
-from infra.store import open_folder
 from schemas.errors import ConfigError, SessionFailed, UserError
 
 LOG = logging.getLogger(__name__)
@@ -23,7 +23,9 @@ def require_seen(places: Sequence[str], root: str) -> None:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as OnNode
 
-    _say_if_busy()
+    if ray.available_resources().get("CPU", 0) < 1:
+        total = ray.cluster_resources().get("CPU", 0)
+        LOG.info("none of the cluster's %.0f CPUs is free: stages wait until one is", total)
     probe = f"{PROBE}{uuid.uuid4().hex}"
     folder = open_folder(root)
     folder.commit(probe, b"")
@@ -71,14 +73,3 @@ def unseen(places: Sequence[str], root: str, probe: str) -> str:
     except UserError as error:
         return f"cannot use the root: {error}"
     return ""
-
-
-def _say_if_busy() -> None:
-    """Log that the run will wait if no CPU is free."""
-    import ray
-
-    if ray.available_resources().get("CPU", 0) < 1:
-        total = ray.cluster_resources().get("CPU", 0)
-        LOG.info(
-            "the cluster has none of its %.0f CPUs free: stages wait until there is one", total
-        )

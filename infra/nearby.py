@@ -1,5 +1,6 @@
 """Check that a root holds a run, and name the runs nearby if it does not."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,16 +27,10 @@ def runs_near(root: str) -> list[str]:
         return []
     path = Path(root).absolute()
     places = [*path.parents, *_folders(path), *_folders(path / "runs"), *_folders(path.parent)]
-    return [str(p) for p in dict.fromkeys(places) if _is_run(p)][:SHOWN]
+    return [str(p) for p in dict.fromkeys(places) if os.path.isfile(p / SUMMARY)][:SHOWN]
 
 
 def _folders(top: Path) -> list[Path]:
     with suppress(OSError):
         return sorted(p for p in top.iterdir() if p.is_dir())
     return []
-
-
-def _is_run(path: Path) -> bool:
-    with suppress(OSError):
-        return (path / SUMMARY).is_file()
-    return False

@@ -8,7 +8,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from infra.store import LocalFolder, ObjectFolder, open_folder
+from infra.folders import LocalFolder, ObjectFolder, open_folder
 from schemas.errors import ConfigError, of_storage
 
 PROBE = ".probe-"
@@ -23,7 +23,9 @@ def require_root(root: str, *, writes: bool) -> None:
         else:
             _look_at_store(folder)
         if writes:
-            _write(folder)
+            name = f"{PROBE}{uuid.uuid4().hex}"
+            folder.commit(name, bytes(2**12))
+            folder.remove(name)
     except Exception as error:  # a storage's own kinds, and what lies below it
         if isinstance(error, ConfigError):
             raise
@@ -68,9 +70,3 @@ def _look_at_store(folder: ObjectFolder) -> None:
         ) from None
     except PermissionError:  # only a part of the bucket is ours
         return
-
-
-def _write(folder: LocalFolder | ObjectFolder) -> None:
-    name = f"{PROBE}{uuid.uuid4().hex}"
-    folder.commit(name, bytes(2**12))
-    folder.remove(name)

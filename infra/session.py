@@ -6,8 +6,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,32 +96,23 @@ def _scratch() -> str | None:
 
 
 def _init(**how: Any) -> None:
-    """Call ray.init, turn its many kinds of errors into one, and restore signal handlers."""
+    """Call ray.init, turn its many kinds of errors into one, and restore SIGTERM's handler."""
     import ray
 
-    with _signals_kept():
-        try:
-            ray.init(**how)
-        except Exception as error:
-            said = " ".join(str(error).split())
-            wanted = "to start Ray" if how["address"] == "local" else f"to join {how['address']}"
-            raise SessionFailed(
-                f"wanted {wanted}, found {type(error).__name__}: {said[:400]}; mend that and run "
-                "the same command again"
-            ) from error
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Restore the SIGTERM handler, which Ray replaces with one that exits with code 15."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = signal.getsignal(signal.SIGTERM)
     try:
-        yield
+        ray.init(**how)
+    except Exception as error:
+        said = " ".join(str(error).split())
+        wanted = "to start Ray" if how["address"] == "local" else f"to join {how['address']}"
+        raise SessionFailed(
+            f"wanted {wanted}, found {type(error).__name__}: {said[:400]}; mend that and run "
+            "the same command again"
+        ) from error
     finally:
-        signal.signal(signal.SIGTERM, before)
+        # Ray's own handler exits with code 15; only the main thread can set one.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def stop() -> None:

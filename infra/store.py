@@ -18,22 +18,6 @@ from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
 from schemas.manifest import BEGUN, MANIFEST, FileDigest, Manifest, Summary
 
-__all__ = [
-    "BEGUN",
-    "SUMMARY",
-    "LocalFolder",
-    "ObjectFolder",
-    "Store",
-    "content_of",
-    "digest",
-    "digest_all",
-    "now",
-    "open_folder",
-    "publish",
-    "read_manifest",
-    "recorded_files",
-]
-
 FILES = "files.parquet"
 MANY_FILES = 1_000  # above this the list of files is in a Parquet file beside the manifest
 

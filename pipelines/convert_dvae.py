@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from infra.store import open_folder
+from infra.folders import open_folder
 from pipelines.command import arguments, command, program, writing_to
 from schemas.artifacts import MODEL_CONFIG, WEIGHTS
 from schemas.errors import ConfigError

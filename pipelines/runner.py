@@ -25,23 +25,15 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from infra.claim import OWNER, claimed
-from infra.store import (
-    BEGUN,
-    SUMMARY,
-    LocalFolder,
-    ObjectFolder,
-    Store,
-    content_of,
-    digest_all,
-    now,
-    publish,
-)
+from infra.folders import LocalFolder, ObjectFolder
+from infra.nearby import SUMMARY
+from infra.store import Store, content_of, digest_all, now, publish
 from pipelines.command.stopping import during
 from pipelines.planner import Selection, Stage, Step, plan, state_of
 from schemas.artifacts import REPORT, REPORT_HTML
 from schemas.errors import ArtifactMissing, ShardsFailed
 from schemas.folder import Folder, Inputs
-from schemas.manifest import InputRecord, Manifest, Result, StageSummary, Summary
+from schemas.manifest import BEGUN, InputRecord, Manifest, Result, StageSummary, Summary
 
 log = logging.getLogger(__name__)
 

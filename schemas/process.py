@@ -79,19 +79,20 @@ def _by_proc(pid: int) -> str | None:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:  # not there, or of another user and hidden
-        return None if _exists(pid) else GONE
+        return _unseen(pid)
     fields = stat.rpartition(")")[2].split()  # from field 3 of proc(5); the name may hold spaces
     return GONE if fields[0] in ENDED else fields[19]
 
 
-def _exists(pid: int) -> bool:
+def _unseen(pid: int) -> str | None:
+    """Return GONE if there is no such process, None if it is hidden."""
     try:
         os.kill(pid, 0)  # which only asks
     except ProcessLookupError:
-        return False
+        return GONE
     except PermissionError:
-        return True
-    return True
+        return None
+    return None
 
 
 def _by_ps(pid: int) -> str | None:
@@ -103,5 +104,5 @@ def _by_ps(pid: int) -> str | None:
     except OSError:
         return None
     if not said:
-        return None if _exists(pid) else GONE
+        return _unseen(pid)
     return GONE if said[0][:1] in ENDED else " ".join(said[1:])

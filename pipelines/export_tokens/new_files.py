@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import fsspec
@@ -10,37 +9,26 @@ import fsspec
 from schemas.errors import ConfigError
 
 
-@dataclass
 class NewFiles:
     """Files below a path or an object-store address."""
 
-    address: str
-    written: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._system: Any
-        self._system, self._top = fsspec.core.url_to_fs(self.address)
+    def __init__(self, address: str) -> None:
+        self.system: Any
+        self.system, self.top = fsspec.core.url_to_fs(address)
+        self.written: list[str] = []
 
     @contextmanager
     def create(self, name: str) -> Iterator[BinaryIO]:
         """Open a file for writing; raise ConfigError if the name was used before."""
-        path = f"{self._top}/{name}"
+        path = f"{self.top}/{name}"
         if path in self.written:
             raise ConfigError(
                 f"wanted to write {name} once, found two shards of that name; export each by itself"
             )
-        self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self.system.makedirs(path.rpartition("/")[0], exist_ok=True)
         self.written.append(path)
-        with self._system.open(path, "wb") as file:
+        with self.system.open(path, "wb") as file:
             yield file
-
-    def is_empty(self) -> bool:
-        return not self._system.exists(self._top) or not self._system.find(self._top)
-
-    def remove(self) -> None:
-        for path in self.written:
-            if self._system.exists(path):
-                self._system.rm_file(path)
 
 
 @contextmanager
@@ -50,7 +38,7 @@ def new_files(address: str) -> Iterator[NewFiles]:
     Raises ConfigError if the folder is not empty.
     """
     files = NewFiles(address)
-    if not files.is_empty():
+    if files.system.exists(files.top) and files.system.find(files.top):
         raise ConfigError(
             f"wanted a new or empty folder to write to, found files in {address}; "
             "name another, or delete it"
@@ -58,5 +46,6 @@ def new_files(address: str) -> Iterator[NewFiles]:
     try:
         yield files
     except BaseException:
-        files.remove()
+        for path in filter(files.system.exists, files.written):
+            files.system.rm_file(path)
         raise

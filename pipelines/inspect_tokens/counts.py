@@ -1,12 +1,10 @@
 """Statistics of token shards, added up over any number of files."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from pipelines.inspect_tokens.repeats import Repeats, hashes
@@ -81,8 +79,16 @@ def count_tokens(found: ShardSet) -> TokenCounts:
     codes = np.zeros(spec.image_vocab, np.int64)
     keys, contents = Repeats(shards.rows), Repeats(shards.rows)
     broken: dict[str, str] = {}
+
+    def count(shard: TokenShard) -> ShardCounts | str:
+        try:
+            return _count(found.folder, shard)
+        except UNREADABLE as error:
+            return describe_error(error)
+
     with Progress("inspect", shards.rows) as progress:
-        for shard, counts in _counted(found.folder, shards.good):
+        counted = in_threads(count, shards.good, THREADS)
+        for shard, counts in zip(shards.good, counted, strict=True):
             progress.advance(shard.rows)
             if isinstance(counts, str):
                 broken[shard.name] = counts
@@ -94,26 +100,14 @@ def count_tokens(found: ShardSet) -> TokenCounts:
     return TokenCounts(shards.without(broken), lengths, codes, keys, contents)
 
 
-def _counted(
-    folder: Folder, shards: list[TokenShard]
-) -> Iterator[tuple[TokenShard, ShardCounts | str]]:
-    """Yield each shard with its counts, or with its problem."""
-
-    def count(shard: TokenShard) -> ShardCounts | str:
-        try:
-            return _count(folder, shard)
-        except UNREADABLE as error:
-            return describe_error(error)
-
-    yield from zip(shards, in_threads(count, shards, THREADS), strict=True)
-
-
 def _count(folder: Folder, shard: TokenShard) -> ShardCounts:
     lengths = np.zeros(shard.header.spec.text_len + 1, np.int64)
     codes = np.zeros(shard.header.spec.image_vocab, np.int64)
     keys, contents = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
     for group in row_groups(folder, shard.name):  # whole, for damage may be in any column
-        _check_nulls(group)
+        for name in group.column_names:
+            if group[name].null_count:  # the elements of a list cannot be null by their type
+                raise SchemaMismatch(f"'{name}' has nulls, where every row must have a value")
         text, image = rows.matrix(group["text"]), rows.matrix(group["image"])
         length = group["text_length"].to_numpy()
         _check_ids(text, length, image, shard.header.spec)
@@ -122,12 +116,6 @@ def _count(folder: Folder, shard: TokenShard) -> ShardCounts:
         keys.append(hashes(key.encode() for key in group["key"].to_pylist()))
         contents.append(hashes(np.concatenate([text, image], axis=1)))
     return ShardCounts(lengths, codes, np.concatenate(keys), np.concatenate(contents))
-
-
-def _check_nulls(group: pa.Table) -> None:
-    for name in group.column_names:
-        if group[name].null_count:  # the elements of a list cannot be null by their type
-            raise SchemaMismatch(f"'{name}' has nulls, where every row must have a value")
 
 
 def _check_ids(text: np.ndarray, length: np.ndarray, image: np.ndarray, spec: TokenSpec) -> None:

@@ -17,7 +17,6 @@ from pipelines.inspect_tokens.token_shards import (
     UNREADABLE,
     ShardSet,
     TokenShard,
-    TokenShards,
     describe_error,
     read_footers,
     row_groups,
@@ -72,7 +71,10 @@ def compare(one: ShardSet, other: ShardSet) -> Difference:
         broken |= {f"{found.folder.url}/{name}": why for name, why in part.broken.items()}
     difference = Difference(broken, shards[0].good[0].header.differences(shards[1].good[0].header))
     left, right = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
-    by_source = [_by_source(part) for part in shards]
+    by_source: tuple[dict[str, list[TokenShard]], ...] = ({}, {})
+    for part, sources in zip(shards, by_source, strict=True):
+        for shard in part.good:
+            sources.setdefault(shard.header.source_shard or shard.name, []).append(shard)
     with Progress("compare", shards[0].rows) as progress:
         for source in sorted(by_source[0].keys() | by_source[1].keys()):
             rows_there = _RowIndex(other, by_source[1].get(source, []))
@@ -81,7 +83,10 @@ def compare(one: ShardSet, other: ShardSet) -> Difference:
                     left.append(_compare_group(group, rows_there, difference))
                     progress.advance(len(group))
             right.append(hashes(key.encode() for key in rows_there.unseen()))
-    _count_apart(np.concatenate(left), np.concatenate(right), difference)
+    alone, other_alone = np.concatenate(left), np.concatenate(right)
+    difference.elsewhere = len(np.intersect1d(alone, other_alone))
+    difference.only_one = len(alone) - difference.elsewhere
+    difference.only_other = len(other_alone) - difference.elsewhere
     return difference
 
 
@@ -95,13 +100,6 @@ def _read(
             f"{found.folder.url}/{name} is broken ({describe_error(error)}); `--verify` names all "
             "that are, and how to make them again"
         ) from error
-
-
-def _by_source(shards: TokenShards) -> dict[str, list[TokenShard]]:
-    found: dict[str, list[TokenShard]] = {}
-    for shard in shards.good:
-        found.setdefault(shard.header.source_shard or shard.name, []).append(shard)
-    return found
 
 
 class _RowIndex:
@@ -174,10 +172,3 @@ def _unequal(one: pa.ChunkedArray, other: pa.ChunkedArray) -> np.ndarray:
     if one.type != other.type:
         return np.ones((len(one), one.type.list_size), bool)
     return rows.matrix(one) != rows.matrix(other)
-
-
-def _count_apart(left: np.ndarray, right: np.ndarray, difference: Difference) -> None:
-    """Separate keys of one encoding alone from those that lie under different files."""
-    difference.elsewhere = len(np.intersect1d(left, right))
-    difference.only_one = len(left) - difference.elsewhere
-    difference.only_other = len(right) - difference.elsewhere

@@ -1,10 +1,8 @@
 """An HTML page of token pairs: each caption with its original and its reconstruction."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
-import jinja2
 import numpy as np
 import pyarrow.parquet as pq
 import torch
@@ -15,7 +13,7 @@ from pipelines.inspect_tokens.token_shards import ShardSet, some_rows
 from schemas.artifacts import CLEAN_PAIRS, DVAE
 from schemas.folder import Folder
 from stages.evaluate.charts import histogram
-from stages.evaluate.page import is_small, uri
+from stages.evaluate.page import is_small, template
 from stages.models.dvae import Dvae
 from stages.pictures import Pixels, decode, from_tensor
 from stages.weights import load_dvae
@@ -66,7 +64,8 @@ def originals(clean: Folder, pairs: Sequence[Mapping[str, Any]], side: int) -> d
     """Return by key the picture that was encoded: the row's crop from clean_pairs."""
     wanted: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for row in pairs:
-        wanted.setdefault(row["source_shard"], {}).setdefault(pair_key(row["key"]), []).append(row)
+        pair = row["key"].partition("#")[0]  # without the number of the crop
+        wanted.setdefault(row["source_shard"], {}).setdefault(pair, []).append(row)
     found = {}
     for name, by_key in wanted.items():
         if not clean.exists(name):
@@ -76,11 +75,6 @@ def originals(clean: Folder, pairs: Sequence[Mapping[str, Any]], side: int) -> d
             for row in by_key[key]:
                 found[row["key"]] = _crop(pixels, row["crop"], side)
     return found
-
-
-def pair_key(key: str) -> str:
-    """Strip the crop's number, as in 00003-000012#1, from a row's key."""
-    return key.partition("#")[0]
 
 
 def _images(clean: Folder, name: str, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
@@ -102,16 +96,12 @@ def _crop(pixels: Pixels, box: Sequence[float], side: int) -> Pixels:
 
 def render(tokens: TokenCounts, cards: Sequence[Mapping[str, Any]], about: str) -> str:
     """Fill in the template; the page needs no network."""
-    template = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    ).from_string((resources.files("pipelines.inspect_tokens") / "gallery.html").read_text("utf-8"))
     pictures = [card[name] for card in cards for name in ("original", "reconstruction")]
     crisp = all(is_small(picture) for picture in pictures if picture is not None)
-    return template.render(
+    return template("pipelines.inspect_tokens", "gallery.html").render(
         tokens=tokens,
         about=about,
         chart=histogram(sorted(tokens.codes.tolist(), reverse=True), "uses of a code", "codes"),
         rendering="pixelated" if crisp else "auto",
         cards=cards,
-        uri=uri,
     )

@@ -91,21 +91,17 @@ def _code_statistics(console: Console, tokens: TokenCounts) -> dict[str, str]:
     dead = np.flatnonzero(tokens.codes == 0)
     total = int(tokens.codes.sum())
     some = f"  ({' '.join(map(str, dead[:DEAD_SHOWN]))}{' …' if len(dead) > DEAD_SHOWN else ''})"
+    stored = tokens.image_bytes / max(1, tokens.shards.rows)
+    independent = tokens.first.header.spec.image_len * tokens.entropy / 8
     frequent = (f"{n} {percent(int(tokens.codes[n]), total)}" for n in ranked[:5] if n not in dead)
     return {
         "used": f"{len(tokens.codes) - len(dead):,} of {len(tokens.codes):,}",
         "dead": f"{len(dead):,}" + (some if len(dead) else ""),
         "perplexity": f"{tokens.codebook.perplexity:,.1f}  (effective number of codes)",
-        "stored": _stored(tokens),
+        "stored": f"{stored:,.0f} bytes/row  ({independent:,.0f} if codes were independent)",
         "most frequent": " · ".join(frequent),
         "by frequency": spark(tokens.codes[ranked], ramp(console)),
     }
-
-
-def _stored(tokens: TokenCounts) -> str:
-    stored = tokens.image_bytes / max(1, tokens.shards.rows)
-    independent = tokens.first.header.spec.image_len * tokens.entropy / 8
-    return f"{stored:,.0f} bytes/row  ({independent:,.0f} if codes were independent)"
 
 
 def _print_rows(

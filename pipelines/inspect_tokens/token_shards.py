@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.store import Store, open_folder, read_manifest
+from infra.folders import open_folder
+from infra.store import Store, read_manifest
 from schemas import rows
 from schemas.artifacts import TOKEN_PAIRS, TRAIN, VAL
 from schemas.errors import ArtifactMissing, SchemaMismatch

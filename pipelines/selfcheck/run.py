@@ -1,6 +1,7 @@
 """A finished run, or the part of one that is there: its files, and its models on their device."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import NamedTuple
 
@@ -58,8 +59,12 @@ class Run:
         store = Store(root)
         require_run(store.top)
         self.device = torch.device("cuda" if gpu else "cpu")
-        self.folders = _finished(store)
+        self.folders: dict[str, Folder] = {}
+        for artifact in CHECKED:
+            with suppress(ArtifactMissing):
+                self.folders[artifact.name] = store.newest(artifact)
         self.inputs = Inputs(self.folders)
+        self._files: dict[str, dict[str, FileDigest | None]] = {}
 
     def missing(self, needs: tuple[Artifact, ...]) -> list[str]:
         return [artifact.name for artifact in needs if artifact.name not in self.folders]
@@ -75,10 +80,6 @@ class Run:
                 if not name.startswith(ASIDE)
             }
         return self._files[artifact.name]
-
-    @cached_property
-    def _files(self) -> dict[str, dict[str, FileDigest | None]]:
-        return {}
 
     @cached_property
     def dvae(self) -> Dvae:
@@ -108,13 +109,3 @@ class Run:
         if self.device.type != "cpu" or flops <= CPU_FLOPS:
             return None
         return f"takes {flops / 1e12:,.0f} TFLOP, too slow on a CPU; use --gpu"
-
-
-def _finished(store: Store) -> dict[str, Folder]:
-    found: dict[str, Folder] = {}
-    for artifact in CHECKED:
-        try:
-            found[artifact.name] = store.newest(artifact)
-        except ArtifactMissing:
-            continue
-    return found

@@ -7,10 +7,10 @@ together: `intervals` accounts for that.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,12 +23,8 @@ from stages.pictures import Pixels, decode, from_tensor
 
 Seen = Sequence[shapes.ShapeKind]  # what the judge found in a picture
 
-OF_ALL = (
-    "candidates",
-    "chance",
-    "gain",
-    "judge",
-)  # keys of the report's accuracy that are not sets
+# Keys of the report's accuracy that are not sets.
+OF_ALL = ("candidates", "chance", "gain", "judge")
 JUDGE_SEED = 20_210_224  # so that the judge is tested on other pictures than the world's
 
 
@@ -150,8 +146,7 @@ def by_combination(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: (one["reranked"] / one["prompts"], one["single"]))
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """The mean change of a share, paired by prompt, so that unchanged prompts add no noise."""
 
     share: float
@@ -165,16 +160,12 @@ class Change:
         change = np.asarray(after, float) - np.asarray(before, float)
         return cls(float(change.mean()), standard_error(change.tolist(), names))
 
-    @property
-    def in_errors(self) -> float:
-        """The change in standard errors, or the plain change where these are unknown."""
-        return self.share / (self.standard_error or 1)
-
 
 def gain(judgements: Sequence[Judgement]) -> dict[str, float | None]:
     """Return how much more often the favourite of all is right than the first picture."""
     best = by_candidates(judgements)
-    return asdict(Change.between(best[min(best)], best[max(best)], [v.names for v in judgements]))
+    names = [v.names for v in judgements]
+    return Change.between(best[min(best)], best[max(best)], names)._asdict()
 
 
 def worst_fall(judgements: Sequence[Judgement]) -> dict[str, float | None] | None:
@@ -183,14 +174,13 @@ def worst_fall(judgements: Sequence[Judgement]) -> dict[str, float | None] | Non
     None if the favourite of more is never right less often.
     """
     best, names = by_candidates(judgements), [v.names for v in judgements]
-    changes = {
-        (fewer, more): Change.between(best[fewer], best[more], names)
+    falls = [
+        {"fewer": fewer, "more": more, **change._asdict()}
         for fewer, more in combinations(best, 2)
-    }
-    (fewer, more), worst = min(
-        changes.items(), key=lambda item: item[1].in_errors, default=((0, 0), Change(0.0, None))
-    )
-    return {"fewer": fewer, "more": more, **asdict(worst)} if worst.share < 0 else None
+        if (change := Change.between(best[fewer], best[more], names)).share < 0
+    ]
+    # Where the standard error is unknown, the plain change must do.
+    return min(falls, key=lambda fall: fall["share"] / (fall["standard_error"] or 1), default=None)
 
 
 def share(name: str, hits: Sequence[bool], names: Sequence[Names]) -> dict[str, Any]:
@@ -214,9 +204,7 @@ def judge_itself(dvae: Dvae, side: int, count: int) -> dict[str, Any]:
 
 def _seen(scenes: Sequence[shapes.Scene], pictures: Iterable[Pixels]) -> int:
     """Count the pictures in which the judge finds exactly the shapes of their scene."""
-    return sum(_sees(scene, picture) for scene, picture in zip(scenes, pictures, strict=True))
-
-
-def _sees(scene: shapes.Scene, picture: Pixels) -> bool:
-    """Say whether the judge finds exactly the shapes of a scene."""
-    return Counter(shapes.judge(picture)) == Counter(figure.kind for figure in scene.figures)
+    return sum(
+        Counter(shapes.judge(picture)) == Counter(figure.kind for figure in scene.figures)
+        for scene, picture in zip(scenes, pictures, strict=True)
+    )

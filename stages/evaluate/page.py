@@ -5,7 +5,6 @@ import io
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
 import jinja2
@@ -15,7 +14,6 @@ from PIL import Image
 
 from stages import shapes
 from stages.evaluate.charts import (
-    Judged,
     Points,
     accuracy_chart,
     histogram,
@@ -69,7 +67,6 @@ class ShownPrompt:
     """A prompt and CLIP's favourites, best first."""
 
     text: str
-    set: str
     pictures: Sequence[Shown]
 
 
@@ -77,7 +74,7 @@ class ShownPrompt:
 class Gallery:
     """All the pictures of the page."""
 
-    drawn: Sequence[ShownPrompt] = ()
+    drawn: Mapping[str, Sequence[ShownPrompt]] = field(default_factory=dict)  # by set
     reconstructed: Sequence[tuple[str, Pixels, Pixels]] = ()  # caption, original, reconstruction
     code_counts: Sequence[int] = ()
     training: Mapping[str, Mapping[str, Points]] = field(default_factory=dict)
@@ -85,21 +82,11 @@ class Gallery:
 
 def render(report: Mapping[str, Any], gallery: Gallery) -> str:
     """Return the page for the numbers of report.json and the pictures behind them."""
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": percent, "interval": interval, "points": points, "change": change,
-        "uri": uri, "flat": flat,
-    }  # fmt: skip
-    judged = _judged(report["accuracy"])
+    accuracy = report["accuracy"]
+    judged = [(name, accuracy[name]) for name in _in_order(accuracy) if is_set(accuracy[name])]
     hidden = set() if judged else {"accuracy"}
     originals = (original for _, original, _ in gallery.reconstructed)
-    return environment.get_template("page.html").render(
+    return template("stages.evaluate", "page.html").render(
         report=report,
         gallery=gallery,
         made_in=duration(sum(report["seconds"].values())),
@@ -107,7 +94,10 @@ def render(report: Mapping[str, Any], gallery: Gallery) -> str:
         sections=[item for item in SECTIONS.items() if item[0] not in hidden],
         tiles=tiles(report),
         candidates=report["samples"]["candidates"],
-        sets=_sets(gallery.drawn),
+        sets=[
+            (SETS.get(name, name.replace("_", " ")), gallery.drawn[name])
+            for name in _in_order(gallery.drawn)
+        ],
         set_titles=SETS,
         judged=judged,
         counts=list(judged[0][1]["by_candidates"]) if judged else [],
@@ -126,6 +116,20 @@ def render(report: Mapping[str, Any], gallery: Gallery) -> str:
         training=[_training(name, lines) for name, lines in gallery.training.items() if lines],
         weak=[check for check in report["checks"] if not check["ok"]],
     )
+
+
+def template(package: str, name: str) -> jinja2.Template:
+    """Read a page that lies beside the code of a package, with our filters to be used in it."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(package, "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = (percent, interval, points, change, uri, flat)
+    environment.filters |= {function.__name__: function for function in filters}
+    return environment.get_template(name)
 
 
 def percent(share: float) -> str:
@@ -174,11 +178,6 @@ def tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _judged(accuracy: Mapping[str, Any]) -> Judged:
-    """Return the sets of prompts that were judged, those of the demo's world first."""
-    return [(name, accuracy[name]) for name in _in_order(accuracy) if is_set(accuracy[name])]
-
-
 def _training(name: str, lines: Mapping[str, Points]) -> tuple[str, list[Markup], list[Markup]]:
     """Return a chart per quantity: what was learned, then schedules, speed and constants."""
     both: dict[str, dict[str, Points]] = {}
@@ -197,16 +196,14 @@ def _training(name: str, lines: Mapping[str, Points]) -> tuple[str, list[Markup]
 def uri(pixels: Pixels) -> str:
     """Put a picture into a data: address; small ones lossless, larger ones as JPEG."""
     if is_small(pixels):
-        return _data("image/png", encode_png(pixels))
-    file = io.BytesIO()
-    image = Image.fromarray(pixels)
-    image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-    image.save(file, "JPEG", quality=90)
-    return _data("image/jpeg", file.getvalue())
-
-
-def _data(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+        kind, data = "png", encode_png(pixels)
+    else:
+        file = io.BytesIO()
+        image = Image.fromarray(pixels)
+        image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+        image.save(file, "JPEG", quality=90)
+        kind, data = "jpeg", file.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def is_small(pixels: Pixels) -> bool:
@@ -214,15 +211,8 @@ def is_small(pixels: Pixels) -> bool:
     return max(np.shape(pixels)[:2]) <= PIXEL_ART_SIDE
 
 
-def _sets(drawn: Sequence[ShownPrompt]) -> list[tuple[str, list[ShownPrompt]]]:
-    """Return the prompts of each set under its title, those of the demo's world first."""
-    by_set: dict[str, list[ShownPrompt]] = {}
-    for prompt in drawn:
-        by_set.setdefault(prompt.set, []).append(prompt)
-    return [(SETS.get(n, n.replace("_", " ")), by_set[n]) for n in _in_order(by_set)]
-
-
 def _in_order(names: Iterable[str]) -> list[str]:
+    """Return names of sets, those of the demo's world first."""
     known = list(SETS)
     return sorted(names, key=lambda n: (known.index(n) if n in SETS else len(known), n))
 
@@ -236,7 +226,3 @@ def flat(tree: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
         else:
             found.append((f"{before}{name}", textwrap.shorten(str(value), VALUE_LENGTH)))
     return found
-
-
-def _template(name: str) -> str:
-    return (resources.files("stages.evaluate") / name).read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """Measure the artifacts of a run, judge its drawings, and write the report."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ from stages.evaluate.checks import checks
 from stages.evaluate.funnel import funnel
 from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
 from stages.evaluate.reading import DrawnPrompt, curves, metrics, prompts
-from stages.evaluate.reconstructions import Captioned, measured_pictures, reconstruct
+from stages.evaluate.reconstructions import measured_pictures, reconstruct
 from stages.evaluate.retrieval import retrieval
 from stages.pictures import Pixels, contact_sheet, decode, encode_png
 from stages.progress import Progress
@@ -79,8 +79,11 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
         report["accuracy"]["judge"] = judge_itself(dvae, side, 2 * cfg.pictures)
     report["checks"] = checks(report)
     gallery = Gallery(
-        drawn=[prompt for shown in drawn.shown.values() for prompt in shown[:PROMPTS_SHOWN]],
-        reconstructed=_beside(pictures, seen.pixels),
+        drawn={name: shown[:PROMPTS_SHOWN] for name, shown in drawn.shown.items()},
+        reconstructed=[
+            (picture.caption, picture.pixels, made)
+            for picture, made in zip(pictures, seen.pixels, strict=False)
+        ],
         code_counts=seen.code_counts.tolist(),
         training={a.name: curves(metrics(inputs.folder(a))) for a in TRAINED},
     )
@@ -121,7 +124,7 @@ def _show(prompt: DrawnPrompt, judgement: Judgement | None) -> ShownPrompt:
         for one in prompt.ranked[:PICTURES_SHOWN]
         if one.png is not None
     ]
-    return ShownPrompt(prompt.text, prompt.set, pictures)
+    return ShownPrompt(prompt.text, pictures)
 
 
 def sheets(drawn: Drawings, gallery: Gallery) -> dict[str, Pixels]:
@@ -159,12 +162,6 @@ def _versions(manifests: Mapping[str, Manifest]) -> dict[str, str]:
         for name, version in manifest.versions.items():
             found.setdefault(name, set()).add(version)
     return {name: ", ".join(sorted(versions)) for name, versions in sorted(found.items())}
-
-
-def _beside(
-    pictures: Sequence[Captioned], made: Sequence[Pixels]
-) -> list[tuple[str, Pixels, Pixels]]:
-    return [(p.caption, p.pixels, m) for p, m in zip(pictures, made, strict=False)]
 
 
 def _headline(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 import torch
+from einops import rearrange
 from jaxtyping import Float, UInt8
 from PIL import Image, PngImagePlugin
 from torch import Tensor
@@ -53,10 +54,10 @@ def crop_for_dvae(pixels: Pixels, side: int, rng: np.random.Generator) -> Pixels
     Raises PictureError with reason `too_small`.
     """
     height, width, short = _sides(pixels, side)
-    top, left = rng.integers(0, height - short + 1), rng.integers(0, width - short + 1)
+    top, left = (int(rng.integers(0, length - short + 1)) for length in (height, width))
     smallest, largest = min(short, round(9 / 8 * side)), min(short, round(12 / 8 * side))
     size = int(rng.integers(smallest, largest + 1))
-    square = _shrink(pixels[top : top + short, left : left + short], size)
+    square = _square(pixels, top, left, short, size)
     top, left = rng.integers(0, size - side + 1, 2)
     window = square[top : top + side, left : left + side]
     return np.ascontiguousarray(window[:, ::-1] if rng.random() < 0.5 else window)
@@ -73,7 +74,7 @@ def crop_for_prior(
     height, width, short = _sides(pixels, side)
     top, left = _near_centre(height - short, rng), _near_centre(width - short, rng)
     size = int(rng.integers(side, min(short, round(9 / 8 * side)) + 1))
-    square = _shrink(pixels[top : top + short, left : left + short], size)
+    square = _square(pixels, top, left, short, size)
     y, x = rng.integers(0, size - side + 1, 2).tolist()
     scale = short / size
     box = (left + x * scale, top + y * scale, left + (x + side) * scale, top + (y + side) * scale)
@@ -86,9 +87,7 @@ def crop_centre(pixels: Pixels, side: int) -> Pixels:
     Raises PictureError with reason `too_small`.
     """
     height, width, short = _sides(pixels, side)
-    top, left = (height - short) // 2, (width - short) // 2
-    square = _shrink(pixels[top : top + short, left : left + short], side)
-    return np.ascontiguousarray(square)
+    return _square(pixels, (height - short) // 2, (width - short) // 2, short, side)
 
 
 def _sides(pixels: Pixels, side: int) -> tuple[int, int, int]:
@@ -98,15 +97,15 @@ def _sides(pixels: Pixels, side: int) -> tuple[int, int, int]:
     return height, width, min(height, width)
 
 
+def _square(pixels: Pixels, top: int, left: int, short: int, size: int) -> Pixels:
+    """Cut out the square of side `short` and shrink it to `size`."""
+    square = pixels[top : top + short, left : left + short]
+    return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)
+
+
 def _near_centre(slack: int, rng: np.random.Generator) -> int:
     low = 3 * slack // 8
     return int(rng.integers(low, max(low + 1, 5 * slack // 8)))
-
-
-def _shrink(square: Pixels, size: int) -> Pixels:
-    if square.shape[0] == size:
-        return square
-    return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def to_tensor(
@@ -131,11 +130,7 @@ def contact_sheet(pictures: Sequence[Pixels], columns: int, gap: int = 2) -> Pix
     """Lay pictures of one size out in rows of `columns`, on white, `gap` pixels apart."""
     height, width = pictures[0].shape[:2]
     rows = -(-len(pictures) // columns)
-    sheet = np.full(
-        (rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, dtype=np.uint8
-    )
-    for index, picture in enumerate(pictures):
-        top = gap + index // columns * (height + gap)
-        left = gap + index % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = picture
-    return sheet
+    cells = np.full((rows * columns, gap + height, gap + width, 3), 255, np.uint8)
+    cells[: len(pictures), gap:, gap:] = pictures
+    sheet = rearrange(cells, "(r c) h w rgb -> (r h) (c w) rgb", r=rows)
+    return np.pad(sheet, ((0, gap), (0, gap), (0, 0)), constant_values=255)

@@ -50,7 +50,8 @@ def _converter(profile: bytes, mode: str) -> Convert | None:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if SPACES.get(source.profile.xcolor_space) != mode:
             return None
-        transform = ImageCms.ImageCmsTransform(source, _srgb(), mode, "RGB")
+        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        transform = ImageCms.ImageCmsTransform(source, srgb, mode, "RGB")
         changed = transform.apply(_probe(mode))
     except BROKEN:
         return None
@@ -59,10 +60,6 @@ def _converter(profile: bytes, mode: str) -> Convert | None:
         if np.abs(np.asarray(changed, np.int16) - same).max() <= SAME:
             return None
     return transform.apply
-
-
-def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 def _probe(mode: str) -> Image.Image:

@@ -24,10 +24,6 @@ def is_cut(data: bytes) -> bool:
     return data[4:8] == b"ftyp" and _is_cut_boxes(data)
 
 
-def _is_cut_riff(data: bytes) -> bool:
-    return len(data) < 8 + int(struct.unpack_from("<I", data, 4)[0])
-
-
 def _is_cut_bmp(data: bytes) -> bool:
     start, header, width, height = struct.unpack_from("<4xIIii", data, 6)[0:4]
     if header == 12:  # the oldest kind
@@ -100,7 +96,7 @@ def _is_cut_boxes(data: bytes) -> bool:
 _KINDS: dict[bytes, Callable[[bytes], bool]] = {
     jpeg.START: lambda data: not jpeg.has_end(data),
     png.SIGNATURE: png.is_cut,
-    RIFF: _is_cut_riff,
+    RIFF: lambda data: len(data) < 8 + int(struct.unpack_from("<I", data, 4)[0]),
     GIF: _is_cut_gif,
     BMP: _is_cut_bmp,
     **dict.fromkeys(TIFF, _is_cut_tiff),

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from operator import methodcaller
 
 import numpy as np
 from jaxtyping import UInt8
@@ -100,7 +101,8 @@ def _as_stored(data: bytes, max_pixels: int) -> tuple[Pixels, int]:
         _refuse_large(image, max_pixels)
         _refuse_raw(image)
         image.load()
-        in_srgb = conversion(image.mode, profile or image.info.get("icc_profile")) or _as_it_is
+        in_srgb = conversion(image.mode, profile or image.info.get("icc_profile"))
+        in_srgb = in_srgb or methodcaller("convert", "RGB")
         pixels = np.empty((image.height, image.width, 3), np.uint8)
         rows = max(1, STRIP_PIXELS // image.width)
         for top in range(0, image.height, rows):
@@ -147,7 +149,3 @@ def _on_white(image: Image.Image, in_srgb: Convert) -> Image.Image:
     alpha.putalpha(opacity)
     white = Image.new("RGBA", alpha.size, "white")
     return Image.alpha_composite(white, alpha).convert("RGB")
-
-
-def _as_it_is(image: Image.Image) -> Image.Image:
-    return image.convert("RGB")

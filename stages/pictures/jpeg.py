@@ -98,19 +98,15 @@ def _filled(end: bytes, restart: int) -> bytes:
 
 def _digest(data: bytes) -> bytes | None:
     """Return a hash of the pixels; None if they cannot be had."""
+    pixels = hashlib.sha256()
     try:
-        return _hash(data)
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            image.load()
+            for top in range(0, image.height, 256):
+                strip = image.crop((0, top, image.width, min(top + 256, image.height)))
+                pixels.update(np.asarray(strip).tobytes())
     except BROKEN:
         return None
-
-
-def _hash(data: bytes) -> bytes:
-    pixels = hashlib.sha256()
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-        image.load()
-        for top in range(0, image.height, 256):
-            strip = image.crop((0, top, image.width, min(top + 256, image.height)))
-            pixels.update(np.asarray(strip).tobytes())
     return pixels.digest()
 
 

@@ -6,6 +6,7 @@ decoders that read them refuse the whole picture when they find too much.
 
 import struct
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -46,9 +47,7 @@ def chunks(data: bytes) -> Iterator[Chunk]:
 
 def is_cut(data: bytes) -> bool:
     """Return whether the file stops before its last chunk does."""
-    last = None
-    for last in chunks(data):  # noqa: B007
-        pass
+    (last,) = deque(chunks(data), maxlen=1) or (None,)
     return last is None or last.kind != b"IEND" or last.end > len(data)
 
 

@@ -206,9 +206,11 @@ def small_report(judgements=FOUR_RIGHT):
 
 def small_page(caption="<script>alert(1)</script>"):
     picture = np.full((16, 16, 3), 128, np.uint8)
-    shown = ShownPrompt(caption, "held_out", [Shown(picture, 0.25, True)])
+    shown = ShownPrompt(caption, [Shown(picture, 0.25, True)])
     lines = {"loss": [(0.0, 1.0), (1.0, 0.5)], "validation_loss": [(0.0, 0.8), (1.0, 0.6)]}
-    gallery = Gallery([shown], [(caption, picture, picture)], [5, 0, 1], {"dvae": lines})
+    gallery = Gallery(
+        {"held_out": [shown]}, [(caption, picture, picture)], [5, 0, 1], {"dvae": lines}
+    )
     return render(small_report(), gallery)
 
 

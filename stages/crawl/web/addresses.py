@@ -58,7 +58,8 @@ def is_public(address: str) -> bool:
     """Return whether an IP address, or the IPv4 address in an IPv6 one, is on the internet."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        for inner in (ip.ipv4_mapped, ip.sixtofour, (ip.teredo or (None, None))[1], _nat64(ip)):
+        nat64 = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else None
+        for inner in (ip.ipv4_mapped, ip.sixtofour, (ip.teredo or (None, None))[1], nat64):
             if inner is not None:
                 return is_public(str(inner))
         if ip.is_site_local:
@@ -66,10 +67,6 @@ def is_public(address: str) -> bool:
     if any(ip in network for network in INSIDE):
         return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
-
-
-def _nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else None
 
 
 def safe_url(url: str) -> str:

@@ -36,7 +36,20 @@ def encodings(headers: Message, start: bytes) -> list[str]:
 def undone(body: bytes, names: list[str], most: int) -> bytes:
     """Return what the body was; raise Refused if that is more than `most` bytes, or not known."""
     for name in reversed(names):
-        body = _undone(body, name, most)
+        made = bytearray()
+        try:
+            for piece in _pieces(body, name):
+                made += piece
+                if len(made) > most:
+                    raise Refused("too_large", f"more than {most} bytes once its {name} is undone")
+        except EOFError as error:
+            detail = f"its {name} ends early, after {len(made)} bytes of what is in it"
+            raise Refused("connection_failed", detail) from error
+        except (OSError, zlib.error) as error:
+            if is_picture(body):
+                continue
+            raise Refused("bad_encoding", f"its {name} cannot be undone: {error}") from error
+        body = bytes(made)
     return body
 
 
@@ -53,23 +66,6 @@ def beginning(body: bytes, names: list[str], most: int) -> bytes:
             made = made or bytearray(body)
         body = bytes(made)
     return body[:most]
-
-
-def _undone(body: bytes, name: str, most: int) -> bytes:
-    made = bytearray()
-    try:
-        for piece in _pieces(body, name):
-            made += piece
-            if len(made) > most:
-                raise Refused("too_large", f"more than {most} bytes once its {name} is undone")
-    except EOFError as error:
-        detail = f"its {name} ends early, after {len(made)} bytes of what is in it"
-        raise Refused("connection_failed", detail) from error
-    except (OSError, zlib.error) as error:
-        if is_picture(body):
-            return body
-        raise Refused("bad_encoding", f"its {name} cannot be undone: {error}") from error
-    return bytes(made)
 
 
 def _pieces(body: bytes, name: str) -> Iterator[bytes]:

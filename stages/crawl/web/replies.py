@@ -56,8 +56,4 @@ def what_came(reply: http.client.HTTPResponse, start: bytes) -> str:
         return f"{head}: an empty answer"
     if said := words(start):
         return f"{head}: '{said}'"
-    return f"{head}: {unread(start) or _bytes(start)}"
-
-
-def _bytes(start: bytes) -> str:
-    return f"bytes {start[:12].hex(' ')}"
+    return f"{head}: {unread(start) or 'bytes ' + start[:12].hex(' ')}"
