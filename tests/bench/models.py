@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from stages.measure.nsfw import Nsfw
-from stages.measure.writing import Reader
+from stages.measure.writing import TextReader
 from tests.bench.looks import picture
 
 PICTURES = 12
@@ -22,7 +22,7 @@ def models() -> None:
     for number, pixels in enumerate(drawn[::2]):  # half of them have something to read
         cv2.putText(pixels, f"preview {number}", (20, 120), 0, 1.5, (255, 255, 255), 3)
     files = [cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes() for p in drawn]
-    for name, ask in (("nsfw", Nsfw().score), ("writing", Reader().read)):
+    for name, ask in (("nsfw", Nsfw().score), ("writing", TextReader().read)):
         ask(files[0])
         started = time.process_time()
         for file in files:

@@ -20,6 +20,7 @@ from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
 from stages.evaluate.reading import Candidate, DrawnPrompt, curves
 from stages.evaluate.reconstructions import Reconstructions
 from stages.pictures import crop_centre, decode, encode_png, to_tensor
+from stages.shapes.world import Figure
 from stages.weights import load_dvae
 from tests import tiny_run
 from tests.browser import opened
@@ -100,7 +101,7 @@ def drawn_prompt(text, kinds, ranks, side=64):
     """A prompt whose candidate i shows shape kinds[i] and has ranks[i]."""
     ranked = []
     for number, (kind, rank) in enumerate(zip(kinds, ranks, strict=True)):
-        figure = shapes.Figure(kind, shapes.COLOURS[kind.colour], "large", 0.5, 0.5, 0.25)
+        figure = Figure(kind, shapes.COLOURS[kind.colour], "large", 0.5, 0.5, 0.25)
         scene = shapes.Scene((figure,), (200, 200, 200), "middle", "", text)
         png = encode_png(shapes.draw(scene, side))
         ranked.append(Candidate(number, seed=number, rank=rank, clip_score=-rank, png=png))
@@ -170,7 +171,7 @@ FOUR_RIGHT = [judgement("a red star", [RED_STAR], [RED_STAR]) for _ in range(4)]
 
 def small_report(judgements=FOUR_RIGHT):
     uses = np.array([142, 1, 1] + [0] * 125)
-    dvae = {"split": "val"} | Reconstructions(9, [], uses, 10**-1.6, 10**-1.5).figures()
+    dvae = {"split": "val"} | Reconstructions(9, [], uses, 16.0, 15.0).figures()
     judge = {
         "pictures": 8, "world": 1.0, "world_interval": [0.9, 1.0],
         "reconstructions": 0.5, "reconstructions_interval": [0.2, 0.8],

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, CLIPModel
 from schemas.errors import ConfigError
 from stages.measure.agreement import Agreement
 from stages.measure.nsfw import Nsfw
-from stages.measure.writing import Reader
+from stages.measure.writing import TextReader
 from stages.models.clip_preprocessing import MEAN, STD
 from tests.stages.published import save_clip
 
@@ -40,7 +40,7 @@ def written(*lines):
 @pytest.fixture(scope="module")
 def reader():
     pytest.importorskip("rapidocr_onnxruntime")
-    return Reader()
+    return TextReader()
 
 
 def test_harmless_pictures_are_safe_in_any_form():
@@ -87,7 +87,7 @@ def test_agreement_is_the_cosine_of_the_published_model(tmp_path):
 
 @pytest.mark.parametrize(
     ("model", "package", "extra"),
-    [(Nsfw, "nudenet", "nsfw"), (Reader, "rapidocr_onnxruntime", "ocr")],
+    [(Nsfw, "nudenet", "nsfw"), (TextReader, "rapidocr_onnxruntime", "ocr")],
 )
 def test_a_package_that_is_not_installed_is_asked_for(monkeypatch, model, package, extra):
     monkeypatch.setitem(sys.modules, package, None)
