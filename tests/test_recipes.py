@@ -51,3 +51,7 @@ def test_each_recipe_can_be_followed(name, anchor, tmp_path):
         else:
             program = {"bash": ["bash", "-euc"], "python": [sys.executable, "-c"]}[language]
             subprocess.run([*program, block], cwd=tree, env=environment, check=True)
+    subprocess.run(["ruff", "check", "--no-cache", "."], cwd=tree, env=environment, check=True)
+    subprocess.run(
+        ["ruff", "format", "--no-cache", "--check", "."], cwd=tree, env=environment, check=True
+    )

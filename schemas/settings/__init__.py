@@ -1,8 +1,8 @@
 """Every setting there is: one frozen tree, checked when it is made, a file for each part.
 
-What decides what comes out stands in a stage's node itself, and of a training in its `fit`. A node
-named `run` says how fast, where and how often: never in a fingerprint, so that changing it restarts
-nothing; no more is a `gate`, which only refuses. A setting marked `Input` is the address of
+What decides a result is in a stage's node itself, and for a training in its `fit`. A node named
+`run` says how fast, where and how often. It is never in a fingerprint, so that changing it restarts
+nothing. Neither is a `gate`, which only refuses. A setting marked `Input` is the address of
 something that a stage reads: what is there is in the fingerprint, the address is not.
 
 A stage is given its own node and nothing else, so that nothing else can make it run again. The

@@ -62,7 +62,7 @@ class Config(BaseModel):
         return tree
 
     def changed(self, usual: "Config | None" = None) -> dict[str, Any]:
-        """Return those of them that are not as in `usual`, or else not their defaults."""
+        """Return those of them that differ from `usual`, or else from their defaults."""
         tree = {}
         for name, field in self._deciding().items():
             value, default = getattr(self, name), field.default
@@ -77,10 +77,10 @@ class Config(BaseModel):
 
     @property
     def digest(self) -> str:
-        """Return hex digits of the settings that decide what comes out and have no default value.
+        """Return hex digits of the settings that decide the result and differ from their defaults.
 
-        So a new setting leaves all that is finished as it is, if its default does; and a default
-        that comes to be another one goes with a new REVISION of its stage.
+        So a new setting whose default changes nothing makes nothing stale. Whoever changes a
+        default raises the REVISION of its stage.
         """
         text = json.dumps(self.changed(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -24,19 +24,19 @@ class FitSettings(Config):
     steps: Count = Field(description="updates of the weights")
     batch_size: Count = Field(description="rows per update, over all workers")
     learning_rate: Positive = Field(description="the highest, after warm-up")
-    learning_rate_end: Positive = Field(description="the lowest, at the end")
+    learning_rate_end: Positive = Field(description="the lowest it falls to")
     warmup_share: Share = Field(0.0, description="share of steps in which the learning rate rises")
     decay: Literal["cosine", "plateau"] = Field(
         "cosine",
         description="how the learning rate falls; plateau: halved when the loss stops falling",
     )
-    decay_share: Share = Field(1.0, description="cosine: share of steps at which it has fallen")
+    decay_share: Share = Field(1.0, description="cosine: share of steps until it is lowest")
     patience_share: Share = Field(
-        0.04, description="plateau: share of steps without a lower loss before it is halved"
+        0.04, description="plateau: share of steps without a lower loss before the rate is halved"
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's decay of the first moment")
     beta2: float = Field(0.999, ge=0, lt=1, description="AdamW's decay of the second moment")
-    weight_decay: NonNegative = Field(0.0, description="AdamW's, of matrices")
+    weight_decay: NonNegative = Field(0.0, description="AdamW's, not of biases and gains")
     variance_clip: Positive | None = Field(
         None, description="bound of the second moment (appendix B.2); null: none"
     )

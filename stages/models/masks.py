@@ -9,9 +9,10 @@ code p and predicts code p + 1. A mask says which input slots (keys) each slot (
 
 Image masks count raster positions only: p = grid * row + column. Text never sees the image.
 
-To change a mask, change `mask_rule`: the table of all slots, the blocks and windows that
-`sparse_attention` computes, and the layout of the KV cache are all read off it.
-`masked_attention` is the reference, which computes what masks forbid as well.
+To change a mask, change `_rule_for_codes` and raise `REVISION` in stages/train_prior, because the
+fingerprint does not see code. The table of all slots, the blocks and windows that
+`sparse_attention` computes, and the layout of the KV cache are all derived from the rule.
+`masked_attention` is the reference: it computes all scores, and then leaves out the forbidden ones.
 
 Dimensions: b batch, h heads, n slots of the input, k head width.
 """
@@ -45,7 +46,7 @@ class SequenceLayout(NamedTuple):
 
 
 def mask_of_layer(layer: int, layers: int, attention: Literal["sparse", "dense"]) -> MaskName:
-    """Name the mask of layer 1..layers: conv last, else a column every fourth, else rows."""
+    """Name the mask of layer 1..layers: conv last, a column in layers 2, 6, 10, ..., else rows."""
     if attention == "dense":
         return "causal"
     if layer == layers:  # first: in some depths the last layer would also be a column's turn

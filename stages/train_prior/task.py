@@ -110,9 +110,7 @@ class PriorTask(Task):
             for name, weight in self.loss_weights(step).items()
         )
         if not math.isfinite(scalars["validation_loss"]):
-            return Validation(
-                scalars
-            )  # codes cannot be sampled by probabilities that are no numbers
+            return Validation(scalars)  # no code can be sampled if probabilities are not numbers
         return Validation(scalars, {"samples": self.contact_sheet(model, columns)})
 
     def contact_sheet(self, model: Prior, columns: Columns) -> bytes:

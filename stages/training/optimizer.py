@@ -72,7 +72,7 @@ def make(model: nn.Module, fit: FitSettings) -> torch.optim.Optimizer:
         made = ClippedAdamW(groups, variance_clip=fit.variance_clip, **options)
     else:
         made = torch.optim.AdamW(groups, fused=True, **options)
-    for weight in weights:  # torch makes it in the first step; a checkpoint is loaded before
+    for weight in weights:  # a checkpoint is loaded before the first step
         made.state[weight] = fresh_moments(weight)
     return made
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from schemas.settings import FitSettings
 
-# Of the plateau. The paper does not say what it took for one (appendix B.2). Here the loss is
+# The paper does not say what it took for a plateau (appendix B.2). Here the loss is
 # averaged over windows of updates, which begin with the end of the warm-up. A plateau is
 # `patience_share` of the run in which no window's mean beats the best one by MIN_IMPROVEMENT.
 WINDOWS = 4  # per patience: enough updates in each to tell the trend from the noise
@@ -51,7 +51,7 @@ class Plateau:
 
     halvings: int = 0
     best: float | None = None  # mean of a window
-    updates_since: int = 0  # the end of that window
+    updates_since: int = 0  # updates since that window ended
     total: float = 0.0  # of the losses in the window that is not yet full
     counted: int = 0  # updates in that window that were not skipped
 
