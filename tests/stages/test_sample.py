@@ -370,8 +370,8 @@ def test_pictures_do_not_depend_on_workers_or_shards(inputs, tmp_path, ray_clust
     found = []
     for workers, size in ((1, 3), (2, 1)):
         out = open_folder(tmp_path / f"{workers}")
-        changes = {"run": {"workers": workers}, "prompts_per_shard": size}
-        sample.run(inputs, out, cfg.model_copy(update=changes))
+        run = cfg.run.model_copy(update={"workers": workers})
+        sample.run(inputs, out, cfg.model_copy(update={"run": run, "prompts_per_shard": size}))
         table = [pq.read_table(out.open(name)) for name in out.list("table/")]
         found.append(pa.concat_tables(table).to_pylist())
     assert found[0] == found[1]

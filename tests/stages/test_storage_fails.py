@@ -27,7 +27,7 @@ READERS = {
     "a model's weights": torch_files.read_tensors,
     "sample.prompts.path": prompts._read,
     "filter.decontaminate": evaluation_pictures,
-    "filter.decontaminate ": lambda path: filtered(decontaminate=(path,)),
+    "filter.decontaminate[0]": lambda path: filtered(decontaminate=(path,)),
     "measure.clip": lambda path: measure.outside(MeasureSettings(clip=path)),
 }
 
@@ -51,8 +51,6 @@ def test_it_is_one_sentence_that_names_the_path_and_what_failed(no_store, settin
     with pytest.raises(UserError) as error:
         READERS[setting](path)
     said = str(error.value)
-    assert said.startswith(
-        f"wanted to look into '{path}' of {setting.strip()}, found {FAILS[path]}"
-    )
+    assert said.startswith(f"wanted to look into '{path}' of {setting}, found {FAILS[path]}")
     assert said.endswith("; mend that, or give another")
     assert "\n" not in said
