@@ -4,7 +4,6 @@ A commit is all or nothing: on a disk, write beside, fsync, rename; on an object
 Any error of a disk or a store becomes one sentence, in whichever process it happens.
 """
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,13 +19,9 @@ from infra.paths import is_remote, normal
 from schemas.artifacts import STATS
 from schemas.errors import StorageFailed, of_storage
 from schemas.folder import Folder
-from schemas.manifest import BEGUN, MANIFEST, FileDigest
+from schemas.manifest import BEGUN, MANIFEST, FileDigest, digest
 
 READ_AHEAD_BYTES = 2**20  # s3fs's own 50 MiB would fetch whole shards for a few of their rows
-
-
-def digest(data: bytes) -> FileDigest:
-    return FileDigest(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 @contextmanager

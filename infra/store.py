@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from infra.claim import OWNER
-from infra.folders import LocalFolder, ObjectFolder, digest, open_folder
+from infra.folders import LocalFolder, ObjectFolder, open_folder
 from infra.nearby import SUMMARY, require_run
 from schemas.artifacts import ASIDE, Artifact
 from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
-from schemas.manifest import BEGUN, MANIFEST, FileDigest, Manifest, Summary
+from schemas.manifest import BEGUN, MANIFEST, FileDigest, Manifest, Summary, digest
 
 FILES = "files.parquet"
 MANY_FILES = 1_000  # above this the list of files is in a Parquet file beside the manifest

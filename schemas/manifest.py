@@ -1,5 +1,6 @@
 """What a finished stage leaves: the record that makes a folder of files an artifact."""
 
+import hashlib
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +20,10 @@ class FileDigest(Record):
 
     bytes: int
     sha256: str
+
+
+def digest(data: bytes) -> FileDigest:
+    return FileDigest(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 class Result(Record):

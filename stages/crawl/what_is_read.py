@@ -17,7 +17,7 @@ from stages.crawl.sources.listed import MAX_CAPTIONS, UNREADABLE
 from stages.crawl.sources.names import CAPTION, CAPTION_OF_PICTURE, FILE, URL
 from stages.crawl.sources.pointed import OUTSIDE as POINTED_OUTSIDE
 from stages.crawl.sources.samples import SampleFile, Samples
-from stages.crawl.sources.survey import Survey
+from stages.crawl.sources.survey import SECOND, Survey
 from stages.crawl.sources.tars import PACKED
 from stages.crawl.sources.text_lines import MARKS, NULS
 from stages.crawl.sources.text_lists import DELIMITERS
@@ -79,7 +79,7 @@ def passed_over() -> str:
         (listing.DOCUMENT_TEXTS, code(sorted(file_names.DOCUMENT_NAMES)) + " beside no picture"),
         (listing.LONELY_JSON, "in a folder whose pictures have no captions in JSON"),
         (listing.ELSEWHERE, "as in `images/` and `labels/`: put captions beside their pictures"),
-        (listing.SECOND, "in the order above; read where all before it are empty"),
+        (SECOND, "in the order above; read where all before it are empty"),
         (described.NO_ROWS, "empty, or a line of names alone"),
         (described.OTHER_THINGS, "such as an album's of Google Takeout, or a data set's card"),
         (described.TWICE, "read once"),

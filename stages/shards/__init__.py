@@ -8,7 +8,6 @@ the stage fails after all other shards. Workers that die while they start are co
 way. The driver holds only one row of statistics per shard.
 """
 
-import hashlib
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 from schemas.artifacts import STATS
 from schemas.errors import ShardsFailed
 from schemas.folder import Folder
-from schemas.manifest import FileDigest
+from schemas.manifest import FileDigest, digest
 from schemas.process import Process
 from stages.progress import Progress
 from stages.shards.actors import Pool, clear, one_round
@@ -85,9 +84,9 @@ def run_shards(
         if failed:
             raise _failure(what, failed, len(shards))
     files: dict[str, FileDigest] = {}
-    for stats, digest in finished.values():
+    for stats, content in finished.values():
         files |= stats.files
-        files[stats_file(stats.name)] = digest
+        files[stats_file(stats.name)] = content
     return Outcome(tuple(finished[shard.name][0] for shard in shards), files)
 
 
@@ -164,5 +163,4 @@ def _read_stats(out: Folder, names: Sequence[str]) -> _Finished:
 
 
 def _parse(data: bytes) -> tuple[ShardStats, FileDigest]:
-    digest = FileDigest(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-    return ShardStats.model_validate_json(data), digest
+    return ShardStats.model_validate_json(data), digest(data)

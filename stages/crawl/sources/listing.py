@@ -16,10 +16,9 @@ from stages.crawl.sources.listed import Row, handle, listed_row, problem_row, sh
 from stages.crawl.sources.other_kinds import for_another_kind
 from stages.crawl.sources.partners import Partners, is_json, partners
 from stages.crawl.sources.picture_names import split_ending
-from stages.crawl.sources.survey import Survey
+from stages.crawl.sources.survey import SECOND, Survey
 from stages.pictures.forms import HEAD_BYTES, form_of_bytes
 
-SECOND = "captions of pictures that have a better one"
 DOCUMENT_TEXTS = "texts about the whole folder"
 LONELY_JSON = "JSON files beside no picture"
 ELSEWHERE = "texts in another folder than the picture of their name"

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from stages.crawl.sources.file_names import CAPTION_ENDINGS, JSON_ENDING, TEXT_ENDINGS, is_document
 from stages.crawl.sources.listed import Row, listed_row, problem_row
 from stages.crawl.sources.picture_names import split_ending
-from stages.crawl.sources.survey import Survey
+from stages.crawl.sources.survey import SECOND, Survey
 
 OPEN_SAMPLES = 100_000  # of one tar: how far apart the files of a sample may be
 NAMES_SHOWN = 5
-SECOND = "captions of pictures that have a better one"
 DOCUMENT_TEXTS = "texts about the whole"
 WORDS = tuple(end[1:] for end in TEXT_ENDINGS)  # as in 0001.caption.txt
 

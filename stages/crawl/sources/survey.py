@@ -7,6 +7,7 @@ from typing import Any
 
 LOG = logging.getLogger(__name__)
 SHOWN = 3  # names of one kind that are passed over
+SECOND = "captions of pictures that have a better one"  # a reason, of folders and of tars
 
 
 @dataclass
