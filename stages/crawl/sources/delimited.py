@@ -19,9 +19,9 @@ from itertools import chain
 
 from schemas.errors import ConfigError
 from schemas.settings import SourceSettings
-from stages.crawl.sources.listed import WEB, Row, distinct, printable
+from stages.crawl.sources.listed import WEB, Row, Unreadable, distinct, printable
 from stages.crawl.sources.names import URL, Wanted, renamed, tell
-from stages.crawl.sources.text_lines import MAX_ROW_CHARS, Endless, Lines, Unreadable, not_in
+from stages.crawl.sources.text_lines import MAX_ROW_CHARS, Endless, Lines, not_in
 
 LOG = logging.getLogger(__name__)
 SEPARATORS = (",", ";", "\t", "|")
@@ -136,7 +136,7 @@ class Delimited:
             names = [name.strip(' "') for name in line]
             "".join(names).encode()
         except UnicodeEncodeError as error:
-            raise self._no_names(not_in(self.lines.encoding)) from error
+            raise self._no_names(not_in(self.lines.text.encoding)) from error
         except (csv.Error, Endless) as error:
             raise self._no_names(str(error)) from error
         while names and not names[-1]:
