@@ -61,7 +61,7 @@ def our_columns(schema: pa.Schema, source: SourceSettings, file: str) -> dict[st
     listed = [*texts, *_of(schema, lambda kind: _is_list(kind) and not _has_bytes(kind))]
     urls = _with_bytes(texts, schema, URL, source)
     meant = URL.among(schema.names, source)
-    if not set(meant) & set(urls) and (meant or not _usual(texts)):
+    if not set(meant) & set(urls) and (meant or not any(plain(n) in URL.aliases for n in texts)):
         _refuse(schema, meant, texts, source, file)
     captions = [name for name in schema.names if name in listed]
     captions = _with_bytes(captions, schema, CAPTION, source)
@@ -114,18 +114,14 @@ def _pictures(schema: pa.Schema, meant: Sequence[str]) -> list[str]:
     found = []
     for name in sorted(schema.names, key=lambda name: name not in meant):
         kind = _kind(schema, name)
-        told = plain(name) in FILE.usual or any(one in plain(name) for one in OF_PICTURES)
-        if _has_bytes(kind) and (told or _is_nested(kind) or plain(name) in URL.usual):
+        is_named = plain(name) in FILE.aliases or any(one in plain(name) for one in OF_PICTURES)
+        if _has_bytes(kind) and (is_named or _is_nested(kind) or plain(name) in URL.aliases):
             found.append(name)
     return found
 
 
 def _kind(schema: pa.Schema, name: str) -> pa.DataType:
     return schema.field(schema.names.index(name)).type  # of several of this name the first
-
-
-def _usual(texts: Sequence[str]) -> bool:
-    return any(plain(name) in URL.usual for name in texts)
 
 
 def _with_bytes(

@@ -109,17 +109,15 @@ def _readable(
     parquet: pq.ParquetFile, group: int, low: int, high: int
 ) -> tuple[list[pa.RecordBatch], str]:
     """Return the rows before the damage of a row group, and what Arrow says of it."""
-    kept: list[pa.RecordBatch] = []
-    try:
-        return list(_batches(parquet, group, low, high, BATCH_ROWS)), ""
-    except BROKEN:
-        pass
-    try:
-        for batch in _batches(parquet, group, low, high, FEW_ROWS):
-            kept.append(batch)
-    except BROKEN as error:
-        return kept, str(error).partition("\n")[0]
-    return kept, ""
+    for batch_rows in (BATCH_ROWS, FEW_ROWS):
+        kept, why = [], ""
+        try:
+            for batch in _batches(parquet, group, low, high, batch_rows):
+                kept.append(batch)
+            break
+        except BROKEN as error:
+            why = str(error).partition("\n")[0]
+    return kept, why
 
 
 def _batches(

@@ -158,8 +158,8 @@ def _part(member: Member, file: BinaryIO, address: str, survey: Survey) -> Sampl
     """Return what a member is to its sample, or None if it is passed over."""
     name = _without_dots(member.name)
     folder, slash, base = name.rpartition("/")
-    said = named(base)
-    kind, why = said.kind, said.why
+    by_name = named(base)
+    kind, why = by_name.kind, by_name.why
     if aside := folder_to_pass_over(name.replace("../", "")):
         kind, why = "passed_over", aside[1]
     if kind == "unknown":
@@ -168,9 +168,8 @@ def _part(member: Member, file: BinaryIO, address: str, survey: Survey) -> Sampl
     if kind in ("passed_over", "metadata"):
         survey.pass_over(why or METADATA, name)
         return None
-    return SampleFile(
-        name, folder + slash + said.stem, said.ending, address, kind == "picture", member.problem
-    )
+    stem, is_picture = folder + slash + by_name.stem, kind == "picture"
+    return SampleFile(name, stem, by_name.ending, address, is_picture, member.problem)
 
 
 def _without_dots(name: str) -> str:
