@@ -49,19 +49,15 @@ def earlier_crawl(path: str) -> Before:
     """Return what the earlier crawl left; raise ConfigError if it is none, or has no shard yet."""
     path = path.rstrip("/")
     with reaching(path, "crawl.earlier"):
-        return _earlier_crawl(path)
-
-
-def _earlier_crawl(path: str) -> Before:
-    try:
-        with fsspec.open(f"{path}/{MANIFEST}", "rb") as file:
-            manifest = Manifest.model_validate_json(file.read())
-    except FileNotFoundError:
-        return _unfinished(path)
-    except (OSError, ValidationError) as error:
-        raise ConfigError(
-            f"{WANTED} no {MANIFEST} of one in '{path}' ({type(error).__name__}); {ADVICE}"
-        ) from error
+        try:
+            with fsspec.open(f"{path}/{MANIFEST}", "rb") as file:
+                manifest = Manifest.model_validate_json(file.read())
+        except FileNotFoundError:
+            return _unfinished(path)
+        except (OSError, ValidationError) as error:
+            raise ConfigError(
+                f"{WANTED} no {MANIFEST} of one in '{path}' ({type(error).__name__}); {ADVICE}"
+            ) from error
     if manifest.artifact != "pairs":
         raise ConfigError(f"{WANTED} {manifest.artifact} in '{path}'; {ADVICE}")
     return Before(manifest.settings | {"revision": manifest.revision}, manifest.content_sha256)
@@ -97,7 +93,8 @@ class Earlier:
         self.path = cfg.earlier.rstrip("/")
         before = earlier_crawl(self.path)
         self.finished = before.finished
-        mine = _comparable(cfg.what()) | {"revision": revision}
+        mine = {name: value for name, value in cfg.what().items() if name not in MAY_DIFFER}
+        mine["revision"] = revision
         theirs = before.settings
         if other := sorted(name for name, value in mine.items() if theirs.get(name) != value):
             raise ConfigError(
@@ -127,7 +124,3 @@ class Earlier:
                 taken = {name: row[name] for name in TAKEN}
                 found[place] = taken | {"status": status, "error_message": row["detail"]}
         return found
-
-
-def _comparable(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name not in MAY_DIFFER}

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 from img2dataset.downloader import Downloader
@@ -32,31 +32,15 @@ from stages.crawl.sources.listed import DAMAGED as DAMAGE_BEGINS
 from stages.crawl.sources.listed import is_damage
 from stages.crawl.sources.picture_folder import as_url, from_url
 from stages.crawl.sources.source import Reader
-from stages.crawl.sources.written import meant_address
 from stages.crawl.web import Resize, from_web
-from stages.crawl.web.addresses import safe_url
+from stages.crawl.web.addresses import meant_address, safe_url
 from stages.crawl.web.hosts import taking_turns
+from stages.crawl.web.opener import WebOpener
 from stages.data.parquet import PICTURE_FILE, parquet_file
 from stages.shards import Made
 
 Fetched = dict[str, Any]  # what img2dataset says about one row
 SIZES = ("width", "height", "original_width", "original_height")
-
-
-class _Opener(Protocol):
-    def open(
-        self, request: urllib.request.Request, data: None = None, timeout: float = 10
-    ) -> urllib.response.addinfourl: ...
-
-
-@contextmanager
-def installed(opener: _Opener) -> Iterator[None]:
-    """Let every `urlopen` of this process, so img2dataset's too, ask `opener` in the block."""
-    urllib.request.install_opener(opener)  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        urllib.request.install_opener(None)  # Python's own again
 
 
 class FolderOpener:
@@ -74,6 +58,16 @@ class FolderOpener:
         )
 
 
+@contextmanager
+def installed(opener: FolderOpener | WebOpener) -> Iterator[None]:
+    """Let every `urlopen` of this process, so img2dataset's too, ask `opener` in the block."""
+    urllib.request.install_opener(opener)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        urllib.request.install_opener(None)  # Python's own again
+
+
 class FetchPiece:
     """One per actor: turns a piece of the list into a shard of PAIR rows, in the list's order."""
 
@@ -81,7 +75,7 @@ class FetchPiece:
         self.cfg, self.out, self.earlier = cfg, out, earlier
         self.shrink: Resize = Shrink(cfg)
         self.reader = source_of(cfg.source).reader(cfg.max_bytes)
-        self.opener: _Opener
+        self.opener: FolderOpener | WebOpener
         if self.reader is not None:
             self.opener = FolderOpener(self.reader)
         else:

@@ -23,8 +23,7 @@ from stages.crawl.sources.text_lines import MARKS, NULS
 from stages.crawl.sources.text_lists import DELIMITERS
 from stages.crawl.sources.text_lists import PACKED as PACKED_ENDINGS
 from stages.crawl.sources.url_lists import LISTS
-from stages.crawl.sources.written import meant_address
-from stages.crawl.web.addresses import safe_url
+from stages.crawl.web.addresses import meant_address, safe_url
 from stages.markdown import code, table
 from stages.pictures.forms import FORMS
 

@@ -74,31 +74,21 @@ def evaluation_pictures(path: str) -> EvaluationPictures:
 
 def _pictures(path: str) -> Iterator[bytes | None]:
     """Yield the bytes of each picture, None where there are none or too many."""
+    found = False
     with reaching(path, "filter.decontaminate"):
-        yield from _found(path)
-
-
-def _found(path: str) -> Iterator[bytes | None]:
-    system, top = system_of(path)
-    found = 0
-    for name in sorted(system.find(top)):
-        if name.lower().endswith(SUFFIXES):
-            found += 1
-            yield _file(system, name)
-        elif name.lower().endswith(PARQUET):
-            found += 1
-            yield from _rows(system, name)
+        system, top = system_of(path)
+        for name in sorted(system.find(top)):
+            if name.lower().endswith(SUFFIXES):
+                found = True
+                yield None if system.size(name) > MAX_BYTES else bytes(system.cat_file(name))
+            elif name.lower().endswith(PARQUET):
+                found = True
+                yield from _rows(system, name)
     if not found:
         raise ConfigError(
             f"wanted pictures or Parquet files at '{path}', found none; set filter.decontaminate "
             f"to files or folders of files that end in {', '.join((*SUFFIXES, PARQUET))}"
         )
-
-
-def _file(system: Any, name: str) -> bytes | None:
-    if system.size(name) > MAX_BYTES:
-        return None
-    return bytes(system.cat_file(name))
 
 
 def _rows(system: Any, name: str) -> Iterator[bytes | None]:

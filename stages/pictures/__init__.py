@@ -16,14 +16,11 @@ from jaxtyping import Float, UInt8
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from stages.pictures.decoding import MAX_PIXELS, Pixels, decode
-from stages.pictures.forms import FORMATS, SUFFIXES
-from stages.pictures.refusal import BROKEN, PictureError
+from stages.pictures.decoding import Pixels, decode
+from stages.pictures.forms import SUFFIXES
+from stages.pictures.refusal import PictureError
 
 __all__ = [
-    "BROKEN",
-    "FORMATS",
-    "MAX_PIXELS",
     "SUFFIXES",
     "PictureError",
     "Pixels",

@@ -7,10 +7,9 @@ import pytest
 
 from schemas.errors import ConfigError
 from stages.crawl.reasons import Refused
+from stages.crawl.sources.file_names import stem_of_picture
 from stages.crawl.sources.picture_folder import FolderReader, as_url, from_url
-from stages.crawl.sources.picture_names import stem_of_picture
-from stages.pictures import FORMATS, SUFFIXES
-from stages.pictures.forms import FORMS, form_of_bytes, unread_form
+from stages.pictures.forms import FORMATS, FORMS, SUFFIXES, form_of_bytes, unread_form
 from tests.stages.folders import captions, digest, folder, listed, passed_over
 from tests.stages.test_crawl import picture
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from stages.crawl.sources.written import meant_address
-from stages.crawl.web.addresses import safe_url
+from stages.crawl.web.addresses import meant_address, safe_url
 
 A = "http://a.org/x.jpg"
 MEANT = {

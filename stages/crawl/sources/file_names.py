@@ -2,11 +2,13 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from stages.crawl.sources.picture_names import split_ending, stem_before_tail, stem_of_picture
+from stages.pictures.forms import BY_ENDING, SUFFIXES
 
+PICTURE_ENDINGS = {*BY_ENDING, *SUFFIXES}
 TEXT_ENDINGS = (".txt", ".caption", ".captions", ".text", ".prompt", ".tags")  # the best first
 JSON_ENDING = ".json"
 CAPTION_ENDINGS = (*TEXT_ENDINGS, JSON_ENDING)
@@ -54,6 +56,16 @@ train trainval urls val valid validation version vocab words
 DOCUMENT_NAMES = frozenset(_DOCUMENTS.split())
 TABLE_STEMS = ("captions", "prompts", "descriptions", "annotations", "labels", "results")
 DOCUMENT_BEGINS = re.compile(r"(readme|licen[cs]e|requirements|copying|changelog)[^a-z]")
+# What a site or a program puts behind the ending: x.jpg_large, x.jpg?w=640, x.jpg!large, x.jpg~
+_OF_PICTURES = "|".join(re.escape(ending[1:]) for ending in sorted(PICTURE_ENDINGS, reverse=True))
+TAILED = re.compile(rf"(.+)\.({_OF_PICTURES})[^0-9A-Za-z.].*", re.IGNORECASE | re.DOTALL)
+FOR_ANOTHER_KIND = {  # where several are there, the first is what the others tell of
+    "folder": "for the pictures there set crawl.source.kind=folder",
+    "tars": "for the tars there set crawl.source.kind=tars",
+    "urls": "for the lists there set crawl.source.kind=urls",
+    "texts": "if the texts there are lists of addresses, write a CSV with the columns url and "
+    "caption, and set crawl.source.kind=urls",
+}
 
 Kind = Literal["picture", "caption", "metadata", "passed_over", "unknown"]
 
@@ -85,9 +97,21 @@ def named(base: str) -> Named:
         return Named("caption", stem, ending)
     if ending in OF_ENDING:
         return Named("passed_over", why=_packed(stem) or OF_ENDING[ending])
-    if (stem_before := stem_before_tail(base)) is not None:
-        return Named("picture", stem_before)
+    if tailed := TAILED.fullmatch(base):
+        return Named("picture", tailed[1])
     return Named("unknown", stem, ending)
+
+
+def split_ending(name: str) -> tuple[str, str]:
+    """Return a file name without its last ending, and that ending in small letters."""
+    stem, dot, ending = name.rpartition(".")
+    return (stem, f".{ending.lower()}") if dot and stem else (name, "")
+
+
+def stem_of_picture(name: str) -> str | None:
+    """Return the name without its ending if that is a picture's, or else None."""
+    stem, ending = split_ending(name)
+    return stem if ending in PICTURE_ENDINGS else None
 
 
 def _packed(stem: str) -> str | None:
@@ -127,3 +151,22 @@ def is_table(stem: str) -> bool:
 def folded(name: str) -> str:
     """Return a name that is equal for other letters' case and other Unicode normalisation."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def for_another_kind(names: Iterable[str], kind: str) -> str:
+    """Say which crawl.source.kind to set for files of such names; empty if none reads them."""
+    there = {_kind_of_source(name.rpartition("/")[2]) for name in names} - {kind}
+    if kind == "urls":
+        there.discard("texts")  # of which lists have a word of their own
+    return next((advice for one, advice in FOR_ANOTHER_KIND.items() if one in there), "")
+
+
+def _kind_of_source(base: str) -> str | None:
+    what = named(base)
+    if what.kind == "picture":
+        return "folder"
+    if what.kind == "caption":
+        return "urls" if what.ending == JSON_ENDING else "texts"
+    if what.kind == "metadata" or what.why == TABLES:
+        return "urls"
+    return "tars" if what.why == TARS else None

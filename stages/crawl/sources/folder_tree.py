@@ -9,8 +9,7 @@ from typing import Any
 from schemas.errors import ConfigError
 from schemas.settings import SourceSettings
 from stages.crawl.sources import links
-from stages.crawl.sources.file_names import folder_to_pass_over
-from stages.crawl.sources.other_kinds import for_another_kind
+from stages.crawl.sources.file_names import folder_to_pass_over, for_another_kind
 from stages.storage import reaching, system_of
 from stages.threads import in_threads
 
@@ -43,24 +42,20 @@ def is_local(system: Any) -> bool:
 def read_tree(source: SourceSettings) -> Tree:
     """List the folder; raise ConfigError if there is none that can be read."""
     with reaching(source.path, "crawl.source.path"):
-        return _read_tree(source)
-
-
-def _read_tree(source: SourceSettings) -> Tree:
-    system, top = system_of(source.path)
-    if not source.path or not system.isdir(top):
-        found = "a file" if source.path and system.exists(top) else "none"
-        raise ConfigError(
-            f"wanted a folder of pictures at crawl.source.path, found {found} at "
-            f"'{source.path}'; "
-            + (for_another_kind([source.path], source.kind) or "set crawl.source.path to a folder")
-        )
-    tree = Tree(system, top.rstrip("/"))
-    if is_local(system):
-        _Walk(tree).folder("")
-    else:
-        tree.files = [name.removeprefix(tree.top + "/") for name in system.find(top)]
-    _leave_out(tree)
+        system, top = system_of(source.path)
+        if not source.path or not system.isdir(top):
+            found = "a file" if source.path and system.exists(top) else "none"
+            instead = for_another_kind([source.path], source.kind)
+            raise ConfigError(
+                f"wanted a folder of pictures at crawl.source.path, found {found} at "
+                f"'{source.path}'; {instead or 'set crawl.source.path to a folder'}"
+            )
+        tree = Tree(system, top.rstrip("/"))
+        if is_local(system):
+            _Walk(tree).folder("")
+        else:
+            tree.files = [name.removeprefix(tree.top + "/") for name in system.find(top)]
+        _leave_out(tree)
     tree.files.sort()
     return tree
 

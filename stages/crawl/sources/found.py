@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from schemas.errors import ConfigError
+from stages.crawl.sources.file_names import for_another_kind
 from stages.crawl.sources.folder_tree import is_local
-from stages.crawl.sources.other_kinds import for_another_kind
 from stages.crawl.sources.survey import Survey
 from stages.storage import JOINT, reaching, system_of
 

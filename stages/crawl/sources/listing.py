@@ -9,13 +9,20 @@ from dataclasses import dataclass, field
 
 from schemas.errors import ConfigError
 from schemas.settings import SourceSettings
-from stages.crawl.sources.file_names import TABLES, UNKNOWN, folded, is_document, is_table, named
+from stages.crawl.sources.file_names import (
+    TABLES,
+    UNKNOWN,
+    folded,
+    for_another_kind,
+    is_document,
+    is_table,
+    named,
+    split_ending,
+)
 from stages.crawl.sources.folder_tree import Tree, heads, read_tree
 from stages.crawl.sources.links import MISSING
 from stages.crawl.sources.listed import Row, handle, listed_row, problem_row, shown
-from stages.crawl.sources.other_kinds import for_another_kind
 from stages.crawl.sources.partners import Partners, is_json, partners
-from stages.crawl.sources.picture_names import split_ending
 from stages.crawl.sources.survey import SECOND, Survey
 from stages.pictures.forms import HEAD_BYTES, form_of_bytes
 

@@ -1,5 +1,6 @@
 """A folder of pictures, each with its captions beside it or in a metadata file."""
 
+import re
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -8,15 +9,16 @@ from schemas.settings import SourceSettings
 from stages.crawl.reasons import Refused
 from stages.crawl.sources import links
 from stages.crawl.sources.described import described_rows
+from stages.crawl.sources.file_names import split_ending
 from stages.crawl.sources.folder_tree import is_local
 from stages.crawl.sources.listed import FAMILY, Row, name_of, shown
 from stages.crawl.sources.listing import list_folder, picture_row, row_without
-from stages.crawl.sources.picture_names import in_place_of_file, split_ending
 from stages.crawl.sources.source import Source
 from stages.crawl.sources.survey import Survey
 from stages.pictures.forms import HEAD_BYTES, unread_form
 from stages.storage import system_of
 
+TEXT_LINK = re.compile(rb"(\.\./)+blobs/\w+\s*")  # of a snapshot of the Hugging Face hub
 BESIDE_METADATA = "captions of pictures that metadata describe"
 
 
@@ -81,7 +83,7 @@ class FolderReader:
             raise Refused("missing_file", f"{shown(name)}: {words(error)}") from error
         if len(data) > self.max_bytes:
             raise Refused("too_large", f"more than {self.max_bytes} bytes")
-        if why := in_place_of_file(data[: HEAD_BYTES + 1]):
+        if why := _in_place_of_file(data[: HEAD_BYTES + 1]):
             raise Refused("missing_file", f"{shown(name)} is {why}")
         if why := unread_form(data, split_ending(name)[1]):
             raise Refused("not_an_image", f"{why}; convert it to PNG or JPEG")
@@ -94,6 +96,15 @@ class FolderReader:
             raise Refused(reason, f"'{shown(name)}' is {detail}")
         if not links.is_plain_file(path):
             raise Refused("missing_file", f"'{shown(name)}' is no file that can be read to its end")
+
+
+def _in_place_of_file(head: bytes) -> str | None:
+    """Say what lies there in place of the file, where a copy has left what only points to it."""
+    if head.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS; fetch the file itself with `git lfs pull`"
+    if TEXT_LINK.fullmatch(head):
+        return "a link that a copy has turned into text; download it again, or copy with `cp -rL`"
+    return None
 
 
 def words(error: OSError) -> str:

@@ -6,10 +6,9 @@ import urllib.parse
 from collections import defaultdict
 from dataclasses import dataclass
 
-from stages.crawl.sources.file_names import folded
+from stages.crawl.sources.file_names import folded, stem_of_picture
 from stages.crawl.sources.links import MISSING
 from stages.crawl.sources.listing import Listing
-from stages.crawl.sources.picture_names import stem_of_picture
 
 OUTSIDE = "outside_folder"
 WEB = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)

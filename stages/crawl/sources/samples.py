@@ -9,9 +9,14 @@ picture's name and has no picture itself (`0001.txt` of `0001.input.png` and `00
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from stages.crawl.sources.file_names import CAPTION_ENDINGS, JSON_ENDING, TEXT_ENDINGS, is_document
+from stages.crawl.sources.file_names import (
+    CAPTION_ENDINGS,
+    JSON_ENDING,
+    TEXT_ENDINGS,
+    is_document,
+    split_ending,
+)
 from stages.crawl.sources.listed import Row, listed_row, problem_row
-from stages.crawl.sources.picture_names import split_ending
 from stages.crawl.sources.survey import SECOND, Survey
 
 OPEN_SAMPLES = 100_000  # of one tar: how far apart the files of a sample may be

@@ -73,11 +73,8 @@ def tar_files(source: SourceSettings) -> tuple[list[tuple[str, str]], Survey]:
     """
     files, survey = found_files(source.path, TARS)
     _refuse([(file, BY_ENDING.get(_suffix_of(file), "")) for file in files], source)
-    folders = [file.split("/")[:-1] for file in files]
-    alike = takewhile(
-        lambda pair: pair[0] == pair[1], zip(min(folders), max(folders), strict=False)
-    )
-    shared = len(list(alike))
+    levels = zip(*(file.split("/")[:-1] for file in files), strict=False)
+    shared = len(list(takewhile(lambda names: len(set(names)) == 1, levels)))
     return [("/".join(file.split("/")[shared:]), file) for file in files], survey
 
 
@@ -101,7 +98,7 @@ class Tars(Source):
         _refuse(found_packed, self.settings)
         for label, address in files:
             with stored(address) as file:
-                rows = _rows_of(file, file.seek(0, SEEK_END), label, address, survey)
+                rows = _rows_of(file, label, address, survey)
                 yield from survey.unless_empty(rows, NOTHING, label)
 
     def reader(self, max_bytes: int) -> "TarReader":
@@ -137,13 +134,11 @@ def _refuse(packed: Sequence[tuple[str, str]], source: SourceSettings) -> None:
     )
 
 
-def _rows_of(
-    file: BinaryIO, length: int, label: str, address: str, survey: Survey
-) -> Iterator[Row]:
+def _rows_of(file: BinaryIO, label: str, address: str, survey: Survey) -> Iterator[Row]:
     samples = Samples(label, survey)
     damage = []
     try:
-        for member in members(file, length):
+        for member in members(file, file.seek(0, SEEK_END)):
             if part := _part(member, file, f"{address}:{member.offset}:{member.size}", survey):
                 yield from samples.add(part)
     except TarDamaged as error:

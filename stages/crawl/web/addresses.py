@@ -1,14 +1,17 @@
-"""Parse urls, and decide which addresses may be connected to."""
+"""Clean up addresses as people and programs write them, and decide which may be connected to."""
 
+import html
 import ipaddress
 import re
 import urllib.parse
+from html.entities import html5
 from typing import NamedTuple
 
 import idna
 
 from stages.crawl.reasons import Refused
 
+SAFE = "%/:=&?~#+!$,;'@()*[]|"  # letters that stay as they are
 PORTS = {"http": 80, "https": 443}
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # Public by their number (to some versions of Python), yet inside somebody's network: addresses for
@@ -16,6 +19,13 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 INSIDE = tuple(
     map(ipaddress.ip_network, ("192.0.0.0/24", "64:ff9b:1::/48", "3fff::/20", "168.63.129.16/32"))
 )
+
+ROUNDS = 4  # of unescaping: pages escape what was escaped already
+# Only with its semicolon: `&copy=1` is a parameter, and no page would take it for a letter either.
+ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+AROUND = {'"': '"', "'": "'", "<": ">", "“": "”", "`": "`"}
+NOWHERE = dict.fromkeys(map(ord, "\t\r\n\ufeff\u200b"))  # browsers leave line ends out too
+SCHEME = re.compile(r"(https?):[/\\]*", re.IGNORECASE)
 
 
 class Address(NamedTuple):
@@ -69,6 +79,43 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
+def meant_address(url: str) -> str:
+    """Return the address to ask for; what is none stays as it is, for the reason to show it."""
+    url = _unescaped(_bare(url).translate(NOWHERE)).replace("\\/", "/").replace("\\u0026", "&")
+    if scheme := SCHEME.match(url):
+        return f"{scheme[1].lower()}://{_with_slashes(url[scheme.end() :])}"
+    if url.startswith(("//", "\\\\")):
+        return f"http://{_with_slashes(url[2:])}"
+    return f"http://{url}" if url[:4].lower() == "www." else url
+
+
+def _bare(url: str) -> str:
+    """Take away what stands around an address: spaces, and a pair of quotes or brackets."""
+    url = url.strip().strip("\ufeff\u200b").strip()
+    if len(url) > 1 and AROUND.get(url[0]) == url[-1]:
+        return url[1:-1].strip()
+    return url
+
+
+def _unescaped(url: str) -> str:
+    for _ in range(ROUNDS):
+        before, url = url, ENTITY.sub(_letter, url)
+        if url == before:
+            break
+    return url
+
+
+def _letter(entity: re.Match[str]) -> str:
+    is_one = entity[0].startswith("&#") or entity[0][1:] in html5
+    return html.unescape(entity[0]) if is_one else entity[0]
+
+
+def _with_slashes(rest: str) -> str:
+    """Write slashes for backslashes in host and path, as browsers do; a query may hold any."""
+    path, mark, query = rest.partition("?")
+    return path.replace("\\", "/") + mark + query
+
+
 def safe_url(url: str) -> str:
     """Write the spaces and foreign letters of an address the way the web wants them."""
     url = url.strip()
@@ -77,7 +124,7 @@ def safe_url(url: str) -> str:
         host = parts.netloc if parts.netloc.isascii() else _ascii_host(parts.netloc)
         # A surrogate of broken text has no bytes of its own.
         path, query = (
-            urllib.parse.quote(part, safe="%/:=&?~#+!$,;'@()*[]|", errors="replace")
+            urllib.parse.quote(part, safe=SAFE, errors="replace")
             for part in (parts.path, parts.query)
         )
     except ValueError:
@@ -100,7 +147,7 @@ def joined(url: str, location: str) -> str:
     try:
         location = location.encode("latin-1").decode()
     except UnicodeError:
-        location = urllib.parse.quote(location, safe="%/:=&?~#+!$,;'@()*[]|", encoding="latin-1")
+        location = urllib.parse.quote(location, safe=SAFE, encoding="latin-1")
     try:
         return safe_url(urllib.parse.urljoin(url, location.strip()))
     except ValueError as error:
