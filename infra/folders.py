@@ -171,7 +171,6 @@ class ObjectFolder:
             self.system.rm_file(f"{self.base}/{name}")
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """Return the bytes of each object whose name starts with `prefix`."""
         found = self.system.find(f"{self.base}/{prefix}".rstrip("/"), detail=True)
         return {p.removeprefix(self.base + "/"): entry["size"] for p, entry in found.items()}
 

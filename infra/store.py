@@ -83,7 +83,6 @@ def _ours(what: str, where: str) -> Iterator[None]:
 
 
 def recorded_files(folder: Folder, manifest: Manifest) -> dict[str, FileDigest]:
-    """Return the digest that the manifest records for every file."""
     if manifest.files is not None:
         return manifest.files
     with folder.open(FILES) as file:

@@ -49,14 +49,9 @@ class WebServer(ThreadingHTTPServer):
         super().__init__((HOST, port), partial(_Handler, folder=folder.resolve(), faults=faults))
 
     @property
-    def port(self) -> int:
-        """The port it listens on, which is a free one if 0 was asked for."""
-        return self.server_port
-
-    @property
     def address(self) -> str:
         """`host:port`, as `crawl.run.allow_hosts` wants it."""
-        return f"{HOST}:{self.port}"
+        return f"{HOST}:{self.server_port}"
 
     @property
     def url(self) -> str:

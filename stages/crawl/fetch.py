@@ -148,7 +148,6 @@ def _damage(listed: list[dict[str, Any]], source: str) -> dict[str, Any]:
 
 
 def not_fetched(why: str) -> Fetched:
-    """Return the result of a row whose picture is not requested."""
     nothing = dict.fromkeys(("image", "sha256", *SIZES))
     return {"status": "not_fetched", "error_message": why, **nothing}
 

@@ -145,7 +145,7 @@ ADDRESSES = (
 )  # fmt: skip
 
 
-def forms() -> str:
+def list_forms() -> str:
     text = "text, its columns separated by " + "; by ".join(
         f"{_named(own)} in `{end}` if nothing shows another" for end, own in DELIMITERS.items()
     )
@@ -162,7 +162,7 @@ def forms() -> str:
     return table(("ending, in any letters", "is"), rows)
 
 
-def columns() -> str:
+def list_columns() -> str:
     rows = [
         ("the address: `crawl.source.url_column`, or", code(URL.aliases)),
         ("the caption: `crawl.source.caption_column`, or", code(CAPTION.aliases)),
@@ -208,7 +208,7 @@ def _rows(names: str) -> str:
     )
 
 
-def packed() -> str:
+def packed_tars() -> str:
     rows = [(packer, code(ends.split()), f"`{how}`") for packer, (ends, how) in PACKED.items()]
     return table(("packed with", "by its ending, or its first bytes", "unpacked with"), rows)
 
@@ -218,19 +218,12 @@ def _named(separator: str) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "pictures": pictures,
-    "captions": captions,
-    "metadata": metadata,
-    "passed_over": passed_over,
-    "links": links,
-    "refused": refused,
-    "list_forms": forms,
-    "list_columns": columns,
-    "not_lists": not_lists,
-    "addresses": addresses,
-    "samples": samples,
-    "packed_tars": packed,
-}
+    printed.__name__: printed
+    for printed in (
+        pictures, captions, metadata, passed_over, links, refused, list_forms, list_columns,
+        not_lists, addresses, samples, packed_tars,
+    )
+}  # fmt: skip
 
 
 def main() -> None:

@@ -74,7 +74,6 @@ def check_sizes(inputs: Inputs, cfg: EncodeSettings) -> None:
 
 
 def header(inputs: Inputs, cfg: EncodeSettings) -> TokenHeader:
-    """Return what every token file says of its making."""
     made_by = TokenHeader.of(inputs.manifest(DVAE), inputs.manifest(BPE), cfg.tokens)
     return made_by.and_also(
         crop="listing 2", crops=cfg.crops, codes=cfg.codes, precision=cfg.precision

@@ -17,7 +17,6 @@ class Check(NamedTuple):
     nothing: str  # what is said where there is none
 
     def met(self, found: float | None, bound: float) -> bool:
-        """Return whether the figure is a number on the right side of its bound."""
         if found is None:
             return False
         return found <= bound if self.setting.startswith("max_") else found >= bound

@@ -53,11 +53,12 @@ def compare(
     """
     found = read_signatures(measured, names)
     first = near_groups(found, cfg)
-    overlaps = evaluation_overlaps(found, cfg)
+    set_of, counts = evaluation_overlaps(found, cfg)
+    sets = np.array([*_names(cfg), None], object)  # at -1: of those in none
     pictures = pictures_of_captions(found.caption, first[found.picture])
     group = first[found.picture]
     has_news = (group != found.picture) | (pictures > 1)
-    has_news |= overlaps.of_picture[found.picture] >= 0
+    has_news |= set_of[found.picture] >= 0
     news = np.flatnonzero(has_news)
     ends = np.searchsorted(found.shard[news], np.arange(1, len(names)))
     for name, here in zip(names, np.split(news, ends), strict=True):
@@ -66,7 +67,7 @@ def compare(
                 "row": found.row[here],
                 "group": _hex(found.sha256.take(pa.array(group[here]))),
                 "caption_pictures": pictures[here],
-                "overlaps": overlaps.names(found.picture[here]),
+                "overlaps": sets[set_of[found.picture[here]]],
             },
             SCHEMA,
         )
@@ -76,7 +77,7 @@ def compare(
         "pictures": len(first),
         "groups": int((sizes > 0).sum()),
         "largest_group": int(sizes.max(initial=0)),
-        "evaluation_sets": overlaps.counts,
+        "evaluation_sets": counts,
     }
 
 
@@ -123,28 +124,17 @@ def near_groups(found: Signatures, cfg: FilterSettings) -> np.ndarray:
     return first
 
 
-@dataclass(frozen=True)
-class Overlaps:
-    """Which pictures are in an evaluation set, or nearly."""
-
-    sets: tuple[str, ...]
-    of_picture: np.ndarray  # [pictures]: the number of the first set that has it, or -1
-    counts: dict[str, dict[str, int]]  # set -> its pictures, those unreadable, ours that overlap
-
-    def names(self, pictures: np.ndarray) -> pa.Array:
-        """Return the set of each of these pictures, null for most."""
-        found = (self.of_picture[picture] for picture in pictures)
-        return pa.array([self.sets[of] if of >= 0 else None for of in found], pa.string())
-
-
-def evaluation_overlaps(found: Signatures, cfg: FilterSettings) -> Overlaps:
+def evaluation_overlaps(
+    found: Signatures, cfg: FilterSettings
+) -> tuple[np.ndarray, dict[str, dict[str, int]]]:
     """Look for every picture in the evaluation sets, by its bytes and by its looks.
 
-    Raises ConfigError if there is none that can be read in one of the sets.
+    Return for each the number of the first set that has it, or -1; and by each set's name its
+    pictures, those unreadable, and ours that overlap. Raises ConfigError if there is none that can
+    be read in one of the sets.
     """
-    of_picture, counts = np.full(len(found.sha256), -1, np.int16), {}
-    names = tuple(path.rstrip("/").rpartition("/")[2] for path in cfg.decontaminate)
-    for number, path in enumerate(cfg.decontaminate):
+    set_of, counts = np.full(len(found.sha256), -1, np.int16), {}
+    for number, (name, path) in enumerate(zip(_names(cfg), cfg.decontaminate, strict=True)):
         reference = evaluation_pictures(path)
         theirs = pa.array(map(bytes.fromhex, reference.sha256), pa.binary(32))
         same = pc.is_in(found.sha256, value_set=theirs).to_numpy(zero_copy_only=False)
@@ -152,13 +142,17 @@ def evaluation_overlaps(found: Signatures, cfg: FilterSettings) -> Overlaps:
             lively = reference.perceptual_hash[reference.contrast >= cfg.min_contrast]
             near = nearest_within(found.perceptual_hash, lively, cfg.near_bits) >= 0
             same = same | (near & (found.contrast >= cfg.min_contrast))
-        of_picture[same & (of_picture < 0)] = number
-        counts[names[number]] = {
+        set_of[same & (set_of < 0)] = number
+        counts[name] = {
             "pictures": len(reference.sha256),
             "unreadable": reference.unreadable,
             "overlaps": int(same.sum()),
         }
-    return Overlaps(names, of_picture, counts)
+    return set_of, counts
+
+
+def _names(cfg: FilterSettings) -> list[str]:
+    return [path.rstrip("/").rpartition("/")[2] for path in cfg.decontaminate]
 
 
 def pictures_of_captions(caption: np.ndarray, group: np.ndarray) -> np.ndarray:

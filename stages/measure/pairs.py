@@ -107,7 +107,6 @@ class MeasureCaptions(MeasurePairs):
 
 
 def sizes(pair: Row) -> Row:
-    """Return what is known of a picture without decoding it."""
     width, height = pair["original_width"], pair["original_height"]
     return {
         "aspect": max(width, height) / min(width, height),

@@ -95,7 +95,6 @@ def _sides(pixels: Pixels, side: int) -> tuple[int, int, int]:
 
 
 def _square(pixels: Pixels, top: int, left: int, short: int, size: int) -> Pixels:
-    """Cut out the square of side `short` and shrink it to `size`."""
     square = pixels[top : top + short, left : left + short]
     return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)
 

@@ -71,7 +71,6 @@ _BYTES = [
 
 
 def form_of_bytes(head: bytes) -> Form | None:
-    """Return the form of pictures that begin like this, if it is one."""
     return next((form for pattern, form in _BYTES if pattern.match(head)), None)
 
 

@@ -97,7 +97,6 @@ def _filled(end: bytes, restart: int) -> bytes:
 
 
 def _digest(data: bytes) -> bytes | None:
-    """Return a hash of the pixels; None if they cannot be had."""
     pixels = hashlib.sha256()
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:

@@ -82,17 +82,17 @@ def test_an_oversized_answer_claims_its_size_before_its_body(server):
 def test_it_listens_on_this_machine_only_and_frees_its_port(folder):
     with serve(folder) as first:
         assert first.server_address[0] == "127.0.0.1"
-        port = first.port
+        port = first.server_port
         with pytest.raises(UserError, match=f"127.0.0.1:{port}"), serve(folder, port=port):
             pass
     with serve(folder, port=port) as second:
-        assert second.port == port
+        assert second.server_port == port
 
 
 def test_it_ends_at_once_although_an_answer_is_stalled(folder):
     with (
         serve(folder, faults=FAULTS) as server,
-        socket.create_connection((server.server_name, server.port)) as client,
+        socket.create_connection((server.server_name, server.server_port)) as client,
     ):
         client.sendall(b"GET /stall/x.jpg HTTP/1.0\r\n\r\n")
         time.sleep(0.2)

@@ -55,7 +55,6 @@ def by_content(head: bytes) -> str:
 
 
 def refusal(kind: str, file: str, wanted: str) -> ConfigError:
-    """Return the sentence about a file that is of another kind than wanted."""
     remedy = next(todo for _, name, todo in MAGIC if name == kind)
     return ConfigError(
         f"wanted {wanted} in {file}, found {kind} by its first bytes; {remedy}, or take it out"

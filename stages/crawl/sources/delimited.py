@@ -151,7 +151,6 @@ class Delimited:
         )
 
     def records(self) -> Iterator[Row | Unreadable]:
-        """Yield each row's columns by name, or what is wrong with it."""
         while True:
             self.lines.begin()
             try:
@@ -183,7 +182,6 @@ class Delimited:
         return values
 
     def _fault(self, values: list[str]) -> str:
-        """Say what is wrong with a row, or nothing."""
         if len(self.lines.row) > 1 and any(map(self._is_row, self.lines.row[1:])):
             self.lines.give_back()
             return NOT_CLOSED

@@ -109,7 +109,6 @@ def split_ending(name: str) -> tuple[str, str]:
 
 
 def stem_of_picture(name: str) -> str | None:
-    """Return the name without its ending if that is a picture's, or else None."""
     stem, ending = split_ending(name)
     return stem if ending in PICTURE_ENDINGS else None
 

@@ -130,7 +130,6 @@ class _Walk:
 
 
 def heads(tree: Tree, names: Sequence[str], size: int) -> list[bytes]:
-    """Return the first bytes of some files; none of what cannot be read."""
 
     def head(name: str) -> bytes:
         try:

@@ -53,7 +53,6 @@ class Listing:
         return sorted([*read, *((name, self.tree.address(name)) for name in files)])
 
     def count(self, survey: Survey) -> None:
-        """Tell a survey what was found and what is passed over."""
         survey.found += len(self.pictures)
         for why, name in self.passed:
             survey.pass_over(why, name)

@@ -57,14 +57,13 @@ def our_columns(schema: pa.Schema, source: SourceSettings, file: str) -> dict[st
 
     Raises ConfigError if one is not there, or can hold no text.
     """
-    texts = _of(schema, lambda kind: not _is_nested(kind) and not _is_bytes(kind))
-    listed = [*texts, *_of(schema, lambda kind: _is_list(kind) and not _has_bytes(kind))]
+    texts = _of(schema, lambda kind: not pa.types.is_nested(kind) and not _is_bytes(kind))
+    lists = _of(schema, lambda kind: _is_list(kind) and not _has_bytes(kind))
     urls = _with_bytes(texts, schema, URL, source)
     meant = URL.among(schema.names, source)
     if not set(meant) & set(urls) and (meant or not any(plain(n) in URL.aliases for n in texts)):
         _refuse(schema, meant, texts, source, file)
-    captions = [name for name in schema.names if name in listed]
-    captions = _with_bytes(captions, schema, CAPTION, source)
+    captions = _with_bytes([*texts, *lists], schema, CAPTION, source)
     ours = renamed(urls, source, file, (URL,))
     others = [name for name in captions if name not in ours]
     return ours | renamed(others or captions, source, file, (CAPTION,))
@@ -115,7 +114,9 @@ def _pictures(schema: pa.Schema, meant: Sequence[str]) -> list[str]:
     for name in sorted(schema.names, key=lambda name: name not in meant):
         kind = _kind(schema, name)
         is_named = plain(name) in FILE.aliases or any(one in plain(name) for one in OF_PICTURES)
-        if _has_bytes(kind) and (is_named or _is_nested(kind) or plain(name) in URL.aliases):
+        if _has_bytes(kind) and (
+            is_named or pa.types.is_nested(kind) or plain(name) in URL.aliases
+        ):
             found.append(name)
     return found
 
@@ -139,15 +140,11 @@ def _of(schema: pa.Schema, is_one: Callable[[pa.DataType], bool]) -> list[str]:
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
-    return "binary" in str(kind) and not _is_nested(kind)
+    return "binary" in str(kind) and not pa.types.is_nested(kind)
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return any(is_one(kind) for is_one in (pa.types.is_list, pa.types.is_large_list))
-
-
-def _is_nested(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_nested(kind))
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
 def _has_bytes(kind: pa.DataType) -> bool:

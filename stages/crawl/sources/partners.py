@@ -38,7 +38,6 @@ class Partners:
 
 
 def is_json(name: str) -> bool:
-    """Return whether a caption is an object with columns."""
     return name.lower().endswith(JSON_ENDING)
 
 

@@ -123,10 +123,8 @@ def _refuse(packed: Sequence[tuple[str, str]], source: SourceSettings) -> None:
     some = ", ".join(f"{name} ({packer})" for name, packer in found[:EXAMPLES])
     more = ", ..." * (len(found) > EXAMPLES)
     name, packer = found[0]
-    plain = f"{name.partition('.')[0]}-plain.tar"
-    many = packer in OF_MANY_FILES
-    how = f"`{PACKED[packer][1]} {name}` and `tar c`" if many else ""
-    how = how or f"`{PACKED[packer][1]} {name} > {plain}`"
+    unpack, plain = f"{PACKED[packer][1]} {name}", f"{name.partition('.')[0]}-plain.tar"
+    how = f"`{unpack}` and `tar c`" if packer in OF_MANY_FILES else f"`{unpack} > {plain}`"
     raise ConfigError(
         f"wanted plain tars at '{source.path}', found {len(found)} packed: {some}{more}; a picture "
         f"is read at its place in a tar, so unpack them first, such as with {how}, "

@@ -122,7 +122,6 @@ class Lines(Iterator[str]):
         self.number += number
 
     def unreadable(self, why: str) -> Unreadable:
-        """Say what is wrong with the row under way."""
         text = "".join(self.row)[:SHOWN].strip()
         return Unreadable(f"{self.name}, line {self.number + 1}: {why}: {printable(text)}")
 

@@ -31,7 +31,6 @@ class Deadline:
         self.at = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Return the seconds until the end; raise TimeoutError when it is over."""
         seconds = self.at - time.monotonic()
         if seconds <= 0:
             raise TimeoutError("timed out")

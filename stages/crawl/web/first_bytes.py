@@ -22,7 +22,6 @@ CHANGING = re.compile(rf"\S*\d\S*|\S{{{LONGEST + 1},}}")
 
 
 def is_picture(start: bytes) -> bool:
-    """Return whether a file that begins like this is a picture of a kind that we read."""
     form = form_of_bytes(start[:HEAD_BYTES])
     return form is not None and form.is_read
 

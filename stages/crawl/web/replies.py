@@ -41,7 +41,6 @@ class Reply(http.client.HTTPResponse):
 
 
 def phrase(reply: http.client.HTTPResponse) -> str:
-    """Return what the status line says in words."""
     return reply.reason or http.client.responses.get(reply.status, "a status without a name")
 
 
