@@ -82,7 +82,8 @@ def crop_rows(pairs: Sequence[Row], *, crops: int, seed: int, side: int) -> Crop
         try:
             pixels = decode(pair["image"])
             for key in keys_of(pair["key"], crops):
-                square, box = crop_for_prior(pixels, side, row_generator(seed, "crop", key))
+                draws = np.random.default_rng(row_seed(seed, "crop", key))
+                square, box = crop_for_prior(pixels, side, draws)
                 same = {name: pair[name] for name in ("group", "caption")}
                 made.rows.append({"key": key, **same, "crop": box})
                 made.squares.append(square)
@@ -100,10 +101,6 @@ def keys_of(key: str, crops: int) -> list[str]:
 def row_seed(seed: int, purpose: str, key: str) -> int:
     """Return 63 bits that belong to one row alone."""
     return hash_bits(f"{seed} {purpose} {key}", 63)
-
-
-def row_generator(seed: int, purpose: str, key: str) -> np.random.Generator:
-    return np.random.default_rng(row_seed(seed, purpose, key))
 
 
 def decoders(count: int) -> Executor:

@@ -21,7 +21,7 @@ class Check(NamedTuple):
             return False
         return found <= bound if self.setting.startswith("max_") else found >= bound
 
-    def said(self, found: float | None) -> str:
+    def shown(self, found: float | None) -> str:
         return self.nothing if found is None else self.what.format(found)
 
 
@@ -58,7 +58,7 @@ def check_quality(dvae: Manifest, cfg: EncodeSettings) -> None:
     if cfg.gate.force or not missed:
         return
     wanted = [check.what.format(getattr(cfg.gate, check.setting)) for check in missed]
-    found = [check.said(figures[check]) for check in missed]
+    found = [check.shown(figures[check]) for check in missed]
     settings = " and ".join(f"encode.gate.{check.setting}" for check in missed)
     raise GateClosed(
         f"wanted a dVAE good enough to encode with ({', '.join(wanted)}), "

@@ -44,7 +44,7 @@ class DecidePairs:
         hashes = [unit_hash(self.cfg.seed, "split", row["group"]) for row in kept]
         return Made(
             files={
-                **part_files(name, [(self.bucket_of(row), row) for row in kept]),
+                **part_files(name, [(self._bucket_of(row), row) for row in kept]),
                 DROPPED_ROWS + name: dropped_bytes(dropped),
             },
             rows_in=len(kept) + len(dropped),
@@ -73,7 +73,7 @@ class DecidePairs:
             reason = why_drop(scored, self.settings) if fetched else pair["reason"]
             yield scored | {"reason": reason}
 
-    def bucket_of(self, row: Row) -> int:
+    def _bucket_of(self, row: Row) -> int:
         return int(unit_hash(self.cfg.seed, "bucket", row["group"]) * self.buckets)
 
 

@@ -85,15 +85,7 @@ def _plainly(data: bytes, max_pixels: int) -> Pixels:
 
 
 def _upright(data: bytes, max_pixels: int) -> Pixels:
-    pixels, orientation = _as_stored(data, max_pixels)
-    return np.ascontiguousarray(UPRIGHT[orientation](pixels)) if orientation in UPRIGHT else pixels
-
-
-def _as_stored(data: bytes, max_pixels: int) -> tuple[Pixels, int]:
-    """Return the pixels as they lie in the file, and the number of how to turn them.
-
-    Converted strip by strip: whole copies of a large picture would take gigabytes.
-    """
+    """Convert strip by strip: whole copies of a large picture would take gigabytes."""
     profile = None
     if data.startswith(png.SIGNATURE):
         data, profile = png.plain(data, LARGEST_PROFILE)
@@ -109,7 +101,8 @@ def _as_stored(data: bytes, max_pixels: int) -> tuple[Pixels, int]:
             bottom = min(top + rows, image.height)
             strip = image if rows >= image.height else image.crop((0, top, image.width, bottom))
             pixels[top:bottom] = np.asarray(_on_white(_eight_bits(strip), in_srgb))
-        return pixels, orientation_of(image)
+        turn = UPRIGHT.get(orientation_of(image))
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
 def orientation_of(image: Image.Image) -> int:

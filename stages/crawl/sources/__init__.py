@@ -56,17 +56,17 @@ def pieces(cfg: CrawlSettings, out: Folder) -> list[Piece]:
     """
     source, survey = source_of(cfg.source), Survey("pictures")
     if listing := source.parquet_lists(survey):
-        _say(survey, source, out, any(rows for _, rows in listing))
+        _report(survey, source, out, any(rows for _, rows in listing))
         return _cut(listing, cfg, ours=False)
     if not out.exists(INPUT_DONE):
         written = write_lists(source.rows(survey), out, INPUT, cfg.rows_per_shard)
-        _say(survey, source, out, bool(written))
+        _report(survey, source, out, bool(written))
         out.commit(INPUT_DONE, json.dumps(written).encode())
     with out.open(INPUT_DONE) as done:
         return _cut(json.load(done), cfg, ours=True)
 
 
-def _say(survey: Survey, source: Source, out: Folder, has_rows: bool) -> None:
+def _report(survey: Survey, source: Source, out: Folder, has_rows: bool) -> None:
     """Tell once what is read and what is passed over; raise ConfigError if that is all of it."""
     path = source.settings.path
     sentence = survey.sentence(path)

@@ -158,11 +158,8 @@ class Delimited:
                 why = self._fault(values)
             except StopIteration:
                 return
-            except csv.Error as error:
+            except (csv.Error, Endless) as error:
                 values, why = [], self._reason(error)
-                self.lines.give_back()
-            except Endless as error:
-                values, why = [], str(error)
                 self.lines.give_back()
             if not any(values) and not why:
                 continue  # an empty line, or one of empty cells
@@ -170,7 +167,7 @@ class Delimited:
                 values, why = other, ""
             yield self.lines.unreadable(why) if why else dict(zip(self.names, values, strict=True))
 
-    def _reason(self, error: csv.Error) -> str:
+    def _reason(self, error: csv.Error | Endless) -> str:
         if "expected after" not in str(error):
             return str(error)
         return TEXT_BEHIND if len(self.lines.row) == 1 else NOT_CLOSED
@@ -202,8 +199,7 @@ class Delimited:
 
     def _mended(self) -> list[str] | None:
         """Return the columns of the row without backslashes before quotes, and blanks behind."""
-        given = [*self.lines.row, *self.lines.again]
-        if not any(self._plain(line) != line for line in given):
+        if all(self._plain(line) == line for line in (*self.lines.row, *self.lines.again)):
             return None
         lines = map(self._plain, chain(self.lines.row[:1], self.lines))
         try:

@@ -90,13 +90,15 @@ def named(base: str) -> Named:
         return Named("passed_over", why=HIDDEN_FILES)
     if (stem := stem_of_picture(base)) is not None:
         return Named("picture", stem)
-    if is_metadata(base):
+    stem, dot, ending = small.partition(".")
+    if stem in METADATA_STEMS and dot + ending in METADATA_ENDINGS:
         return Named("metadata")
     stem, ending = split_ending(base)
     if ending in CAPTION_ENDINGS:
         return Named("caption", stem, ending)
     if ending in OF_ENDING:
-        return Named("passed_over", why=_packed(stem) or OF_ENDING[ending])
+        inner = OF_ENDING.get(split_ending(stem)[1])  # of x.tar.gz, x.csv.gz
+        return Named("passed_over", why=inner if inner in (TARS, TABLES) else OF_ENDING[ending])
     if tailed := TAILED.fullmatch(base):
         return Named("picture", tailed[1])
     return Named("unknown", stem, ending)
@@ -111,18 +113,6 @@ def split_ending(name: str) -> tuple[str, str]:
 def stem_of_picture(name: str) -> str | None:
     stem, ending = split_ending(name)
     return stem if ending in PICTURE_ENDINGS else None
-
-
-def _packed(stem: str) -> str | None:
-    """Say what x.tar.gz or x.csv.gz is, by its first ending."""
-    inner = OF_ENDING.get(split_ending(stem)[1])
-    return inner if inner in (TARS, TABLES) else None
-
-
-def is_metadata(base: str) -> bool:
-    """Return whether a file describes the pictures of its folder."""
-    stem, dot, ending = base.lower().partition(".")
-    return stem in METADATA_STEMS and dot + ending in METADATA_ENDINGS
 
 
 def folder_to_pass_over(name: str) -> tuple[str, str] | None:

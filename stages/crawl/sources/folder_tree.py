@@ -89,14 +89,14 @@ class _Walk:
         except OSError as error:
             self._not_listed(inner, error)
             return
-        hub = links.is_hub_repository({entry.name for entry in entries})
+        is_of_hub = {links.SNAPSHOTS, links.BLOBS} <= {entry.name for entry in entries}
         for entry in entries:
             name = inner + entry.name
             if entry.is_symlink():
                 self._link(name, Path(entry.path))
             elif not entry.is_dir():
                 self._file(name, Path(entry.path))
-            elif hub and entry.name == links.BLOBS:
+            elif is_of_hub and entry.name == links.BLOBS:
                 self.tree.passed.append((BLOBS, f"{name}/"))
             elif folder_to_pass_over(f"{name}/"):
                 self.tree.files.append(f"{name}/")

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
 
 from schemas.errors import ConfigError
 from stages.crawl.sources.file_names import for_another_kind
@@ -167,7 +166,11 @@ def _at(path: str, kind: FileKind) -> list[_File]:
         found = [(inner, PurePosixPath(inner).name, True)]
     else:
         matches = system.glob(inner) if glob.has_magic(inner) else []
-        found = [(name, PurePosixPath(name).name, False) for name in _files(system, matches)]
+        found = [
+            (name, PurePosixPath(name).name, False)
+            for match in matches  # a folder is a list made of files, such as Spark's x.parquet
+            for name in (system.find(match) if system.isdir(match) else [match])
+        ]
     if not path or not found:
         raise ConfigError(
             f"wanted {kind.what} at crawl.source.path, found nothing at '{path}'; "
@@ -177,13 +180,4 @@ def _at(path: str, kind: FileKind) -> list[_File]:
     return [
         _File(system.unstrip_protocol(file), real(file), name, meant)
         for file, name, meant in sorted(found)
-    ]
-
-
-def _files(system: Any, matches: list[str]) -> list[str]:
-    """Leave folders out, but those whose files a list is made of, such as Spark's x.parquet."""
-    return [
-        file
-        for match in matches
-        for file in (system.find(match) if system.isdir(match) else [match])
     ]

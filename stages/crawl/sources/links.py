@@ -28,11 +28,6 @@ def roots(top: Path) -> list[Path]:
     return [real]
 
 
-def is_hub_repository(names: set[str]) -> bool:
-    """Return whether a folder with such entries is a repository in the hub's cache."""
-    return {SNAPSHOTS, BLOBS} <= names
-
-
 def problem_of_link(path: Path, allowed: list[Path]) -> str:
     """Say why what is at the path is not read, as `reason: detail`; empty if it is."""
     try:

@@ -80,7 +80,8 @@ class FolderReader:
             with self.system.open(f"{self.top}/{name}", "rb") as file:
                 data: bytes = file.read(self.max_bytes + 1)
         except OSError as error:
-            raise Refused("missing_file", f"{shown(name)}: {words(error)}") from error
+            kind = error.strerror or type(error).__name__  # without the paths of this machine
+            raise Refused("missing_file", f"{shown(name)}: {kind}") from error
         if len(data) > self.max_bytes:
             raise Refused("too_large", f"more than {self.max_bytes} bytes")
         if why := _in_place_of_file(data[: HEAD_BYTES + 1]):
@@ -105,11 +106,6 @@ def _in_place_of_file(head: bytes) -> str | None:
     if TEXT_LINK.fullmatch(head):
         return "a link that a copy has turned into text; download it again, or copy with `cp -rL`"
     return None
-
-
-def words(error: OSError) -> str:
-    """Say what went wrong, without the paths of this machine."""
-    return error.strerror or type(error).__name__
 
 
 def as_url(name: str) -> str:

@@ -82,15 +82,13 @@ class Samples:
 
     def rest(self) -> Iterator[Row]:
         """Yield the rows of all that are under way when the tar ends, in their order."""
-        for stem in self._alone():
+        alone = [stem for stem, sample in self.under_way.items() if not sample.pictures()]
+        for stem in alone:
             for shorter in _beginnings(stem):
                 self.longer.setdefault(shorter, []).append(stem)
         made = {s: list(self._rows(s)) for s, sample in self.under_way.items() if sample.pictures()}
         for stem in self.under_way:
             yield from made[stem] if stem in made else self._rows(stem)
-
-    def _alone(self) -> list[str]:
-        return [stem for stem, sample in self.under_way.items() if not sample.pictures()]
 
     def _rows(self, stem: str) -> Iterator[Row]:
         sample = self.under_way[stem]
