@@ -1,14 +1,13 @@
 """Artifacts under a root; one is finished when its manifest, written last, is there."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from infra.claim import OWNER
 from infra.folders import LocalFolder, ObjectFolder, open_folder
@@ -19,6 +18,7 @@ from schemas.folder import Folder
 from schemas.manifest import BEGUN, MANIFEST, FileDigest, Manifest, Summary, digest
 
 FILES = "files.parquet"
+Model = TypeVar("Model", bound=BaseModel)
 MANY_FILES = 1_000  # above this the list of files is in a Parquet file beside the manifest
 
 
@@ -43,10 +43,7 @@ class Store:
         return read_manifest(self.folder(name, fingerprint))
 
     def summary(self) -> Summary:
-        if not self.top.exists(SUMMARY):
-            return Summary(stages={})
-        with self.top.open(SUMMARY) as file, _ours(f"a run's {SUMMARY}", self.root):
-            return Summary.model_validate_json(file.read())
+        return _read(Summary, self.top, SUMMARY, "a run's") or Summary(stages={})
 
     def newest(self, artifact: Artifact) -> Folder:
         """Return the artifact that the newest run used; raise ArtifactMissing if there is none."""
@@ -63,22 +60,22 @@ class Store:
 
 
 def read_manifest(folder: Folder) -> Manifest | None:
-    if not folder.exists(MANIFEST):
+    return _read(Manifest, folder, MANIFEST, "an artifact's")
+
+
+def _read(model: type[Model], folder: Folder, name: str, whose: str) -> Model | None:
+    """Return what a file says, if it is there; raise SchemaMismatch for a foreign or broken one."""
+    if not folder.exists(name):
         return None
-    with folder.open(MANIFEST) as file, _ours(f"an artifact's {MANIFEST}", folder.url):
-        return Manifest.model_validate_json(file.read())
-
-
-@contextmanager
-def _ours(what: str, where: str) -> Iterator[None]:
-    """Raise SchemaMismatch for a foreign or incomplete file of that name."""
+    with folder.open(name) as file:
+        data = file.read()
     try:
-        yield
+        return model.model_validate_json(data)
     except ValidationError as error:
         first = " ".join(error.errors()[0]["msg"].split())[:200]
         raise SchemaMismatch(
-            f"wanted {what} in {where}, found another file of that name ({first}); give another "
-            "folder, or move that file away"
+            f"wanted {whose} {name} in {folder.url}, found another file of that name ({first}); "
+            "give another folder, or move that file away"
         ) from None
 
 

@@ -26,7 +26,7 @@ from stages.threads import in_threads
 
 SETTINGS = f"{INPUT}settings.json"  # of a crawl that is not finished
 MAY_DIFFER = {"source", "timeout_seconds", "retries"}  # none of them changes a picture
-TAKEN = ("image", "width", "height", "original_width", "original_height", "sha256")
+OF_PICTURE = ("image", "width", "height", "original_width", "original_height", "sha256")
 WANTED = "wanted a crawl at crawl.earlier, found"
 ADVICE = "give the folder <root>/pairs/<fingerprint> of a crawl"
 
@@ -121,6 +121,6 @@ class Earlier:
             place = places.get((row["key"], row["url"]))
             if place is not None and row["reason"] not in HEALING:
                 status = "success" if row["status"] == "ok" else "failed"
-                taken = {name: row[name] for name in TAKEN}
+                taken = {name: row[name] for name in OF_PICTURE}
                 found[place] = taken | {"status": status, "error_message": row["detail"]}
         return found

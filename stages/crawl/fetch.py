@@ -22,7 +22,7 @@ from schemas import rows
 from schemas.errors import steady
 from schemas.folder import Folder
 from schemas.settings import CrawlSettings
-from stages.crawl.earlier import Earlier
+from stages.crawl.earlier import OF_PICTURE, Earlier
 from stages.crawl.outcome import DAMAGED
 from stages.crawl.reasons import reason_of
 from stages.crawl.shrink import Shrink
@@ -40,7 +40,6 @@ from stages.data.parquet import PICTURE_FILE, parquet_file
 from stages.shards import Made
 
 Fetched = dict[str, Any]  # what img2dataset says about one row
-SIZES = ("width", "height", "original_width", "original_height")
 
 
 class FolderOpener:
@@ -148,8 +147,7 @@ def _damage(listed: list[dict[str, Any]], source: str) -> dict[str, Any]:
 
 
 def not_fetched(why: str) -> Fetched:
-    nothing = dict.fromkeys(("image", "sha256", *SIZES))
-    return {"status": "not_fetched", "error_message": why, **nothing}
+    return {"status": "not_fetched", "error_message": why} | dict.fromkeys(OF_PICTURE)
 
 
 def shard_file(index: int) -> str:
@@ -208,16 +206,12 @@ def pairs(listed: list[dict[str, Any]], results: list[Fetched], source: str) -> 
     for row, result in zip(listed, results, strict=True):
         failed = result["status"] != "success"
         made.append(
-            {
-                "key": row["key"],
-                "url": row["url"],
-                "caption": row["caption"],
-                "image": result["image"],
-                **{name: result[name] for name in (*SIZES, "sha256")},
+            {name: row[name] for name in ("key", "url", "caption", "source")}
+            | {name: result[name] for name in OF_PICTURE}
+            | {
                 "status": "failed" if failed else "ok",
                 "reason": reason_of(result["error_message"]) if failed else None,
                 "detail": steady(result["error_message"], source) if failed else None,
-                "source": row["source"],
             }
         )
     return pa.Table.from_pylist(made, rows.PAIR)

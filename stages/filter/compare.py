@@ -65,7 +65,7 @@ def compare(
         table = pa.table(
             {
                 "row": found.row[here],
-                "group": _hex(found.sha256.take(pa.array(group[here]))),
+                "group": [found.sha256[of].as_py().hex() for of in group[here]],
                 "caption_pictures": pictures[here],
                 "overlaps": sets[set_of[found.picture[here]]],
             },
@@ -79,10 +79,6 @@ def compare(
         "largest_group": int(sizes.max(initial=0)),
         "evaluation_sets": counts,
     }
-
-
-def _hex(digests: pa.FixedSizeBinaryArray) -> pa.Array:
-    return pa.array([digest.hex() for digest in digests.to_pylist()], pa.string())
 
 
 def read_signatures(measured: Folder, names: Sequence[str]) -> Signatures:

@@ -20,20 +20,6 @@ from stages.pictures.decoding import Pixels, decode
 from stages.pictures.forms import SUFFIXES
 from stages.pictures.refusal import PictureError
 
-__all__ = [
-    "SUFFIXES",
-    "PictureError",
-    "Pixels",
-    "contact_sheet",
-    "crop_centre",
-    "crop_for_dvae",
-    "crop_for_prior",
-    "decode",
-    "encode_png",
-    "from_tensor",
-    "to_tensor",
-]
-
 
 def encode_png(pixels: Pixels, text: Mapping[str, str] | None = None) -> bytes:
     """Return a PNG file with `text` in its text chunks; equal arguments give equal bytes."""

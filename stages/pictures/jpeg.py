@@ -126,19 +126,15 @@ def _read(data: bytes) -> _Read:
             break
         body, place = data[place + 2 : place + length], place + length
         if marker in FRAMES:
-            _frame(read, marker, body)
+            read.progressive = marker in PROGRESSIVE
+            components = range(6, len(body) - 2, 3)
+            read.bits_left = {body[at]: [1] * COEFFICIENTS for at in components}
         elif marker == DRI:
             read.restarts = any(body)
         elif marker == SOS:
             _scan(read, body)
             place = _after_scan(read, data, place)
     return read
-
-
-def _frame(read: _Read, marker: int, body: bytes) -> None:
-    read.progressive = marker in PROGRESSIVE
-    components = range(6, len(body) - 2, 3)
-    read.bits_left = {body[place]: [1] * COEFFICIENTS for place in components}
 
 
 def _scan(read: _Read, body: bytes) -> None:

@@ -7,16 +7,3 @@ without any learning.
 from stages.shapes.drawing import draw
 from stages.shapes.judge import judge
 from stages.shapes.world import COLOURS, HELD_OUT, SHAPES, Scene, ShapeKind, named, prompts, scene
-
-__all__ = [
-    "COLOURS",
-    "HELD_OUT",
-    "SHAPES",
-    "Scene",
-    "ShapeKind",
-    "draw",
-    "judge",
-    "named",
-    "prompts",
-    "scene",
-]

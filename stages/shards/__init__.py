@@ -32,17 +32,6 @@ from stages.shards.records import (
 )
 from stages.threads import in_threads
 
-__all__ = [
-    "ATTEMPTS",
-    "Made",
-    "Outcome",
-    "Shard",
-    "ShardStats",
-    "run_once",
-    "run_shards",
-    "stats_file",
-]
-
 LOG = logging.getLogger(__name__)
 
 _Finished = dict[str, tuple[ShardStats, FileDigest]]

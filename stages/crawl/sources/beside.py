@@ -6,7 +6,7 @@ of the first JSON file. The other columns are the JSON's, with a caption that is
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from schemas.settings import SourceSettings
@@ -66,17 +66,13 @@ def with_captions(
     A picture with several captions becomes several rows: `00003-000012`, `00003-000012.1`, ...
     """
     read = list(in_threads(lambda row: _read(row, reader, source), listed, threads))
-    return [
-        one
-        for number, row in enumerate(read)
-        for one in _family(row, row["key"] or f"{index:05d}-{number:06d}")
-    ]
-
-
-def _family(row: Row, key: str) -> Iterator[Row]:
-    yield row | {"key": key}
-    for number, caption in enumerate(row["more"] or (), start=1):
-        yield row | {"key": f"{key}.{number}", "caption": caption}
+    made = []
+    for number, row in enumerate(read):
+        key = row["key"] or f"{index:05d}-{number:06d}"
+        made.append(row | {"key": key})
+        for more, caption in enumerate(row["more"] or (), start=1):
+            made.append(row | {"key": f"{key}.{more}", "caption": caption})
+    return made
 
 
 def _read(row: Row, reader: Reader | None, source: SourceSettings) -> Row:

@@ -131,9 +131,7 @@ class Stored(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        place: int = self.file.seek(offset, whence)
-        return place
+        return self.file.seek(offset, whence)
 
     def tell(self) -> int:
-        place: int = self.file.tell()
-        return place
+        return self.file.tell()

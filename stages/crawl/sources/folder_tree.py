@@ -30,8 +30,7 @@ class Tree:
 
     def address(self, name: str) -> str:
         """Return where a file is, in fsspec's words."""
-        address: str = self.system.unstrip_protocol(f"{self.top}/{name}")
-        return address
+        return self.system.unstrip_protocol(f"{self.top}/{name}")
 
 
 def is_local(system: Any) -> bool:
@@ -133,9 +132,8 @@ def heads(tree: Tree, names: Sequence[str], size: int) -> list[bytes]:
 
     def head(name: str) -> bytes:
         try:
-            data: bytes = tree.system.cat_file(f"{tree.top}/{name}", start=0, end=size)
+            return tree.system.cat_file(f"{tree.top}/{name}", start=0, end=size)
         except OSError:
             return b""
-        return data
 
     return list(in_threads(head, names))

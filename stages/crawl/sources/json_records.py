@@ -142,8 +142,7 @@ def _objects(lines: Lines, source: SourceSettings, wanted: Sequence[Wanted]) -> 
     found = _lists_in(value) if isinstance(value, dict) else []
     if len(found) != 1:
         raise _sentence(lines, f"{len(found)} lists ({', '.join(found)})" if found else "no list")
-    inner: list[Any] = value[found[0]]
-    return inner
+    return value[found[0]]
 
 
 def _lists_in(value: Row) -> list[str]:

@@ -19,8 +19,7 @@ class Wanted:
     aliases: tuple[str, ...]
 
     def named(self, source: SourceSettings) -> str:
-        name: str = getattr(source, self.setting)
-        return name
+        return getattr(source, self.setting)
 
     def among(
         self, found: Iterable[str], source: SourceSettings, *, aliases: bool = True

@@ -39,8 +39,7 @@ def rows_in(file: str, source: SourceSettings) -> int:
     with stored(file) as raw:
         parquet = open_parquet(raw, file)
         _check_columns(parquet, source, file)
-        rows: int = parquet.metadata.num_rows
-        return rows
+        return parquet.metadata.num_rows
 
 
 def packed_rows(file: str, source: SourceSettings) -> Iterator[Row]:
