@@ -107,7 +107,7 @@ class _Described:
 
     def _of_picture(self, meant: Pointed, captions: list[str], source: str | None) -> list[Row]:
         """Return a row for each caption, or one that has those in files beside the picture."""
-        if not any(captions) and meant.picture in self.listing.partners.of_picture:
+        if not any(captions) and meant.picture in self.listing.captions:
             captions = []  # an empty cell
         some = [[caption] for caption in captions] or [[]]
         if meant.picture is None:
@@ -122,7 +122,7 @@ class _Described:
             return
         column = caption_column(found, source)
         others = [printable(one[:80]) for one in found if one != source.file_column][:50]
-        if column is None and not self.listing.partners.of_picture:
+        if column is None and not self.listing.captions:
             raise ConfigError(
                 f"wanted a column '{source.caption_column}' in {name}, found {others} beside the "
                 "names of files; set crawl.source.caption_column to one of them"

@@ -51,7 +51,7 @@ def read_tree(source: SourceSettings) -> Tree:
             )
         tree = Tree(system, top.rstrip("/"))
         if is_local(system):
-            _Walk(tree).folder("")
+            _walk(tree)
         else:
             tree.files = [name.removeprefix(tree.top + "/") for name in system.find(top)]
         _leave_out(tree)
@@ -73,59 +73,48 @@ def _leave_out(tree: Tree) -> None:
     tree.passed.sort()
 
 
-class _Walk:
-    """Walks a folder on this machine; a folder that is passed over is not entered."""
+def _walk(tree: Tree) -> None:
+    """List a folder on this machine; a folder that is passed over is not entered."""
+    top = tree.top or "/"
+    allowed = links.roots(Path(top))
 
-    def __init__(self, tree: Tree) -> None:
-        self.tree, self.top = tree, Path(tree.top or "/")
-        self.allowed = links.roots(self.top)
-
-    def folder(self, inner: str) -> None:
-        """Add the files of a folder, `inner` being its name with a slash, and of those in it."""
-        try:
-            with os.scandir(self.top / inner) as found:
-                entries = list(found)
-        except OSError as error:
-            self._not_listed(inner, error)
-            return
-        is_of_hub = {links.SNAPSHOTS, links.BLOBS} <= {entry.name for entry in entries}
-        for entry in entries:
-            name = inner + entry.name
-            if entry.is_symlink():
-                self._link(name, Path(entry.path))
-            elif not entry.is_dir():
-                self._file(name, Path(entry.path))
-            elif is_of_hub and entry.name == links.BLOBS:
-                self.tree.passed.append((BLOBS, f"{name}/"))
-            elif folder_to_pass_over(f"{name}/"):
-                self.tree.files.append(f"{name}/")
-            else:
-                self.folder(f"{name}/")
-
-    def _not_listed(self, inner: str, error: OSError) -> None:
-        if not inner:
+    def not_listed(error: OSError) -> None:
+        name = os.path.relpath(error.filename, top)
+        if name == ".":
             raise ConfigError(
                 f"wanted to list the folder at crawl.source.path, found {error}; "
                 "let this user read it"
             ) from error
-        self.tree.files.append(inner.rstrip("/"))
-        why = f"{links.MISSING}: a folder that cannot be listed ({error.strerror})"
-        self.tree.problems[inner.rstrip("/")] = why
+        tree.files.append(name)
+        tree.problems[name] = f"{links.MISSING}: a folder that cannot be listed ({error.strerror})"
 
-    def _link(self, name: str, path: Path) -> None:
-        if problem := links.problem_of_link(path, self.allowed):
-            self.tree.files.append(name)
-            self.tree.problems[name] = problem
-        elif path.is_dir():
-            self.tree.passed.append((FOLDER_LINKS, name))
-        else:
-            self._file(name, path)
+    for parent, folders, files in os.walk(top, onerror=not_listed):
+        inner = f"{parent.removeprefix(top).strip('/')}/".lstrip("/")
+        is_of_hub = {links.SNAPSHOTS, links.BLOBS} <= {*folders, *files}
+        for base in list(folders):
+            if os.path.islink(path := f"{parent}/{base}"):
+                _add(tree, inner + base, Path(path), allowed)
+            elif is_of_hub and base == links.BLOBS:
+                tree.passed.append((BLOBS, f"{inner}{base}/"))
+                folders.remove(base)
+            elif folder_to_pass_over(f"{inner}{base}/"):
+                tree.files.append(f"{inner}{base}/")
+                folders.remove(base)
+        for base in files:
+            _add(tree, inner + base, Path(parent, base), allowed)
 
-    def _file(self, name: str, path: Path) -> None:
-        if links.is_plain_file(path):
-            self.tree.files.append(name)
-        else:
-            self.tree.passed.append((DEVICES, name))
+
+def _add(tree: Tree, name: str, path: Path, allowed: list[Path]) -> None:
+    is_link = path.is_symlink()
+    if is_link and (problem := links.problem_of_link(path, allowed)):
+        tree.files.append(name)
+        tree.problems[name] = problem
+    elif is_link and path.is_dir():
+        tree.passed.append((FOLDER_LINKS, name))
+    elif links.is_plain_file(path):
+        tree.files.append(name)
+    else:
+        tree.passed.append((DEVICES, name))
 
 
 def heads(tree: Tree, names: Sequence[str], size: int) -> list[bytes]:

@@ -22,7 +22,7 @@ from stages.crawl.sources.file_names import (
 from stages.crawl.sources.folder_tree import Tree, heads, read_tree
 from stages.crawl.sources.links import MISSING
 from stages.crawl.sources.listed import Row, handle, listed_row, problem_row, shown
-from stages.crawl.sources.partners import Partners, is_json, partners
+from stages.crawl.sources.partners import Names, is_json, partners, second, texts_and_jsons
 from stages.crawl.sources.survey import SECOND, Survey
 from stages.pictures.forms import HEAD_BYTES, form_of_bytes
 
@@ -38,15 +38,15 @@ class Listing:
     """Pictures with their captions, metadata, and what is there in place of some."""
 
     tree: Tree
-    pictures: dict[str, list[str]] = field(default_factory=dict)  # their stems, the closest first
+    pictures: Names = field(default_factory=dict)  # their stems, the closest first
     metadata: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)  # `reason: detail` of further rows
-    partners: Partners = field(default_factory=Partners)
+    captions: Names = field(default_factory=dict)  # of pictures, the best first
     passed: list[tuple[str, str]] = field(default_factory=list)  # why, and the name
 
     def to_read(self) -> list[tuple[str, str | None]]:
         """Return the names of all that is read, in order, and where; None: the name alone."""
-        captions = {name for found in self.partners.of_picture.values() for name in found}
+        captions = {name for found in self.captions.values() for name in found}
         files = {*self.pictures, *captions, *self.metadata} - self.tree.problems.keys()
         problems = self.tree.problems | self.refused
         read = [(name, None) for name in (f"{name} {why}" for name, why in problems.items())]
@@ -81,9 +81,9 @@ def list_folder(source: SourceSettings) -> Listing:
         else:
             unknown.append(name)
     _look_into(unknown, listing)
-    listing.partners = partners(listing.pictures, captions)
-    listing.passed += [(SECOND, name) for name in listing.partners.second()]
-    _judge_the_lonely(listing)
+    listing.captions, alone = partners(listing.pictures, captions)
+    listing.passed += [(SECOND, name) for name in second(listing.captions)]
+    _judge_the_lonely(alone, listing)
     _require_something(listing, source)
     return listing
 
@@ -113,15 +113,15 @@ def _shorter(name: str) -> Iterator[str]:
         base = split_ending(base)[0]
 
 
-def _judge_the_lonely(listing: Listing) -> None:
+def _judge_the_lonely(alone: Names, listing: Listing) -> None:
     """Make rows of captions whose picture is gone; texts that were never captions are none."""
     elsewhere = {_base(stem) for found in listing.pictures.values() for stem in found}
     with_json = {
         name.rpartition("/")[0]
-        for found in listing.partners.of_picture.values()
+        for found in listing.captions.values()
         for name in filter(is_json, found)
     }
-    for stem, names in listing.partners.alone.items():
+    for stem, names in alone.items():
         if is_table(stem.rpartition("/")[2]):
             why = TABLES
         elif is_document(stem.rpartition("/")[2]):
@@ -164,7 +164,7 @@ def picture_row(
     """Return a picture's row with these captions, or else with those in files beside it."""
     if problem := listing.tree.problems.get(name):
         return row_without(problem, name, captions, source)
-    texts, jsons = ([], []) if captions else listing.partners.texts_and_jsons(name)
+    texts, jsons = texts_and_jsons([] if captions else listing.captions.get(name, []))
     return listed_row(
         shown(name),
         captions,

@@ -51,7 +51,7 @@ class PictureFolder(Source):
             elif name not in described:
                 yield picture_row(listing, name)
             elif described[name]:
-                for beside in listing.partners.of_picture.get(name, ()):
+                for beside in listing.captions.get(name, ()):
                     survey.pass_over(BESIDE_METADATA, beside)
 
     def reader(self, max_bytes: int) -> "FolderReader":
