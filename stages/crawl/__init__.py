@@ -6,6 +6,9 @@ Where   Ray Data actors, one shard of the list each at a time, many threads that
 Paper   appendix C names the sources; section 2.2's crops set how large a picture is worth keeping
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import CrawlSettings
@@ -24,13 +27,13 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlSettings) -> Result:
     leave_settings(out, cfg, REVISION)
     shards = [Shard(f"shard-{p.index:05d}", p, rows=p.rows) for p in pieces(cfg, out)]
     outcome = run_shards(
-        _Fetch,
+        _fetch,
         {"cfg": cfg, "out": out, "earlier": earlier},
         shards,
         out,
         what="crawl",
         workers=cfg.run.workers,
-        instead=_GiveUp,
+        instead=_give_up,
         env={  # both are read when the libraries are imported
             "OPENCV_IO_MAX_IMAGE_PIXELS": str(cfg.max_pixels),
             "NO_ALBUMENTATIONS_UPDATE": "1",
@@ -50,23 +53,19 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlSettings) -> Result:
     )
 
 
-class _Fetch:
-    """Imports img2dataset where it is needed, in the worker, and hands the work on."""
+def _fetch(**how: Any) -> Callable[[Piece], Made]:
+    """Import img2dataset where it is needed, in the worker."""
+    from stages.crawl.fetch import FetchPiece
 
-    def __init__(self, cfg: CrawlSettings, out: Folder, earlier: Earlier | None) -> None:
-        from stages.crawl.fetch import FetchPiece
-
-        self.work = FetchPiece(cfg, out, earlier)
-
-    def __call__(self, piece: Piece) -> Made:
-        return self.work(piece)
+    return FetchPiece(**how)
 
 
-class _GiveUp(_Fetch):
-    """Keeps the rows of a piece that kills every worker, each with the reason `quarantined`."""
+def _give_up(**how: Any) -> Callable[[tuple[Piece, str]], Made]:
+    """Keep the rows of a piece that kills every worker, each with the reason `quarantined`."""
+    from stages.crawl.fetch import FetchPiece
 
-    def __call__(self, payload: tuple[Piece, str]) -> Made:  # type: ignore[override]
-        return self.work.give_up(*payload)
+    work = FetchPiece(**how)
+    return lambda payload: work.give_up(*payload)
 
 
 def outside(cfg: CrawlSettings) -> dict[str, str]:

@@ -32,10 +32,9 @@ from stages.crawl.sources.listed import DAMAGED as DAMAGE_BEGINS
 from stages.crawl.sources.listed import is_damage
 from stages.crawl.sources.picture_folder import as_url, from_url
 from stages.crawl.sources.source import Reader
-from stages.crawl.web import Resize, from_web
 from stages.crawl.web.addresses import meant_address, safe_url
 from stages.crawl.web.hosts import taking_turns
-from stages.crawl.web.opener import WebOpener
+from stages.crawl.web.opener import Resize, WebOpener
 from stages.data.parquet import PICTURE_FILE, parquet_file
 from stages.shards import Made
 
@@ -78,7 +77,8 @@ class FetchPiece:
         if self.reader is not None:
             self.opener = FolderOpener(self.reader)
         else:
-            self.opener, self.shrink = from_web(cfg, self.shrink)
+            self.opener = WebOpener(cfg)
+            self.shrink = self.opener.freeing(self.shrink)
 
     def __call__(self, piece: Piece) -> Made:
         listed = self._listed(piece)

@@ -65,20 +65,17 @@ def test_a_crawl_that_loses_a_node_ends_with_the_same_rows(world, whole, tmp_pat
     same(result, out, whole)
 
 
-class _Deadly(crawl._Fetch):
-    """Dies of one piece, as of a decoder's crash."""
-
-    def __call__(self, piece):
-        if piece.index == 3:
-            os._exit(9)
-        return super().__call__(piece)
+def deadly(**how):
+    """Fetch, but die of one piece, as of a decoder's crash."""
+    work = crawl._fetch(**how)
+    return lambda piece: os._exit(9) if piece.index == 3 else work(piece)
 
 
 def test_a_piece_that_kills_its_workers_becomes_rows_with_a_reason(
     world, whole, tmp_path, monkeypatch
 ):
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    monkeypatch.setattr(crawl, "_Fetch", _Deadly)
+    monkeypatch.setattr(crawl, "_fetch", deadly)
     out = open_folder(tmp_path)
     result = crawl.run(NOTHING, out, job(world))
     assert result.quarantined == ("shard-00003",)

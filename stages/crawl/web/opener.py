@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from email.message import Message
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from schemas.settings import CrawlSettings
 from stages.crawl.reasons import Refused, refusal
@@ -39,6 +39,7 @@ BACK_OFF_SECONDS = 0.5  # before the second try, then twice as long each time
 MAX_WAIT_SECONDS = 30.0  # that a server may ask for; beyond it the row fails
 
 Content = TypeVar("Content")
+Resize = Callable[..., tuple[Any, ...]]  # as img2dataset calls it
 Read = Callable[[http.client.HTTPResponse, Deadline], Content]
 
 
@@ -73,6 +74,21 @@ class WebOpener:
         """
         body, headers = self._tries(request.full_url, self._picture, timeout, self.robots)
         return urllib.response.addinfourl(io.BytesIO(body), headers, request.full_url, 200)
+
+    def freeing(self, resize: Resize) -> Resize:
+        """Return `resize` such that it gives the bytes of a picture back to the budget.
+
+        The opener waits while too many bytes wait to be resized, so each picture it hands out must
+        come to this resizer.
+        """
+
+        def resize_and_free(stream: io.BytesIO, boxes: None = None) -> tuple[Any, ...]:
+            try:
+                return resize(stream, boxes)
+            finally:
+                self.budget.give_back(stream.getbuffer().nbytes)
+
+        return resize_and_free
 
     def _robots_txt(self, url: str) -> bytes:
         return self._tries(url, _first_bytes, self.cfg.timeout_seconds, None)
