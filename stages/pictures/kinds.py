@@ -51,12 +51,9 @@ def _kind(start: bytes) -> str | None:
         return "a video (MP4 or MOV)"
     if start.startswith(b"RIFF"):
         return RIFF.get(start[8:12])
-    for signature, kind in STARTS.items():
-        if start.startswith(signature):
-            return kind
-    if NETPBM.match(start):
-        return "a Netpbm picture"
-    return _text(start)
+    if kind := next((kind for begin, kind in STARTS.items() if start.startswith(begin)), None):
+        return kind
+    return "a Netpbm picture" if NETPBM.match(start) else _text(start)
 
 
 def _text(start: bytes) -> str | None:

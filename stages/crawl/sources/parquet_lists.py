@@ -65,10 +65,10 @@ def read_rows(file: str, start: int, rows: int, source: SourceSettings) -> pa.Ta
 def read_ours(handle: Any, start: int, rows: int) -> pa.Table:
     """Return some rows of a list of our own, which is in this form already."""
     parquet = pq.ParquetFile(handle)
-    kept: list[pa.RecordBatch] = []
-    for group, low, high in groups_of_rows(parquet.metadata, start, rows):
-        kept += _batches(parquet, group, low, high, BATCH_ROWS)
-    return pa.Table.from_batches(kept, parquet.schema_arrow)
+    groups = groups_of_rows(parquet.metadata, start, rows)
+    return pa.concat_tables(
+        parquet.read_row_group(group).slice(low, high - low) for group, low, high in groups
+    )
 
 
 def _check_columns(parquet: pq.ParquetFile, source: SourceSettings, file: str) -> None:
