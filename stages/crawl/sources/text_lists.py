@@ -10,7 +10,7 @@ from stages.crawl.sources.delimited import Delimited
 from stages.crawl.sources.json_records import HEAD_CHARS, is_whole, json_lines, whole_list
 from stages.crawl.sources.listed import Row, Unreadable, from_record
 from stages.crawl.sources.names import CAPTION, URL, Wanted, renamed, tell
-from stages.crawl.sources.text_lines import Lines, opened
+from stages.crawl.sources.text_lines import opened
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}  # unless a look at the file says another
 TEXT_SUFFIXES = (*DELIMITERS, ".jsonl", ".ndjson", ".json")
@@ -46,7 +46,15 @@ def read_records(
             yield from Delimited(lines, source, wanted, DELIMITERS[suffix]).records()
         else:
             records = whole_list(lines, source, wanted) if whole else json_lines(lines)
-            yield from _json(records, lines, source, wanted)
+            first = list(islice(records, LOOKED_AT))
+            found = {name: None for record in first if isinstance(record, dict) for name in record}
+            ours = renamed(list(found), source, lines.name, wanted) if found else {}
+            tell(ours, lines.name)
+            for record in chain(first, records):
+                if isinstance(record, Unreadable):
+                    yield record
+                else:
+                    yield {ours.get(name, name): value for name, value in record.items()}
         if lines.damage is not None:  # the number of lost rows is unknown
             yield lines.damage
 
@@ -58,20 +66,3 @@ def _is_whole(file: str, source: SourceSettings, wanted: Sequence[Wanted]) -> bo
         except DAMAGE:
             return False
     return is_whole(head, source, wanted, lines_expected=suffix_of(file) != ".json")
-
-
-def _json(
-    records: Iterator[Row | Unreadable],
-    lines: Lines,
-    source: SourceSettings,
-    wanted: Sequence[Wanted],
-) -> Iterator[Row | Unreadable]:
-    first = list(islice(records, LOOKED_AT))
-    found = {name: None for record in first if isinstance(record, dict) for name in record}
-    ours = renamed(list(found), source, lines.name, wanted) if found else {}
-    tell(ours, lines.name)
-    for record in chain(first, records):
-        if isinstance(record, Unreadable):
-            yield record
-        else:
-            yield {ours.get(name, name): value for name, value in record.items()}
