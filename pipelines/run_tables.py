@@ -9,12 +9,12 @@ from rich.table import Table
 
 from infra.store import Store
 from pipelines.command import shown
-from pipelines.missing import unnamed_source
 from pipelines.planner import Stage, Step
-from schemas.artifacts import REPORT, REPORT_JSON
+from schemas.artifacts import PAIRS, REPORT, REPORT_JSON
 from schemas.errors import ConfigError
 from schemas.forecast import PlanLine
 from schemas.settings import Settings
+from stages.crawl.sources import SOURCES
 from stages.training.hardware import matrix_product
 
 WIDTH = 80
@@ -63,6 +63,16 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
             show_forecast(name, forecasts[name].lines, console)
         if forecasts[name].refusal:
             raise ConfigError(forecasts[name].refusal)
+
+
+def unnamed_source(settings: Settings, steps: Sequence[Step]) -> str:
+    """Ask in a sentence for the source that the crawl lacks; empty if it is named or not read."""
+    source = settings.crawl.source
+    crawls = any(step.stage.writes == PAIRS and step.runs for step in steps)
+    wanted = SOURCES[source.kind].wants
+    if not crawls or source.path or not wanted:
+        return ""
+    return f"crawl.source.kind={source.kind} needs crawl.source.path, found none; name {wanted}"
 
 
 def show_forecast(name: str, lines: Sequence[PlanLine], console: Console) -> None:

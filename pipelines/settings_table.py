@@ -3,6 +3,7 @@
 import difflib
 import json
 import textwrap
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from schemas.errors import ConfigError
@@ -44,9 +45,8 @@ def markdown(prefix: str = "") -> str:
 
 def rows(settings: Settings, prefix: str) -> list[Row]:
     """Return the settings below a dotted prefix; raise ConfigError if there are none."""
-    found = [
-        leaf for leaf in leaves() if f"{leaf.path}.".startswith(f"{prefix}." if prefix else "")
-    ]
+    below = f"{prefix}." if prefix else ""
+    found = [leaf for leaf in leaves() if f"{leaf.path}.".startswith(below)]
     if not found:
         parts = {leaf.path.rpartition(".")[0] for leaf in leaves()}
         close = difflib.get_close_matches(prefix, parts, n=1, cutoff=0.5)
@@ -58,9 +58,7 @@ def rows(settings: Settings, prefix: str) -> list[Row]:
 
 def _shown(settings: Settings, path: str) -> str:
     """Return a value as `--set` takes it."""
-    value: Any = settings
-    for name in path.split("."):
-        value = getattr(value, name)
+    value: Any = attrgetter(path)(settings)
     if isinstance(value, str):
         return value or '""'
     return f"{value:.6g}" if isinstance(value, float) else json.dumps(value)

@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -114,21 +114,18 @@ def build(folder: Path, world: WorldSettings) -> WorldFiles:
     return files
 
 
-@contextmanager
-def serve(files: WorldFiles) -> Iterator[WebServer]:
-    with serve_folder(files.site, faults=FAULTS) as server:
-        yield server
+def serve(files: WorldFiles) -> AbstractContextManager[WebServer]:
+    return serve_folder(files.site, faults=FAULTS)
 
 
 def prompt_lines(world: WorldSettings) -> list[dict[str, str]]:
     """List the prompts that evaluate judges: `world.prompts` held-out ones, half as many others."""
+    half = math.ceil(world.prompts / 2)
     return [
         {"prompt": prompt, "set": name}
         for name in get_args(PromptSet)
         for prompt in shapes.prompts(
-            name,
-            world.prompts if name == "held_out" else math.ceil(world.prompts / 2),
-            world.seed,
+            name, world.prompts if name == "held_out" else half, world.seed
         )
     ]
 
@@ -187,10 +184,7 @@ def _encode(pixels: UInt8[np.ndarray, "h w 3"], kind: str) -> bytes:
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "GIF")
         return file.getvalue()
-    quality = {
-        "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
-        "webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
-    }
+    quality = {"jpg": [cv2.IMWRITE_JPEG_QUALITY, 95], "webp": [cv2.IMWRITE_WEBP_QUALITY, 95]}
     written, data = cv2.imencode(f".{kind}", pixels[..., ::-1], quality.get(kind, []))
     assert written
     return data.tobytes()

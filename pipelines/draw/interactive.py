@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines.command import shown
+from pipelines.command import shown, writing_to
 from pipelines.command.stopping import stopped_that_alone
 from pipelines.draw.draw_request import DrawRequest
 from pipelines.draw.image_prompt import ImagePrompt
@@ -59,10 +59,8 @@ def draw_sheet(
     sheet = sheet_png(pictures, request, image_prompt)
     name = file_name(request).replace(".png", "-completed.png" if image_prompt else ".png")
     out = out or _free(Path(name), sheet)
-    try:
+    with writing_to(out):
         out.write_bytes(sheet)
-    except OSError as error:
-        raise ConfigError(f"wanted to write {out}, found {error}; give another place") from error
     return pictures, out
 
 

@@ -7,8 +7,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from infra.store import Store, read_manifest
 from pipelines.command import arguments, command, program
@@ -24,16 +23,11 @@ MOST_ROWS = 20  # shown
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class FinishedArtifact:
+class FinishedArtifact(NamedTuple):
     """An artifact of the newest run, and its manifest."""
 
     folder: Folder
     manifest: Manifest
-
-    def rows(self, prefixes: Sequence[str], column: str, values: Sequence[str]) -> Iterator[Row]:
-        for prefix in prefixes:
-            yield from rows_where(self.folder, prefix, {column: values})
 
 
 def newest(
@@ -55,7 +49,7 @@ def _reads(manifest: Manifest, source: Manifest) -> bool:
 
 def find(pairs: FinishedArtifact, wanted: str) -> list[Row]:
     """Return the crawl's rows with this url, key or sha256; raise ArtifactMissing without any."""
-    found = rows_where(pairs.folder, "shard-", {n: [wanted] for n in ("url", "key", "sha256")})
+    found = rows_where(pairs.folder, ("shard-",), {n: [wanted] for n in ("url", "key", "sha256")})
     rows = sorted(found, key=lambda row: row["key"])
     if not rows:
         raise ArtifactMissing(
@@ -77,9 +71,9 @@ def answer(store: Store, wanted: str) -> Iterator[str]:
     shown = rows[:MOST_ROWS]
     keys = [row["key"] for row in shown]
     clean = newest(store, CLEAN_PAIRS, pairs)
-    judged = _by_key(clean, (TRAIN, VAL, DROPPED_ROWS), keys)
+    judged = _by_key(clean, keys)
     tokens = newest(store, TOKEN_PAIRS, clean) if clean is not None else None
-    encoded = _by_key(tokens, (TRAIN, VAL, DROPPED_ROWS), keys)
+    encoded = _by_key(tokens, keys)
     for row in shown:
         verdict = judged.get(row["key"])
         yield from describe(
@@ -94,10 +88,10 @@ def answer(store: Store, wanted: str) -> Iterator[str]:
         yield f"and {len(rows) - len(shown):,} more rows; ask for one by its key"
 
 
-def _by_key(
-    artifact: FinishedArtifact | None, prefixes: Sequence[str], keys: Sequence[str]
-) -> Mapping[str, Row]:
-    rows = artifact.rows(prefixes, "key", keys) if artifact is not None else ()
+def _by_key(artifact: FinishedArtifact | None, keys: Sequence[str]) -> Mapping[str, Row]:
+    if artifact is None:
+        return {}
+    rows = rows_where(artifact.folder, (TRAIN, VAL, DROPPED_ROWS), {"key": keys})
     return {row["key"]: row for row in rows}
 
 
@@ -105,7 +99,7 @@ def _kept_instead(clean: FinishedArtifact | None, row: Row, verdict: Row | None)
     if clean is None or verdict is None or "duplicate" not in (verdict.get("reason") or ""):
         return []
     group = verdict.get("group") or row["sha256"]
-    return list(clean.rows((TRAIN, VAL), "group", [group]))
+    return list(rows_where(clean.folder, (TRAIN, VAL), {"group": [group]}))
 
 
 def parser() -> argparse.ArgumentParser:
