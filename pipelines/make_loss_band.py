@@ -15,7 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from infra.store import open_folder, read_manifest
+from infra.folders import open_folder
+from infra.store import read_manifest
 from pipelines.command import arguments, command, program
 from schemas.artifacts import METRICS
 from schemas.errors import ArtifactMissing, ConfigError

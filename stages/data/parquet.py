@@ -10,6 +10,8 @@ from schemas import rows
 from schemas.artifacts import TRAIN, VAL
 from schemas.folder import Folder
 
+Row = dict[str, Any]
+
 ZSTD: Mapping[str, Any] = {"compression": "zstd", "compression_level": 1}
 
 # Rows with pictures: 256 of them are what a reader has in memory at once.
@@ -83,7 +85,7 @@ def groups_of_rows(
         before += size
 
 
-def read_rows(folder: Folder, part: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def read_rows(folder: Folder, part: str, columns: Sequence[str]) -> Iterator[Row]:
     """Yield the rows of a part of an artifact, holding one row group at a time."""
     for name in folder.list(part):
         for group in row_groups(folder, name, columns):
