@@ -14,6 +14,7 @@ from schemas.artifacts import PAIRS, REPORT, REPORT_JSON
 from schemas.errors import ConfigError
 from schemas.forecast import PlanLine
 from schemas.settings import Settings
+from stages import markdown
 from stages.crawl.sources import SOURCES
 from stages.training.hardware import matrix_product
 
@@ -29,17 +30,13 @@ STATES = {
 
 def stage_table(stages: Sequence[Stage]) -> str:
     """Render the stages as a Markdown table, for the README."""
-    lines = ["| stage | reads | writes |", "|---|---|---|"]
+    rows = []
     for stage in stages:
+        file = f"{stage.name}/" if hasattr(stage.module, "__path__") else f"{stage.name}.py"
         reads = ", ".join(artifact.name for artifact in stage.reads) or "the web, or a folder"
         writes = f"{stage.writes.name}: {stage.writes.content}"
-        lines.append(f"| [{stage.name}](stages/{_file(stage)}) | {reads} | {writes} |")
-    return "\n".join(lines)
-
-
-def _file(stage: Stage) -> str:
-    package = hasattr(stage.module, "__path__")
-    return f"{stage.name}/" if package else f"{stage.name}.py"
+        rows.append((f"[{stage.name}](stages/{file})", reads, writes))
+    return markdown.table(("stage", "reads", "writes"), rows)
 
 
 def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:

@@ -148,12 +148,7 @@ def _manifest(
         },
         outside=dict(step.outside),
         content_sha256=content_of(files),
-        files=files,
-        rows_in=result.rows_in,
-        rows_out=result.rows_out,
-        rejects=result.rejects,
-        health=result.health,
-        quarantined=result.quarantined,
+        **(dict(result) | {"files": files}),
         seconds=round(seconds, 3),
         rows_per_second=round(result.rows_in / max(seconds, 1e-9), 3),
         finished_at=now(),
@@ -170,15 +165,9 @@ def _versions() -> dict[str, str]:
 
 
 def _entry(manifest: Manifest, status: Literal["done", "skipped"], address: str) -> StageSummary:
-    return StageSummary(
-        status=status,
-        artifact=address,
-        rows_in=manifest.rows_in,
-        rows_out=manifest.rows_out,
-        rejects=manifest.rejects,
-        quarantined=manifest.quarantined,
-        seconds=manifest.seconds,
-    )
+    numbers = ("rows_in", "rows_out", "rejects", "quarantined", "seconds")
+    found = {name: getattr(manifest, name) for name in numbers}
+    return StageSummary(status=status, artifact=address, **found)
 
 
 def _write_summary(store: Store, summary: Mapping[str, StageSummary]) -> None:

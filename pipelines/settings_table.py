@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from schemas.errors import ConfigError
 from schemas.settings import Leaf, Settings, leaves
+from stages.markdown import table
 
 WIDTH = 80
 HEAD = """\
@@ -36,11 +37,9 @@ def show_settings(settings: Settings, prefix: str) -> None:
 
 
 def markdown(prefix: str = "") -> str:
-    """Return the same table for documents: defaults alone."""
-    lines = ["| setting | default | kind | meaning |", "|---|---|---|---|"]
-    for leaf, _, default in rows(Settings(), prefix):
-        lines.append(f"| `{leaf.path}` | {default} | {leaf.kind} | {leaf.field.description} |")
-    return "\n".join(lines)
+    found = rows(Settings(), prefix)
+    shown = ((f"`{x.path}`", usual, x.kind, x.field.description or "") for x, _, usual in found)
+    return table(("setting", "default", "kind", "meaning"), shown)
 
 
 def rows(settings: Settings, prefix: str) -> list[Row]:

@@ -62,7 +62,6 @@ class TokenHeader(Record):
         return found
 
     def and_also(self, **more: object) -> Self:
-        """Return the header with more fields."""
         return type(self).model_validate(self.model_dump() | more)
 
     def text(self) -> dict[str, str]:
@@ -92,7 +91,6 @@ class TokenHeader(Record):
 
 
 def text_metadata(schema: pa.Schema) -> dict[str, str]:
-    """Return a schema's own metadata as text."""
     raw: dict[bytes, bytes] = schema.metadata or {}
     found = {key.decode(): value.decode(errors="replace") for key, value in raw.items()}
     return {key: value for key, value in found.items() if key != "ARROW:schema"}

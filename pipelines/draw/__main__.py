@@ -23,7 +23,6 @@ from stages.models.sampling import SamplingParams
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
     line = arguments("draw", __doc__)
     add = line.add_argument
     add("prompt", nargs="?", help="what to draw")

@@ -16,7 +16,6 @@ from stages.pictures import PictureError, Pixels
 
 
 def row_seed(seed: int, epoch: int, key: str) -> int:
-    """Return the seed of one row in one epoch."""
     return hash_bits(f"{seed}\n{epoch}\n{key}", 63)
 
 

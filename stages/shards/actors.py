@@ -128,15 +128,8 @@ class _Actor:
         if self.driver.is_gone:
             raise UserError("the run that asked for this shard was killed")
         files = {name: self.out.commit(name, data) for name, data in made.files.items()}
-        stats = ShardStats(
-            name=shard.name,
-            rows_in=made.rows_in,
-            rows_out=made.rows_out,
-            rejects=dict(made.rejects),
-            health=dict(made.health),
-            files=files,
-            quarantined=self.quarantines,
-        )
+        about = {"name": shard.name, "files": files, "quarantined": self.quarantines}
+        stats = ShardStats.model_validate(vars(made) | about)
         data = stats.model_dump_json().encode()
         self.out.commit(stats_file(shard.name), data)
         return data
