@@ -74,11 +74,12 @@ def run_interactive(pipeline: TextToImage, settings: dict[str, object]) -> bool:
     while True:
         try:
             line = input("draw> " if sys.stdin.isatty() else "").strip().removeprefix(BOM)
-        except EOFError:
-            return _end_line(well)
-        except KeyboardInterrupt as error:
-            stopped_that_alone(error)
-            return _end_line(well)
+        except (EOFError, KeyboardInterrupt) as error:
+            if isinstance(error, KeyboardInterrupt):
+                stopped_that_alone(error)
+            if sys.stdin.isatty():
+                print()  # ends the line of the prompt
+            return well
         except OSError as error:
             raise ConfigError(f"wanted prompts from standard input, found {error}") from error
         if line in (":quit", ":q"):
@@ -91,12 +92,6 @@ def run_interactive(pipeline: TextToImage, settings: dict[str, object]) -> bool:
         except KeyboardInterrupt as error:
             stopped_that_alone(error)
             console.print("stopped")
-
-
-def _end_line(well: bool) -> bool:
-    if sys.stdin.isatty():
-        print()
-    return well
 
 
 def _obey(

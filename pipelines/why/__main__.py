@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from infra.store import Store, read_manifest
+from infra.store import Store
 from pipelines.command import arguments, command, program
 from pipelines.why.description import describe
 from pipelines.why.row_search import rows_where
 from schemas.artifacts import CLEAN_PAIRS, DROPPED_ROWS, PAIRS, TOKEN_PAIRS, TRAIN, VAL, Artifact
 from schemas.errors import ArtifactMissing
-from schemas.folder import Folder
+from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest
 
 MOST_ROWS = 20  # shown
@@ -30,21 +30,22 @@ class FinishedArtifact(NamedTuple):
     manifest: Manifest
 
 
-def newest(
-    store: Store, artifact: Artifact, source: FinishedArtifact | None = None
+def newest(store: Store, artifact: Artifact) -> FinishedArtifact:
+    """Return the newest run's artifact; raise ArtifactMissing if it is not finished."""
+    inputs = Inputs({artifact.name: store.newest(artifact)})
+    return FinishedArtifact(inputs.folder(artifact), inputs.manifest(artifact))
+
+
+def made_from(
+    source: FinishedArtifact | None, store: Store, artifact: Artifact
 ) -> FinishedArtifact | None:
     """Return the newest run's artifact; None if it is missing, or not made from `source`."""
     with suppress(ArtifactMissing):
-        folder = store.newest(artifact)
-        manifest = read_manifest(folder)
-        if manifest is not None and (source is None or _reads(manifest, source.manifest)):
-            return FinishedArtifact(folder, manifest)
+        found = newest(store, artifact)
+        record = found.manifest.inputs.get(source.manifest.artifact) if source else None
+        if source and record and record.fingerprint == source.manifest.fingerprint:
+            return found
     return None
-
-
-def _reads(manifest: Manifest, source: Manifest) -> bool:
-    record = manifest.inputs.get(source.artifact)
-    return record is not None and record.fingerprint == source.fingerprint
 
 
 def find(pairs: FinishedArtifact, wanted: str) -> list[Row]:
@@ -64,15 +65,13 @@ def answer(store: Store, wanted: str) -> Iterator[str]:
 
     Raises ArtifactMissing if there is no such row, or no finished crawl.
     """
-    store.newest(PAIRS)  # raises if there is none
     pairs = newest(store, PAIRS)
-    assert pairs is not None, "the newest artifact is finished"
     rows = find(pairs, wanted)
     shown = rows[:MOST_ROWS]
     keys = [row["key"] for row in shown]
-    clean = newest(store, CLEAN_PAIRS, pairs)
+    clean = made_from(pairs, store, CLEAN_PAIRS)
     judged = _by_key(clean, keys)
-    tokens = newest(store, TOKEN_PAIRS, clean) if clean is not None else None
+    tokens = made_from(clean, store, TOKEN_PAIRS)
     encoded = _by_key(tokens, keys)
     for row in shown:
         verdict = judged.get(row["key"])

@@ -63,12 +63,20 @@ def row_groups(
     columns: Sequence[str] | None = None,
     *,
     schema: pa.Schema | None = None,
+    first: int = 0,
+    checksums: bool = False,
 ) -> Iterator[pa.Table]:
-    """Yield a committed table, one row group in memory at a time; check the schema if given."""
-    with folder.open(name) as file, pq.ParquetFile(file) as table:
+    """Yield a committed table from row group `first` on, one of them in memory at a time.
+
+    Checks the schema if it is given, and with `checksums` those of all pages.
+    """
+    with (
+        folder.open(name) as file,
+        pq.ParquetFile(file, page_checksum_verification=checksums) as table,
+    ):
         if schema is not None:
             rows.check(table.schema_arrow, schema, where=f"{folder.url}/{name}")
-        for group in range(table.num_row_groups):
+        for group in range(first, table.num_row_groups):
             yield table.read_row_group(group, columns, use_threads=False)
 
 
