@@ -12,7 +12,6 @@ from pipelines.command import shown
 from pipelines.planner import Stage, Step
 from schemas.artifacts import PAIRS, REPORT, REPORT_JSON
 from schemas.errors import ConfigError
-from schemas.forecast import PlanLine
 from schemas.settings import Settings
 from stages import markdown
 from stages.crawl.sources import SOURCES
@@ -56,8 +55,13 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
     if sentence := unnamed_source(settings, steps):
         console.print(f"\nbefore a run: {sentence}", markup=False)
     for name in [step.stage.name for step in steps if step.runs]:
-        if forecasts[name].lines:
-            show_forecast(name, forecasts[name].lines, console)
+        if lines := forecasts[name].lines:
+            table = Table(name, "", "", box=None, pad_edge=False)
+            table.columns[1].justify = "right"
+            for line in lines:
+                table.add_row(*line)
+            console.print()
+            console.print(table)
         if forecasts[name].refusal:
             raise ConfigError(forecasts[name].refusal)
 
@@ -70,15 +74,6 @@ def unnamed_source(settings: Settings, steps: Sequence[Step]) -> str:
     if not crawls or source.path or not wanted:
         return ""
     return f"crawl.source.kind={source.kind} needs crawl.source.path, found none; name {wanted}"
-
-
-def show_forecast(name: str, lines: Sequence[PlanLine], console: Console) -> None:
-    table = Table(name, "", "", box=None, pad_edge=False)
-    table.columns[1].justify = "right"
-    for line in lines:
-        table.add_row(*line)
-    console.print()
-    console.print(table)
 
 
 def show_run(steps: Sequence[Step], store: Store) -> None:

@@ -24,6 +24,7 @@ from schemas.settings import ClipSettings
 from stages import pictures, weights
 from stages.data import augment
 from stages.data.digests import digest_of
+from stages.data.order import generator
 from stages.data.table import Columns, Table, first, open_splits
 from stages.models.bpe import Bpe
 from stages.models.clip import OwnTokens, Reranker, Tokenize, contrastive_nats, fresh_reranker
@@ -66,7 +67,7 @@ class ClipTask(Task):
 
         def crop(index: int, pixels: pictures.Pixels) -> pictures.Pixels:
             key, epoch = columns["key"][index], int(columns["epoch"][index])
-            draw = augment.row_generator(self.cfg.fit.seed, epoch, key)
+            draw = generator(augment.row_seed(self.cfg.fit.seed, epoch, key))
             return pictures.crop_for_prior(pixels, self.cfg.side, draw)[0]
 
         pixels, indices = augment.decode_crops(columns["image"], crop, self.cfg.side)

@@ -24,11 +24,8 @@ with contextlib.suppress(ImportError):  # Python may be built without it: lines 
 
 WIDTH = 80
 BOM = "\ufeff"  # some editors begin a file with it
-SETTINGS = {
-    "n": "candidates", "candidates": "candidates", "top": "top", "seed": "seed",
-    "temperature": "temperature", "top-k": "top_k", "top-p": "top_p",
-    "guidance": "guidance",
-}  # fmt: skip
+SETTINGS = {"n": "candidates"}
+SETTINGS |= {n.replace("_", "-"): n for n in DrawRequest.model_fields if n != "prompt"}
 HELP = """\
 any text          draws it
 :n 64             number of candidates

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 
 from pipelines.command import arguments, command, program
-from pipelines.draw.text_to_image import require_gpu
+from pipelines.draw.text_to_image import MODELS, require_gpu
 from pipelines.selfcheck import check_dvae, check_files, check_pictures, check_prior
 from pipelines.selfcheck.run import CheckResult, Run
 from schemas.artifacts import BPE, CLEAN_PAIRS, CLIP, DVAE, PRIOR, TOKEN_PAIRS, Artifact
@@ -88,7 +88,7 @@ def attempt(each: SelfCheck, run: Run) -> CheckResult:
     if missing:
         return CheckResult(None, f"not finished: {', '.join(missing)}")
     for artifact in each.needs:
-        if artifact in check_files.MODELS and check_files.changed(run, artifact) is not None:
+        if artifact in MODELS and check_files.changed(run, artifact) is not None:
             return CheckResult(None, f"{artifact.name} was changed after its stage: see weights")
     try:
         return each.check(run)
