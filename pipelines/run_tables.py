@@ -106,26 +106,22 @@ def show_run(steps: Sequence[Step], store: Store) -> None:
 
 def shortfalls(steps: Sequence[Step], store: Store) -> str:
     """Describe in a sentence what finished stages had to leave out; empty if nothing."""
-    chosen = [step for step in steps if step.chosen and step.manifest is not None]
-    return "; ".join(filter(None, (_shortfall(step, store) for step in chosen)))
-
-
-def _shortfall(step: Step, store: Store) -> str:
-    manifest = step.manifest
-    assert manifest is not None, "only finished steps are passed"
     found = []
-    if manifest.quarantined:
-        found.append(
-            f"{step.stage.name} finished without {len(manifest.quarantined)} quarantined shards "
-            f"({', '.join(manifest.quarantined[:5])}): they failed on every worker, so "
-            "the pictures of their rows are left out"
-        )
-    if damaged := manifest.health.get("damaged"):
-        found.append(
-            f"{step.stage.name} finished, but its source is damaged and {damaged['rows']:,} rows "
-            f"could not be read (the first: {damaged['first']}): repair that file and set "
-            f"crawl.earlier={store.root.rstrip('/')}/{step.address} to keep what was fetched"
-        )
+    for step in steps:
+        if step.manifest is None or not step.chosen:
+            continue
+        if shards := step.manifest.quarantined:
+            found.append(
+                f"{step.stage.name} finished without {len(shards)} quarantined shards "
+                f"({', '.join(shards[:5])}): they failed on every worker, so the pictures of their "
+                "rows are left out"
+            )
+        if damaged := step.manifest.health.get("damaged"):
+            found.append(
+                f"{step.stage.name} finished, but its source is damaged and {damaged['rows']:,} "
+                f"rows could not be read (the first: {damaged['first']}): repair that file and set "
+                f"crawl.earlier={store.root.rstrip('/')}/{step.address} to keep what was fetched"
+            )
     return "; ".join(found)
 
 
