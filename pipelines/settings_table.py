@@ -4,7 +4,7 @@ import difflib
 import json
 import textwrap
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from schemas.errors import ConfigError
 from schemas.settings import Leaf, Settings, leaves
@@ -17,18 +17,12 @@ how    how fast, where, how often: changes nothing that comes out
 input  an address: what is there decides, not where it is"""
 
 
-class Row(NamedTuple):
-    """A setting with its value in a run."""
-
-    leaf: Leaf
-    value: str
-    default: str
-
-
 def show_settings(settings: Settings, prefix: str) -> None:
     """Print the settings below a dotted prefix, in 80 columns."""
     print(HEAD)
-    for leaf, value, default in rows(settings, prefix):
+    usual = Settings()
+    for leaf in below(prefix):
+        value, default = _shown(settings, leaf.path), _shown(usual, leaf.path)
         line = f"{leaf.path} = {value}"
         line += "" if value == default else f"  (default {default})"
         print(f"\n{line:{WIDTH - 6}} {leaf.kind}")
@@ -37,22 +31,24 @@ def show_settings(settings: Settings, prefix: str) -> None:
 
 
 def markdown(prefix: str = "") -> str:
-    found = rows(Settings(), prefix)
-    shown = ((f"`{x.path}`", usual, x.kind, x.field.description or "") for x, _, usual in found)
-    return table(("setting", "default", "kind", "meaning"), shown)
+    """Return the same table for documents: defaults alone."""
+    rows = (
+        (f"`{leaf.path}`", _shown(Settings(), leaf.path), leaf.kind, leaf.field.description or "")
+        for leaf in below(prefix)
+    )
+    return table(("setting", "default", "kind", "meaning"), rows)
 
 
-def rows(settings: Settings, prefix: str) -> list[Row]:
+def below(prefix: str) -> list[Leaf]:
     """Return the settings below a dotted prefix; raise ConfigError if there are none."""
-    below = f"{prefix}." if prefix else ""
-    found = [leaf for leaf in leaves() if f"{leaf.path}.".startswith(below)]
+    start = f"{prefix}." if prefix else ""
+    found = [leaf for leaf in leaves() if f"{leaf.path}.".startswith(start)]
     if not found:
         parts = {leaf.path.rpartition(".")[0] for leaf in leaves()}
         close = difflib.get_close_matches(prefix, parts, n=1, cutoff=0.5)
         hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(sorted(parts))}"
         raise ConfigError(f"--settings wants a part of the settings, found '{prefix}'; {hint}")
-    usual = Settings()
-    return [Row(leaf, _shown(settings, leaf.path), _shown(usual, leaf.path)) for leaf in found]
+    return found
 
 
 def _shown(settings: Settings, path: str) -> str:
