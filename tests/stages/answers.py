@@ -1,11 +1,13 @@
 """A server on this machine that answers each path with the bytes that a test wrote down."""
 
 import contextlib
+import socket
 import socketserver
 import urllib.request
 
 import pytest
 
+from schemas.settings import CrawlSettings
 from stages.crawl.reasons import Refused, reason_of
 from stages.crawl.web.opener import WebOpener
 from tests.servers import up
@@ -69,9 +71,16 @@ PAGE = b"<!doctype html><head><style>b{}</style><title>Just a moment...</title><
 CHUNKED = {"Transfer_Encoding": "chunked", "length": False}
 
 
+def web_opener(*places, resolve=socket.getaddrinfo, contact="", **what):
+    """Return an opener that may reach the places, and asks for no robots.txt unless told to."""
+    settings = {"max_bytes": CAP, "retries": 0, "respect_robots": False} | what
+    run = {"allow_hosts": places, "contact": contact}
+    return WebOpener(CrawlSettings(**settings, run=run), resolve)
+
+
 def fetched(server, *parts, cap=CAP):
     """Fetch such an answer; return the body, of which alone the opener's budget must know then."""
-    own = WebOpener(max_bytes=cap, robots_timeout=None, allow_hosts=(server.place,))
+    own = web_opener(server.place, max_bytes=cap)
     try:
         body = own.open(urllib.request.Request(server.url(*parts)), None, 10.0).read()
     except Refused:

@@ -6,8 +6,7 @@ import urllib.request
 import pytest
 
 from stages.crawl.reasons import Refused, reason_of
-from stages.crawl.web.opener import WebOpener
-from tests.stages.answers import CAP, answering
+from tests.stages.answers import answering, web_opener
 from tests.stages.test_crawl_answers import KEPT, REFUSED
 
 WORDS = (
@@ -49,7 +48,7 @@ def test_a_damaged_answer_is_a_picture_or_has_a_reason(seed):
     rng = random.Random(seed)
     whole = [*KEPT.values(), *(sent for sent, _ in REFUSED.values())]
     with answering() as server:
-        own = WebOpener(max_bytes=CAP, robots_timeout=None, allow_hosts=(server.place,))
+        own = web_opener(server.place)
         for _ in range(150):
             url = server.url(damaged(rng.choice(whole), rng), path="/x")
             said = why_not(own, url)

@@ -10,7 +10,6 @@ import pytest
 
 from stages.crawl.reasons import Refused
 from stages.crawl.web.encodings import undone
-from stages.crawl.web.opener import WebOpener
 from stages.crawl.web.robots import MAX_BYTES as ROBOTS_BYTES
 from tests.stages.answers import (
     CAP,
@@ -22,6 +21,7 @@ from tests.stages.answers import (
     answering,
     chunks,
     fetched,
+    web_opener,
 )
 
 GZIP = {"Content_Encoding": "gzip"}
@@ -152,6 +152,6 @@ def test_a_bomb_in_a_bomb_is_refused_at_the_first_layer_that_is_too_large():
 def test_a_robots_txt_is_read_in_any_encoding(robots, headers):
     with answering() as server:
         server.url(answer(robots, kind="text/plain", **headers), path="/robots.txt")
-        own = WebOpener(max_bytes=CAP, allow_hosts=(server.place,))
+        own = web_opener(server.place, respect_robots=True)
         with pytest.raises(Refused, match=r"^robots_txt: "):
             own.open(urllib.request.Request(server.url(answer(PICTURE))), None, 10.0)

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from stages.crawl.reasons import Refused, reason_of, refusal
-from stages.crawl.web.opener import WebOpener
 from tests.servers import up
+from tests.stages.answers import web_opener
 
 PICTURE = b"\xff\xd8\xff" + b"picture " * 1_000  # a JPEG by its first bytes
 
@@ -153,14 +153,9 @@ def certificate(tmp_path_factory):
     return file
 
 
-def opener(**options):
-    """Return an opener that does not ask for a robots.txt, which other tests are about."""
-    return WebOpener(**{"max_bytes": 100_000, "robots_timeout": None} | options)
-
-
 def get(url, *, allow=(), timeout=2.0, **options):
     request = urllib.request.Request(url)
-    with opener(allow_hosts=allow, **options).open(request, None, timeout) as reply:
+    with web_opener(*allow, **options).open(request, None, timeout) as reply:
         return reply.read()
 
 
@@ -196,7 +191,7 @@ def test_what_a_server_may_not_do_has_a_reason(address, path, expected):
 
 @pytest.mark.parametrize("path", ["fine", "untyped", "endless", "cut", "drip", "page", "to/fine"])
 def test_only_what_was_handed_out_stays_in_the_budget(address, path):
-    own, held = opener(allow_hosts=(address,)), 0
+    own, held = web_opener(address), 0
     with contextlib.suppress(Refused):
         reply = own.open(urllib.request.Request(f"http://{address}/{path}"), None, 0.5)
         held = len(reply.read())
@@ -238,7 +233,7 @@ def test_who_is_asked_to_come_later_does(address):
 
 
 def test_who_is_asked_to_stay_away_for_long_does_not_come_again(address):
-    own = opener(allow_hosts=(address,), retries=3)
+    own = web_opener(address, retries=3)
     before = len(Server.seen)
     for path in ("never/86400", "fine", "fine"):
         with pytest.raises(Refused, match=r"^http_429: "):
@@ -287,7 +282,7 @@ def test_the_same_holds_behind_tls(certificate):
         assert reason(f"https://{at}/fine", allow=(at,)) == "tls_failed"  # unknown signer
 
         def trusting(url):
-            own = opener(allow_hosts=(at,))
+            own = web_opener(at)
             own.network.tls.load_verify_locations(certificate)
             with own.open(urllib.request.Request(url), None, 0.7) as reply:
                 return reply.read()

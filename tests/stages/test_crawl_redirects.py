@@ -5,8 +5,7 @@ import urllib.request
 import pytest
 
 from stages.crawl.reasons import Refused, reason_of
-from stages.crawl.web.opener import WebOpener
-from tests.stages.answers import CAP, PICTURE, answer, fetched
+from tests.stages.answers import PICTURE, answer, fetched, web_opener
 
 
 @pytest.mark.parametrize(
@@ -26,7 +25,7 @@ from tests.stages.answers import CAP, PICTURE, answer, fetched
 def test_a_redirect_is_followed_wherever_it_leads(server, location, asked):
     start = server.url(answer(b"", "302 Found", Location=location), path="/from")
     server.url(answer(PICTURE), path=asked)
-    own = WebOpener(max_bytes=CAP, robots_timeout=None, allow_hosts=(server.place,))
+    own = web_opener(server.place)
     assert own.open(urllib.request.Request(start), None, 10.0).read() == PICTURE
 
 
@@ -64,7 +63,7 @@ def test_a_redirect_leads_to_the_web_only(server, location, reason):
     ],
 )  # fmt: skip
 def test_no_spelling_of_an_address_leads_inside(host, reason):
-    own = WebOpener(max_bytes=CAP, robots_timeout=None)
+    own = web_opener()
     with pytest.raises((Refused, ValueError)) as caught:
         own.open(urllib.request.Request(f"http://{host}/x.jpg"), None, 2.0)
     assert reason_of(str(caught.value)) == reason

@@ -10,10 +10,10 @@ from email.message import Message
 import pytest
 
 from stages.crawl.reasons import Refused
-from stages.crawl.web.opener import WebOpener
 from stages.crawl.web.rights import opts_out
 from stages.crawl.web.robots import MAX_DELAY_SECONDS, Rules
 from tests.servers import up
+from tests.stages.answers import web_opener
 
 SITE = "http://a.org"
 A_PICTURE = b"\xff\xd8\xff a picture"  # a JPEG by its first bytes
@@ -149,8 +149,8 @@ def get(opener, url):
 
 
 def opener_for(*sites, **options):
-    allow = tuple(server.place for server in sites)
-    return WebOpener(max_bytes=10_000, allow_hosts=allow, robots_timeout=0.5, **options)
+    places = [server.place for server in sites]
+    return web_opener(*places, respect_robots=True, timeout_seconds=0.5, **options)
 
 
 def refused(opener, url):
@@ -173,7 +173,7 @@ def test_robots_txt_is_read_once_and_heeded():
 
 def test_without_respect_it_is_not_even_asked_for():
     with site(b"User-agent: *\nDisallow: /\n") as server:
-        opener = WebOpener(max_bytes=10_000, allow_hosts=(server.place,), robots_timeout=None)
+        opener = web_opener(server.place)
         assert get(opener, f"http://{server.place}/no") == A_PICTURE
         assert len(server.seen) == 1
 
@@ -214,9 +214,9 @@ def test_redirects_of_the_file_are_followed_but_not_inwards():
 def test_a_host_that_is_not_there_fails_with_its_own_reason():
     with site(b"") as server:
         place = server.place
-    opener = WebOpener(max_bytes=10_000, allow_hosts=(place,))
+    opener = web_opener(place, respect_robots=True)
     assert refused(opener, f"http://{place}/x") == "connection_failed"
-    assert refused(WebOpener(max_bytes=10_000), "http://10.0.0.1/x") == "forbidden_address"
+    assert refused(web_opener(respect_robots=True), "http://10.0.0.1/x") == "forbidden_address"
 
 
 def test_many_threads_ask_for_the_file_once():

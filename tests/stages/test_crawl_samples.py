@@ -13,7 +13,7 @@ from schemas.errors import ConfigError
 from schemas.settings import CrawlSettings
 from stages.crawl.sources import pieces
 from stages.crawl.sources.survey import Survey
-from stages.crawl.sources.tars import TarReader, tar_rows
+from stages.crawl.sources.tars import TarReader, Tars
 from tests.stages.test_crawl import picture
 from tests.stages.test_crawl_tars import source, tar
 
@@ -70,7 +70,7 @@ SAMPLES = {
 def read(tmp_path, names, content=b"x"):
     (tmp_path / "a.tar").write_bytes(tar([(name, content) for name in names.split()]))
     survey = Survey("tars")
-    return list(tar_rows(source(tmp_path / "a.tar"), survey)), survey
+    return list(Tars(source(tmp_path / "a.tar")).rows(survey)), survey
 
 
 def place_names(tmp_path):
@@ -128,7 +128,7 @@ def test_what_is_passed_over_in_tars_and_beside_them_is_counted(tmp_path):
         (tmp_path / "in" / name).write_bytes(b"x")
     (tmp_path / "in" / "a.tar").write_bytes(tar([(name, b"x") for name in files.split()]))
     survey = Survey("tars")
-    rows = list(tar_rows(source(tmp_path / "in"), survey))
+    rows = list(Tars(source(tmp_path / "in")).rows(survey))
     assert [row["url"] for row in rows] == ["a.tar/a.jpg"]
     sentence = survey.sentence("x")
     assert sentence.startswith("found 1 tars in x, passed over 11: ")
@@ -189,7 +189,7 @@ def test_other_packed_files_beside_tars_are_passed_over(tmp_path):
     (tmp_path / "0.tar").write_bytes(PLAIN)
     (tmp_path / "captions.csv.gz").write_bytes(gzip.compress(b"x"))
     survey = Survey("tars")
-    assert len(list(tar_rows(source(tmp_path), survey))) == 1
+    assert len(list(Tars(source(tmp_path)).rows(survey))) == 1
     assert survey.counts() == {"found": 1, "passed_over": {"files that end in .gz": 1}}
 
 
@@ -197,7 +197,7 @@ def test_tars_of_equal_names_have_labels_of_their_own(tmp_path):
     for folder in ("a, b", "c%20d", "e [1]"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "0.tar").write_bytes(tar([("p.jpg", folder.encode())]))
-    rows = list(tar_rows(source(tmp_path), Survey("tars")))
+    rows = list(Tars(source(tmp_path)).rows(Survey("tars")))
     assert [row["url"] for row in rows] == [
         "a, b/0.tar/p.jpg",
         "c%20d/0.tar/p.jpg",
@@ -205,7 +205,7 @@ def test_tars_of_equal_names_have_labels_of_their_own(tmp_path):
     ]
     assert [TarReader(99).read(row["picture"]) for row in rows] == [b"a, b", b"c%20d", b"e [1]"]
     for folder in ("a, b", "c%20d", "e [1]"):
-        [row] = tar_rows(source(tmp_path / folder / "0.tar"), Survey("tars"))
+        [row] = Tars(source(tmp_path / folder / "0.tar")).rows(Survey("tars"))
         assert TarReader(99).read(row["picture"]) == folder.encode()
 
 

@@ -19,7 +19,7 @@ from stages.crawl.reasons import Refused
 from stages.crawl.sources import tar_members
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tar_members import TarDamaged, WithoutEnd, members
-from stages.crawl.sources.tars import TarReader, tar_rows
+from stages.crawl.sources.tars import TarReader, Tars
 from tests import s3
 from tests.stages.test_crawl import picture, read_all
 from tests.stages.test_crawl_lists import listed
@@ -48,7 +48,7 @@ def source(path):
 
 def rows_of(tmp_path, data, name="a.tar"):
     (tmp_path / name).write_bytes(data)
-    return list(tar_rows(source(tmp_path / name), Survey("tars")))
+    return list(Tars(source(tmp_path / name)).rows(Survey("tars")))
 
 
 def shown(row):
@@ -218,7 +218,7 @@ def test_a_tar_without_its_end_mark_is_read_and_said_to_be(tmp_path):
     for length, pictures, unended in ((1536, 1, 1), (3072, 2, 1), (3584, 2, 0), (len(whole), 2, 0)):
         (tmp_path / "a.tar").write_bytes(whole[:length])
         survey = Survey("tars")
-        rows = list(tar_rows(source(tmp_path / "a.tar"), survey))
+        rows = list(Tars(source(tmp_path / "a.tar")).rows(survey))
         assert [row["problem"] for row in rows] == [None] * pictures
         assert survey.noted.total() == unended
         assert ("1 without its end mark: may be cut short (a.tar)" in survey.sentence("x")) == bool(
@@ -297,7 +297,7 @@ def test_tars_of_a_folder_a_glob_and_an_object_store(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(tar([("p.jpg", name.encode())]))
     for path in (tmp_path, tmp_path / "*" / "0.tar"):
-        rows = list(tar_rows(source(path), Survey("tars")))
+        rows = list(Tars(source(path)).rows(Survey("tars")))
         assert [row["url"] for row in rows] == ["x/0.tar/p.jpg", "y/0.tar/p.jpg"]
         assert [TarReader(99).read(row["picture"]) for row in rows] == [b"x/0.tar", b"y/0.tar"]
     before = crawl.outside(CrawlSettings(side=8, source=source(tmp_path)))
@@ -306,12 +306,12 @@ def test_tars_of_a_folder_a_glob_and_an_object_store(tmp_path):
     with s3.served("tars") as top:
         folder = open_folder(top)
         folder.commit("in/0.tar", tar([("p.jpg", b"picture"), ("p.txt", b"words")]))
-        [row] = tar_rows(source(f"{top}/in"), Survey("tars"))
+        [row] = Tars(source(f"{top}/in")).rows(Survey("tars"))
         assert row["url"] == "0.tar/p.jpg"
         assert TarReader(99).read(row["picture"]) == b"picture"
         assert TarReader(99).read(row["text_files"][0]) == b"words"
         with pytest.raises(ConfigError, match=r"wanted a tar at crawl\.source\.path"):
-            list(tar_rows(source(f"{top}/else"), Survey("tars")))
+            list(Tars(source(f"{top}/else")).rows(Survey("tars")))
 
 
 def test_the_pieces_of_tars_are_the_tars(tmp_path):
@@ -383,7 +383,7 @@ def test_a_sparse_file_costs_its_own_row_and_a_hard_link_none(tmp_path, tar_form
     subprocess.run(
         ["tar", "-S", f"--format={tar_format}", "-cf", "a.tar", *names], cwd=tmp_path, check=True
     )
-    rows = list(tar_rows(source(tmp_path / "a.tar"), Survey("tars")))
+    rows = list(Tars(source(tmp_path / "a.tar")).rows(Survey("tars")))
     assert [row["url"] for row in rows] == [f"a.tar/{name}" for name in names]
     sparse = "unreadable_row: 2.jpg is a sparse file; pack it without tar's -S"
     assert [row["problem"] for row in rows] == [None, sparse, None, None]

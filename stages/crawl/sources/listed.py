@@ -17,7 +17,7 @@ LISTED = pa.schema(
         pa.field("caption", pa.string()),
         pa.field("more", pa.list_(pa.string())),  # further captions of the same picture
         pa.field("key", pa.string()),  # null: made from the row's place
-        pa.field("picture", pa.string()),  # for the source's reader; null: the url says it
+        pa.field("picture", pa.string()),  # for the source's reader; null: it is given the url
         pa.field("text_files", pa.list_(pa.string())),  # where captions are, the best first
         pa.field("json_files", pa.list_(pa.string())),  # likewise, with other columns
         pa.field("source", pa.string()),  # the other columns, as JSON
@@ -35,6 +35,10 @@ BYTES = re.compile("[\udc00-\udcff]")  # as which bytes pass that are no text in
 ESCAPED = "/"  # begins no name in a folder
 
 Row = dict[str, Any]
+
+
+class Unreadable(str):
+    """Where a row is, what is wrong with it, and some of its text."""
 
 
 def listed_row(url: str, captions: Sequence[str] = (), place: str = "", **columns: Any) -> Row:
@@ -104,8 +108,10 @@ def distinct(names: Sequence[str]) -> list[str]:
     return made
 
 
-def from_record(record: Row, source: SourceSettings, place: str) -> Row:
+def from_record(record: Row | Unreadable, source: SourceSettings, place: str) -> Row:
     """Bring one row's columns, by name, to the LISTED form; all others become JSON."""
+    if isinstance(record, Unreadable):
+        return problem_row(UNREADABLE, record)
     url = record.pop(source.url_column, None)
     if isinstance(url, dict | list):
         return problem_row(UNREADABLE, f"{place}: a url that is no text: {url}")
