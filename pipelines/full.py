@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The whole system as a list of ten stages, and the command that runs it.
+"""The whole system as a list of stages, and the command that runs it.
 
 Run it as `pipelines/full.py`, `python -m pipelines.full`, or through `ray job submit`.
 """

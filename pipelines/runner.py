@@ -1,11 +1,12 @@
 """Run a list of stages: skip finished ones, resume interrupted ones, make stale ones again.
 
 An artifact lies at `<root>/<name>/<fingerprint>/`; the planner computes the fingerprint from what
-decides the content: settings, the stage's revision, the inputs' fingerprints, outside files.
+decides the content: settings that differ from their defaults, the stage's revision, the inputs'
+fingerprints, outside files.
 
-- `manifest.json` is there: the stage is finished, and skipped. Unless an input's content is no
-  longer what the manifest recorded (it was made again and came out different): then the artifact
-  is stale, its folder is emptied and the stage runs.
+- `manifest.json` is there: the stage is finished, and skipped. If an input's content is no longer
+  what the manifest recorded (it was made again and came out different), the artifact is stale: its
+  folder is emptied and the stage runs.
 - No manifest, but `begun.json` names the inputs' present content: the stage was interrupted. It
   runs in the folder as it is, and resumes from its own finished shards (stages/shards/) or its
   newest checkpoint (stages/training/).

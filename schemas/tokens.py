@@ -1,4 +1,4 @@
-"""The header of a token file: the text in its schema's metadata that says how it was made."""
+"""The header of a token file: the key-value metadata of its footer, which says how it was made."""
 
 from typing import Self
 
@@ -33,7 +33,7 @@ class TokenHeader(Record):
     codes: str | None = None
     precision: str | None = None
     source_shard: str | None = None  # the file of clean_pairs
-    differing_codes: float | None = None  # share of the codes that are others than in float32
+    differing_codes: float | None = None  # share of the codes that differ from float32's
 
     @classmethod
     def of(cls, dvae: Manifest, bpe: Manifest, tokens: TokenSpec) -> Self:

@@ -1,6 +1,6 @@
 """Attention that skips what the masks forbid: the same result as `masked_attention`, faster.
 
-Both ways read what may be skipped off the mask itself, so they cannot disagree with it:
+Both ways derive what to skip from the mask itself, but for `causal`, which is torch's own kernel:
 
 * On a CPU, in blocks of one row of the grid (the paper's were 32 x 32 too): the queries of a row
   see all the text, and a window of as many earlier rows as the mask looks back.

@@ -121,7 +121,8 @@ class _Actor:
     def make(self, shard: Shard, marker: str) -> bytes:
         """Leave the marker, do the work, commit its files, then the statistics; return these.
 
-        An orphan commits nothing: what its driver served (the demo's web) died with the driver.
+        An orphan of a driver on this machine commits nothing: what that driver served (the demo's
+        web) died with it.
         """
         self.out.commit(marker, b"")
         made = self.work(shard.payload)
