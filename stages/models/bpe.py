@@ -53,9 +53,9 @@ class Bpe:
         self._cached_split = lru_cache(CACHED)(self._split)
         self._cached_merges = lru_cache(CACHED)(self._merged_once)
 
-    def __reduce__(self) -> tuple[Callable[[str], "Bpe"], tuple[str]]:
+    def __reduce__(self) -> tuple[type["Bpe"], tuple[Tokenizer]]:
         """Pickle without the caches."""
-        return Bpe.from_json, (self.to_json(),)
+        return Bpe, (self._tokenizer,)
 
     @classmethod
     def from_json(cls, text: str) -> "Bpe":
