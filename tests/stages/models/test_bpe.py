@@ -1,10 +1,6 @@
 """The text alphabet: nothing is lost, nothing is unknown, dropout is seeded."""
 
-import itertools
-import json
 import pickle
-import random
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -21,7 +17,6 @@ CAPTIONS = [
     for shape in ("circle", "square", "star")
 ]
 BPE = train_bpe(CAPTIONS, 310)
-PIECE_OF = {i: piece for piece, i in json.loads(BPE.to_json())["model"]["vocab"].items()}
 
 
 @settings(deadline=None)  # a busy machine is not slow code
@@ -70,32 +65,6 @@ def test_each_merge_is_passed_over_as_often_as_dropout_says():
     spelled = [len(bpe.encode("ab", 0.1, seed)) for seed in range(5_000)]
     whole = sum(length == 1 for length in spelled) / 5_000
     assert whole == pytest.approx(0.9 * 0.9, abs=0.02)
-
-
-def as_defined(word, dropout, draw):
-    """Provilkov et al., algorithm 1: before each merge every possible one is left out by chance."""
-    model = json.loads(BPE.to_json())["model"]
-    ranks = {tuple(merge): rank for rank, merge in enumerate(model["merges"])}
-    pieces = [PIECE_OF[i] for i in BPE.encode(word, 1.0)]
-    while True:
-        possible = [
-            (ranks[pair], place)
-            for place, pair in enumerate(itertools.pairwise(pieces))
-            if pair in ranks and draw.random() >= dropout
-        ]
-        if not possible:
-            return tuple(pieces)
-        place = min(possible)[1]
-        pieces[place : place + 2] = ["".join(pieces[place : place + 2])]
-
-
-def test_spellings_are_as_frequent_as_by_the_definition():
-    draw, count = random.Random(0), 4_000
-    wanted = Counter(as_defined("square", 0.3, draw) for _ in range(count))
-    found = Counter(tuple(PIECE_OF[i] for i in BPE.encode("square", 0.3, n)) for n in range(count))
-    assert len(wanted) > 10
-    for spelling in wanted | found:
-        assert found[spelling] / count == pytest.approx(wanted[spelling] / count, abs=0.035)
 
 
 def test_words_never_merge_across_spaces():
