@@ -22,7 +22,6 @@ HOSTILE = ("a " * (LONG // 2), "photo by A " * (LONG // 11), "e\u0301\u0316" * (
 
 
 def table(name: str, found: Agreement) -> None:
-    """Print one comparison with labels as a line, then what it got wrong."""
     print(
         f"{name}: precision {found.precision:.3f}, recall {found.recall:.3f} "
         f"({found.right_yes} rightly yes, {len(found.wrong_yes)} wrongly; "
@@ -55,7 +54,6 @@ def stamps(rows: Sequence[Labelled], english: Callable[[str], bool]) -> None:
 
 
 def rows_per_second(says: Callable[[str], Any], captions: Sequence[str]) -> float:
-    """Call the filter on all captions until the time is up."""
     started, rows = time.process_time(), 0
     while time.process_time() - started < SECONDS:
         for caption in captions:
@@ -65,7 +63,6 @@ def rows_per_second(says: Callable[[str], Any], captions: Sequence[str]) -> floa
 
 
 def main() -> None:
-    """Measure the caption filters."""
     language, least = Language(), FilterSettings().min_english
     rows = labelled.captions()
     held = [row for row in rows if row.held]

@@ -2,17 +2,18 @@
 
 import statistics
 import time
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 
 ROUNDS = 6
 MATRIX = 2_048
 
+Item = TypeVar("Item")
+
 
 def matrix_product(dtype: torch.dtype) -> Callable[[], None]:
-    """Return what multiplies two square matrices."""
     one, other = torch.randn(2, MATRIX, MATRIX).to(dtype)
     return lambda: torch.mm(one, other)
 
@@ -40,8 +41,16 @@ def seconds(**works: Callable[[], None]) -> dict[str, list[Taken]]:
     return taken
 
 
+def cpu_each(work: Callable[[Item], object], items: Sequence[Item], rounds: int = 1) -> float:
+    """Return the CPU seconds that the work takes for an item."""
+    started = time.process_time()
+    for _ in range(rounds):
+        for item in items:
+            work(item)
+    return (time.process_time() - started) / rounds / len(items)
+
+
 def middle(taken: list[Taken], clock: Clock) -> float:
-    """Return the median by one clock."""
     return statistics.median(getattr(one, clock) for one in taken)
 
 
@@ -52,5 +61,4 @@ def ratio(slow: list[Taken], quick: list[Taken], clock: Clock) -> float:
 
 
 def in_words(taken: list[Taken]) -> str:
-    """Return the medians of both clocks."""
     return f"{middle(taken, 'wall'):.2f} s ({middle(taken, 'cpu'):.2f} CPU s)"

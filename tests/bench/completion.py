@@ -59,7 +59,6 @@ def share(name: str, matrix: np.ndarray) -> str:
 
 
 def main(root: str, pictures: str = str(PICTURES)) -> None:
-    """Print a line for each way of asking."""
     torch.set_num_threads(1)
     store = Store(root)
     models = Inputs(

@@ -24,6 +24,7 @@ from schemas.artifacts import PAIRS
 from schemas.settings import CrawlSettings
 from stages.crawl.shrink import Shrink
 from tests.bench.answers import HOSTS, serving
+from tests.bench.clock import cpu_each
 from tests.bench.watched import Watched, cpu_seconds, watch
 from tests.stages.photographs import jpeg, photograph
 
@@ -57,7 +58,6 @@ def write_list(path: Path, rows: int, port: int) -> Path:
 
 
 def ours(urls: Path, root: Path, port: int, side: int, threads: int) -> list[str]:
-    """Return the command that crawls with our settings, kept beside the root."""
     settings = {
         "tokens": {"grid": side // 8},
         "crawl": {
@@ -78,7 +78,6 @@ def ours(urls: Path, root: Path, port: int, side: int, threads: int) -> list[str
 
 
 def theirs(urls: Path, out: Path, side: int, threads: int) -> list[str]:
-    """Return the img2dataset command that does the same work."""
     options = {
         "url_list": urls, "output_folder": out, "input_format": "parquet", "caption_col": "caption",
         "output_format": "parquet", "number_sample_per_shard": SHARD, "processes_count": WORKERS,
@@ -91,7 +90,6 @@ def theirs(urls: Path, out: Path, side: int, threads: int) -> list[str]:
 
 
 def short_side(side: int) -> int:
-    """Return what a crawl for this side keeps, in pixels."""
     return Shrink(CrawlSettings(side=side)).short
 
 
@@ -149,17 +147,10 @@ def limit(files: list[bytes], side: int) -> tuple[float, float]:
         small = cv2.resize(pixels, sides, interpolation=cv2.INTER_AREA)
         cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 95])
 
-    def cost(work) -> float:
-        began = time.process_time()
-        for data in files:
-            work(data)
-        return (time.process_time() - began) / len(files)
-
-    return cost(bare), cost(lambda data: shrink(io.BytesIO(data)))
+    return cpu_each(bare, files), cpu_each(lambda data: shrink(io.BytesIO(data)), files)
 
 
 def main() -> None:
-    """Print all comparisons."""
     cores = len(os.sched_getaffinity(0))
     print(f"{cores} cores, {WORKERS} workers of {THREADS} threads, shards of {SHARD} rows")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:

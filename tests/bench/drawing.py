@@ -99,13 +99,11 @@ class Ours:
         self.uniform = torch.rand(lanes, rows, dtype=torch.double)
 
     def steps(self) -> None:
-        """Draw a code at each of the places."""
         for place in PLACES:
             self.decoder.position.fill_(place)
             sample_code(self.decoder.step(self.codes), self.uniform, DEFAULT_SAMPLING)
 
     def draw(self) -> None:
-        """Draw all pictures whole."""
         sampler = Sampler(self.prior, tile=CANDIDATES)
         sampler.draw(self.text[None], torch.arange(CANDIDATES)[None])
 
@@ -126,7 +124,6 @@ class Dense:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all keys and values."""
         return sum(cache.nbytes for cache in self.caches)
 
     def step(self, codes: Tensor, place: int) -> Tensor:
@@ -146,12 +143,10 @@ class Dense:
         return self.prior.image_head(self.prior.norm(x)).transpose(0, 1)
 
     def steps(self) -> None:
-        """Draw a code at each of the places."""
         for place in PLACES:
             sample_code(self.step(self.codes, place), self.uniform, DEFAULT_SAMPLING)
 
     def draw(self) -> None:
-        """Draw all pictures whole."""
         codes = self.codes
         for place in range(TOKENS.image_len - 1):
             codes = sample_code(self.step(codes, place), self.uniform, DEFAULT_SAMPLING)

@@ -5,7 +5,6 @@ that the masks let it see; and it multiplies every row by all weights. The large
 is the floor. Memory is read at the rate of a large copy, counted in both directions.
 """
 
-import time
 from typing import NamedTuple
 
 import torch
@@ -13,9 +12,10 @@ import torch
 from schemas.settings import PriorShape, TokenSpec
 from stages.models.masks import make_mask
 from stages.models.prior import Prior
-from tests.bench.on_gpu import done
+from tests.bench.on_gpu import seconds
 
 HEAD_BYTES = 4  # the image head stays in 32 bits
+COPIES = 20  # of memory, to time one
 
 
 class Machine(NamedTuple):
@@ -40,12 +40,10 @@ class Step(NamedTuple):
     flops: float
 
     def seconds(self, machine: Machine) -> float:
-        """Return the floor."""
         read = self.weights + self.prompt + self.codes
         return max(read / machine.bandwidth, self.flops / machine.flops)
 
     def limit(self, machine: Machine) -> str:
-        """Name what the floor is made of."""
         read = self.weights + self.prompt + self.codes
         return "memory" if read / machine.bandwidth > self.flops / machine.flops else "products"
 
@@ -68,15 +66,8 @@ def step_of(tokens: TokenSpec, shape: PriorShape, rows: int, number: int) -> Ste
     )
 
 
-def bandwidth(device: torch.device, megabytes: int, seconds: float = 0.3) -> float:
+def bandwidth(device: torch.device, megabytes: int) -> float:
     """Return bytes a second of a copy that no cache holds."""
     one = torch.ones(megabytes * 2**20, dtype=torch.uint8, device=device)
     other = torch.empty_like(one)
-    other.copy_(one)
-    done(device)
-    count, started = 0, time.perf_counter()
-    while not count or time.perf_counter() - started < seconds:
-        other.copy_(one)
-        done(device)
-        count += 1
-    return 2 * count * one.nbytes / (time.perf_counter() - started)
+    return 2 * one.nbytes / seconds(lambda: other.copy_(one), COPIES, device)

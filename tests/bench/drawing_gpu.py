@@ -8,7 +8,6 @@ of all candidates at once, whatever the tile. With a folder's name in $OUT the t
 """
 
 import argparse
-import time
 from collections.abc import Callable, Sequence
 
 import torch
@@ -18,29 +17,20 @@ from stages.models.prior import Prior
 from stages.models.sampler import Sampler, TileSampler
 from stages.models.sampling import DEFAULT_SAMPLING
 from stages.training.hardware import matrix_product
+from tests.bench import on_gpu
 from tests.bench.drawing_floor import Machine, Step, bandwidth, step_of
-from tests.bench.on_gpu import (
-    Table,
-    done,
-    fits,
-    heading,
-    prior_parser,
-    seconds,
-    tensor_cores,
-    tokens_of,
-)
+from tests.bench.on_gpu import Table, fits, prior_parser, tensor_cores, tokens_of
 
 KIND = torch.bfloat16
 TILES = 8  # at most, one after another
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure what the arguments ask for."""
     asked = parsed(arguments)
     device = torch.device(asked.device)
     tensor_cores(True)
     table = Table("drawing_gpu")
-    table.add(heading(device))
+    table.add(on_gpu.heading(device))
     tokens = tokens_of(asked)
     shape = PriorShape(layers=asked.layers, heads=asked.heads, head_dim=asked.head_dim)
     machine = Machine(bandwidth(device, asked.copied), matrix_product(device, KIND))
@@ -77,8 +67,7 @@ class Tiles:
 
     def lines(self) -> str:
         """Return a line for each number of candidates that fills a tile, or some."""
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
+        on_gpu.forget_peak(self.device)
         sampler = Sampler(self.prior, tile=self.tile, precision="bfloat16")
         text = torch.zeros(1, self.prior.tokens.text_len, dtype=torch.long, device=self.device)
 
@@ -92,39 +81,24 @@ class Tiles:
         for n, floor in self.floors.items():
             if not self.tile <= n <= TILES * self.tile:
                 continue
-            took = self.timed(draw(n))
+            took = on_gpu.seconds(draw(n), 1, self.device, warm=True)
             at_least = floor.seconds(self.machine) * (self.prior.tokens.image_len - 1)
             lines.append(
                 f"{self.tile:4}  {n:10}  {took / n:11.5f}  "
                 f"{n * self.prior.tokens.image_len / took:8,.0f}  {at_least / took:12.1%}  "
-                f"{alone / recorded:9.2f} times  {self.memory():6.1f}"
+                f"{alone / recorded:9.2f} times  {on_gpu.peak_gib(self.device):6.1f}"
             )
         return "\n".join(lines)
-
-    def timed(self, work: Callable[[], object]) -> float:
-        """Return the time of one whole drawing."""
-        done(self.device)
-        started = time.perf_counter()
-        work()
-        done(self.device)
-        return time.perf_counter() - started
 
     @torch.no_grad()
     def step(self, drawing: TileSampler, advance: Callable[[], object]) -> float:
         """Return the time of a step, from the first one of a picture on."""
         drawing.decoder.position.zero_()
         with torch.autocast(self.device.type, KIND):
-            return seconds(advance, self.updates, self.device)
-
-    def memory(self) -> float:
-        """Return the most memory so far, in GiB."""
-        if self.device.type != "cuda":
-            return 0.0
-        return torch.cuda.max_memory_allocated(self.device) / 2**30
+            return on_gpu.seconds(advance, self.updates, self.device)
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
     parser = prior_parser("drawing_gpu", updates=32, copied=2_048)
     parser.add_argument("--candidates", type=int, nargs="+", default=[1, 64, 512])
     parser.add_argument("--tiles", type=int, nargs="+", default=[1, 64, 128, 256, 512])

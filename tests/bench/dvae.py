@@ -39,6 +39,7 @@ from stages.training.precision import product_type, without_subnormals
 from stages.training.trainer import Trainer
 from tests.bench.clock import MATRIX, Taken, in_words, matrix_product, middle, ratio, seconds
 from tests.bench.looks import picture
+from tests.bench.updates import update
 from tests.stages.finished import finish
 from tests.stages.models.losses import elbo_loss
 
@@ -66,7 +67,6 @@ JOB = DvaeSettings(
 
 
 def batch() -> torch.Tensor:
-    """Return pictures as a training batch holds them."""
     return torch.randint(0, 256, (BATCH, SIDE, SIDE, 3), dtype=torch.uint8)
 
 
@@ -94,17 +94,12 @@ def released_step() -> Callable[[], None]:
 def our_step(bfloat16: bool) -> Callable[[], None]:
     """Return an update of our model with data in memory, without anything of the loop."""
     model = Dvae(JOB, CODES).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     stored = batch()
 
-    def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            terms = elbo_terms(model, to_tensor(stored), TEMPERATURE)
-        elbo_loss(terms, 6.6).backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+    def loss() -> torch.Tensor:
+        return elbo_loss(elbo_terms(model, to_tensor(stored), TEMPERATURE), 6.6)
 
-    return step
+    return update(model, loss, bfloat16)
 
 
 def pairs(root: Path) -> Inputs:

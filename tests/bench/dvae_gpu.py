@@ -6,33 +6,22 @@ changes what a step takes. `--device cpu` and small sizes only show that it runs
 """
 
 import argparse
-import tempfile
 from collections.abc import Sequence
 
 import torch
 
-from infra.store import open_folder
 from schemas.settings import DvaeSettings
 from stages.models.dvae import Dvae
 from stages.pictures import to_tensor
 from stages.train_dvae.task import DvaeTask
-from stages.training.distributed import DistributedContext
 from stages.training.hardware import matrix_product, peak_of
-from stages.training.trainer import Trainer
-from tests.bench.on_gpu import (
-    Table,
-    fits,
-    heading,
-    seconds,
-    seconds_and_memory,
-    tensor_cores,
-)
+from tests.bench.on_gpu import Table, fits, heading, parser_of, seconds, tensor_cores
+from tests.bench.updates import in_the_loop
 
 MODES = ("eager", "recompute", "compile", "compile+recompute")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure what the arguments ask for."""
     asked = parsed(arguments)
     device = torch.device(asked.device)
     torch.backends.cudnn.benchmark = True  # as a training worker does
@@ -60,14 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; the defaults are the paper's sizes."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.dvae_gpu")
-    parser.add_argument("--device", default="cuda")
-    for name, size in (("width", 256), ("blocks", 2), ("codes", 8_192), ("side", 256)):
-        parser.add_argument(f"--{name}", type=int, default=size)
+    sizes = {"width": 256, "blocks": 2, "codes": 8_192, "side": 256, "matrix": 8_192}
+    parser = parser_of("dvae_gpu", {**sizes, "tile": 128, "updates": 10})
     parser.add_argument("--rows", type=int, nargs="+", default=[32, 64], help="of a forward pass")
-    parser.add_argument("--tile", type=int, default=128, help="pictures that are encoded at once")
-    parser.add_argument("--updates", type=int, default=10)
-    parser.add_argument("--matrix", type=int, default=8_192)
     parser.add_argument("--modes", choices=MODES, nargs="+", default=list(MODES))
     return parser.parse_args(arguments)
 
@@ -85,22 +69,15 @@ def job(asked: argparse.Namespace, mode: str, rows: int) -> DvaeSettings:
 def training(
     asked: argparse.Namespace, mode: str, rows: int, device: torch.device, peak: float
 ) -> str:
-    """Make whole updates, with all that the training loop does in one but to read the data."""
     cfg = job(asked, mode, rows)
     task = DvaeTask(cfg, None, None)  # type: ignore[arg-type]
-    out = open_folder(tempfile.mkdtemp())
-    trainer = Trainer(task, cfg, out, DistributedContext(device=device))
+    torch.manual_seed(0)
     batch = {
         "pixels": torch.randint(0, 256, (rows, asked.side, asked.side, 3), dtype=torch.uint8),
         "seed": torch.arange(rows),
     }
     batch = {name: values.to(device) for name, values in batch.items()}
-
-    def update() -> float:
-        return trainer.train_step(batch)
-
-    norm = update()  # compiles
-    took, memory = seconds_and_memory(update, asked.updates, device)
+    took, memory, norm = in_the_loop(task, cfg, batch, asked.updates, device)
     used = task.flops_per_row() * rows / took / peak
     return f"{rows / took:11.1f}  {used:11.1%}  {memory:6.1f}  {norm:.5g}"
 

@@ -74,7 +74,6 @@ def stamps() -> tuple[list[pictures.Pixels], list[pictures.Pixels]]:
 
 
 def commit(root: Path, corpus: str) -> None:
-    """Write clean_pairs, once."""
     out = open_folder(root)
     if (root / "val").exists():
         return
@@ -93,12 +92,10 @@ def commit(root: Path, corpus: str) -> None:
 
 
 def say(step: int, line: str, *, alarm: bool = False) -> None:
-    """Print a line, or what goes wrong."""
     print(f"ALARM {line}" if alarm else line, flush=True)
 
 
 def learn(corpus: str, seed: int) -> None:
-    """Train, measure, print a line."""
     root = Path("runs/bench") / corpus
     commit(root / "clean_pairs", corpus)
     clean, out = open_folder(root / "clean_pairs"), open_folder(root / f"seed-{seed}")

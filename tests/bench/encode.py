@@ -30,12 +30,12 @@ from stages.encode.encode_part import EncodePart
 from stages.encode.row_ranges import Part
 from stages.models.codebook import code_counts, codebook_health
 from stages.pictures import to_tensor
-from tests.bench.clock import Taken, in_words, ratio
+from tests.bench.clock import in_words, ratio, seconds
 from tests.bench.dvae import pair_rows
 from tests.stages.finished import finish
 from tests.stages.test_encode import models
 
-PICTURES, TILE, ROUNDS = 64, 16, 4
+PICTURES, TILE = 64, 16
 PAPER = TokenSpec()
 SMALL = TokenSpec(text_vocab=300, text_len=24, image_vocab=32, grid=4)
 FEW, MANY = 4, 64  # shards of one picture
@@ -75,15 +75,7 @@ def throughput(root: Path, threads: int) -> None:
     def bare() -> list[torch.Tensor]:
         return [worker.encoder.dvae.codes(batch) for batch in batches]
 
-    bare()
-    whole, alone = [], []
-    for _ in range(ROUNDS):
-        for times, work in ((whole, lambda: worker(part)), (alone, bare)):
-            wall, cpu = time.perf_counter(), time.process_time()
-            result = work()
-            times.append(Taken(time.perf_counter() - wall, time.process_time() - cpu))
-            if times is whole:
-                file = result.files[part.name]
+    whole, alone = seconds(whole=lambda: worker(part), alone=bare).values()
     print(
         f"encode, {PICTURES} JPEG pictures to {PAPER.grid} x {PAPER.grid} codes, n_hid 64, "
         f"threads: {threads}: {in_words(whole)}, the encoder alone on tensors in memory "
@@ -91,7 +83,7 @@ def throughput(root: Path, threads: int) -> None:
         f"({ratio(alone, whole, 'cpu'):.2f} in CPU seconds)"
     )
     print(f"decode and crop: {PICTURES / cropping:,.0f} pictures/s per core")
-    size_of(file)
+    size_of(worker(part).files[part.name])
 
 
 def size_of(file: bytes) -> None:
@@ -133,7 +125,6 @@ def overheads(root: Path) -> None:
 
 
 def main(threads: int = len(os.sched_getaffinity(0))) -> None:
-    """Print all of it."""
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
         throughput(Path(folder) / "throughput", threads)
         session.start(temp_dir=f"{folder}/ray")

@@ -29,12 +29,10 @@ def write_corpus(folder: Path, rows: int) -> None:
 
 
 def inspected(folder: Path) -> Watched:
-    """Look into all of it by the command."""
     return watch([sys.executable, "-m", "pipelines.inspect_tokens", str(folder), "--rows", "0"])
 
 
 def main(rows: int = ROWS) -> None:
-    """Print seconds, CPU seconds and memory, and the ratio to the bare read."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_corpus(folder, rows)

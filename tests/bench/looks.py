@@ -3,12 +3,11 @@
 `python -m tests.bench.looks`
 """
 
-import time
-
 import cv2
 import numpy as np
 
 from stages.pictures.looks import contrast, glance, perceptual_hash
+from tests.bench.clock import cpu_each
 
 PICTURES = 60
 ROUNDS = 10
@@ -36,20 +35,18 @@ def looks() -> None:
     rng = np.random.default_rng(0)
     drawn = [picture(rng) for _ in range(PICTURES)]
     files = [cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes() for p in drawn]
-    sizes = [p.shape[:2] for p in drawn]
-    started = time.process_time()
-    for _ in range(ROUNDS):
-        for data, (height, width) in zip(files, sizes, strict=True):
-            seen = glance(data, height, width)
-            assert seen is not None
-            perceptual_hash(seen)
-            contrast(seen)
-    all_three = (time.process_time() - started) / ROUNDS / PICTURES
-    started = time.process_time()
-    for _ in range(ROUNDS):
-        for data in files:
-            cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    whole = (time.process_time() - started) / ROUNDS / PICTURES
+
+    def look(number: int) -> None:
+        seen = glance(files[number], *drawn[number].shape[:2])
+        assert seen is not None
+        perceptual_hash(seen)
+        contrast(seen)
+
+    def decode(data: bytes) -> None:
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+    all_three = cpu_each(look, range(PICTURES), ROUNDS)
+    whole = cpu_each(decode, files, ROUNDS)
     kilobytes = sum(map(len, files)) / PICTURES / 1000
     print(
         f"perceptual hash and contrast of stored pictures ({kilobytes:.0f} kB each): "

@@ -3,13 +3,12 @@
 `python -m tests.bench.models`
 """
 
-import time
-
 import cv2
 import numpy as np
 
 from stages.measure.nsfw import Nsfw
 from stages.measure.writing import TextReader
+from tests.bench.clock import cpu_each
 from tests.bench.looks import picture
 
 PICTURES = 12
@@ -24,10 +23,7 @@ def models() -> None:
     files = [cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes() for p in drawn]
     for name, ask in (("nsfw", Nsfw().score), ("writing", TextReader().read)):
         ask(files[0])
-        started = time.process_time()
-        for file in files:
-            ask(file)
-        seconds = (time.process_time() - started) / PICTURES
+        seconds = cpu_each(ask, files)
         print(f"{name}: {1 / seconds:,.1f} rows/s per core ({1000 * seconds:.0f} ms of CPU each)")
 
 

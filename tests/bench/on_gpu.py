@@ -15,24 +15,28 @@ from pipelines.options import resolve
 from schemas.settings import PriorShape, TokenSpec
 
 
+def parser_of(name: str, sizes: dict[str, int]) -> argparse.ArgumentParser:
+    """Return a bench's parser: the device, and sizes with their defaults."""
+    parser = argparse.ArgumentParser(prog=f"python -m tests.bench.{name}")
+    parser.add_argument("--device", default="cuda")
+    for option, size in sizes.items():
+        parser.add_argument(f"--{option}", type=int, default=size)
+    return parser
+
+
 def prior_parser(name: str, **more: int) -> argparse.ArgumentParser:
     """Return a parser of a prior's sizes, whose defaults are those of the preset `h200`."""
     preset = resolve("h200")
-    parser = argparse.ArgumentParser(prog=f"python -m tests.bench.{name}")
-    parser.add_argument("--device", default="cuda")
     sizes = {
         "layers": preset.prior.layers, "heads": preset.prior.heads,
         "head-dim": preset.prior.head_dim, "text": preset.tokens.text_len,
         "grid": preset.tokens.grid, "text-vocab": preset.tokens.text_vocab,
         "image-vocab": preset.tokens.image_vocab,
     }  # fmt: skip
-    for option, size in (sizes | more).items():
-        parser.add_argument(f"--{option}", type=int, default=size)
-    return parser
+    return parser_of(name, sizes | more)
 
 
 def tokens_of(asked: argparse.Namespace) -> TokenSpec:
-    """Return the alphabets and lengths that were asked for."""
     return TokenSpec(
         text_vocab=asked.text_vocab, text_len=asked.text,
         image_vocab=asked.image_vocab, grid=asked.grid,
@@ -68,7 +72,6 @@ class Table:
         self.lines: list[str] = []
 
     def add(self, line: str) -> None:
-        """Say one more line."""
         print(line, flush=True)
         self.lines.append(line)
         if folder := os.environ.get("OUT"):
@@ -76,7 +79,6 @@ class Table:
 
 
 def fits(measure: Callable[[], str]) -> str:
-    """Return what was measured, or that it takes more memory than there is."""
     try:
         return measure()
     except torch.OutOfMemoryError:
@@ -86,9 +88,12 @@ def fits(measure: Callable[[], str]) -> str:
         torch.cuda.empty_cache()
 
 
-def seconds(work: Callable[[], object], times: int, device: torch.device) -> float:
+def seconds(
+    work: Callable[[], object], times: int, device: torch.device, *, warm: bool = False
+) -> float:
     """Return the mean time of one piece of work, all of it done."""
-    work()  # warm: algorithms are chosen, memory is taken
+    if not warm:
+        work()  # algorithms are chosen, memory is taken
     done(device)
     started = time.perf_counter()
     for _ in range(times):
@@ -98,7 +103,6 @@ def seconds(work: Callable[[], object], times: int, device: torch.device) -> flo
 
 
 def done(device: torch.device) -> None:
-    """Wait for all that was asked of the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -114,8 +118,14 @@ def seconds_and_memory(
     work: Callable[[], object], times: int, device: torch.device
 ) -> tuple[float, float]:
     """Return the mean time of one piece of work, and the most memory that it took, in GiB."""
-    if device.type != "cuda":
-        return seconds(work, times, device), 0.0
-    torch.cuda.reset_peak_memory_stats(device)
-    took = seconds(work, times, device)
-    return took, torch.cuda.max_memory_allocated(device) / 2**30
+    forget_peak(device)
+    return seconds(work, times, device), peak_gib(device)
+
+
+def forget_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_gib(device: torch.device) -> float:
+    return torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0.0

@@ -13,7 +13,7 @@ from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from schemas.settings import PriorShape, TokenSpec
@@ -21,6 +21,7 @@ from stages.models.flops import prior_flops
 from stages.models.masks import Attend, MaskName, make_mask, masked_attention
 from stages.models.prior import Prior, prior_terms
 from tests.bench.clock import MATRIX, Taken, in_words, matrix_product, middle, ratio, seconds
+from tests.bench.updates import update
 from tests.stages.models.losses import prior_loss
 
 ROWS = 2  # of an update
@@ -33,35 +34,18 @@ class DensePrior(Prior):
     """Ours with the masked reference in place of the structured paths."""
 
     def attention(self, name: MaskName, slots: int, device: torch.device) -> Attend:
-        """Return the reference."""
         return partial(masked_attention, mask=whole_mask(name, self.layout))
 
 
 whole_mask = cache(make_mask)
 
 
-def update(model: nn.Module, loss: Callable[[], Tensor], bfloat16: bool) -> Step:
-    """Return a whole training step."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-
-    def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            value = loss()
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
-    return step
-
-
 def rows(tokens: TokenSpec) -> tuple[Tensor, Tensor]:
-    """Return random captions and codes."""
     text = torch.randint(tokens.text_vocab, (ROWS, tokens.text_len))
     return text, torch.randint(tokens.image_vocab, (ROWS, tokens.image_len))
 
 
 def our_step(kind: type[Prior], tokens: TokenSpec, shape: PriorShape, bfloat16: bool) -> Step:
-    """Return a step of ours."""
     torch.manual_seed(0)
     model = kind(tokens, shape)
     text, image = rows(tokens)
@@ -119,7 +103,6 @@ def compare(tokens: TokenSpec, shape: PriorShape, bfloat16: bool) -> None:
 
 
 def in_ratio(slow: list[Taken], quick: list[Taken]) -> str:
-    """Say how many times as fast, by both clocks."""
     wall, cpu = (ratio(slow, quick, clock) for clock in ("wall", "cpu"))
     return f"{wall:.2f} times as fast ({cpu:.2f} in CPU seconds)"
 
@@ -140,7 +123,6 @@ def growth(bfloat16: bool) -> None:
 
 
 def main(threads: int = len(os.sched_getaffinity(0)), width: int = 512, layers: int = 8) -> None:
-    """Print all of it."""
     torch.set_num_threads(threads)
     tokens, shape = TokenSpec(), PriorShape(layers=layers, heads=width // HEAD, head_dim=HEAD)
     print(

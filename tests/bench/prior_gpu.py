@@ -9,42 +9,30 @@ sizes only show that it runs.
 """
 
 import argparse
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from infra.store import open_folder
 from pipelines.options import resolve
 from schemas.settings import PriorSettings, PriorShape
 from stages.models import sparse_attention
 from stages.models.masks import Attend, MaskName, SequenceLayout, make_mask, masked_attention
 from stages.train_prior.task import PriorTask
-from stages.training.distributed import DistributedContext
 from stages.training.hardware import matrix_product, peak_of
-from stages.training.trainer import Trainer
 from tests.bench import on_gpu
-from tests.bench.on_gpu import (
-    Table,
-    fits,
-    heading,
-    prior_parser,
-    seconds_and_memory,
-    tensor_cores,
-    tokens_of,
-)
+from tests.bench.on_gpu import Table, fits, prior_parser, tensor_cores, tokens_of
+from tests.bench.updates import in_the_loop
 
 MODES = ("eager", "compile", "compile+recompute")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure what the arguments ask for."""
     asked = parsed(arguments)
     device = torch.device(asked.device)
     table = Table("prior_gpu")
-    table.add(heading(device))
+    table.add(on_gpu.heading(device))
     layout = SequenceLayout(1 + asked.text, asked.grid, 11)
     for kind, short in ((torch.float32, False), (torch.bfloat16, True)):
         tensor_cores(short)
@@ -66,7 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
     parser = prior_parser("prior_gpu", updates=10)
     parser.add_argument("--rows", type=int, nargs="+", default=[16, 32], help="of an update")
     parser.add_argument("--modes", choices=MODES, nargs="+", default=list(MODES))
@@ -93,7 +80,6 @@ def learned(attend: Attend, qkv: list[Tensor], gradient: Tensor, kind: torch.dty
 
 
 def job(asked: argparse.Namespace, mode: str, rows: int) -> PriorSettings:
-    """Return the preset's settings with these sizes."""
     preset = resolve("h200").prior
     how = {"micro_batch_size": None, "gpu": asked.device == "cuda", "compile": "compile" in mode,
            "activation_checkpointing": "recompute" in mode}  # fmt: skip
@@ -104,21 +90,14 @@ def job(asked: argparse.Namespace, mode: str, rows: int) -> PriorSettings:
 
 
 def ours(asked: argparse.Namespace, mode: str, rows: int, device: torch.device, peak: float) -> str:
-    """Make whole updates, with all that the training loop does in one but to read the data."""
     cfg = job(asked, mode, rows)
     task = PriorTask(cfg, None, None, None, None)  # type: ignore[arg-type]
-    out = open_folder(tempfile.mkdtemp())
-    trainer = Trainer(task, cfg, out, DistributedContext(device=device))
+    torch.manual_seed(0)
     text = torch.randint(asked.text_vocab, (rows, asked.text), device=device)
     image = torch.randint(asked.image_vocab, (rows, asked.grid**2), device=device)
     batch = {"text": text, "image": image}
-
-    def update() -> float:
-        return trainer.train_step(batch)
-
-    norm = update()  # compiles
-    flops = task.flops_per_row() * rows
-    return f"{measured(update, asked, rows, flops, device, peak)}  {norm:.5g}"
+    took, memory, norm = in_the_loop(task, cfg, batch, asked.updates, device)
+    return f"{in_words(asked, rows, took, task.flops_per_row() * rows / peak, memory)}  {norm:.5g}"
 
 
 def llama(asked: argparse.Namespace, rows: int, device: torch.device, peak: float) -> str:
@@ -147,23 +126,15 @@ def llama(asked: argparse.Namespace, rows: int, device: torch.device, peak: floa
 
     matrices = sum(w.numel() for w in model.parameters() if w.ndim == 2) - vocab * shape.width
     attention = 2 * shape.width * slots * (slots + 1) * shape.layers
-    return measured(
-        update, asked, rows, 3 * (2 * matrices * slots + attention) * rows, device, peak
-    )
+    flops = 3 * (2 * matrices * slots + attention) * rows
+    took, memory = on_gpu.seconds_and_memory(update, asked.updates, device)
+    return in_words(asked, rows, took, flops / peak, memory)
 
 
-def measured(
-    update: Callable[[], object],
-    asked: argparse.Namespace,
-    rows: int,
-    flops: float,
-    device: torch.device,
-    peak: float,
-) -> str:
-    """Return tokens a second, utilisation and memory."""
-    took, memory = seconds_and_memory(update, asked.updates, device)
+def in_words(asked: argparse.Namespace, rows: int, took: float, least: float, memory: float) -> str:
+    """Return tokens a second, utilisation and GiB; `least` is the time at the peak's rate."""
     tokens = rows * (asked.text + asked.grid**2)
-    return f"{tokens / took:11,.0f}  {flops / took / peak:11.1%}  {memory:6.1f}"
+    return f"{tokens / took:11,.0f}  {least / took:11.1%}  {memory:6.1f}"
 
 
 if __name__ == "__main__":

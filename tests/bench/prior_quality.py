@@ -9,14 +9,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 
-from infra.store import Folder, open_folder
+from infra.store import Store, open_folder
 from pipelines.options import resolve
 from schemas import rows
-from schemas.artifacts import BPE, DVAE, TOKEN_PAIRS, TRAIN, VAL, Artifact
+from schemas.artifacts import BPE, DVAE, TOKEN_PAIRS, TRAIN, VAL
 from schemas.settings import PriorSettings
 from stages import weights
 from stages.data.table import open_table
@@ -34,30 +33,25 @@ VARIANTS = {
 }
 
 
-def artifact(root: Path, kind: Artifact) -> Folder:
-    """Return the newest artifact of a kind."""
-    return open_folder(max((root / kind.name).iterdir(), key=lambda path: path.stat().st_mtime))
-
-
-def trained(root: Path, cfg: PriorSettings) -> dict[str, float]:
+def trained(store: Store, cfg: PriorSettings) -> dict[str, float]:
     """Train on the demo's tokens and return the last validation's numbers."""
-    pairs = artifact(root, TOKEN_PAIRS)
+    pairs = store.newest(TOKEN_PAIRS)
     schema = rows.token_pair(text_len=cfg.tokens.text_len, grid=cfg.tokens.grid)
     train, val = (open_table(pairs, split, schema) for split in (TRAIN, VAL))
-    bpe = weights.load_bpe(artifact(root, BPE))
-    task = PriorTask(cfg, train, val, bpe, artifact(root, DVAE))
+    bpe = weights.load_bpe(store.newest(BPE))
+    task = PriorTask(cfg, train, val, bpe, store.newest(DVAE))
     with tempfile.TemporaryDirectory() as out:
         return Trainer(task, cfg, open_folder(out), DistributedContext()).fit()
 
 
-def lines(root: Path, names: list[str]) -> Iterator[str]:
+def lines(store: Store, names: list[str]) -> Iterator[str]:
     """Yield the head of the table, then one line for each variant."""
     yield "variant   text nats  image nats  against the paper's  CPU s"
     settings, base = resolve("demo"), None
     for name in names:
         prior = settings.prior.model_copy(update=VARIANTS[name])
         started = time.process_time()
-        found = trained(root, PriorSettings(**dict(prior), tokens=settings.tokens))
+        found = trained(store, PriorSettings(**dict(prior), tokens=settings.tokens))
         text, image = found["validation_text"], found["validation_image"]
         base = base or image
         yield (
@@ -67,9 +61,8 @@ def lines(root: Path, names: list[str]) -> Iterator[str]:
 
 
 def main(root: str, *names: str) -> None:
-    """Print the table; the paper's own variant comes first."""
     torch.set_num_threads(1)
-    for line in lines(Path(root), ["paper", *(n for n in names or VARIANTS if n != "paper")]):
+    for line in lines(Store(root), ["paper", *(n for n in names or VARIANTS if n != "paper")]):
         print(line, flush=True)
 
 

@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +28,13 @@ from stages.data.table import Table, open_table
 from stages.models.bpe import Bpe, train_bpe
 from stages.train_prior.task import PriorTask
 from stages.training.distributed import DistributedContext
+from tests.bench.clock import cpu_each, seconds
 from tests.bench.watched import watch
 
 TOKENS = TokenSpec(text_vocab=4_096, text_len=256, image_vocab=8_192, grid=32)
 SCHEMA = rows.token_pair(text_len=256, grid=32)
 SHARDS, SHARD_ROWS, BATCH = 4, 16_384, 512
 ROWS = SHARDS * SHARD_ROWS
-ROUNDS = 5
 MANY_SHARDS = 400  # links to one file, for what each costs at the start
 PASSES = 3  # of Ray Data over the table, beside one, so that its own start drops out
 CAPTIONS = Path(__file__).parents[1] / "stages/captions.jsonl"
@@ -99,21 +99,9 @@ def task_of(table: Table, bpe: Bpe, dropout: float) -> PriorTask:
 
 
 def batches(task: PriorTask) -> None:
-    """Read an epoch as the prior's trainer does."""
     found: Iterator[object] = task.batches(0, DistributedContext())
     for _ in itertools.islice(found, ROWS // BATCH):
         pass
-
-
-def best(works: dict[str, Callable[[], None]]) -> dict[str, float]:
-    """Return rows a CPU second of each, the best of several rounds in turn."""
-    seconds = dict.fromkeys(works, float("inf"))
-    for _ in range(ROUNDS):
-        for name, work in works.items():
-            started = time.process_time()
-            work()
-            seconds[name] = min(seconds[name], time.process_time() - started)
-    return {name: ROWS / each for name, each in seconds.items()}
 
 
 def ray_data(folder: Path, passes: int) -> None:
@@ -158,10 +146,7 @@ def start(folder: Path, table: Table) -> None:
     began = time.process_time()
     open_table(open_folder(many), "train/", SCHEMA)
     footers = (time.process_time() - began) / MANY_SHARDS
-    began = time.process_time()
-    for _ in range(MANY_SHARDS):
-        table.read(0, ())
-    opening = (time.process_time() - began) / MANY_SHARDS
+    opening = cpu_each(lambda _: table.read(0, ()), range(MANY_SHARDS))
     print(
         f"start-up: {first:.3f} s to the first batch of step 1,000,003; a shard costs "
         f"{1_000 * footers:.2f} ms at the start, and {1_000 * opening:.2f} ms for each row group "
@@ -170,20 +155,18 @@ def start(folder: Path, table: Table) -> None:
 
 
 def main() -> None:
-    """Print rows a second and ratios."""
     with tempfile.TemporaryDirectory(prefix="tokens-") as name:
         folder = Path(name)
         bpe = write(folder)
         table = open_table(open_folder(folder), "train/", SCHEMA)
         whole, dropping = task_of(table, bpe, 0.0), task_of(table, bpe, 0.1)
-        found = best(
-            {
-                "bare": lambda: bare(folder),
-                "reader": lambda: reader(table),
-                "batches": lambda: batches(whole),
-                "dropping": lambda: batches(dropping),
-            }
+        taken = seconds(
+            bare=lambda: bare(folder),
+            reader=lambda: reader(table),
+            batches=lambda: batches(whole),
+            dropping=lambda: batches(dropping),
         )
+        found = {name: ROWS / min(one.cpu for one in times) for name, times in taken.items()}
         print(
             f"plain pyarrow, row group after row group: {found['bare']:,.0f} rows a CPU second\n"
             f"our reader, shuffled, both columns as uint16 tensors: {found['reader']:,.0f}, "

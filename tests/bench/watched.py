@@ -41,7 +41,6 @@ def started(command: Sequence[str], **extra: str) -> Iterator[subprocess.Popen]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the user and system time of a process until now."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICK
 
