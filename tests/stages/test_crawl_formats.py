@@ -16,7 +16,7 @@ COLOUR, GREY = formats.in_colour(), formats.in_grey()
 def shrink():
     from stages.crawl.fetch import Shrink
 
-    return Shrink(CrawlSettings(side=64))
+    return Shrink(CrawlSettings(side=32))
 
 
 def stored(shrink, data):
@@ -24,7 +24,7 @@ def stored(shrink, data):
     assert error is None
     assert (original_width, original_height) == (formats.WIDTH, formats.HEIGHT)
     pixels = pictures.decode(image)
-    assert pixels.shape == (height, width, 3) == (formats.HEIGHT, formats.WIDTH, 3)
+    assert pixels.shape == (height, width, 3) == (48, 72, 3)
     return formats.corners(pixels)
 
 
