@@ -86,7 +86,7 @@ def test_a_png_carries_its_text_and_equal_arguments_give_equal_bytes():
 def test_listing_1_stays_within_its_bounds_over_many_draws():
     side, source = 32, ramp(60, 100)
     scales, flips, lefts = set(), 0, []
-    for seed in range(10_000):
+    for seed in range(2_000):
         out = pictures.crop_for_dvae(source, side, np.random.default_rng(seed))
         assert out.shape == (side, side, 3)
         across = int(out[0, -1, 0]) - int(out[0, 0, 0])
@@ -96,7 +96,7 @@ def test_listing_1_stays_within_its_bounds_over_many_draws():
     # The square is 60, shrunk to 36..48, so 31 steps span 31 * 60 / 48 = 38.75 to 31 * 60 / 36.
     assert 38 <= min(scales) <= 40
     assert 50 <= max(scales) <= 53
-    assert 4_800 < flips < 5_200
+    assert 880 < flips < 1_120
     assert min(lefts) <= 1  # the left edge
     assert max(lefts) >= 100 - 40 - 3  # and the right edge are both reached
 
@@ -104,7 +104,7 @@ def test_listing_1_stays_within_its_bounds_over_many_draws():
 def test_listing_2_stays_within_its_bounds_over_many_draws():
     side, height, width = 32, 60, 100
     source, lefts, sizes = ramp(height, width), [], set()
-    for seed in range(10_000):
+    for seed in range(2_000):
         out, (left, top, right, bottom) = pictures.crop_for_prior(
             source, side, np.random.default_rng(seed)
         )
