@@ -146,11 +146,11 @@ class FetchPiece:
 
 def _damage(listed: list[dict[str, Any]], source: str) -> dict[str, Any]:
     """Return how many rows stand for damage of their file, and what is said of the first."""
-    said = [row["problem"] for row in listed if is_damage(row)]
-    if not said:
+    problems = [row["problem"] for row in listed if is_damage(row)]
+    if not problems:
         return {}
-    first = steady(said[0].partition(DAMAGE_BEGINS)[2], source)
-    return {DAMAGED: {"rows": len(said), "first": first}}
+    first = steady(problems[0].partition(DAMAGE_BEGINS)[2], source)
+    return {DAMAGED: {"rows": len(problems), "first": first}}
 
 
 def not_fetched(why: str) -> Fetched:

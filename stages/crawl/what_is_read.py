@@ -58,8 +58,8 @@ def metadata() -> str:
     rows = [
         ("name", code(f"{stem}{ending}" for ending in file_names.METADATA_ENDINGS)),
         ("written by kohya's scripts", code(f"{name}.json" for name in kohya)),
-        ("the picture: `crawl.source.file_column`, or", code(FILE.usual)),
-        ("the caption: `crawl.source.caption_column`, or", code(CAPTION_OF_PICTURE.usual)),
+        ("the picture: `crawl.source.file_column`, or", code(FILE.aliases)),
+        ("the caption: `crawl.source.caption_column`, or", code(CAPTION_OF_PICTURE.aliases)),
     ]
     return table(("", "in any letters, and with spaces or hyphens for `_`"), rows)
 
@@ -165,8 +165,8 @@ def forms() -> str:
 
 def columns() -> str:
     rows = [
-        ("the address: `crawl.source.url_column`, or", code(URL.usual)),
-        ("the caption: `crawl.source.caption_column`, or", code(CAPTION.usual)),
+        ("the address: `crawl.source.url_column`, or", code(URL.aliases)),
+        ("the caption: `crawl.source.caption_column`, or", code(CAPTION.aliases)),
         ("separators", "; ".join(map(_named, SEPARATORS)) + "; any other by Excel's line `sep=^`"),
         ("encodings with their mark", ", ".join(name.upper() for _, name in MARKS)),
         ("encodings known by their NULs", ", ".join(name.upper() for name in NULS.values())),
@@ -200,9 +200,8 @@ def samples() -> str:
 def _rows(names: str) -> str:
     made = Samples("a.tar", Survey("tars"))
     for name in names.split():
-        said = named(name)
-        is_picture = said.kind == "picture"
-        list(made.add(SampleFile(name, said.stem, said.ending, name, is_picture)))
+        what = named(name)
+        list(made.add(SampleFile(name, what.stem, what.ending, name, what.kind == "picture")))
     return "; ".join(
         row["problem"]
         or code((row["picture"], *(row["text_files"] or ())[:1], *(row["json_files"] or ())[:1]))

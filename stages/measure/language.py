@@ -51,8 +51,8 @@ class Language:
         bare = " ".join(NOT_WORDS.sub(" ", text).lower().split())
         readings = (text, bare, f"{bare.capitalize()}.")
         found = sum(map(self._english, readings)) / len(readings)
-        said = evidence(bare.split())
-        return found + (1 - found) * said**2 if said > 0 else found * (1 + said)
+        words = evidence(bare.split())
+        return found + (1 - found) * words**2 if words > 0 else found * (1 + words)
 
     def _english(self, text: str) -> float:
         found = self.detector.detect(text, k=CANDIDATES) if text else []

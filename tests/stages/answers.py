@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from schemas.settings import CrawlSettings
 from stages.crawl.reasons import Refused, reason_of
 from stages.crawl.web.opener import WebOpener
 from tests.servers import up
@@ -103,9 +104,11 @@ PAGE = b"<!doctype html><head><style>b{}</style><title>Just a moment...</title><
 CHUNKED = {"Transfer_Encoding": "chunked", "length": False}
 
 
-def opener(*allow, **options):
-    """An opener that may go to these hosts, and asks for no robots.txt unless told."""
-    return WebOpener(**{"max_bytes": CAP, "robots_timeout": None, "allow_hosts": allow} | options)
+def opener(*places, contact="", **what):
+    """Return an opener that may reach the places, and asks for no robots.txt unless told to."""
+    settings = {"max_bytes": CAP, "retries": 0, "respect_robots": False} | what
+    run = {"allow_hosts": places, "contact": contact}
+    return WebOpener(CrawlSettings(**settings, run=run))
 
 
 def fetch(own, url, seconds=10.0):

@@ -152,4 +152,4 @@ def test_a_robots_txt_is_read_in_any_encoding(robots, headers):
     with answering(answer(PICTURE)) as server:
         server.url(answer(robots, kind="text/plain", **headers), path="/robots.txt")
         url = f"http://{server.place}/x.jpg"
-        assert why_not(url, server.place, robots_timeout=10) == "robots_txt"
+        assert why_not(url, server.place, respect_robots=True) == "robots_txt"

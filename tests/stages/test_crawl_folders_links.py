@@ -9,7 +9,7 @@ import pytest
 
 from schemas.errors import ConfigError
 from stages.crawl.reasons import Refused
-from stages.crawl.sources.picture_folder import FolderReader, folder_rows
+from stages.crawl.sources.picture_folder import FolderReader, PictureFolder
 from stages.crawl.sources.survey import Survey
 from tests.stages.folders import captions, digest, folder, listed, passed_over
 
@@ -198,7 +198,9 @@ def test_what_this_user_may_not_read_is_told():
         os.chmod(f"{source.path}/b.jpg", 0)
         os.chmod(f"{source.path}/closed", 0)
         with nobody():
-            found = {row["url"]: row["problem"] for row in folder_rows(source, Survey("pictures"))}
+            found = {
+                row["url"]: row["problem"] for row in PictureFolder(source).rows(Survey("pictures"))
+            }
             with pytest.raises(Refused, match=r"missing_file: b.jpg: Permission denied"):
                 FolderReader(source, 1_000).read("b.jpg")
             assert digest(source)

@@ -111,7 +111,8 @@ def site(rules, status="200 OK", **headers):
 
 
 def opener_for(*sites, **options):
-    return opener(*(server.place for server in sites), robots_timeout=0.5, **options)
+    places = [server.place for server in sites]
+    return opener(*places, respect_robots=True, timeout_seconds=0.5, **options)
 
 
 def refused(own, server, path):
@@ -178,8 +179,8 @@ def test_redirects_of_the_file_are_followed_but_not_inwards():
 def test_a_host_that_is_not_there_fails_with_its_own_reason():
     with site("") as server:
         place = server.place
-    assert why_not(f"http://{place}/x", place, robots_timeout=10) == "connection_failed"
-    assert why_not("http://10.0.0.1/x", robots_timeout=10) == "forbidden_address"
+    assert why_not(f"http://{place}/x", place, respect_robots=True) == "connection_failed"
+    assert why_not("http://10.0.0.1/x", respect_robots=True) == "forbidden_address"
 
 
 def test_many_threads_ask_for_the_file_once():

@@ -19,7 +19,7 @@ from stages.crawl.reasons import Refused
 from stages.crawl.sources import tar_members
 from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tar_members import TarDamaged, WithoutEnd, members
-from stages.crawl.sources.tars import TarReader, tar_rows
+from stages.crawl.sources.tars import TarReader, Tars
 from tests import s3
 from tests.stages.folders import tar, written
 from tests.stages.test_crawl import picture, read_all
@@ -37,7 +37,7 @@ def source(path):
 
 
 def rows_in(path):
-    return list(tar_rows(source(path), Survey("tars")))
+    return list(Tars(source(path)).rows(Survey("tars")))
 
 
 def rows_of(tmp_path, data):
@@ -212,7 +212,7 @@ def test_a_tar_without_its_end_mark_is_read_and_said_to_be(tmp_path):
     for length, pictures, unended in ((1536, 1, 1), (3072, 2, 1), (3584, 2, 0), (len(whole), 2, 0)):
         (tmp_path / "a.tar").write_bytes(whole[:length])
         survey = Survey("tars")
-        rows = list(tar_rows(source(tmp_path / "a.tar"), survey))
+        rows = list(Tars(source(tmp_path / "a.tar")).rows(survey))
         assert [row["problem"] for row in rows] == [None] * pictures
         assert survey.noted.total() == unended
         assert ("1 without its end mark: may be cut short (a.tar)" in survey.sentence("x")) == bool(

@@ -31,7 +31,7 @@ LINE_END = re.compile(r"\r\n|\r|\n")
 def caption_column(names: Iterable[str], source: SourceSettings) -> str | None:
     """Return the column that is the caption, or None if there is none."""
     found = CAPTION_OF_PICTURE.among(names, source)
-    order = CAPTION_OF_PICTURE.usual
+    order = CAPTION_OF_PICTURE.aliases
     return min(
         found,
         key=lambda name: order.index(plain(name)) if plain(name) in order else -1,

@@ -19,9 +19,9 @@ from itertools import chain
 
 from schemas.errors import ConfigError
 from schemas.settings import SourceSettings
-from stages.crawl.sources.listed import WEB, Row, distinct, printable
+from stages.crawl.sources.listed import WEB, Row, Unreadable, distinct, printable
 from stages.crawl.sources.names import URL, Wanted, renamed, tell
-from stages.crawl.sources.text_lines import MAX_ROW_CHARS, Endless, Lines, Unreadable, not_in
+from stages.crawl.sources.text_lines import MAX_ROW_CHARS, Endless, Lines, not_in
 
 LOG = logging.getLogger(__name__)
 SEPARATORS = (",", ";", "\t", "|")
@@ -49,11 +49,11 @@ def find_columns(
 ) -> str:
     """Pass over what stands before the line of names, or the first row; return the separator."""
     shown = list(lines.peek(LINES))
-    usual = (of_ending, *(one for one in SEPARATORS if one != of_ending))
-    said = EXCEL.fullmatch(shown[0]) if shown else None
-    if said is not None:
-        shown[0], usual = "", (said[1],)
-    candidates = usual if source.separator is None else (source.separator,)
+    candidates = (of_ending, *(one for one in SEPARATORS if one != of_ending))
+    if shown and (by_excel := EXCEL.fullmatch(shown[0])):
+        shown[0], candidates = "", (by_excel[1],)
+    if source.separator is not None:
+        candidates = (source.separator,)
     if source.columns:
         first, separator = _first_row(shown), _by_rows(shown, candidates, source.columns)
     else:
@@ -75,12 +75,12 @@ def _line_of_names(
     """Return the place of the line of names and the separator, as good as can be known."""
     first = _first_row(shown)
     order = sorted(range(len(shown)), key=lambda at: shown[at].startswith("#"))
-    for usual in (False, True):
-        # One word that is usual may as well be a caption.
-        for at in order if len(wanted) > 1 or not usual else [first]:
+    for aliases in (False, True):
+        # One word that is an alias may as well be a caption.
+        for at in order if len(wanted) > 1 or not aliases else [first]:
             for separator in candidates:
                 cells = cells_of(shown[at], separator) if at < len(shown) else []
-                if all(column.among(cells, source, usual=usual) for column in wanted):
+                if all(column.among(cells, source, aliases=aliases) for column in wanted):
                     return at, separator
     lengths = [len(cells_of(shown[first], one)) if shown[first:] else 0 for one in candidates]
     return first, candidates[lengths.index(max(lengths))]
@@ -88,8 +88,8 @@ def _line_of_names(
 
 def _first_row(shown: Sequence[str]) -> int:
     """Return the place of the first line that is neither empty nor a comment."""
-    said = (at for at, line in enumerate(shown) if line.strip(NOTHING) and line[:1] != "#")
-    return next(said, 0)
+    rows = (at for at, line in enumerate(shown) if line.strip(NOTHING) and line[:1] != "#")
+    return next(rows, 0)
 
 
 def _by_rows(shown: Sequence[str], candidates: Sequence[str], columns: Sequence[str]) -> str:
@@ -136,7 +136,7 @@ class Delimited:
             names = [name.strip(' "') for name in line]
             "".join(names).encode()
         except UnicodeEncodeError as error:
-            raise self._no_names(not_in(self.lines.encoding)) from error
+            raise self._no_names(not_in(self.lines.text.encoding)) from error
         except (csv.Error, Endless) as error:
             raise self._no_names(str(error)) from error
         while names and not names[-1]:
@@ -160,7 +160,7 @@ class Delimited:
             except StopIteration:
                 return
             except csv.Error as error:
-                values, why = [], self._said(error)
+                values, why = [], self._reason(error)
                 self.lines.give_back()
             except Endless as error:
                 values, why = [], str(error)
@@ -171,7 +171,7 @@ class Delimited:
                 values, why = other, ""
             yield self.lines.unreadable(why) if why else dict(zip(self.names, values, strict=True))
 
-    def _said(self, error: csv.Error) -> str:
+    def _reason(self, error: csv.Error) -> str:
         if "expected after" not in str(error):
             return str(error)
         return TEXT_BEHIND if len(self.lines.row) == 1 else NOT_CLOSED

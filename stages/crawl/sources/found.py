@@ -60,9 +60,11 @@ def found_files(path: str, kind: FileKind) -> tuple[list[str], Survey]:
             survey.pass_over(HIDDEN, file.name)
         else:
             (files if kind.suffix_of(file.address) in kind.endings else others).append(file)
-    for file in [file for file in files if not file.meant and _gives_way(file, files, kind)]:
-        files.remove(file)
-        others.append(file)
+    alone = [file for file in files if kind.suffix_of(file.address) in kind.alone]
+    if len(alone) < len(files):
+        about_others = dict.fromkeys(file for file in alone if not file.meant)
+        others += about_others
+        files = [file for file in files if file not in about_others]
     for file in others:
         survey.pass_over(_other(file.name), file.name)
     files = _once(files, survey)
@@ -79,15 +81,6 @@ def _once(files: Sequence[_File], survey: Survey) -> list[_File]:
         if first.setdefault(file.real, file) is not file:
             survey.pass_over(TWICE, file.name)
     return list(first.values())
-
-
-def _gives_way(file: _File, files: list[_File], kind: FileKind) -> bool:
-    """Return whether a file is more likely to tell of the others than to be one of them."""
-
-    def is_weak(one: _File) -> bool:
-        return kind.suffix_of(one.address) in kind.alone
-
-    return is_weak(file) and not all(map(is_weak, files))
 
 
 def _other(name: str) -> str:
@@ -118,27 +111,26 @@ def _nothing(path: str, kind: FileKind, others: list[str], survey: Survey) -> Co
 
 def _parts(path: str) -> Iterator[str]:
     """Cut at commas and `::`, but not in a name that is there, nor between braces."""
-    pieces = path.split(",")
-    while pieces:
-        ends = range(len(pieces), 0, -1)
-        whole = (n for n in ends if _exists(",".join(pieces[:n]).strip()))
-        if taken := next(whole, 0):
-            yield ",".join(pieces[:taken]).strip()
+    parts = path.split(",")
+    while parts:
+        starts = [",".join(parts[:n]).strip() for n in range(1, len(parts) + 1)]
+        if found := next(filter(_exists, reversed(starts)), None):
+            yield found
         else:
-            taken = next((n for n in reversed(ends) if _balanced(",".join(pieces[:n]))), 1)
-            for part in _joined(",".join(pieces[:taken]).strip()):
+            found = next((one for one in starts if one.count("{") == one.count("}")), starts[0])
+            for part in _joined(found):
                 yield from _written_out(part)
-        pieces = pieces[taken:]
+        parts = parts[starts.index(found) + 1 :]
 
 
 def _joined(path: str) -> Iterator[str]:
     """Cut at `::`, with which WebDataset joins paths, but not in a name that is there."""
-    pieces = path.split(JOINT)
-    while pieces:
-        ends = range(len(pieces), 0, -1)
-        taken = next((n for n in ends if _is_there(JOINT.join(pieces[:n]))), 1)
-        yield JOINT.join(pieces[:taken]).strip()
-        pieces = pieces[taken:]
+    parts = path.split(JOINT)
+    while parts:
+        ends = range(len(parts), 0, -1)
+        taken = next((n for n in ends if _is_there(JOINT.join(parts[:n]))), 1)
+        yield JOINT.join(parts[:taken]).strip()
+        parts = parts[taken:]
 
 
 def _is_there(path: str) -> bool:
@@ -149,10 +141,6 @@ def _is_there(path: str) -> bool:
 def _exists(path: str) -> bool:
     system, inner = system_of(path)
     return bool(path) and bool(system.exists(inner))
-
-
-def _balanced(path: str) -> bool:
-    return path.count("{") == path.count("}")
 
 
 def _written_out(path: str) -> Iterator[str]:

@@ -10,9 +10,9 @@ from typing import Any
 
 from schemas.errors import ConfigError
 from schemas.settings import SourceSettings
-from stages.crawl.sources.listed import WEB, Row, printable
+from stages.crawl.sources.listed import WEB, Row, Unreadable, printable
 from stages.crawl.sources.names import FILE, Wanted
-from stages.crawl.sources.text_lines import Endless, Lines, Unreadable
+from stages.crawl.sources.text_lines import Endless, Lines
 
 SPACE = " \t\r\n\ufeff"
 MAX_CHARS = 200_000_000  # of a list that has to be in memory as a whole

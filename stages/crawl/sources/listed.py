@@ -37,6 +37,10 @@ ESCAPED = "/"  # begins no name in a folder
 Row = dict[str, Any]
 
 
+class Unreadable(str):
+    """Where a row is, what is wrong with it, and some of its text."""
+
+
 def listed_row(url: str, captions: Sequence[str] = (), place: str = "", **columns: Any) -> Row:
     """Return a row in the LISTED form; text that no table can hold makes it an unreadable one.
 
@@ -104,8 +108,10 @@ def distinct(names: Sequence[str]) -> list[str]:
     return made
 
 
-def from_record(record: Row, source: SourceSettings, place: str) -> Row:
+def from_record(record: Row | Unreadable, source: SourceSettings, place: str) -> Row:
     """Bring one row's columns, by name, to the LISTED form; all others become JSON."""
+    if isinstance(record, Unreadable):
+        return problem_row(UNREADABLE, record)
     url = record.pop(source.url_column, None)
     if isinstance(url, dict | list):
         return problem_row(UNREADABLE, f"{place}: a url that is no text: {url}")

@@ -27,14 +27,14 @@ def write_lists(
     """
     listing: list[tuple[str, int]] = []
     families: dict[str, tuple[str, int]] = {}
-    pieces = total = 0
+    shards = total = 0
     more = True
     while more:
         writer = _ListFile()
         for row in rows:
             if (family := row.pop(FAMILY, None)) is not None:
-                piece, number = divmod(writer.rows, rows_per_shard)
-                first = f"{pieces + piece:05d}-{number:06d}"
+                shard, number = divmod(writer.rows, rows_per_shard)
+                first = f"{shards + shard:05d}-{number:06d}"
                 first, members = families.get(family, (first, 0))
                 families[family] = first, members + 1
                 row["key"] = f"{first}.{members}" if members else None
@@ -46,7 +46,7 @@ def write_lists(
             name = f"{prefix}list-{len(listing):05d}.parquet"
             listing.append((name, writer.rows))
             out.commit(name, writer.finish())
-            pieces += -(-writer.rows // rows_per_shard)
+            shards += -(-writer.rows // rows_per_shard)
             if (total + writer.rows) // LOG_ROWS > total // LOG_ROWS:
                 LOG.info("crawl: %d rows listed", total + writer.rows)
             total += writer.rows

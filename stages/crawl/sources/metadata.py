@@ -1,25 +1,23 @@
 """Read metadata files, which describe the pictures of their folder, as records by column name."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from schemas.errors import ConfigError
 from schemas.settings import SourceSettings
-from stages.crawl.sources.content import HEAD_BYTES, by_content, refusal
 from stages.crawl.sources.json_records import MAX_CHARS, table_rows
-from stages.crawl.sources.listed import Row, printable
+from stages.crawl.sources.listed import Row, Unreadable, printable
 from stages.crawl.sources.names import CAPTION_OF_PICTURE, FILE, plain, renamed, tell
-from stages.crawl.sources.text_lines import Unreadable, decoded
+from stages.crawl.sources.parquet_columns import records_of
+from stages.crawl.sources.parquet_lists import open_parquet
+from stages.crawl.sources.text_lines import decoded
 from stages.crawl.sources.text_lists import read_records
 from stages.storage import opened
 
 BATCH_ROWS = 1_000
-PARQUET = "Parquet"
 OF_PIXELS = ("image", "img", "picture", "photo")  # columns that may hold pictures themselves
 Records = Iterator[Row | Unreadable]
 
@@ -36,8 +34,7 @@ def metadata_records(
     `is_like` says whether a text looks like the name of a picture. Raises ConfigError if there is
     no such column, or the file is no table, and OfOtherThings.
     """
-    ending = address.lower().rpartition(".")[2]
-    if ending == "parquet":
+    if address.lower().endswith(".parquet"):
         return _parquet_records(address, source)
     if address.lower().endswith("metadata.json"):
         _require_pictures(address, source, is_like)
@@ -45,30 +42,19 @@ def metadata_records(
 
 
 def _parquet_records(address: str, source: SourceSettings) -> Records:
+    name, done = address.rpartition("/")[2], 0
     with opened(address) as file:
-        try:
-            parquet = pq.ParquetFile(file)
-        except (pa.ArrowInvalid, OSError) as error:
-            file.seek(0)
-            if (kind := by_content(file.read(HEAD_BYTES))) not in ("", PARQUET):
-                raise refusal(kind, address, PARQUET) from error
-            raise ConfigError(
-                f"wanted a Parquet file at {address}, found none: {error}; take it out, or mend it"
-            ) from error
+        parquet = open_parquet(file, address)
         columns = _columns(parquet.schema_arrow, source)
-        ours = _columns_of(columns, source, address)
-        done = 0
+        ours = renamed(columns, source, address, (FILE,))
+        tell(ours, name)
         try:
             for batch in parquet.iter_batches(BATCH_ROWS, columns=columns):
-                for record in _rows_of(batch):
-                    yield (
-                        _under_our_names(_as_text(record), ours)
-                        if isinstance(record, dict)
-                        else record
-                    )
+                rows = batch.rename_columns([ours.get(one, one) for one in batch.schema.names])
+                # What is no UTF-8 makes its row an unreadable one later, with its place.
+                yield from records_of(rows, "a row of metadata.parquet", "surrogateescape")
                 done += len(batch)
         except (pa.ArrowInvalid, OSError) as error:
-            name = address.rpartition("/")[2]
             yield Unreadable(f"{name}, all after row {done}: {printable(str(error))}")
 
 
@@ -81,26 +67,6 @@ def _columns(schema: pa.Schema, source: SourceSettings) -> list[str]:
             found = wanted.among(may_be, source)
             texts += [name for name in found if plain(name) not in OF_PIXELS and name not in texts]
     return texts
-
-
-def _as_text(record: Row) -> Row:
-    """Return the record with text for bytes; what is no UTF-8 makes its row an unreadable one."""
-    return {
-        name: value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
-        for name, value in record.items()
-    }
-
-
-def _rows_of(batch: pa.RecordBatch) -> Records:
-    """Yield rows one by one where a value cannot be had, for Parquet checks no text."""
-    try:
-        yield from batch.to_pylist()
-    except (ValueError, OverflowError):
-        for at in range(len(batch)):
-            try:
-                yield batch.slice(at, 1).to_pylist()[0]
-            except (ValueError, OverflowError) as error:
-                yield Unreadable(f"a row of metadata.parquet: {error}")
 
 
 def _require_pictures(address: str, source: SourceSettings, is_like: Callable[[str], bool]) -> None:
@@ -129,14 +95,3 @@ def _texts(value: Any) -> Iterator[str]:
             left += one.values() if isinstance(one, dict) else one
         elif isinstance(one, str | int):
             yield str(one)
-
-
-def _columns_of(columns: Sequence[str], source: SourceSettings, address: str) -> dict[str, str]:
-    """Return which column stands for the one of names, and say so."""
-    ours = renamed(columns, source, address, (FILE,))
-    tell(ours, address.rpartition("/")[2])
-    return ours
-
-
-def _under_our_names(record: Row, ours: Mapping[str, str]) -> Row:
-    return {ours.get(name, name): value for name, value in record.items()}

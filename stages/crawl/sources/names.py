@@ -1,4 +1,4 @@
-"""Match column names: the one that is set, in any letters, or else a usual name."""
+"""Match column names: the one that is set, in any letters, or else an alias."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,26 +16,26 @@ class Wanted:
     """A column that a table must have: the setting that names it, and other names it often has."""
 
     setting: str
-    usual: tuple[str, ...]
+    aliases: tuple[str, ...]
 
     def named(self, source: SourceSettings) -> str:
         name: str = getattr(source, self.setting)
         return name
 
     def among(
-        self, found: Iterable[str], source: SourceSettings, *, usual: bool = True
+        self, found: Iterable[str], source: SourceSettings, *, aliases: bool = True
     ) -> list[str]:
         """Return the columns that can be meant: more than one if nothing tells them apart.
 
-        Usual names count where the setting is as it was.
+        Aliases count where the setting is as it was.
         """
         name, found = self.named(source), list(found)
         if name in found:
             return [name]
         alike = [one for one in found if plain(one) == plain(name)]
-        if alike or not usual or name != SourceSettings.model_fields[self.setting].default:
+        if alike or not aliases or name != SourceSettings.model_fields[self.setting].default:
             return alike
-        return [one for one in found if plain(one) in self.usual]
+        return [one for one in found if plain(one) in self.aliases]
 
 
 URL = Wanted("url_column", ("image_url", "img_url", "imageurl", "image_link", "link", "src", "uri"))
@@ -111,7 +111,7 @@ def _missing(
             "a list without captions trains nothing: write them into a column "
             f"'{column.named(source)}'"
         )
-    elif close := [one for one in found if plain(one) in column.usual]:
+    elif close := [one for one in found if plain(one) in column.aliases]:
         todo = f"set {setting}={printable(close[0])}"
     else:
         todo = f"set {setting} to one of them" if found else "write them into such a column"

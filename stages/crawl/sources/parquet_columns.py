@@ -1,6 +1,6 @@
 """Match the columns of a user's Parquet table, and bring its rows to the LISTED form."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
@@ -10,14 +10,7 @@ import pyarrow.parquet as pq
 
 from schemas.errors import ConfigError
 from schemas.settings import SourceSettings
-from stages.crawl.sources.listed import (
-    LISTED,
-    UNREADABLE,
-    distinct,
-    from_record,
-    printable,
-    problem_row,
-)
+from stages.crawl.sources.listed import LISTED, Row, Unreadable, distinct, from_record, printable
 from stages.crawl.sources.names import CAPTION, FILE, URL, Wanted, plain, renamed
 
 
@@ -29,39 +22,30 @@ def normal(rows: pa.Table, source: SourceSettings, file: str) -> pa.Table:
         [n for n, f in enumerate(rows.schema) if f.name in ours or "binary" not in str(f.type)]
     )
     names = distinct([ours.get(column, column) for column in rows.column_names])
-    columns = [_values(column) for column in rows.columns]
-    made = []
+    records = records_of(rows.rename_columns(names), name)
+    return pa.Table.from_pylist([from_record(one, source, name) for one in records], LISTED)
+
+
+def records_of(
+    rows: pa.Table | pa.RecordBatch, place: str, errors: str = "strict"
+) -> Iterator[Row | Unreadable]:
+    """Yield rows by column name, with text for bytes; Parquet checks neither UTF-8 nor dates."""
+    columns = [list(_values(column, errors)) for column in rows.columns]
     for values in zip(*columns, strict=True):
-        broken = next((value for value in values if isinstance(value, _Broken)), None)
+        broken = next((value for value in values if isinstance(value, Unreadable)), None)
         if broken is None:
-            made.append(from_record(dict(zip(names, values, strict=True)), source, name))
+            yield dict(zip(rows.schema.names, values, strict=True))
         else:
-            made.append(problem_row(UNREADABLE, f"{name}: {broken.why}"))
-    return pa.Table.from_pylist(made, LISTED)
+            yield Unreadable(f"{place}: {broken}")
 
 
-class _Broken:
-    def __init__(self, why: str) -> None:
-        self.why = why
-
-
-def _values(column: pa.ChunkedArray) -> list[Any]:
-    """Return a column's values; Parquet checks neither that text is UTF-8 nor dates."""
-    try:
-        return [_text(value) for value in column.to_pylist()]
-    except (ValueError, OverflowError):
-        return [_value(scalar) for scalar in column]
-
-
-def _value(scalar: pa.Scalar) -> Any:
-    try:
-        return _text(scalar.as_py())
-    except (ValueError, OverflowError) as error:
-        return _Broken(str(error))
-
-
-def _text(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
+def _values(column: pa.ChunkedArray | pa.Array, errors: str) -> Iterator[Any]:
+    for scalar in column:
+        try:
+            value = scalar.as_py()
+            yield value.decode(errors=errors) if isinstance(value, bytes) else value
+        except (ValueError, OverflowError) as error:
+            yield Unreadable(error)
 
 
 LOOKED_AT = 64  # values of a column of bytes
@@ -77,7 +61,7 @@ def our_columns(schema: pa.Schema, source: SourceSettings, file: str) -> dict[st
     listed = [*texts, *_of(schema, lambda kind: _is_list(kind) and not _has_bytes(kind))]
     urls = _with_bytes(texts, schema, URL, source)
     meant = URL.among(schema.names, source)
-    if not set(meant) & set(urls) and (meant or not _usual(texts)):
+    if not set(meant) & set(urls) and (meant or not any(plain(n) in URL.aliases for n in texts)):
         _refuse(schema, meant, texts, source, file)
     captions = [name for name in schema.names if name in listed]
     captions = _with_bytes(captions, schema, CAPTION, source)
@@ -130,18 +114,14 @@ def _pictures(schema: pa.Schema, meant: Sequence[str]) -> list[str]:
     found = []
     for name in sorted(schema.names, key=lambda name: name not in meant):
         kind = _kind(schema, name)
-        told = plain(name) in FILE.usual or any(one in plain(name) for one in OF_PICTURES)
-        if _has_bytes(kind) and (told or _is_nested(kind) or plain(name) in URL.usual):
+        is_named = plain(name) in FILE.aliases or any(one in plain(name) for one in OF_PICTURES)
+        if _has_bytes(kind) and (is_named or _is_nested(kind) or plain(name) in URL.aliases):
             found.append(name)
     return found
 
 
 def _kind(schema: pa.Schema, name: str) -> pa.DataType:
     return schema.field(schema.names.index(name)).type  # of several of this name the first
-
-
-def _usual(texts: Sequence[str]) -> bool:
-    return any(plain(name) in URL.usual for name in texts)
 
 
 def _with_bytes(

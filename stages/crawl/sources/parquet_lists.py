@@ -37,7 +37,7 @@ BROKEN = (OSError, pa.ArrowException, ValueError)  # what Arrow raises of damage
 def rows_in(file: str, source: SourceSettings) -> int:
     """Return the number of rows; raise ConfigError if it is no Parquet, or columns are missing."""
     with stored(file) as raw:
-        parquet = _parquet(raw, file)
+        parquet = open_parquet(raw, file)
         _check_columns(parquet, source, file)
         rows: int = parquet.metadata.num_rows
         return rows
@@ -48,7 +48,7 @@ def packed_rows(file: str, source: SourceSettings) -> Iterator[Row]:
     with tempfile.TemporaryFile() as whole:  # of a packed file nothing can be skipped
         with plain_bytes(file, "Parquet", but="Parquet") as plain:
             shutil.copyfileobj(plain, whole)
-        parquet = _parquet(whole, file)
+        parquet = open_parquet(whole, file)
         _check_columns(parquet, source, file)
         for start in range(0, parquet.metadata.num_rows, STREAMED_ROWS):
             yield from _some(parquet, file, start, STREAMED_ROWS, source).to_pylist()
@@ -58,7 +58,7 @@ def read_rows(file: str, start: int, rows: int, source: SourceSettings) -> pa.Ta
     """Return some rows of a list, in the LISTED form; raise OSError if the store fails for now."""
     try:
         with stored(file) as raw:
-            return _some(_parquet(raw, file), file, start, rows, source)
+            return _some(open_parquet(raw, file), file, start, rows, source)
     except Unavailable as error:  # this piece is tried again, and no other is in its way
         raise OSError(str(error)) from error
 
@@ -78,7 +78,8 @@ def _check_columns(parquet: pq.ParquetFile, source: SourceSettings, file: str) -
     tell(ours, file)
 
 
-def _parquet(handle: Any, file: str) -> pq.ParquetFile:
+def open_parquet(handle: Any, file: str) -> pq.ParquetFile:
+    """Open a user's file; raise ConfigError if it is no Parquet."""
     try:
         return pq.ParquetFile(handle, page_checksum_verification=True)
     except BROKEN as error:
@@ -108,17 +109,15 @@ def _readable(
     parquet: pq.ParquetFile, group: int, low: int, high: int
 ) -> tuple[list[pa.RecordBatch], str]:
     """Return the rows before the damage of a row group, and what Arrow says of it."""
-    kept: list[pa.RecordBatch] = []
-    try:
-        return list(_batches(parquet, group, low, high, BATCH_ROWS)), ""
-    except BROKEN:
-        pass
-    try:
-        for batch in _batches(parquet, group, low, high, FEW_ROWS):
-            kept.append(batch)
-    except BROKEN as error:
-        return kept, str(error).partition("\n")[0]
-    return kept, ""
+    for batch_rows in (BATCH_ROWS, FEW_ROWS):
+        kept, why = [], ""
+        try:
+            for batch in _batches(parquet, group, low, high, batch_rows):
+                kept.append(batch)
+            break
+        except BROKEN as error:
+            why = str(error).partition("\n")[0]
+    return kept, why
 
 
 def _batches(

@@ -30,35 +30,30 @@ class PictureFolder(Source):
         return list_folder(self.settings).to_read()
 
     def rows(self, survey: Survey) -> Iterator[Row]:
-        """Yield a row for each picture or caption of one."""
-        return folder_rows(self.settings, survey)
+        """Yield a row for every picture, every line of metadata, and all that stands for a picture.
+
+        Names in a metadata file are relative to it. A picture that it gives no caption has those in
+        the files beside it, or none. Lines that name the same picture, wherever they are, are one
+        family of keys.
+        """
+        listing = list_folder(self.settings)
+        listing.count(survey)
+        described: dict[str, bool] = {}  # pictures, and whether a caption was there
+        for row in described_rows(listing, self.settings, survey):
+            if (name := row.get(FAMILY)) is not None:
+                described[name] = described.get(name, False) or row["caption"] is not None
+            yield row
+        for name in sorted([*listing.pictures, *listing.refused]):
+            if name in listing.refused:
+                yield row_without(listing.refused[name], name)
+            elif name not in described:
+                yield picture_row(listing, name)
+            elif described[name]:
+                for beside in listing.partners.of_picture.get(name, ()):
+                    survey.pass_over(BESIDE_METADATA, beside)
 
     def reader(self, max_bytes: int) -> "FolderReader":
         return FolderReader(self.settings, max_bytes)
-
-
-def folder_rows(source: SourceSettings, survey: Survey) -> Iterator[Row]:
-    """Yield a row for every picture, every line of metadata, and all that stands for a picture.
-
-    Names in a metadata file are relative to it. A picture that it gives no caption has those in
-    the files beside it, or none. Lines that name the same picture, wherever they are, are one
-    family of keys.
-    """
-    listing = list_folder(source)
-    listing.count(survey)
-    described: dict[str, bool] = {}  # pictures, and whether a caption was there
-    for row in described_rows(listing, source, survey):
-        if row.get(FAMILY) is not None:
-            described[row[FAMILY]] = described.get(row[FAMILY], False) or row["caption"] is not None
-        yield row
-    for name in sorted([*listing.pictures, *listing.refused]):
-        if name in listing.refused:
-            yield row_without(listing.refused[name], name)
-        elif name not in described:
-            yield picture_row(listing, name)
-        elif described[name]:
-            for beside in listing.partners.of_picture.get(name, ()):
-                survey.pass_over(BESIDE_METADATA, beside)
 
 
 class FolderReader:

@@ -2,8 +2,11 @@
 
 import logging
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from stages.crawl.sources.listed import Row
 
 LOG = logging.getLogger(__name__)
 SHOWN = 3  # names of one kind that are passed over
@@ -35,12 +38,26 @@ class Survey:
         if len(shown) < SHOWN:
             shown.append(name)
 
+    def unless_empty(self, rows: Iterable[Row], why: str, name: str) -> Iterator[Row]:
+        """Yield the rows of a file that was found; one without any is passed over after all."""
+        is_empty = True
+        for row in rows:
+            is_empty = False
+            yield row
+        if is_empty:
+            self.take_back(why, name)
+
+    def take_back(self, why: str, name: str) -> None:
+        """Pass a file over that was found."""
+        self.found -= 1
+        self.pass_over(why, name)
+
     def add(self, other: "Survey") -> None:
         self.what, self.found = other.what, self.found + other.found
-        for why, count in other.passed.items():
-            for name in other.examples[why]:
-                self.pass_over(why, name)
-            self.passed[why] += count - len(other.examples[why])
+        self.passed += other.passed
+        for why, names in other.examples.items():
+            for name in names:
+                self._show(why, name)
 
     def sentence(self, where: str) -> str:
         """Return `found N pictures in WHERE, passed over M: ...` for people."""

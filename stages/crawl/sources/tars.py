@@ -90,7 +90,19 @@ class Tars(Source):
         return [*tar_files(self.settings)[0]]
 
     def rows(self, survey: Survey) -> Iterator[Row]:
-        return tar_rows(self.settings, survey)
+        """Yield a row for every picture, and one for the rest of a tar that cannot be read.
+
+        Raises ConfigError if a tar's first bytes say that it is packed.
+        """
+        files, found = tar_files(self.settings)
+        survey.add(found)
+        packers = in_threads(_packed_by_content, [address for _, address in files])
+        found_packed = [(file, packer) for (file, _), packer in zip(files, packers, strict=True)]
+        _refuse(found_packed, self.settings)
+        for label, address in files:
+            with stored(address) as file:
+                rows = _rows_of(file, file.seek(0, SEEK_END), label, address, survey)
+                yield from survey.unless_empty(rows, NOTHING, label)
 
     def reader(self, max_bytes: int) -> "TarReader":
         return TarReader(max_bytes)
@@ -125,27 +137,6 @@ def _refuse(packed: Sequence[tuple[str, str]], source: SourceSettings) -> None:
     )
 
 
-def tar_rows(source: SourceSettings, survey: Survey) -> Iterator[Row]:
-    """Yield a row for every picture, and one for the rest of a tar that cannot be read.
-
-    Raises ConfigError if a tar's first bytes say that it is packed.
-    """
-    files, found = tar_files(source)
-    survey.add(found)
-    packers = in_threads(_packed_by_content, [address for _, address in files])
-    _refuse([(file, packer) for (file, _), packer in zip(files, packers, strict=True)], source)
-    for label, address in files:
-        with stored(address) as file:
-            number = 0
-            length = file.seek(0, SEEK_END)
-            for row in _rows_of(file, length, label, address, survey):
-                number += 1
-                yield row
-            if not number:
-                survey.found -= 1
-                survey.pass_over(NOTHING, label)
-
-
 def _rows_of(
     file: BinaryIO, length: int, label: str, address: str, survey: Survey
 ) -> Iterator[Row]:
@@ -167,8 +158,8 @@ def _part(member: Member, file: BinaryIO, address: str, survey: Survey) -> Sampl
     """Return what a member is to its sample, or None if it is passed over."""
     name = _without_dots(member.name)
     folder, slash, base = name.rpartition("/")
-    said = named(base)
-    kind, why = said.kind, said.why
+    by_name = named(base)
+    kind, why = by_name.kind, by_name.why
     if aside := folder_to_pass_over(name.replace("../", "")):
         kind, why = "passed_over", aside[1]
     if kind == "unknown":
@@ -177,9 +168,8 @@ def _part(member: Member, file: BinaryIO, address: str, survey: Survey) -> Sampl
     if kind in ("passed_over", "metadata"):
         survey.pass_over(why or METADATA, name)
         return None
-    return SampleFile(
-        name, folder + slash + said.stem, said.ending, address, kind == "picture", member.problem
-    )
+    stem, is_picture = folder + slash + by_name.stem, kind == "picture"
+    return SampleFile(name, stem, by_name.ending, address, is_picture, member.problem)
 
 
 def _without_dots(name: str) -> str:

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from schemas.settings import SourceSettings
 from stages.crawl.sources.content import DAMAGE, plain_bytes
-from stages.crawl.sources.listed import DAMAGED, SHOWN, printable
+from stages.crawl.sources.listed import DAMAGED, SHOWN, Unreadable, printable
 
 MAX_ROW_CHARS = 1_000_000
 MAX_ROW_LINES = 1_000  # an unclosed quote would otherwise swallow the rest of the file
@@ -33,10 +33,6 @@ NULS: dict[tuple[bool, ...], str] = {
     (True, False, True, False): "utf-16-be",
 }
 NO_TEXT = "crawl.no-text"  # our handler of what cannot be decoded
-
-
-class Unreadable(str):
-    """Where a row is, what is wrong with it, and some of its text."""
 
 
 class Endless(Exception):
@@ -102,10 +98,6 @@ class Lines(Iterator[str]):
         self.number = 0  # lines before the row
         self.chars = self.taken = 0
         self.damage: Unreadable | None = None
-
-    @property
-    def encoding(self) -> str:
-        return self.text.encoding
 
     def begin(self) -> None:
         """Forget the row that was read; the next line is the first of another."""

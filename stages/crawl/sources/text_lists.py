@@ -8,9 +8,9 @@ from schemas.settings import SourceSettings
 from stages.crawl.sources.content import DAMAGE
 from stages.crawl.sources.delimited import Delimited
 from stages.crawl.sources.json_records import HEAD_CHARS, is_whole, json_lines, whole_list
-from stages.crawl.sources.listed import UNREADABLE, Row, from_record, problem_row
+from stages.crawl.sources.listed import Row, Unreadable, from_record
 from stages.crawl.sources.names import CAPTION, URL, Wanted, renamed, tell
-from stages.crawl.sources.text_lines import Lines, Unreadable, opened
+from stages.crawl.sources.text_lines import Lines, opened
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}  # unless a look at the file says another
 TEXT_SUFFIXES = (*DELIMITERS, ".jsonl", ".ndjson", ".json")
@@ -28,10 +28,7 @@ def read_text_list(file: str, source: SourceSettings) -> Iterator[Row]:
     """Yield rows in the LISTED form; raise ConfigError if a url or caption column is not there."""
     place = PurePosixPath(file).name
     for record in read_records(file, source, (URL, CAPTION)):
-        if isinstance(record, Unreadable):
-            yield problem_row(UNREADABLE, record)
-        else:
-            yield from_record(record, source, place)
+        yield from_record(record, source, place)
 
 
 def read_records(

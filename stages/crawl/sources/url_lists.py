@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cached_property, partial
+from pathlib import PurePosixPath
 
 from stages.crawl.sources.found import FileKind, found_files
 from stages.crawl.sources.listed import Row
@@ -50,11 +51,11 @@ class UrlLists(Source):
         if not all(file.lower().endswith(PARQUET) for file in files):
             return []
         survey.add(self.found[1])
-        sizes = in_threads(partial(rows_in, source=self.settings), files)
-        listed = list(zip(files, sizes, strict=True))
-        for file, size in listed:
-            _count(survey, file, size)
-        return listed
+        sizes = list(in_threads(partial(rows_in, source=self.settings), files))
+        for file, size in zip(files, sizes, strict=True):
+            if not size:
+                survey.take_back(NO_ROWS, PurePosixPath(file).name)
+        return list(zip(files, sizes, strict=True))
 
     def rows(self, survey: Survey) -> Iterator[Row]:
         files, found = self.found
@@ -62,11 +63,8 @@ class UrlLists(Source):
         for file in files:
             # A Parquet list comes here if it is packed, or stands beside lists in text.
             read = packed_rows if suffix_of(file) == PARQUET else read_text_list
-            number = 0
-            for row in read(file, self.settings):
-                number += 1
-                yield row
-            _count(survey, file, number)
+            rows = read(file, self.settings)
+            yield from survey.unless_empty(rows, NO_ROWS, PurePosixPath(file).name)
 
     def paths_of_workers(self) -> list[str]:
         """Return the lists if they are Parquet: the driver reads those in text."""
@@ -85,9 +83,3 @@ class World(UrlLists):
     def paths_of_workers(self) -> list[str]:
         """Return nothing: the demo has just written the list."""
         return []
-
-
-def _count(survey: Survey, file: str, rows: int) -> None:
-    if not rows:
-        survey.found -= 1
-        survey.pass_over(NO_ROWS, file.rpartition("/")[2])

@@ -5,12 +5,12 @@ between. A look-up of a name runs in a thread of its own, because nothing else c
 """
 
 import http.client
-import queue
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -136,23 +136,17 @@ class Network:
             pass
         if not self._lookups.acquire(timeout=deadline.left()):
             raise TimeoutError("timed out: too many look-ups of names are under way")
-        answer: queue.SimpleQueue[list[tuple[Any, ...]] | Exception] = queue.SimpleQueue()
+        answer: Future[list[tuple[Any, ...]]] = Future()
         threading.Thread(target=self._ask, args=(asked, answer), daemon=True).start()
-        try:
-            found = answer.get(timeout=deadline.left())
-        except queue.Empty:
-            raise TimeoutError("timed out: the look-up of the name") from None
-        if isinstance(found, Exception):
-            raise found
-        return found
+        if not wait([answer], deadline.left()).done:
+            raise TimeoutError("timed out: the look-up of the name")
+        return answer.result()
 
-    def _ask(
-        self, asked: tuple[str, int], answer: "queue.SimpleQueue[list[tuple[Any, ...]] | Exception]"
-    ) -> None:
+    def _ask(self, asked: tuple[str, int], answer: "Future[list[tuple[Any, ...]]]") -> None:
         try:
-            answer.put(self.resolve(*asked, type=socket.SOCK_STREAM))
+            answer.set_result(self.resolve(*asked, type=socket.SOCK_STREAM))
         except (OSError, ValueError) as error:
-            answer.put(error)
+            answer.set_exception(error)
         finally:
             self._lookups.release()
 

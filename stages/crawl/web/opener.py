@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from email.message import Message
 from typing import NamedTuple, TypeVar
 
+from schemas.settings import CrawlSettings
 from stages.crawl.reasons import Refused, refusal
 from stages.crawl.web import rights
 from stages.crawl.web.addresses import Address, joined, parse
@@ -46,38 +47,18 @@ class _Redirect(NamedTuple):
 
 
 class WebOpener:
-    """What `urllib.request.install_opener` is given; `open` returns a body read to its end.
+    """What `urllib.request.install_opener` is given; `open` returns a body read to its end."""
 
-    `agent` is the name that robots.txt and X-Robots-Tag may call us by; `contact`, an address of
-    the web or of a mailbox, is told to servers with it. Without `robots_timeout`, the seconds for
-    one try at a site's robots.txt, these are not asked for.
-    """
-
-    def __init__(
-        self,
-        *,
-        max_bytes: int,
-        retries: int = 0,
-        allow_hosts: tuple[str, ...] = (),
-        agent: str = "dalle-ray",
-        contact: str = "",
-        robots_timeout: float | None = 10,
-        respect_opt_outs: bool = True,
-        hosts: Hosts | None = None,
-        budget: Budget | None = None,
-        resolve: Resolve = socket.getaddrinfo,
-    ) -> None:
-        self.retries, self.agent = retries, agent
-        self.respect_opt_outs = respect_opt_outs
-        self.hosts = hosts or Hosts(connections=8, pause=0.0)
-        self.budget = budget or Budget()
-        self.bodies = Bodies(self.budget, max_bytes)
-        self.network = Network(allow_hosts, resolve)
-        self.robots: Robots | None = None
-        if (seconds := robots_timeout) is not None:
-            self.robots = Robots(agent, lambda url: self._tries(url, _robots_txt, seconds, None))
+    def __init__(self, cfg: CrawlSettings, resolve: Resolve = socket.getaddrinfo) -> None:
+        self.cfg = cfg
+        self.hosts = Hosts(cfg.run.host_connections, cfg.run.host_pause_seconds)
+        self.budget = Budget()
+        self.bodies = Bodies(self.budget, cfg.max_bytes)
+        self.network = Network(cfg.run.allow_hosts, resolve)
+        self.robots = Robots(cfg.user_agent, self._robots_txt) if cfg.respect_robots else None
+        contact = f"; +{cfg.run.contact}" if cfg.run.contact else ""
         self.headers = {
-            "User-Agent": f"Mozilla/5.0 (compatible; {agent}{f'; +{contact}' if contact else ''})",
+            "User-Agent": f"Mozilla/5.0 (compatible; {cfg.user_agent}{contact})",
             "Accept": "image/*,*/*;q=0.5",
             "Accept-Encoding": "identity",
             "Connection": "close",
@@ -93,14 +74,17 @@ class WebOpener:
         body, headers = self._tries(request.full_url, self._picture, timeout, self.robots)
         return urllib.response.addinfourl(io.BytesIO(body), headers, request.full_url, 200)
 
+    def _robots_txt(self, url: str) -> bytes:
+        return self._tries(url, _first_bytes, self.cfg.timeout_seconds, None)
+
     def _tries(
         self, url: str, read: Read[Content], seconds: float, robots: Robots | None
     ) -> Content:
-        for attempt in range(self.retries + 1):
+        for attempt in range(self.cfg.retries + 1):
             try:
                 return self._follow(url, read, Deadline(seconds), robots)
             except Refused as error:
-                if attempt == self.retries or not error.again:
+                if attempt == self.cfg.retries or not error.again:
                     raise
                 wait = BACK_OFF_SECONDS * 2**attempt if error.wait is None else error.wait
             time.sleep(min(wait, MAX_WAIT_SECONDS))
@@ -156,25 +140,26 @@ class WebOpener:
     def _picture(
         self, reply: http.client.HTTPResponse, deadline: Deadline
     ) -> tuple[bytes, Message]:
-        if self.respect_opt_outs and (header := rights.opts_out(reply.headers, self.agent)):
-            raise Refused("opted_out", header)
+        opt_out = rights.opts_out(reply.headers, self.cfg.user_agent)
+        if opt_out and self.cfg.respect_opt_outs:
+            raise Refused("opted_out", opt_out)
         return self.bodies.picture(reply, deadline), reply.headers
 
 
-def _robots_txt(reply: http.client.HTTPResponse, deadline: Deadline) -> bytes:
+def _first_bytes(reply: http.client.HTTPResponse, deadline: Deadline) -> bytes:
     start = reply.read(ROBOTS_BYTES)
     return beginning(start, encodings(reply.headers, start), ROBOTS_BYTES)
 
 
 def _words(reply: http.client.HTTPResponse, deadline: Deadline) -> str:
     """Say what an answer that is neither a picture nor a redirect says."""
-    said, where = phrase(reply), reply.headers.get("Location", "").strip()
+    words, where = phrase(reply), reply.headers.get("Location", "").strip()
     if reply.status in REDIRECTS:
-        said += ", without a Location"
+        words += ", without a Location"
     elif where:
-        said += f", Location: {where} is not followed"
+        words += f", Location: {where} is not followed"
     start = first_part(reply, LOOKED_AT, deadline)
-    return f"{said}, {what_came(reply, start)}" if start else said
+    return f"{words}, {what_came(reply, start)}" if start else words
 
 
 def _retry_after(headers: Message) -> float | None:

@@ -54,6 +54,6 @@ def what_came(reply: http.client.HTTPResponse, start: bytes) -> str:
     head = ", ".join(printable(part, 100) for part in parts)
     if not start:
         return f"{head}: an empty answer"
-    if said := words(start):
-        return f"{head}: '{said}'"
+    if first := words(start):
+        return f"{head}: '{first}'"
     return f"{head}: {unread(start) or 'bytes ' + start[:12].hex(' ')}"
