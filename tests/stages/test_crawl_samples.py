@@ -13,7 +13,7 @@ from schemas.errors import ConfigError
 from schemas.settings import CrawlSettings
 from stages.crawl.sources import pieces
 from stages.crawl.sources.survey import Survey
-from stages.crawl.sources.tars import TarReader, Tars
+from stages.crawl.sources.tars import TarReader
 from tests.stages.folders import tar, written
 from tests.stages.test_crawl import picture
 from tests.stages.test_crawl_tars import rows_in, source
@@ -71,7 +71,7 @@ SAMPLES = {
 def read(tmp_path, names, content=b"x"):
     (tmp_path / "a.tar").write_bytes(tar([(name, content) for name in names.split()]))
     survey = Survey("tars")
-    return list(Tars(source(tmp_path / "a.tar")).rows(survey)), survey
+    return rows_in(tmp_path / "a.tar", survey), survey
 
 
 def place_names(tmp_path):
@@ -126,7 +126,7 @@ def test_what_is_passed_over_in_tars_and_beside_them_is_counted(tmp_path):
     whole = tar([(name, b"x") for name in files.split()])
     written(tmp_path / "in", others | {"deep/b.tar": tar([]), "c.tar": b"", "a.tar": whole})
     survey = Survey("tars")
-    rows = list(Tars(source(tmp_path / "in")).rows(survey))
+    rows = rows_in(tmp_path / "in", survey)
     assert [row["url"] for row in rows] == ["a.tar/a.jpg"]
     sentence = survey.sentence("x")
     assert sentence.startswith("found 1 tars in x, passed over 11: ")
@@ -185,7 +185,7 @@ def test_a_packed_tar_is_one_sentence_that_says_how_to_unpack_it(tmp_path, name)
 def test_other_packed_files_beside_tars_are_passed_over(tmp_path):
     written(tmp_path, {"0.tar": PLAIN, "captions.csv.gz": gzip.compress(b"x")})
     survey = Survey("tars")
-    assert len(list(Tars(source(tmp_path)).rows(survey))) == 1
+    assert len(rows_in(tmp_path, survey)) == 1
     assert survey.counts() == {"found": 1, "passed_over": {"files that end in .gz": 1}}
 
 

@@ -36,8 +36,8 @@ def source(path):
     return SourceSettings(kind="tars", path=str(path))
 
 
-def rows_in(path):
-    return list(Tars(source(path)).rows(Survey("tars")))
+def rows_in(path, survey=None):
+    return list(Tars(source(path)).rows(survey or Survey("tars")))
 
 
 def rows_of(tmp_path, data):
@@ -212,7 +212,7 @@ def test_a_tar_without_its_end_mark_is_read_and_said_to_be(tmp_path):
     for length, pictures, unended in ((1536, 1, 1), (3072, 2, 1), (3584, 2, 0), (len(whole), 2, 0)):
         (tmp_path / "a.tar").write_bytes(whole[:length])
         survey = Survey("tars")
-        rows = list(Tars(source(tmp_path / "a.tar")).rows(survey))
+        rows = rows_in(tmp_path / "a.tar", survey)
         assert [row["problem"] for row in rows] == [None] * pictures
         assert survey.noted.total() == unended
         assert ("1 without its end mark: may be cut short (a.tar)" in survey.sentence("x")) == bool(
