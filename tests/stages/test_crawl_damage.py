@@ -10,7 +10,6 @@ import pytest
 
 from infra.store import open_folder
 from schemas.errors import ConfigError, UserError
-from schemas.folder import Inputs
 from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl
 from stages.crawl.outcome import damage, require_pictures
@@ -18,6 +17,7 @@ from stages.crawl.sources import pieces
 from stages.crawl.sources.listed import is_damage
 from stages.shards import Outcome, ShardStats
 from tests.stages import hostile
+from tests.stages.finished import NOTHING
 from tests.stages.test_crawl import read_all
 from tests.stages.test_crawl_earlier import finish
 from tests.stages.test_crawl_lists import job, listed
@@ -182,7 +182,7 @@ def test_a_crawl_that_read_nothing_is_not_done_and_tries_again(ray_cluster, tmp_
         )  # fmt: skip
         for _ in range(2):
             with pytest.raises(UserError, match=r"of 3 rows not one.*\(bad_url 1, http_404 2; the"):
-                crawl.run(Inputs({}), out, cfg)
+                crawl.run(NOTHING, out, cfg)
             assert not out.list("stats/")
             assert not out.list("shard-")
         asked = len(web.requests)
@@ -209,7 +209,7 @@ def test_a_mended_list_takes_over_what_was_fetched(ray_cluster, tmp_path):
             return CrawlSettings(source=SourceSettings(path=str(path)), **own | settings)
 
         first = open_folder(tmp_path / "first")
-        result = crawl.run(Inputs({}), first, cfg())
+        result = crawl.run(NOTHING, first, cfg())
         assert (result.rows_in, result.rejects) == (12, {"unreadable_row": 4})
         assert result.health["damaged"]["rows"] == 4
         assert result.health["damaged"]["first"].startswith("list.parquet, row group 1: ")
@@ -228,7 +228,7 @@ def test_a_mended_list_takes_over_what_was_fetched(ray_cluster, tmp_path):
             asked = web.requests.copy()
             again = cfg(earlier=str(earlier.path))
             out = open_folder(tmp_path / f"second{number}")
-            assert crawl.run(Inputs({}), out, again).rows_out == 12
+            assert crawl.run(NOTHING, out, again).rows_out == 12
             assert [row["url"] for row in read_all(out)] == urls
             fetched = {p for p in (web.requests - asked) if p.startswith("fine")}
             assert fetched == {f"fine/{n}.jpg" for n in new}
@@ -249,4 +249,4 @@ def test_what_an_unfinished_crawl_must_have(tmp_path):
     out.commit("stats/shard-00000.json", json.dumps({}).encode())
     assert "crawl.earlier" in crawl.outside(cfg)
     with pytest.raises(ConfigError, match=r"encode_quality=90 \(now 95\)"):
-        crawl.run(Inputs({}), open_folder(tmp_path / "out"), cfg)
+        crawl.run(NOTHING, open_folder(tmp_path / "out"), cfg)

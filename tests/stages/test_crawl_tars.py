@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from infra.store import open_folder
 from schemas.errors import ConfigError
-from schemas.folder import Inputs
 from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl
 from stages.crawl.reasons import Refused
@@ -21,6 +20,7 @@ from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tar_members import TarDamaged, WithoutEnd, members
 from stages.crawl.sources.tars import TarReader, Tars
 from tests import s3
+from tests.stages.finished import NOTHING
 from tests.stages.folders import tar, written
 from tests.stages.test_crawl import picture, read_all
 from tests.stages.test_crawl_lists import listed
@@ -339,7 +339,7 @@ def test_a_crawl_of_tars(ray_cluster, tmp_path):
     of_lines = source(tmp_path / "in").model_copy(update={"caption": "each_line"})
     out = open_folder(tmp_path / "out")
     cfg = CrawlSettings(side=64, rows_per_shard=4, max_bytes=40_000, source=of_lines)
-    result = crawl.run(Inputs({}), out, cfg)
+    result = crawl.run(NOTHING, out, cfg)
     rows = read_all(out)
     short = [(row["key"], row["url"], row["caption"], row["reason"]) for row in rows]
     assert short == [

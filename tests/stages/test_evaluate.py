@@ -15,6 +15,7 @@ from stages.evaluate.reading import curves
 from stages.pictures import crop_centre, decode, to_tensor
 from stages.weights import load_dvae
 from tests import tiny_run
+from tests.stages.finished import contents
 from tests.stages.reports import small_report
 
 
@@ -106,9 +107,7 @@ def test_pages_and_sheets_are_committed(made):
 def test_the_report_is_made_again_to_the_byte(made, inputs, tmp_path):
     again = open_folder(tmp_path)
     assert evaluate.run(inputs, again, EvaluateSettings(judge="shapes", pictures=6)) == made[0]
-    for name in made[1].list():
-        with made[1].open(name) as one, again.open(name) as other:
-            assert one.read() == other.read(), name
+    assert contents(again) == contents(made[1])
 
 
 def test_without_a_judge_nothing_is_judged(inputs, tmp_path):

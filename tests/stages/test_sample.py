@@ -15,7 +15,6 @@ from PIL import Image
 from infra.store import open_folder
 from schemas import rows
 from schemas.errors import ConfigError
-from schemas.folder import Inputs
 from schemas.settings import (
     EvaluateSettings,
     PriorShape,
@@ -34,8 +33,8 @@ from stages.sample.stage import DrawShard, slug
 from stages.sample.tile_size import SHARE, bytes_of, fitting_tile
 from stages.shards import ShardStats, stats_file
 from tests import tiny_run
+from tests.stages.finished import NOTHING, contents, table_of
 
-NOTHING = Inputs({})
 WANTED = [Prompt(0, "a red star", "seen"), Prompt(2, "two words", "prompts")]
 
 
@@ -354,10 +353,7 @@ def test_a_killed_run_goes_on_with_what_is_missing(inputs, tmp_path, ray_cluster
     assert kept.stat().st_mtime_ns == before
     commit_shard(undisturbed, inputs, cfg, 0, first)
     commit_shard(undisturbed, inputs, cfg, 1, last)
-    assert out.list() == undisturbed.list()
-    for name in out.list():
-        with out.open(name) as one, undisturbed.open(name) as other:
-            assert one.read() == other.read(), name
+    assert contents(out) == contents(undisturbed)
 
 
 @pytest.mark.ray
@@ -368,8 +364,7 @@ def test_pictures_do_not_depend_on_workers_or_shards(inputs, tmp_path, ray_clust
         out = open_folder(tmp_path / f"{workers}")
         run = cfg.run.model_copy(update={"workers": workers})
         sample.run(inputs, out, cfg.model_copy(update={"run": run, "prompts_per_shard": size}))
-        table = [pq.read_table(out.open(name)) for name in out.list("table/")]
-        found.append(pa.concat_tables(table).to_pylist())
+        found.append(table_of(out, "table/").to_pylist())
     assert found[0] == found[1]
     assert len(found[0]) == 12
 

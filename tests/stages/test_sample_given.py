@@ -32,7 +32,8 @@ from stages.sample.stage import DrawShard
 from stages.weights import load_dvae
 from tests import tiny_run
 from tests.stages import test_sample
-from tests.stages.test_sample import NOTHING, TABLE, file_of
+from tests.stages.finished import NOTHING
+from tests.stages.test_sample import TABLE, file_of
 
 ROWS, GRID = 1, tiny_run.TOKENS.grid
 

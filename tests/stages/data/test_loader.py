@@ -30,17 +30,8 @@ def table(folder, numbered):
 def test_a_run_of_two_workers_goes_on_with_three_and_then_with_one(table, batch_size):
     whole = keys(table, 12, batch_size=batch_size)
     for world, steps in ((2, range(0, 4)), (3, range(4, 9)), (1, range(9, 12))):
-        shares = [
-            keys(
-                table,
-                len(steps),
-                batch_size=batch_size,
-                step=steps.start,
-                rank=rank,
-                world_size=world,
-            )
-            for rank in range(world)
-        ]
+        how = {"batch_size": batch_size, "step": steps.start, "world_size": world}
+        shares = [keys(table, len(steps), rank=rank, **how) for rank in range(world)]
         for place, step in enumerate(steps):
             together = itertools.chain.from_iterable(share[place] for share in shares)
             assert sorted(together) == sorted(whole[step])
