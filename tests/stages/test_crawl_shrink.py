@@ -9,15 +9,11 @@ from PIL import Image
 
 from schemas.settings import CrawlSettings
 from stages.crawl.shrink import Shrink
-from tests.stages.formats import saved
+from tests.stages.formats import saved, shrunk
 from tests.stages.hostile import bomb
 from tests.stages.photographs import jpeg, photograph
 
-SIDE, SHORT = 64, 96
-
-
-def shrink(data, **settings):
-    return Shrink(CrawlSettings(**{"side": SIDE} | settings))(io.BytesIO(data))
+SHORT = 96
 
 
 def resized_by_img2dataset(data):
@@ -42,7 +38,7 @@ def sides():
 @pytest.mark.parametrize("size", sides(), ids=str)
 def test_a_jpeg_becomes_the_same_bytes_as_with_img2dataset(size):
     data = jpeg(photograph(1, *size))
-    assert shrink(data) == resized_by_img2dataset(data)
+    assert shrunk(data) == resized_by_img2dataset(data)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +48,8 @@ def test_a_jpeg_becomes_the_same_bytes_as_with_img2dataset(size):
 )
 def test_other_forms_become_the_same_bytes_as_with_img2dataset(kind, mode):
     data = saved(Image.fromarray(photograph(2, 240, 150)).convert(mode), kind)
-    assert shrink(data)[5] is None
-    assert shrink(data) == resized_by_img2dataset(data)
+    assert shrunk(data)[5] is None
+    assert shrunk(data) == resized_by_img2dataset(data)
 
 
 @pytest.mark.parametrize(
@@ -70,14 +66,14 @@ def test_other_forms_become_the_same_bytes_as_with_img2dataset(kind, mode):
     ],
 )
 def test_what_cannot_be_kept_has_a_reason(data, reason):
-    *nothing, error = shrink(data, max_pixels=80_000)
+    *nothing, error = shrunk(data, max_pixels=80_000)
     assert error.startswith(reason)
     assert nothing == [None] * 5
 
 
 def test_threads_do_not_disturb_each_other(capfd):
     files = [jpeg(photograph(seed, 200, 150)) for seed in range(4)]
-    work = Shrink(CrawlSettings(side=SIDE))
+    work = Shrink(CrawlSettings(side=64))
     alone = [work(io.BytesIO(data)) for data in files]
     with ThreadPoolExecutor(8) as threads:
         assert (

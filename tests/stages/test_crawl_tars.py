@@ -7,7 +7,7 @@ import subprocess
 import tarfile
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.store import open_folder
@@ -270,7 +270,6 @@ def test_a_header_may_lie_about_its_size(tmp_path):
 GOOD = tar([(f"{LONG}{n}.jpg", b"x" * 600) for n in range(4)])
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=9))))
 def test_no_mutation_of_a_tar_crashes_or_runs_on(changes):
     data = bytearray(GOOD)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -26,6 +25,7 @@ from schemas.folder import Inputs
 from schemas.manifest import Result
 from schemas.settings import DvaeShape, EncodeSettings, TokenSpec
 from stages import encode, pictures, shapes
+from stages.data.parquet import parquet_bytes
 from stages.encode.crops import crop_rows
 from stages.encode.encode_part import EncodePart
 from stages.encode.row_ranges import Part, cut
@@ -59,13 +59,6 @@ def clean_pair(number, side):
     }
 
 
-def commit_rows(out, name, found, group=5):
-    buffer = pa.BufferOutputStream()
-    table = pa.Table.from_pylist(found, rows.CLEAN_PAIR)
-    pq.write_table(table, buffer, row_group_size=group)
-    out.commit(name, buffer.getvalue().to_pybytes())
-
-
 HEALTHY = {"codes_used": 3_000, "perplexity": 900.0, "psnr_db": 30.0, "psnr_gap_db": 0.1,
            "alarm": None}  # fmt: skip
 
@@ -90,7 +83,8 @@ def artifacts(root, tokens, pairs, **about_the_dvae):
     """Write the three artifacts that encode reads; `pairs` is file name -> rows."""
     clean = open_folder(f"{root}/clean_pairs")
     for name, found in pairs.items():
-        commit_rows(clean, name, found)
+        table = pa.Table.from_pylist(found, rows.CLEAN_PAIR)
+        clean.commit(name, parquet_bytes(table, {"row_group_size": 5}))
     finish(clean, CLEAN_PAIRS, NOTHING)
     captions = [row["caption"] for found in pairs.values() for row in found]
     return Inputs({"clean_pairs": clean, **models(root, tokens, captions, **about_the_dvae)})

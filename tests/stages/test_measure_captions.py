@@ -206,7 +206,6 @@ CAPTIONS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(CAPTIONS)
 @example("&" + "amp;" * 20)
 @example("&alpha\u037e")  # composing turns this into a semicolon, and the whole into a letter
@@ -217,7 +216,7 @@ def test_any_caption_is_judged(caption):
 
 
 @pytest.mark.soak
-@settings(deadline=None, max_examples=20_000)
+@settings(max_examples=20_000)
 @given(CAPTIONS)
 def test_very_many_captions_are_judged(caption):
     judged(caption)

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ray import cloudpickle
 
@@ -19,7 +19,6 @@ CAPTIONS = [
 BPE = train_bpe(CAPTIONS, 310)
 
 
-@settings(deadline=None)  # a busy machine is not slow code
 @given(st.text())
 def test_any_caption_comes_back_lower_cased(caption):
     ids = BPE.encode(caption)
@@ -27,7 +26,6 @@ def test_any_caption_comes_back_lower_cased(caption):
     assert all(0 <= i < 310 for i in ids)
 
 
-@settings(deadline=None)  # a busy machine is not slow code
 @given(st.text(), st.floats(0.01, 1), st.integers(0, 2**63))
 def test_dropout_spells_the_same_caption_in_another_way(caption, dropout, seed):
     ids = BPE.encode(caption, dropout, seed)
@@ -39,7 +37,6 @@ def test_dropout_spells_the_same_caption_in_another_way(caption, dropout, seed):
 PARTS = [*"abcdegrsu", " ", " red", " square", "'s", "!", "7", "é", "\t", "\n", "\u00a0", "\x1c"]
 
 
-@settings(deadline=None)  # a busy machine is not slow code
 @given(st.lists(st.sampled_from(PARTS), max_size=12).map("".join) | st.text())
 def test_almost_no_dropout_merges_as_the_library_does(caption):
     assert BPE.encode(caption, 1e-12, 0) == BPE.encode(caption)
