@@ -18,7 +18,12 @@ if not torch.cuda.is_available():  # where models are compiled; compilers cannot
     install_import_hook("stages.models", "beartype.beartype")
 
 
+SHARED = ("tiny_run", "ray_cluster")  # fixtures too dear to make in each process of `-n 2`
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
+    share_between_processes(items)
     no_gpu = pytest.mark.skip(reason="needs a CUDA device, and this machine has none")
     soak = pytest.mark.skip(reason="takes long; `make soak` runs it")
     for item in items:
@@ -26,6 +31,20 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(no_gpu)
         if "soak" in item.keywords and config.getoption("-m") != "soak":
             item.add_marker(soak)
+
+
+def share_between_processes(items):
+    """Keep a file's tests in one process, and those of a shared fixture; begin with the longest."""
+    fixtures = {}
+    for item in items:
+        fixtures.setdefault(item.path, set()).update(item.fixturenames)
+    groups = {
+        path: next((name for name in SHARED if name in used), str(path))
+        for path, used in fixtures.items()
+    }
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item.path]))
+    items.sort(key=lambda i: (groups[i.path] not in SHARED, "ray" not in i.keywords))
 
 
 @pytest.fixture(scope="session")

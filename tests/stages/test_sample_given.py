@@ -23,7 +23,7 @@ from schemas.settings import (
     SourceSettings,
 )
 from stages import sample
-from stages.evaluate.reading import rows as rows_of
+from stages.data.parquet import read_rows
 from stages.models.dvae import Dvae
 from stages.pictures import PictureError, crop_centre, decode, encode_png, to_tensor
 from stages.sample.completion import read
@@ -42,7 +42,7 @@ ROWS, GRID = 1, tiny_run.TOKENS.grid
 def pictures(inputs, tmp_path):
     """Two pictures beside a file that names them, and codes of their top rows."""
     names = {}
-    for number, row in enumerate(rows_of(inputs.folder(CLEAN_PAIRS), VAL, ["image"])):
+    for number, row in enumerate(read_rows(inputs.folder(CLEAN_PAIRS), VAL, ["image"])):
         if number < 2:
             (tmp_path / f"{number}.png").write_bytes(row["image"])
             names[f"{number}.png"] = codes_of(inputs, row["image"])
@@ -70,7 +70,7 @@ def drawn(inputs, some, **changes):
 
 def test_a_validation_caption_brings_the_top_rows_of_its_own_picture(inputs):
     stored = {}
-    for row in rows_of(inputs.folder(TOKEN_PAIRS), VAL, ["caption", "image"]):
+    for row in read_rows(inputs.folder(TOKEN_PAIRS), VAL, ["caption", "image"]):
         stored.setdefault(row["caption"], tuple(row["image"][: ROWS * GRID]))
     found = prompts(inputs, PromptSettings(kind="validation", count=5), given_rows=ROWS)
     assert len(found.kept) == 5
