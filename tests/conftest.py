@@ -5,10 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 from tests.pipelines.runs import full
 
+settings.register_profile("ours", deadline=None)  # a busy machine is not slow code
+settings.load_profile("ours")
 torch.set_num_threads(1)  # for what modules of tests prepare; each test says it again
 
 if not torch.cuda.is_available():  # where models are compiled; compilers cannot read such checks

@@ -11,6 +11,7 @@ from schemas.artifacts import TOKEN_PAIRS
 from schemas.errors import ConfigError
 from schemas.settings import Settings
 from tests.pipelines.runs import full, plan_states, statuses
+from tests.stages.finished import contents
 
 NAMES = [stage.name for stage in dalle(Settings())]
 
@@ -72,12 +73,10 @@ def test_the_plan_says_beforehand_what_would_run(tiny_run, arguments, runs, caps
 
 
 def test_one_stage_forced_runs_alone_and_makes_the_same(tiny_run):
-    before = Store(str(tiny_run)).newest(TOKEN_PAIRS)
-    content = [before.open(name).read() for name in before.list("train/")]
+    before = contents(Store(str(tiny_run)).newest(TOKEN_PAIRS), "train/")
     log = full("--only", "encode", "--force", "encode", root=tiny_run)
     assert log.count(" starts ") == 1
-    after = Store(str(tiny_run)).newest(TOKEN_PAIRS)
-    assert [after.open(name).read() for name in after.list("train/")] == content
+    assert contents(Store(str(tiny_run)).newest(TOKEN_PAIRS), "train/") == before
     assert "will run" not in full("--plan", root=tiny_run)
 
 

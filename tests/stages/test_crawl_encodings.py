@@ -2,7 +2,6 @@
 
 import gzip
 import tracemalloc
-import urllib.request
 import zlib
 
 import pyarrow as pa
@@ -21,7 +20,7 @@ from tests.stages.answers import (
     answering,
     chunks,
     fetched,
-    web_opener,
+    why_not,
 )
 
 GZIP = {"Content_Encoding": "gzip"}
@@ -150,8 +149,7 @@ def test_a_bomb_in_a_bomb_is_refused_at_the_first_layer_that_is_too_large():
     ],
 )
 def test_a_robots_txt_is_read_in_any_encoding(robots, headers):
-    with answering() as server:
+    with answering(answer(PICTURE)) as server:
         server.url(answer(robots, kind="text/plain", **headers), path="/robots.txt")
-        own = web_opener(server.place, respect_robots=True)
-        with pytest.raises(Refused, match=r"^robots_txt: "):
-            own.open(urllib.request.Request(server.url(answer(PICTURE))), None, 10.0)
+        url = f"http://{server.place}/x.jpg"
+        assert why_not(url, server.place, respect_robots=True) == "robots_txt"
