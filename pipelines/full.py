@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The whole system as a list of ten stages, and the command that runs it.
+"""The whole system as a list of stages, and the command that runs it.
 
 Run it as `pipelines/full.py`, `python -m pipelines.full`, or through `ray job submit`.
 """
@@ -27,7 +27,6 @@ from infra.store import Store
 from pipelines import demo, run_tables, runner
 from pipelines.command import command, complain, log_to_errors, program
 from pipelines.command.streams import OutputLost
-from pipelines.missing import require_source
 from pipelines.options import resolve
 from pipelines.places import of_workers
 from pipelines.planner import Selection, Stage, Step, plan
@@ -65,18 +64,8 @@ def dalle(cfg: Settings) -> tuple[Stage, ...]:
     """List the stages in the order they run, each with all it depends on."""
     return (
         Stage(module=crawl, reads=(), writes=PAIRS, config=cfg.crawl),
-        Stage(
-            module=measure,
-            reads=(PAIRS,),
-            writes=MEASURED,
-            config=cfg.measure,
-        ),
-        Stage(
-            module=filter,
-            reads=(PAIRS, MEASURED),
-            writes=CLEAN_PAIRS,
-            config=cfg.filter,
-        ),
+        Stage(module=measure, reads=(PAIRS,), writes=MEASURED, config=cfg.measure),
+        Stage(module=filter, reads=(PAIRS, MEASURED), writes=CLEAN_PAIRS, config=cfg.filter),
         Stage(module=train_bpe, reads=(CLEAN_PAIRS,), writes=BPE, config=cfg.bpe),
         Stage(module=train_dvae, reads=(CLEAN_PAIRS,), writes=DVAE, config=cfg.dvae),
         Stage(module=encode, reads=(CLEAN_PAIRS, BPE, DVAE), writes=TOKEN_PAIRS, config=cfg.encode),
@@ -157,7 +146,8 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _run(settings: Settings, store: Store, selection: Selection, steps: Sequence[Step]) -> int:
-    require_source(settings, steps)
+    if sentence := run_tables.unnamed_source(settings, steps):
+        raise ConfigError(sentence)
     if any(step.runs for step in steps):
         cluster_address()  # refuses a malformed RAY_ADDRESS before anything is made
     start = partial(session.start, sees=of_workers(settings), root=store.root)

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from infra.folders import open_folder
+from infra.store import read_manifest
 from pipelines.command import arguments, command, program
 from schemas.artifacts import METRICS
 from schemas.errors import ArtifactMissing, ConfigError
-from schemas.manifest import MANIFEST, Manifest
 from schemas.settings import PriorSettings
 from stages.training.loss_band import FOLDER, LossBand, without_seed
 
@@ -73,10 +73,10 @@ def band_from(folders: Sequence[str], margin: float) -> LossBand:
 def read(folder: str) -> tuple[PriorSettings, np.ndarray]:
     """Return a run's settings, and rows of: middle of each log window, mean of each term in it."""
     found = open_folder(folder)
-    if not found.exists(MANIFEST) or not found.exists(METRICS):
+    manifest = read_manifest(found)
+    if manifest is None or not found.exists(METRICS):
         raise ArtifactMissing(f"wanted a finished prior in {folder}, found none")
-    with found.open(MANIFEST) as file:
-        job = PriorSettings.model_validate(Manifest.model_validate_json(file.read()).settings)
+    job = PriorSettings.model_validate(manifest.settings)
     with found.open(METRICS) as file:
         lines = [line for line in map(json.loads, file) if line.get("loss") is not None]
     steps = np.array([0, *(line["step"] for line in lines)])

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 Assignments = dict[str, Any]  # dotted path -> value
+TRAININGS = ("dvae", "prior", "clip")
 
 
-def _trainings(changes: Mapping[str, Any], *names: str) -> Assignments:
-    """Say the same of several trainings."""
-    return {f"{training}.{path}": value for training in names for path, value in changes.items()}
+def _trainings(changes: Mapping[str, Any]) -> Assignments:
+    """Say the same of all three trainings."""
+    return {f"{name}.{path}": value for name in TRAININGS for path, value in changes.items()}
 
 
 # Every stage for real in under 90 seconds on two cores; draws nothing worth looking at.
@@ -45,8 +46,7 @@ TINY: Assignments = {
             "run.log_every": 10,
             "run.save_every": 10,
             "run.validate_every": 10,
-        },
-        *("dvae", "prior", "clip"),
+        }
     ),
     "dvae.width": 4,
     "dvae.blocks": 1,
@@ -214,8 +214,7 @@ H200: Assignments = {
             "run.gpu_memory_gib": 140,
             "run.compile": True,
             "run.threads": 8,
-        },
-        *("dvae", "prior", "clip"),
+        }
     ),
     "dvae.fit.steps": 200_000,
     "dvae.fit.batch_size": 128,
@@ -242,8 +241,7 @@ PAPER: Assignments = {
             "run.workers": 64,
             "run.compile": True,
             "run.threads": 8,
-        },
-        *("dvae", "prior", "clip"),
+        }
     ),
     "encode.tile": 128,
     "encode.run.gpu": True,

@@ -9,12 +9,12 @@ from rich.table import Table
 
 from infra.store import Store
 from pipelines.command import shown
-from pipelines.missing import unnamed_source
 from pipelines.planner import Stage, Step
-from schemas.artifacts import REPORT, REPORT_JSON
+from schemas.artifacts import PAIRS, REPORT, REPORT_JSON
 from schemas.errors import ConfigError
-from schemas.forecast import PlanLine
 from schemas.settings import Settings
+from stages import markdown
+from stages.crawl.sources import SOURCES
 from stages.training.hardware import matrix_product
 
 WIDTH = 80
@@ -29,17 +29,13 @@ STATES = {
 
 def stage_table(stages: Sequence[Stage]) -> str:
     """Render the stages as a Markdown table, for the README."""
-    lines = ["| stage | reads | writes |", "|---|---|---|"]
+    rows = []
     for stage in stages:
+        file = f"{stage.name}/" if hasattr(stage.module, "__path__") else f"{stage.name}.py"
         reads = ", ".join(artifact.name for artifact in stage.reads) or "the web, or a folder"
         writes = f"{stage.writes.name}: {stage.writes.content}"
-        lines.append(f"| [{stage.name}](stages/{_file(stage)}) | {reads} | {writes} |")
-    return "\n".join(lines)
-
-
-def _file(stage: Stage) -> str:
-    package = hasattr(stage.module, "__path__")
-    return f"{stage.name}/" if package else f"{stage.name}.py"
+        rows.append((f"[{stage.name}](stages/{file})", reads, writes))
+    return markdown.table(("stage", "reads", "writes"), rows)
 
 
 def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
@@ -59,19 +55,25 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
     if sentence := unnamed_source(settings, steps):
         console.print(f"\nbefore a run: {sentence}", markup=False)
     for name in [step.stage.name for step in steps if step.runs]:
-        if forecasts[name].lines:
-            show_forecast(name, forecasts[name].lines, console)
+        if lines := forecasts[name].lines:
+            table = Table(name, "", "", box=None, pad_edge=False)
+            table.columns[1].justify = "right"
+            for line in lines:
+                table.add_row(*line)
+            console.print()
+            console.print(table)
         if forecasts[name].refusal:
             raise ConfigError(forecasts[name].refusal)
 
 
-def show_forecast(name: str, lines: Sequence[PlanLine], console: Console) -> None:
-    table = Table(name, "", "", box=None, pad_edge=False)
-    table.columns[1].justify = "right"
-    for line in lines:
-        table.add_row(*line)
-    console.print()
-    console.print(table)
+def unnamed_source(settings: Settings, steps: Sequence[Step]) -> str:
+    """Ask in a sentence for the source that the crawl lacks; empty if it is named or not read."""
+    source = settings.crawl.source
+    crawls = any(step.stage.writes == PAIRS and step.runs for step in steps)
+    wanted = SOURCES[source.kind].wants
+    if not crawls or source.path or not wanted:
+        return ""
+    return f"crawl.source.kind={source.kind} needs crawl.source.path, found none; name {wanted}"
 
 
 def show_run(steps: Sequence[Step], store: Store) -> None:
@@ -104,26 +106,22 @@ def show_run(steps: Sequence[Step], store: Store) -> None:
 
 def shortfalls(steps: Sequence[Step], store: Store) -> str:
     """Describe in a sentence what finished stages had to leave out; empty if nothing."""
-    chosen = [step for step in steps if step.chosen and step.manifest is not None]
-    return "; ".join(filter(None, (_shortfall(step, store) for step in chosen)))
-
-
-def _shortfall(step: Step, store: Store) -> str:
-    manifest = step.manifest
-    assert manifest is not None, "only finished steps are passed"
     found = []
-    if manifest.quarantined:
-        found.append(
-            f"{step.stage.name} finished without {len(manifest.quarantined)} quarantined shards "
-            f"({', '.join(manifest.quarantined[:5])}): they failed on every worker, so "
-            "the pictures of their rows are left out"
-        )
-    if damaged := manifest.health.get("damaged"):
-        found.append(
-            f"{step.stage.name} finished, but its source is damaged and {damaged['rows']:,} rows "
-            f"could not be read (the first: {damaged['first']}): repair that file and set "
-            f"crawl.earlier={store.root.rstrip('/')}/{step.address} to keep what was fetched"
-        )
+    for step in steps:
+        if step.manifest is None or not step.chosen:
+            continue
+        if shards := step.manifest.quarantined:
+            found.append(
+                f"{step.stage.name} finished without {len(shards)} quarantined shards "
+                f"({', '.join(shards[:5])}): they failed on every worker, so the pictures of their "
+                "rows are left out"
+            )
+        if damaged := step.manifest.health.get("damaged"):
+            found.append(
+                f"{step.stage.name} finished, but its source is damaged and {damaged['rows']:,} "
+                f"rows could not be read (the first: {damaged['first']}): repair that file and set "
+                f"crawl.earlier={store.root.rstrip('/')}/{step.address} to keep what was fetched"
+            )
     return "; ".join(found)
 
 

@@ -1,11 +1,12 @@
 """Run a list of stages: skip finished ones, resume interrupted ones, make stale ones again.
 
 An artifact lies at `<root>/<name>/<fingerprint>/`; the planner computes the fingerprint from what
-decides the content: settings, the stage's revision, the inputs' fingerprints, outside files.
+decides the content: settings that differ from their defaults, the stage's revision, the inputs'
+fingerprints, outside files.
 
-- `manifest.json` is there: the stage is finished, and skipped. Unless an input's content is no
-  longer what the manifest recorded (it was made again and came out different): then the artifact
-  is stale, its folder is emptied and the stage runs.
+- `manifest.json` is there: the stage is finished, and skipped. If an input's content is no longer
+  what the manifest recorded (it was made again and came out different), the artifact is stale: its
+  folder is emptied and the stage runs.
 - No manifest, but `begun.json` names the inputs' present content: the stage was interrupted. It
   runs in the folder as it is, and resumes from its own finished shards (stages/shards/) or its
   newest checkpoint (stages/training/).
@@ -148,12 +149,7 @@ def _manifest(
         },
         outside=dict(step.outside),
         content_sha256=content_of(files),
-        files=files,
-        rows_in=result.rows_in,
-        rows_out=result.rows_out,
-        rejects=result.rejects,
-        health=result.health,
-        quarantined=result.quarantined,
+        **(dict(result) | {"files": files}),
         seconds=round(seconds, 3),
         rows_per_second=round(result.rows_in / max(seconds, 1e-9), 3),
         finished_at=now(),
@@ -170,15 +166,9 @@ def _versions() -> dict[str, str]:
 
 
 def _entry(manifest: Manifest, status: Literal["done", "skipped"], address: str) -> StageSummary:
-    return StageSummary(
-        status=status,
-        artifact=address,
-        rows_in=manifest.rows_in,
-        rows_out=manifest.rows_out,
-        rejects=manifest.rejects,
-        quarantined=manifest.quarantined,
-        seconds=manifest.seconds,
-    )
+    numbers = ("rows_in", "rows_out", "rejects", "quarantined", "seconds")
+    found = {name: getattr(manifest, name) for name in numbers}
+    return StageSummary(status=status, artifact=address, **found)
 
 
 def _write_summary(store: Store, summary: Mapping[str, StageSummary]) -> None:

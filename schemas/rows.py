@@ -28,7 +28,7 @@ PAIR = pa.schema(
     ]
 )
 
-# What is measured in a pair alone; null where there is no picture, or the score is off.
+# What is measured in each pair by itself; null where there is no picture, or the score is off.
 MEASURES = [
     pa.field("chars", pa.int32()),
     pa.field("words", pa.int32()),
@@ -44,7 +44,7 @@ MEASURES = [
     pa.field("clip_score", pa.float32()),  # cosine of picture and caption, by a pretrained CLIP
 ]
 
-# What it takes the other pairs to know.
+# What can only be known by comparing a pair with others.
 COMPARISONS = [
     pa.field("caption_pictures", pa.int64()),  # different pictures that have this very caption
     pa.field("overlaps", pa.string()),  # the evaluation set that has this picture, or nearly

@@ -1,4 +1,4 @@
-"""The header of a token file: the text in its schema's metadata that says how it was made."""
+"""The header of a token file: the key-value metadata of its footer, which says how it was made."""
 
 from typing import Self
 
@@ -33,7 +33,7 @@ class TokenHeader(Record):
     codes: str | None = None
     precision: str | None = None
     source_shard: str | None = None  # the file of clean_pairs
-    differing_codes: float | None = None  # share of the codes that are others than in float32
+    differing_codes: float | None = None  # share of the codes that differ from float32's
 
     @classmethod
     def of(cls, dvae: Manifest, bpe: Manifest, tokens: TokenSpec) -> Self:
@@ -62,7 +62,6 @@ class TokenHeader(Record):
         return found
 
     def and_also(self, **more: object) -> Self:
-        """Return the header with more fields."""
         return type(self).model_validate(self.model_dump() | more)
 
     def text(self) -> dict[str, str]:
@@ -92,7 +91,6 @@ class TokenHeader(Record):
 
 
 def text_metadata(schema: pa.Schema) -> dict[str, str]:
-    """Return a schema's own metadata as text."""
     raw: dict[bytes, bytes] = schema.metadata or {}
     found = {key.decode(): value.decode(errors="replace") for key, value in raw.items()}
     return {key: value for key, value in found.items() if key != "ARROW:schema"}

@@ -17,22 +17,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from schemas import rows
-from schemas.artifacts import BPE, CLEAN_PAIRS, TRAIN, VAL
+from schemas.artifacts import BPE, CLEAN_PAIRS
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import ClipSettings
 from stages import pictures, weights
 from stages.data import augment
 from stages.data.digests import digest_of
-from stages.data.table import Columns, Table, first, open_table, require_rows
+from stages.data.order import generator
+from stages.data.table import Columns, Table, first, open_splits
 from stages.models.bpe import Bpe
-from stages.models.clip import (
-    OwnTokens,
-    Reranker,
-    Tokenize,
-    contrastive_nats,
-    fresh_reranker,
-)
+from stages.models.clip import OwnTokens, Reranker, Tokenize, contrastive_nats, fresh_reranker
 from stages.models.published_clip import pretrained_reranker
 from stages.models.r_precision import r_precision
 from stages.storage import reaching
@@ -72,7 +67,7 @@ class ClipTask(Task):
 
         def crop(index: int, pixels: pictures.Pixels) -> pictures.Pixels:
             key, epoch = columns["key"][index], int(columns["epoch"][index])
-            draw = augment.row_generator(self.cfg.fit.seed, epoch, key)
+            draw = generator(augment.row_seed(self.cfg.fit.seed, epoch, key))
             return pictures.crop_for_prior(pixels, self.cfg.side, draw)[0]
 
         pixels, indices = augment.decode_crops(columns["image"], crop, self.cfg.side)
@@ -178,11 +173,7 @@ def outside(cfg: ClipSettings) -> dict[str, str]:
 
 def run(inputs: Inputs, out: Folder, cfg: ClipSettings) -> Result:
     """Train on all clean pairs, or copy a pretrained CLIP and measure it on them."""
-    folder = inputs.folder(CLEAN_PAIRS)
-    train = open_table(folder, TRAIN, rows.CLEAN_PAIR)
-    held_out = open_table(folder, VAL, rows.CLEAN_PAIR)
-    if not held_out.rows:
-        held_out = require_rows(train, TRAIN)
+    train, held_out = open_splits(inputs.folder(CLEAN_PAIRS), rows.CLEAN_PAIR)
     if cfg.pretrained:
         reranker = pretrained_reranker(cfg.pretrained)
         health = truncated(reranker.tokenize, held_out)
@@ -190,7 +181,7 @@ def run(inputs: Inputs, out: Folder, cfg: ClipSettings) -> Result:
             found = measure(reranker, held_out, cfg)
         weights.save_clip(out, reranker)
         return Result(rows_in=train.rows, rows_out=0, health=found | health)
-    task = ClipTask(cfg, require_rows(train, TRAIN), held_out, weights.load_bpe(inputs.folder(BPE)))
+    task = ClipTask(cfg, train, held_out, weights.load_bpe(inputs.folder(BPE)))
     health = truncated(task.tokenize, held_out)
     result = on_ray.train(task, cfg, out, rows=train.rows)
     return result.model_copy(update={"health": result.health | health})

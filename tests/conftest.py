@@ -5,17 +5,25 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 from tests.pipelines.runs import full
 
+settings.register_profile("ours", deadline=None)  # a busy machine is not slow code
+settings.load_profile("ours")
 torch.set_num_threads(1)  # for what modules of tests prepare; each test says it again
 
 if not torch.cuda.is_available():  # where models are compiled; compilers cannot read such checks
     install_import_hook("stages.models", "beartype.beartype")
 
 
+SHARED = ("tiny_run", "ray_cluster")  # fixtures too dear to make in each process of `-n 2`
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
+    share_between_processes(items)
     no_gpu = pytest.mark.skip(reason="needs a CUDA device, and this machine has none")
     soak = pytest.mark.skip(reason="takes long; `make soak` runs it")
     for item in items:
@@ -23,6 +31,20 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(no_gpu)
         if "soak" in item.keywords and config.getoption("-m") != "soak":
             item.add_marker(soak)
+
+
+def share_between_processes(items):
+    """Keep a file's tests in one process, and those of a shared fixture; begin with the longest."""
+    fixtures = {}
+    for item in items:
+        fixtures.setdefault(item.path, set()).update(item.fixturenames)
+    groups = {
+        path: next((name for name in SHARED if name in used), str(path))
+        for path, used in fixtures.items()
+    }
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item.path]))
+    items.sort(key=lambda i: (groups[i.path] not in SHARED, "ray" not in i.keywords))
 
 
 @pytest.fixture(scope="session")

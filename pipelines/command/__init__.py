@@ -101,17 +101,16 @@ def complain(error: object) -> None:
 def printable(text: str) -> str:
     """Escape what a terminal might obey or hide."""
     return "".join(
-        letter if letter.isprintable() or letter in JOINERS else _escaped(letter) for letter in text
+        letter
+        if letter.isprintable() or letter in JOINERS
+        else letter.encode("unicode_escape").decode()
+        for letter in text
     )
 
 
 def shown(text: str) -> str:
     """Escape a text for rich to print: nothing in it is markup, or commands the terminal."""
     return escape(printable(text))
-
-
-def _escaped(letter: str) -> str:
-    return letter.encode("unicode_escape").decode()
 
 
 class EscapingFormatter(logging.Formatter):

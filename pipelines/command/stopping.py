@@ -39,7 +39,7 @@ def stoppable(main: Callable[[], int]) -> int:
             return main()
         except KeyboardInterrupt:
             _say()
-            return _code(_Now.number)
+            return 128 + _Now.number
 
 
 @contextmanager
@@ -105,11 +105,7 @@ def _stop(number: int, _: FrameType | None) -> Never:
 
 
 def _leave(number: int, _: FrameType | None) -> Never:
-    os._exit(_code(number))
-
-
-def _code(number: int) -> int:
-    return 128 + number
+    os._exit(128 + number)
 
 
 def _say() -> None:

@@ -45,6 +45,5 @@ def _with_paths(settings: Settings, files: world_site.WorldFiles, address: str) 
 
 def _folder(root: str, digest: str) -> Path:
     """Return a folder beside the artifacts, or on this machine if those are on an object store."""
-    if "://" not in root:
-        return Path(root) / "world" / digest[:12]
-    return Path(tempfile.gettempdir()) / "dalle-ray-world" / digest[:12]
+    temporary = Path(tempfile.gettempdir()) / "dalle-ray-world"
+    return (temporary if "://" in root else Path(root) / "world") / digest[:12]

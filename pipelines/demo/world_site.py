@@ -10,8 +10,9 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -68,10 +69,6 @@ class WorldFiles:
     truth: Path  # url, expected: "ok" or the reason to drop it
     prompts: Path  # one JSON object a line: prompt, set
 
-    @classmethod
-    def in_folder(cls, folder: Path) -> "WorldFiles":
-        return cls(folder / SITE, folder / URLS, folder / TRUTH, folder / PROMPTS)
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -90,7 +87,7 @@ Spoil = Callable[[Entry, np.random.Generator], Entry]
 
 def build(folder: Path, world: WorldSettings) -> WorldFiles:
     """Write the site, its url list and the prompts, unless they are complete already."""
-    files = WorldFiles.in_folder(folder)
+    files = WorldFiles(*(folder / name for name in (SITE, URLS, TRUTH, PROMPTS)))
     stamp = f"{world.digest} {HOST}"
     done = folder / DONE
     if done.exists() and done.read_text() == stamp:
@@ -114,21 +111,18 @@ def build(folder: Path, world: WorldSettings) -> WorldFiles:
     return files
 
 
-@contextmanager
-def serve(files: WorldFiles) -> Iterator[WebServer]:
-    with serve_folder(files.site, faults=FAULTS) as server:
-        yield server
+def serve(files: WorldFiles) -> AbstractContextManager[WebServer]:
+    return serve_folder(files.site, faults=FAULTS)
 
 
 def prompt_lines(world: WorldSettings) -> list[dict[str, str]]:
     """List the prompts that evaluate judges: `world.prompts` held-out ones, half as many others."""
+    half = math.ceil(world.prompts / 2)
     return [
         {"prompt": prompt, "set": name}
         for name in get_args(PromptSet)
         for prompt in shapes.prompts(
-            name,
-            world.prompts if name == "held_out" else math.ceil(world.prompts / 2),
-            world.seed,
+            name, world.prompts if name == "held_out" else half, world.seed
         )
     ]
 
@@ -187,29 +181,22 @@ def _encode(pixels: UInt8[np.ndarray, "h w 3"], kind: str) -> bytes:
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "GIF")
         return file.getvalue()
-    quality = {
-        "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
-        "webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
-    }
+    quality = {"jpg": [cv2.IMWRITE_JPEG_QUALITY, 95], "webp": [cv2.IMWRITE_WEBP_QUALITY, 95]}
     written, data = cv2.imencode(f".{kind}", pixels[..., ::-1], quality.get(kind, []))
     assert written
     return data.tobytes()
 
 
-def _moved(folder: str) -> Spoil:
+def _moved(good: Entry, rng: np.random.Generator, *, to: str) -> Entry:
     """Point the url to a path that the server answers with a fault."""
-
-    def move(good: Entry, rng: np.random.Generator) -> Entry:
-        return replace(good, path=f"{folder}/{Path(good.path).name}", data=None)
-
-    return move
+    return replace(good, path=f"{to}/{Path(good.path).name}", data=None)
 
 
 def _no_image(good: Entry, rng: np.random.Generator) -> Entry:
     """Serve random bytes, a web page, or half of a file."""
     kind = rng.integers(3)
     if kind < 2:
-        return _moved(("garbage", "moved")[kind])(good, rng)
+        return _moved(good, rng, to=("garbage", "moved")[kind])
     half = _encode(np.zeros((100, 100, 3), np.uint8), "png")[:60]
     name = f"pictures/{Path(good.path).stem}.png"
     return replace(good, path=name, data=half, expected="truncated")
@@ -219,11 +206,10 @@ def _private(good: Entry, rng: np.random.Generator) -> Entry:
     return replace(good, path=f"{PRIVATE}/{good.path}", data=None)
 
 
-def _caption(choose: Callable[[str, np.random.Generator], str]) -> Spoil:
-    def spoil(good: Entry, rng: np.random.Generator) -> Entry:
-        return replace(good, caption=choose(good.caption, rng))
-
-    return spoil
+def _caption(
+    good: Entry, rng: np.random.Generator, *, choose: Callable[[str, np.random.Generator], str]
+) -> Entry:
+    return replace(good, caption=choose(good.caption, rng))
 
 
 def _photographed(caption: str, rng: np.random.Generator) -> str:
@@ -232,13 +218,12 @@ def _photographed(caption: str, rng: np.random.Generator) -> str:
     return wordings[rng.integers(2)]
 
 
-def _picture(sides: tuple[int, int], aspect: float) -> Spoil:
-    def spoil(good: Entry, rng: np.random.Generator) -> Entry:
-        pixels = _canvas(good.scene, int(rng.integers(sides[0], sides[1] + 1)), aspect, rng)
-        name = f"pictures/{Path(good.path).stem}.png"
-        return replace(good, path=name, data=_encode(pixels, "png"))
-
-    return spoil
+def _picture(
+    good: Entry, rng: np.random.Generator, *, sides: tuple[int, int], aspect: float
+) -> Entry:
+    pixels = _canvas(good.scene, int(rng.integers(sides[0], sides[1] + 1)), aspect, rng)
+    name = f"pictures/{Path(good.path).stem}.png"
+    return replace(good, path=name, data=_encode(pixels, "png"))
 
 
 def _copy(original: Entry, index: int, rng: np.random.Generator) -> Entry:
@@ -250,17 +235,19 @@ def _copy(original: Entry, index: int, rng: np.random.Generator) -> Entry:
 
 # How to spoil a good entry, by the crawl's or the filter's reason.
 _SPOIL: dict[str, Spoil] = {
-    "http_404": _moved("missing"),
+    "http_404": partial(_moved, to="missing"),
     "not_an_image": _no_image,
-    "not_english": _caption(lambda caption, rng: str(rng.choice(FOREIGN))),
-    "too_small": _picture(TINY, 1.0),
-    "caption_missing": _caption(lambda caption, rng: ""),
-    "timeout": _moved("slow"),
-    "http_403": _moved("forbidden"),
-    "too_elongated": _picture((SIDE, SIDE), ELONGATED),
-    "caption_too_short": _caption(lambda caption, rng: str(rng.choice(TOO_SHORT))),
-    "boilerplate": _caption(_photographed),
-    "caption_too_long": _caption(lambda caption, rng: ", and ".join([caption] * 50)),
+    "not_english": partial(_caption, choose=lambda caption, rng: str(rng.choice(FOREIGN))),
+    "too_small": partial(_picture, sides=TINY, aspect=1.0),
+    "caption_missing": partial(_caption, choose=lambda caption, rng: ""),
+    "timeout": partial(_moved, to="slow"),
+    "http_403": partial(_moved, to="forbidden"),
+    "too_elongated": partial(_picture, sides=(SIDE, SIDE), aspect=ELONGATED),
+    "caption_too_short": partial(_caption, choose=lambda caption, rng: str(rng.choice(TOO_SHORT))),
+    "boilerplate": partial(_caption, choose=_photographed),
+    "caption_too_long": partial(
+        _caption, choose=lambda caption, rng: ", and ".join([caption] * 50)
+    ),
     "forbidden_address": _private,
-    "too_large": _moved("oversized"),
+    "too_large": partial(_moved, to="oversized"),
 }

@@ -23,7 +23,6 @@ from stages.models.sampling import SamplingParams
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
     line = arguments("draw", __doc__)
     add = line.add_argument
     add("prompt", nargs="?", help="what to draw")
@@ -34,12 +33,7 @@ def parser() -> argparse.ArgumentParser:
     add("--out", type=Path, metavar="FILE", help="file of the sheet (PROMPT-SEED.png)")
     add("--gpu", action="store_true", help="compute on the GPU")
     add("--complete", metavar="PICTURE", help="keep the top of this picture and draw the rest")
-    add(
-        "--rows",
-        type=int,
-        metavar="R",
-        help="rows of codes to keep (of 32, 15 by default)",
-    )
+    add("--rows", type=int, metavar="R", help="rows of codes to keep (of 32, 15 by default)")
     add = line.add_argument_group("sampling parameters (default: those of the run)").add_argument
     add("--temperature", type=float, metavar="T", help="below 1: likelier codes more often")
     add("--top-k", type=int, metavar="K", help="only the K likeliest codes; 0 for all")
@@ -103,14 +97,11 @@ def _refuse_settings(args: argparse.Namespace) -> None:
 
 
 def _refuse_beside(flag: str, args: argparse.Namespace) -> None:
-    beside = {
-        "a prompt": args.prompt, "--out": args.out, "--complete": args.complete,
-        "--rows": args.rows,
-    }  # fmt: skip
-    for name, value in beside.items():
-        if value is not None:
+    for name in ("prompt", "out", "complete", "rows"):
+        if getattr(args, name) is not None:
+            found = "a prompt" if name == "prompt" else f"--{name}"
             raise ConfigError(
-                f"{flag} asks for prompts and names files by itself, found {name} too"
+                f"{flag} asks for prompts and names files by itself, found {found} too"
             )
 
 

@@ -8,8 +8,8 @@ from PIL import Image
 from torch import Tensor
 
 from schemas.errors import ConfigError
-from stages.pictures import PictureError, Pixels
-from stages.sample.completion import read, square_of, top_codes
+from stages.pictures import PictureError, Pixels, crop_centre, decode
+from stages.sample.completion import read, top_codes
 from stages.sample.generator import Generator
 
 PAPERS_SHARE = 15 / 32  # of the rows (section 3.3)
@@ -62,7 +62,7 @@ def image_prompt(generator: Generator, path: str, rows: int | None = None) -> Im
             "leave it out for the paper's share"
         )
     try:
-        square = square_of(read(path), side)
+        square = crop_centre(decode(read(path)), side)
     except PictureError as error:
         raise ConfigError(
             f"--complete: wanted a picture of {side} x {side} pixels or more, found '{path}' "

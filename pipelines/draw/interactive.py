@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines.command import shown
+from pipelines.command import shown, writing_to
 from pipelines.command.stopping import stopped_that_alone
 from pipelines.draw.draw_request import DrawRequest
 from pipelines.draw.image_prompt import ImagePrompt
@@ -24,11 +24,8 @@ with contextlib.suppress(ImportError):  # Python may be built without it: lines 
 
 WIDTH = 80
 BOM = "\ufeff"  # some editors begin a file with it
-SETTINGS = {
-    "n": "candidates", "candidates": "candidates", "top": "top", "seed": "seed",
-    "temperature": "temperature", "top-k": "top_k", "top-p": "top_p",
-    "guidance": "guidance",
-}  # fmt: skip
+SETTINGS = {"n": "candidates"}
+SETTINGS |= {n.replace("_", "-"): n for n in DrawRequest.model_fields if n != "prompt"}
 HELP = """\
 any text          draws it
 :n 64             number of candidates
@@ -59,10 +56,8 @@ def draw_sheet(
     sheet = sheet_png(pictures, request, image_prompt)
     name = file_name(request).replace(".png", "-completed.png" if image_prompt else ".png")
     out = out or _free(Path(name), sheet)
-    try:
+    with writing_to(out):
         out.write_bytes(sheet)
-    except OSError as error:
-        raise ConfigError(f"wanted to write {out}, found {error}; give another place") from error
     return pictures, out
 
 
@@ -76,11 +71,12 @@ def run_interactive(pipeline: TextToImage, settings: dict[str, object]) -> bool:
     while True:
         try:
             line = input("draw> " if sys.stdin.isatty() else "").strip().removeprefix(BOM)
-        except EOFError:
-            return _end_line(well)
-        except KeyboardInterrupt as error:
-            stopped_that_alone(error)
-            return _end_line(well)
+        except (EOFError, KeyboardInterrupt) as error:
+            if isinstance(error, KeyboardInterrupt):
+                stopped_that_alone(error)
+            if sys.stdin.isatty():
+                print()  # ends the line of the prompt
+            return well
         except OSError as error:
             raise ConfigError(f"wanted prompts from standard input, found {error}") from error
         if line in (":quit", ":q"):
@@ -93,12 +89,6 @@ def run_interactive(pipeline: TextToImage, settings: dict[str, object]) -> bool:
         except KeyboardInterrupt as error:
             stopped_that_alone(error)
             console.print("stopped")
-
-
-def _end_line(well: bool) -> bool:
-    if sys.stdin.isatty():
-        print()
-    return well
 
 
 def _obey(

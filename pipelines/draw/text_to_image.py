@@ -13,7 +13,6 @@ from pipelines.draw.image_prompt import ImagePrompt, image_prompt
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, SAMPLES
 from schemas.errors import ArtifactMissing, ConfigError
 from schemas.folder import Inputs
-from schemas.manifest import MANIFEST, Manifest
 from schemas.settings import ComputeRun, SampleSettings
 from stages.models.sampling import SamplingParams
 from stages.sample.generator import Picture, load_generator, ranked
@@ -128,11 +127,7 @@ def _settings_of_run(store: Store) -> SampleSettings:
         folder = store.newest(SAMPLES)
     except ArtifactMissing:
         return SampleSettings()
-    with folder.open(MANIFEST) as file:
-        manifest = Manifest.model_validate_json(file.read())
-    known = {
-        **manifest.settings,
-        "tile": manifest.health.get("tile", manifest.settings.get("tile")),
-    }
+    manifest = Inputs({SAMPLES.name: folder}).manifest(SAMPLES)
+    known = manifest.settings | {"tile": manifest.health.get("tile", manifest.settings.get("tile"))}
     names = (*SamplingParams._fields, "tile", "precision")
     return SampleSettings(**{name: known[name] for name in names if name in known})

@@ -32,33 +32,30 @@ def write_tars(
     for shard, groups in by_file:
         names.append(part + shard.rpartition("/")[2].removesuffix(".parquet") + ".tar")
         with files.create(names[-1]) as file, tarfile.open(mode="w|", fileobj=file) as tar:
-            bases = SampleNames()
+            taken: set[str] = set()
             for number, group in groups:
-                for name, data in _members(table.read(number, schema.names), bases):
+                for name, data in _members(table.read(number, schema.names), taken):
                     _add(tar, name, data)
                 advance(group.rows)
     return names
 
 
-class SampleNames:
-    """Names of a tar's samples from their keys, distinct even on case-insensitive disks."""
+def sample_name(key: str, taken: set[str]) -> str:
+    """Make a key safe: no dots, where WebDataset ends a sample's name, and no slashes.
 
-    def __init__(self) -> None:
-        self.taken: set[str] = set()
-
-    def of(self, key: str) -> str:
-        """Make a key safe: no dots, where WebDataset ends a sample's name, and no slashes."""
-        base = UNFIT.sub("_", key)[:LONGEST] or "_"
-        tries = chain([base], (f"{base}~{number}" for number in count(2)))
-        name = next(name for name in tries if name.lower() not in self.taken)
-        self.taken.add(name.lower())
-        return name
+    `taken` are the names in this tar, which differ even on case-insensitive disks.
+    """
+    base = UNFIT.sub("_", key)[:LONGEST] or "_"
+    tries = chain([base], (f"{base}~{number}" for number in count(2)))
+    name = next(name for name in tries if name.lower() not in taken)
+    taken.add(name.lower())
+    return name
 
 
-def _members(columns: Columns, bases: SampleNames) -> Iterator[tuple[str, bytes]]:
+def _members(columns: Columns, taken: set[str]) -> Iterator[tuple[str, bytes]]:
     tokens = {name: header(columns[name].shape[1:]) for name in ("text", "image")}
     for row, key in enumerate(columns["key"]):
-        base = bases.of(key)
+        base = sample_name(key, taken)
         for name, start in tokens.items():
             yield f"{base}.{name}.npy", start + content(columns[name][row])
         yield f"{base}.txt", columns["caption"][row].encode()

@@ -76,13 +76,13 @@ def _truncated(found: ShardSet, tokens: TokenCounts) -> str:
     """Count the captions that lost their end: encode counted them, a lone shard has a bound."""
     counted = found.manifest.health.get(TRUNCATED) if found.manifest else None
     if counted is not None and found.whole:
-        return f"{counted:,} captions  ({percent(counted, tokens.shards.rows)})"
+        return f"{counted:,} captions  ({share_of(counted, tokens.shards.rows)})"
     full = int(tokens.lengths[-1])
-    share = percent(full, tokens.shards.rows)
+    share = share_of(full, tokens.shards.rows)
     return f"at most {full:,} captions  ({share} fill all {len(tokens.lengths) - 1} positions)"
 
 
-def percent(part: int, whole: int) -> str:
+def share_of(part: int, whole: int) -> str:
     return f"{100 * part / max(1, whole):.3g}%"
 
 
@@ -93,7 +93,7 @@ def _code_statistics(console: Console, tokens: TokenCounts) -> dict[str, str]:
     some = f"  ({' '.join(map(str, dead[:DEAD_SHOWN]))}{' …' if len(dead) > DEAD_SHOWN else ''})"
     stored = tokens.image_bytes / max(1, tokens.shards.rows)
     independent = tokens.first.header.spec.image_len * tokens.entropy / 8
-    frequent = (f"{n} {percent(int(tokens.codes[n]), total)}" for n in ranked[:5] if n not in dead)
+    frequent = (f"{n} {share_of(int(tokens.codes[n]), total)}" for n in ranked[:5] if n not in dead)
     return {
         "used": f"{len(tokens.codes) - len(dead):,} of {len(tokens.codes):,}",
         "dead": f"{len(dead):,}" + (some if len(dead) else ""),
@@ -159,9 +159,9 @@ def print_difference(console: Console, found: Difference) -> None:
     if found.elsewhere:
         lines["not compared"] = f"{found.elsewhere:,}  (under another file of clean_pairs)"
     for name, count in found.columns.items():
-        lines[f"{name} differs"] = f"{count:,}  ({percent(count, found.rows)})"
+        lines[f"{name} differs"] = f"{count:,}  ({share_of(count, found.rows)})"
     if found.codes:
-        share = percent(found.other_codes, found.codes)
+        share = share_of(found.other_codes, found.codes)
         lines["codes that differ"] = f"{found.other_codes:,} of {found.codes:,}  ({share})"
     print_section(console, "rows", lines)
     for example in found.examples:

@@ -1,9 +1,9 @@
 """Find token shards, and read their footers and rows."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +17,10 @@ from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
 from schemas.manifest import MANIFEST, Manifest
 from schemas.tokens import TokenHeader
+from stages.data import parquet
 from stages.threads import in_threads
+
+row_groups = partial(parquet.row_groups, checksums=True)  # of shards, which have them
 
 UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, SchemaMismatch)
 
@@ -51,12 +54,12 @@ def target(address: str) -> ShardSet:
     if address.endswith(".parquet"):
         return _one_file(address)
     folder = open_folder(address)
-    names = _shards(folder)
+    names = shard_names(folder)
     if names:
         return ShardSet(folder, names, _store(folder.url, levels=2))
     store = Store(folder.url)
     newest = store.newest(TOKEN_PAIRS)
-    return ShardSet(newest, _shards(newest), store)
+    return ShardSet(newest, shard_names(newest), store)
 
 
 def _one_file(address: str) -> ShardSet:
@@ -70,7 +73,7 @@ def _one_file(address: str) -> ShardSet:
     return ShardSet(open_folder(url), [name], None, whole=False)
 
 
-def _shards(folder: Folder) -> list[str]:
+def shard_names(folder: Folder) -> list[str]:
     return [n for part in (TRAIN, VAL) for n in folder.list(part) if n.endswith(".parquet")]
 
 
@@ -158,18 +161,6 @@ def _alike(read: list[TokenShard], broken: dict[str, str]) -> TokenShards:
                 f"{key} is {have}, most shards have {want}" for key, (have, want) in differ.items()
             )
     return TokenShards([shard for shard in read if shard.name not in broken], broken)
-
-
-def row_groups(
-    folder: Folder, name: str, columns: Sequence[str] | None = None, *, first: int = 0
-) -> Iterator[pa.Table]:
-    """Yield a shard's rows one row group at a time, verifying page checksums."""
-    with (
-        folder.open(name) as file,
-        pq.ParquetFile(file, page_checksum_verification=True) as table,
-    ):
-        for group in range(first, table.num_row_groups):
-            yield table.read_row_group(group, columns, use_threads=False)
 
 
 def some_rows(folder: Folder, shards: list[TokenShard], count: int) -> Iterator[dict[str, Any]]:

@@ -17,10 +17,11 @@ from typing import NamedTuple
 import torch
 
 from pipelines.command import arguments, command, program
+from pipelines.draw.text_to_image import MODELS, require_gpu
 from pipelines.selfcheck import check_dvae, check_files, check_pictures, check_prior
 from pipelines.selfcheck.run import CheckResult, Run
 from schemas.artifacts import BPE, CLEAN_PAIRS, CLIP, DVAE, PRIOR, TOKEN_PAIRS, Artifact
-from schemas.errors import ConfigError, UserError
+from schemas.errors import UserError
 
 WIDTH = 80
 WORDS = {True: "ok", False: "FAIL", None: "-"}
@@ -61,8 +62,8 @@ def parser() -> argparse.ArgumentParser:
 @command(parser)
 def main(args: argparse.Namespace) -> int:
     started = time.monotonic()
-    if args.gpu and not torch.cuda.is_available():
-        raise ConfigError("--gpu: wanted a CUDA device, found none; leave it out")
+    if args.gpu:
+        require_gpu()
     run = Run(args.root, gpu=args.gpu)
     print(f"{args.root}, torch {torch.__version__} on {run.device.type}")
     count = Counter(result_of(each, run).ok for each in CHECKS)
@@ -87,7 +88,7 @@ def attempt(each: SelfCheck, run: Run) -> CheckResult:
     if missing:
         return CheckResult(None, f"not finished: {', '.join(missing)}")
     for artifact in each.needs:
-        if artifact in check_files.MODELS and check_files.changed(run, artifact) is not None:
+        if artifact in MODELS and check_files.changed(run, artifact) is not None:
             return CheckResult(None, f"{artifact.name} was changed after its stage: see weights")
     try:
         return each.check(run)

@@ -3,15 +3,15 @@
 import pyarrow.parquet as pq
 
 from infra.store import content_of
-from pipelines.inspect_tokens.token_shards import UNREADABLE, brief, describe_error
+from pipelines.draw.text_to_image import MODELS
+from pipelines.inspect_tokens.token_shards import UNREADABLE, brief, describe_error, shard_names
 from pipelines.selfcheck.run import CheckResult, Run
-from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, TOKEN_PAIRS, TRAIN, VAL, Artifact
+from schemas.artifacts import BPE, DVAE, TOKEN_PAIRS, Artifact
 from schemas.settings import TokenSpec
 from schemas.tokens import TokenHeader, text_metadata
 from stages.threads import in_threads
 from stages.weights import DvaeConfig, load_bpe, read_config
 
-MODELS = (BPE, DVAE, PRIOR, CLIP)
 MOST_SHARDS = 256  # evenly spread
 
 
@@ -55,7 +55,7 @@ def content(run: Run, artifact: Artifact) -> str:
 def shards(run: Run) -> CheckResult:
     """Compare the dVAE and BPE named in token shards with those of the run."""
     folder = run.inputs.folder(TOKEN_PAIRS)
-    names = [n for part in (TRAIN, VAL) for n in folder.list(part) if n.endswith(".parquet")]
+    names = shard_names(folder)
     some = names[:: -(-len(names) // MOST_SHARDS)] if names else []
     wanted = _expected_metadata(run)
 

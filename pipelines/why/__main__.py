@@ -7,16 +7,15 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from infra.store import Store, read_manifest
+from infra.store import Store
 from pipelines.command import arguments, command, program
 from pipelines.why.description import describe
 from pipelines.why.row_search import rows_where
 from schemas.artifacts import CLEAN_PAIRS, DROPPED_ROWS, PAIRS, TOKEN_PAIRS, TRAIN, VAL, Artifact
 from schemas.errors import ArtifactMissing
-from schemas.folder import Folder
+from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest
 
 MOST_ROWS = 20  # shown
@@ -24,38 +23,34 @@ MOST_ROWS = 20  # shown
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class FinishedArtifact:
+class FinishedArtifact(NamedTuple):
     """An artifact of the newest run, and its manifest."""
 
     folder: Folder
     manifest: Manifest
 
-    def rows(self, prefixes: Sequence[str], column: str, values: Sequence[str]) -> Iterator[Row]:
-        for prefix in prefixes:
-            yield from rows_where(self.folder, prefix, {column: values})
+
+def newest(store: Store, artifact: Artifact) -> FinishedArtifact:
+    """Return the newest run's artifact; raise ArtifactMissing if it is not finished."""
+    inputs = Inputs({artifact.name: store.newest(artifact)})
+    return FinishedArtifact(inputs.folder(artifact), inputs.manifest(artifact))
 
 
-def newest(
-    store: Store, artifact: Artifact, source: FinishedArtifact | None = None
+def made_from(
+    source: FinishedArtifact | None, store: Store, artifact: Artifact
 ) -> FinishedArtifact | None:
     """Return the newest run's artifact; None if it is missing, or not made from `source`."""
     with suppress(ArtifactMissing):
-        folder = store.newest(artifact)
-        manifest = read_manifest(folder)
-        if manifest is not None and (source is None or _reads(manifest, source.manifest)):
-            return FinishedArtifact(folder, manifest)
+        found = newest(store, artifact)
+        record = found.manifest.inputs.get(source.manifest.artifact) if source else None
+        if source and record and record.fingerprint == source.manifest.fingerprint:
+            return found
     return None
-
-
-def _reads(manifest: Manifest, source: Manifest) -> bool:
-    record = manifest.inputs.get(source.artifact)
-    return record is not None and record.fingerprint == source.fingerprint
 
 
 def find(pairs: FinishedArtifact, wanted: str) -> list[Row]:
     """Return the crawl's rows with this url, key or sha256; raise ArtifactMissing without any."""
-    found = rows_where(pairs.folder, "shard-", {n: [wanted] for n in ("url", "key", "sha256")})
+    found = rows_where(pairs.folder, ("shard-",), {n: [wanted] for n in ("url", "key", "sha256")})
     rows = sorted(found, key=lambda row: row["key"])
     if not rows:
         raise ArtifactMissing(
@@ -70,16 +65,14 @@ def answer(store: Store, wanted: str) -> Iterator[str]:
 
     Raises ArtifactMissing if there is no such row, or no finished crawl.
     """
-    store.newest(PAIRS)  # raises if there is none
     pairs = newest(store, PAIRS)
-    assert pairs is not None, "the newest artifact is finished"
     rows = find(pairs, wanted)
     shown = rows[:MOST_ROWS]
     keys = [row["key"] for row in shown]
-    clean = newest(store, CLEAN_PAIRS, pairs)
-    judged = _by_key(clean, (TRAIN, VAL, DROPPED_ROWS), keys)
-    tokens = newest(store, TOKEN_PAIRS, clean) if clean is not None else None
-    encoded = _by_key(tokens, (TRAIN, VAL, DROPPED_ROWS), keys)
+    clean = made_from(pairs, store, CLEAN_PAIRS)
+    judged = _by_key(clean, keys)
+    tokens = made_from(clean, store, TOKEN_PAIRS)
+    encoded = _by_key(tokens, keys)
     for row in shown:
         verdict = judged.get(row["key"])
         yield from describe(
@@ -94,10 +87,10 @@ def answer(store: Store, wanted: str) -> Iterator[str]:
         yield f"and {len(rows) - len(shown):,} more rows; ask for one by its key"
 
 
-def _by_key(
-    artifact: FinishedArtifact | None, prefixes: Sequence[str], keys: Sequence[str]
-) -> Mapping[str, Row]:
-    rows = artifact.rows(prefixes, "key", keys) if artifact is not None else ()
+def _by_key(artifact: FinishedArtifact | None, keys: Sequence[str]) -> Mapping[str, Row]:
+    if artifact is None:
+        return {}
+    rows = rows_where(artifact.folder, (TRAIN, VAL, DROPPED_ROWS), {"key": keys})
     return {row["key"]: row for row in rows}
 
 
@@ -105,7 +98,7 @@ def _kept_instead(clean: FinishedArtifact | None, row: Row, verdict: Row | None)
     if clean is None or verdict is None or "duplicate" not in (verdict.get("reason") or ""):
         return []
     group = verdict.get("group") or row["sha256"]
-    return list(clean.rows((TRAIN, VAL), "group", [group]))
+    return list(rows_where(clean.folder, (TRAIN, VAL), {"group": [group]}))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -15,13 +15,13 @@ READ_AHEAD_BYTES = 2**16
 
 
 def rows_where(
-    folder: Folder, prefix: str, wanted: Mapping[str, Collection[str]]
+    folder: Folder, prefixes: Collection[str], wanted: Mapping[str, Collection[str]]
 ) -> Iterator[dict[str, Any]]:
     """Yield rows in which one of the columns has one of its wanted values.
 
     Each row also has its `file`, and lacks pictures and tokens.
     """
-    names = [name for name in folder.list(prefix) if name.endswith(".parquet")]
+    names = [n for prefix in prefixes for n in folder.list(prefix) if n.endswith(".parquet")]
     for start in range(0, len(names), FILES_AT_ONCE):
         some = names[start : start + FILES_AT_ONCE]
         for found in in_threads(lambda name: _search(folder, name, wanted), some):

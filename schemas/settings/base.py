@@ -55,11 +55,8 @@ class Config(BaseModel):
 
     def what(self) -> dict[str, Any]:
         """Return the settings that decide what comes out, as plain JSON values."""
-        tree = {}
-        for name in self._deciding():
-            value = getattr(self, name)
-            tree[name] = value.what() if isinstance(value, Config) else value
-        return tree
+        values = {name: getattr(self, name) for name in self._deciding()}
+        return {n: v.what() if isinstance(v, Config) else v for n, v in values.items()}
 
     def changed(self, usual: "Config | None" = None) -> dict[str, Any]:
         """Return those of them that differ from `usual`, or else from their defaults."""

@@ -19,7 +19,7 @@ from schemas.settings.base import (
 
 
 class FilterSettings(Config):
-    """Appendix C of the paper, then what everybody else checks."""
+    """Appendix C of the paper, then checks that are common practice."""
 
     min_chars: CountFrom0 = Field(5, description="fewest characters of a caption (appendix C)")
     max_chars: Count = Field(1_000, description="most characters of a caption")
@@ -33,7 +33,7 @@ class FilterSettings(Config):
     )
     max_aspect: Positive = Field(2.0, ge=1, description="longer side over shorter (appendix C)")
     min_contrast: NonNegative = Field(
-        5.0, le=127, description="in grey levels; less is a flat picture"
+        5.0, le=127, description="least standard deviation of the liveliest channel, of 255 levels"
     )
     max_nsfw: Share = Field(
         0.5, description="largest probability of an unsafe picture, if measure.nsfw is on"

@@ -36,14 +36,12 @@ class Settings(Config):
 
     @model_validator(mode="after")
     def _stages_know_the_sizes(self) -> Self:
+        sizes = dict(self.tokens) | {"side": self.tokens.side, "tokens": self.tokens}
         for name in type(self).model_fields:
             node: Config = getattr(self, name)
-            given = {field: self._size(field) for field in node.marked(Shared)}
+            given = {field: sizes[field] for field in node.marked(Shared)}
             self.__dict__[name] = node.model_copy(update=given)  # frozen for everybody else
         return self
-
-    def _size(self, name: str) -> object:
-        return self.tokens if name == "tokens" else getattr(self.tokens, name)
 
     @model_validator(mode="after")
     def _every_picture_can_be_kept_and_written(self) -> Self:

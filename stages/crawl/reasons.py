@@ -28,7 +28,7 @@ OWN = (
     "too_large",  # in bytes or in pixels
     "missing_file",  # of a folder or a tar: also a caption without its picture
     "link_outside",  # a link out of the folder
-    "outside_folder",  # a name in metadata that does
+    "outside_folder",  # a name in metadata that leads out of it
     "unreadable_row",  # of the list
     "quarantined",  # its shard killed three workers
 )

@@ -10,18 +10,12 @@ from torch import Tensor
 
 from schemas.errors import SchemaMismatch
 from stages import pictures
-from stages.data import order
 from stages.hashing import hash_bits
 from stages.pictures import PictureError, Pixels
 
 
 def row_seed(seed: int, epoch: int, key: str) -> int:
-    """Return the seed of one row in one epoch."""
     return hash_bits(f"{seed}\n{epoch}\n{key}", 63)
-
-
-def row_generator(seed: int, epoch: int, key: str) -> np.random.Generator:
-    return order.generator(row_seed(seed, epoch, key))
 
 
 def decode_crops(

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 from collections.abc import Sequence
 
 from schemas.errors import UserError
@@ -16,7 +17,6 @@ OF_THE_FILE = {
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR,
     errno.ENOTDIR,
 }  # fmt: skip
-READ_BYTES = 2**20
 AT_ONCE = 1_000  # files given to the threads: a future takes more memory than its digest
 
 
@@ -52,12 +52,9 @@ def digest_of_files(files: Sequence[tuple[str, str | None]]) -> str:
 
 def file_digest(folder: Folder, name: str) -> FileDigest:
     """Return the size and sha256 of a committed file, read piece by piece."""
-    content, size = hashlib.sha256(), 0
     with folder.open(name) as file:
-        while part := file.read(READ_BYTES):
-            content.update(part)
-            size += len(part)
-    return FileDigest(bytes=size, sha256=content.hexdigest())
+        content = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return FileDigest(bytes=file.seek(0, io.SEEK_END), sha256=content)
 
 
 def _digest(address: str | None) -> str:

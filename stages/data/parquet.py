@@ -10,6 +10,8 @@ from schemas import rows
 from schemas.artifacts import TRAIN, VAL
 from schemas.folder import Folder
 
+Row = dict[str, Any]
+
 ZSTD: Mapping[str, Any] = {"compression": "zstd", "compression_level": 1}
 
 # Rows with pictures: 256 of them are what a reader has in memory at once.
@@ -61,12 +63,20 @@ def row_groups(
     columns: Sequence[str] | None = None,
     *,
     schema: pa.Schema | None = None,
+    first: int = 0,
+    checksums: bool = False,
 ) -> Iterator[pa.Table]:
-    """Yield a committed table, one row group in memory at a time; check the schema if given."""
-    with folder.open(name) as file, pq.ParquetFile(file) as table:
+    """Yield a committed table from row group `first` on, one of them in memory at a time.
+
+    Checks the schema if it is given, and with `checksums` those of all pages.
+    """
+    with (
+        folder.open(name) as file,
+        pq.ParquetFile(file, page_checksum_verification=checksums) as table,
+    ):
         if schema is not None:
             rows.check(table.schema_arrow, schema, where=f"{folder.url}/{name}")
-        for group in range(table.num_row_groups):
+        for group in range(first, table.num_row_groups):
             yield table.read_row_group(group, columns, use_threads=False)
 
 
@@ -83,7 +93,7 @@ def groups_of_rows(
         before += size
 
 
-def read_rows(folder: Folder, part: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def read_rows(folder: Folder, part: str, columns: Sequence[str]) -> Iterator[Row]:
     """Yield the rows of a part of an artifact, holding one row group at a time."""
     for name in folder.list(part):
         for group in row_groups(folder, name, columns):

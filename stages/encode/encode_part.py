@@ -100,5 +100,5 @@ class EncodePart:
 
 
 def share_of(compared: Mapping[str, int]) -> float | None:
-    """Return the share of codes that are others than in float32, if they were compared."""
+    """Return the share of codes that differ from float32's, if they were compared."""
     return compared["differing_codes"] / compared["compared_codes"] if compared else None

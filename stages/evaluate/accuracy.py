@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -146,26 +146,21 @@ def by_combination(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: (one["reranked"] / one["prompts"], one["single"]))
 
 
-class Change(NamedTuple):
-    """The mean change of a share, paired by prompt, so that unchanged prompts add no noise."""
+def change(before: Sequence[bool], after: Sequence[bool], names: Sequence[Names]) -> dict[str, Any]:
+    """Return the mean change of a share, paired by prompt, so that unchanged ones add no noise.
 
-    share: float
-    standard_error: float | None  # None: there are too few combinations to tell
-
-    @classmethod
-    def between(
-        cls, before: Sequence[bool], after: Sequence[bool], names: Sequence[Names]
-    ) -> "Change":
-        """Compare each prompt with itself before and after."""
-        change = np.asarray(after, float) - np.asarray(before, float)
-        return cls(float(change.mean()), standard_error(change.tolist(), names))
+    Its standard error is None where there are too few combinations to tell.
+    """
+    changes = np.asarray(after, float) - np.asarray(before, float)
+    error = standard_error(changes.tolist(), names)
+    return {"share": float(changes.mean()), "standard_error": error}
 
 
 def gain(judgements: Sequence[Judgement]) -> dict[str, float | None]:
     """Return how much more often the favourite of all is right than the first picture."""
     best = by_candidates(judgements)
     names = [v.names for v in judgements]
-    return Change.between(best[min(best)], best[max(best)], names)._asdict()
+    return change(best[min(best)], best[max(best)], names)
 
 
 def worst_fall(judgements: Sequence[Judgement]) -> dict[str, float | None] | None:
@@ -175,9 +170,9 @@ def worst_fall(judgements: Sequence[Judgement]) -> dict[str, float | None] | Non
     """
     best, names = by_candidates(judgements), [v.names for v in judgements]
     falls = [
-        {"fewer": fewer, "more": more, **change._asdict()}
+        {"fewer": fewer, "more": more, **found}
         for fewer, more in combinations(best, 2)
-        if (change := Change.between(best[fewer], best[more], names)).share < 0
+        if (found := change(best[fewer], best[more], names))["share"] < 0
     ]
     # Where the standard error is unknown, the plain change must do.
     return min(falls, key=lambda fall: fall["share"] / (fall["standard_error"] or 1), default=None)

@@ -7,7 +7,7 @@ from typing import Any
 from schemas.artifacts import CLEAN_PAIRS, PAIRS, TOKEN_PAIRS
 from schemas.folder import Inputs
 from schemas.manifest import Manifest
-from stages.evaluate.reading import Row, rows
+from stages.data.parquet import Row, read_rows
 
 EXAMPLES = 20  # rows kept for each reason
 LOOKED_AT = 20_000  # rows searched for examples, so that a huge crawl costs no more than a small
@@ -19,7 +19,7 @@ def funnel(inputs: Inputs) -> list[dict[str, Any]]:
     A step has `stage`, `rows_in`, `kept`, and `reasons`: a list of `reason`, `rows`, `examples`.
     """
     columns = ["url", "caption", "reason", "detail", "status"]
-    listed = islice(rows(inputs.folder(PAIRS), "", columns), LOOKED_AT)
+    listed = islice(read_rows(inputs.folder(PAIRS), "shard-", columns), LOOKED_AT)
     failed = (row for row in listed if row["status"] != "ok")
     crawl, clean = inputs.manifest(PAIRS), inputs.manifest(CLEAN_PAIRS)
     tokens = inputs.manifest(TOKEN_PAIRS)

@@ -133,12 +133,10 @@ def template(package: str, name: str) -> jinja2.Template:
 
 
 def percent(share: float) -> str:
-    """Format a share as a percentage."""
     return f"{100 * share:.1f}{NBSP}%"
 
 
 def interval(bounds: Sequence[float]) -> str:
-    """Format an interval of shares."""
     return f"{100 * bounds[0]:.0f}\N{EN DASH}{100 * bounds[1]:.0f}{NBSP}%"
 
 

@@ -1,4 +1,4 @@
-"""What other stages left: rows of tables, drawn pictures and training logs, a few at a time."""
+"""What other stages left: drawn pictures and training logs, a few at a time."""
 
 import json
 import math
@@ -6,35 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter, itemgetter
-from typing import Any
 
 from schemas.artifacts import METRICS, SAMPLES
 from schemas.folder import Folder, Inputs
-from stages.data.parquet import row_groups
-
-# Parquet beside the rows: notes for resuming, and the manifest's list of files.
-NOT_ROWS = ("stats/", "attempts/", "files.parquet")
+from stages.data.parquet import read_rows
 
 DRAWN = ("candidate", "seed", "rank", "clip_score", "png")  # columns of one drawn picture
 PROMPT = ("prompt_id", "prompt", "set")  # and of all for one prompt
-
-Row = dict[str, Any]
-
-
-def shards(folder: Folder, part: str = "") -> list[str]:
-    """Return the names of the files of rows in one part of an artifact, in order."""
-    return [
-        name
-        for name in folder.list(part)
-        if name.endswith(".parquet") and not name.startswith(NOT_ROWS)
-    ]
-
-
-def rows(folder: Folder, part: str, columns: Sequence[str]) -> Iterator[Row]:
-    """Yield the rows of a part, holding one row group at a time."""
-    for name in shards(folder, part):
-        for group in row_groups(folder, name, columns):
-            yield from group.to_pylist()
 
 
 def metrics(folder: Folder) -> list[dict[str, float]]:
@@ -91,7 +69,7 @@ class DrawnPrompt:
 
 def prompts(inputs: Inputs) -> Iterator[DrawnPrompt]:
     """Yield every prompt with its candidates; the rows of a prompt lie together in one shard."""
-    table = rows(inputs.folder(SAMPLES), "table/", (*PROMPT, *DRAWN))
+    table = read_rows(inputs.folder(SAMPLES), "table/", (*PROMPT, *DRAWN))
     for (number, text, kind), group in groupby(table, key=itemgetter(*PROMPT)):
         drawn = (Candidate(*itemgetter(*DRAWN)(row)) for row in group)
         yield DrawnPrompt(number, text, kind, tuple(sorted(drawn, key=attrgetter("rank"))))

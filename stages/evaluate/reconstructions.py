@@ -14,8 +14,7 @@ from torch import Tensor
 
 from schemas.artifacts import CLEAN_PAIRS
 from schemas.folder import Inputs
-from stages.data.parquet import validation_part
-from stages.evaluate.reading import Row, rows
+from stages.data.parquet import Row, read_rows, validation_part
 from stages.models.codebook import code_counts, codebook_health
 from stages.models.dvae import Dvae
 from stages.models.fidelity import Psnr, mean_colour
@@ -64,7 +63,7 @@ def measured_pictures(inputs: Inputs, side: int, count: int) -> tuple[str, list[
     """
     folder = inputs.folder(CLEAN_PAIRS)
     part = validation_part(folder)
-    every = _captioned(rows(folder, part, ["caption", "image"]), side)
+    every = _captioned(read_rows(folder, part, ["caption", "image"]), side)
     return part.rstrip("/"), list(islice(every, count))
 
 

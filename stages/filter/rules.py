@@ -77,7 +77,7 @@ REASONS = (*dict.fromkeys(rule.reason for rule in RULES), NEAR_DUPLICATE, DUPLIC
 
 
 def why_drop(scores: Scores, settings: Settings) -> str | None:
-    """Name the first rule that a fetched pair breaks; None keeps it."""
+    """Return the reason of the first rule that a fetched pair breaks; None keeps it."""
     broken = (rule.reason for rule in RULES if rule.is_broken(scores, settings))
     return next(broken, None)
 

@@ -40,9 +40,6 @@ class Bpe:
     """A trained tokenizer of `vocab` ids; `pad`, the next one, fills captions up."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._use(tokenizer)
-
-    def _use(self, tokenizer: Tokenizer) -> None:
         self.vocab = self.pad = tokenizer.get_vocab_size()
         self._tokenizer = tokenizer
         model = json.loads(tokenizer.to_str())["model"]
@@ -56,12 +53,9 @@ class Bpe:
         self._cached_split = lru_cache(CACHED)(self._split)
         self._cached_merges = lru_cache(CACHED)(self._merged_once)
 
-    def __getstate__(self) -> str:
+    def __reduce__(self) -> tuple[type["Bpe"], tuple[Tokenizer]]:
         """Pickle without the caches."""
-        return self.to_json()
-
-    def __setstate__(self, text: str) -> None:
-        self._use(Tokenizer.from_str(text))
+        return Bpe, (self._tokenizer,)
 
     @classmethod
     def from_json(cls, text: str) -> "Bpe":

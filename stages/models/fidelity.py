@@ -33,7 +33,6 @@ class Psnr:
 
 
 def psnr_db(mse: float) -> float:
-    """Return 10 log10(1 / MSE), at most 100."""
     return -10 * math.log10(max(mse, 1e-10))
 
 

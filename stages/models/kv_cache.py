@@ -59,7 +59,6 @@ class CacheLayout(NamedTuple):
         return cls(groups, slots, group, number % slots, ~seen)
 
     def to(self, device: torch.device) -> "CacheLayout":
-        """Return the same tables on another device."""
         tables = (self.group, self.slot, self.hidden)
         return CacheLayout(self.groups, self.slots, *(table.to(device) for table in tables))
 

@@ -9,10 +9,12 @@ code p and predicts code p + 1. A mask says which input slots (keys) each slot (
 
 Image masks count raster positions only: p = grid * row + column. Text never sees the image.
 
-To change a mask, change `_rule_for_codes` and raise `REVISION` in stages/train_prior, because the
-fingerprint does not see code. The table of all slots, the blocks and windows that
-`sparse_attention` computes, and the layout of the KV cache are all derived from the rule.
-`masked_attention` is the reference: it computes all scores, and then leaves out the forbidden ones.
+`mask_of_layer` says which layer has which mask, and `_rule_for_codes` what a mask sees. To change
+either, raise `REVISION` in stages/train_prior, because the fingerprint does not see code. The table
+of all slots, the blocks and windows of `sparse_attention`, and the layout of the KV cache are
+derived from the rule. `sparse_attention` relies on two names: `causal` is always all that came
+before, and `column` stays within its column. `masked_attention` is the reference: it computes all
+scores, and then leaves out the forbidden ones.
 
 Dimensions: b batch, h heads, n slots of the input, k head width.
 """
@@ -61,7 +63,7 @@ def mask_rule(name: MaskName, layout: SequenceLayout) -> Callable[[Tensor, Tenso
 
 
 def _rule_for_codes(name: MaskName, layout: SequenceLayout) -> Callable[[Tensor], Tensor]:
-    """Return whether a code sees the one that many steps of raster order back, 0 or more.
+    """Return the rule: does a code see the one `back` places earlier in raster order (0: itself)?
 
     A convolution sees the earlier half of a kernel x kernel window centred on the own code. It
     wraps around the row's edge as the row mask does: it is a set of distances in raster order, and

@@ -46,7 +46,6 @@ ALIGNED = 8  # weights that the rows of a head are padded to a multiple of, on a
 
 
 def make_norm(shape: PriorShape) -> nn.Module:
-    """Return a fresh normalisation layer of the block's kind."""
     return nn.RMSNorm(shape.width) if shape.block == "llama" else nn.LayerNorm(shape.width)
 
 
@@ -73,32 +72,24 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """The paper's feed-forward with its norm: what it adds to the residual stream."""
+    """A feed-forward with its norm: what it adds to the residual stream.
+
+    The paper's, or one with SwiGLU (Shazeer 2020) and about as many weights.
+    """
 
     def __init__(self, shape: PriorShape) -> None:
         super().__init__()
-        d = shape.width
+        d, self.gated = shape.width, shape.block == "llama"
+        hidden = 8 * math.ceil(d / 3) if self.gated else 4 * d  # gated, 8/3 of the width
         self.norm = make_norm(shape)
-        self.up = nn.Linear(d, 4 * d)
-        self.out = nn.Linear(4 * d, d)
+        self.up = nn.Linear(d, 2 * hidden if self.gated else hidden, bias=not self.gated)
+        self.out = nn.Linear(hidden, d, bias=not self.gated)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        return self.out(F.gelu(self.up(self.norm(x))))
-
-
-class GatedFeedForward(nn.Module):
-    """A feed-forward with SwiGLU (Shazeer 2020), with about as many weights as the paper's."""
-
-    def __init__(self, shape: PriorShape) -> None:
-        super().__init__()
-        d = shape.width
-        hidden = 8 * math.ceil(d / 3)  # 8/3 of the width
-        self.norm = make_norm(shape)
-        self.up = nn.Linear(d, 2 * hidden, bias=False)
-        self.out = nn.Linear(hidden, d, bias=False)
-
-    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        gate, value = self.up(self.norm(x)).chunk(2, dim=-1)
+        hidden = self.up(self.norm(x))
+        if not self.gated:
+            return self.out(F.gelu(hidden))
+        gate, value = hidden.chunk(2, dim=-1)
         return self.out(F.silu(gate) * value)
 
 
@@ -108,7 +99,7 @@ class Block(nn.Module):
     def __init__(self, shape: PriorShape) -> None:
         super().__init__()
         self.attention = Attention(shape)
-        self.mlp = GatedFeedForward(shape) if shape.block == "llama" else FeedForward(shape)
+        self.mlp = FeedForward(shape)
 
     def reset_parameters(self, layers: int) -> None:
         """Draw fresh weights; what adds to the residual stream is smaller in deeper models."""
@@ -224,7 +215,6 @@ class Prior(nn.Module):
     def embed_image(
         self, codes: Int[Tensor, "b i"], position: Int[Tensor, "#i"]
     ) -> Float[Tensor, "b i d"]:
-        """Embed codes at these raster positions."""
         x = self.image_token(codes)
         if not self.learned_positions:
             return x

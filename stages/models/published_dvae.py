@@ -6,7 +6,7 @@ and the decoder's input is the `codebook`. All sizes are read off the tensors.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -15,21 +15,13 @@ from schemas.errors import SchemaMismatch
 from schemas.settings import DvaeShape
 from stages.models.dvae import GROUPS, Dvae
 
-TO_OURS = (
-    (r"^decoder\.blocks\.input\.", "decoder.codebook."),
-    (r"\.w$", ".weight"),
-    (r"\.b$", ".bias"),
-)
-TO_RELEASED = (
-    (r"^decoder\.codebook\.", "decoder.blocks.input."),
-    (r"\.weight$", ".w"),
-    (r"\.bias$", ".b"),
-)
+TO_RELEASED = {"decoder.codebook": "decoder.blocks.input", "weight": "w", "bias": "b"}
+TO_OURS = {theirs: ours for ours, theirs in TO_RELEASED.items()}
 
 
-def _renamed(name: str, rules: Sequence[tuple[str, str]]) -> str:
-    for pattern, replacement in rules:
-        name = re.sub(pattern, replacement, name)
+def _renamed(name: str, words: Mapping[str, str]) -> str:
+    for old, new in words.items():
+        name = re.sub(rf"\b{re.escape(old)}\b", new, name)
     return name
 
 

@@ -1,6 +1,6 @@
 """Attention that skips what the masks forbid: the same result as `masked_attention`, faster.
 
-Both ways read what may be skipped off the mask itself, so they cannot disagree with it:
+Both ways derive what to skip from the mask itself, but for `causal`, which is torch's own kernel:
 
 * On a CPU, in blocks of one row of the grid (the paper's were 32 x 32 too): the queries of a row
   see all the text, and a window of as many earlier rows as the mask looks back.
@@ -46,7 +46,7 @@ def attention(name: MaskName, layout: SequenceLayout, device: torch.device) -> A
     if layout.slots < SHORT:
         return partial(masked_attention, mask=make_mask(name, layout).to(device))
     if name == "causal":
-        return causal_attention
+        return partial(F.scaled_dot_product_attention, is_causal=True)
     if device.type == "cuda":
         flex = partial(_compiled_flex(), block_mask=flex_mask(name, layout, device))
         return _transposing(name, layout, flex)
@@ -57,11 +57,6 @@ def in_blocks(name: MaskName, layout: SequenceLayout) -> Attend:
     """Return attention with this mask in blocks of one row of the grid, as on a CPU."""
     attend = partial(block_attention, windows=windows_of(name, layout))
     return _transposing(name, layout, torch.compiler.disable(attend))
-
-
-def causal_attention(q: Heads, k: Heads, v: Heads) -> Heads:
-    """Attend to all earlier slots, by torch's own kernel."""
-    return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
 class Windows(NamedTuple):

@@ -47,11 +47,6 @@ def _is_missing(error: BaseException | None) -> bool:
     return isinstance(error, ValueError | ImportError)
 
 
-def square_of(data: bytes, side: int) -> Pixels:
-    """Decode a picture and resize its centre square to `side` pixels; raise PictureError."""
-    return crop_centre(decode(data), side)
-
-
 @torch.inference_mode()
 def top_codes(generator: Generator, square: Pixels, rows: int) -> Int[Tensor, " g"]:
     """Encode one picture and return the codes of its first rows.
@@ -78,7 +73,7 @@ def with_given_codes(
             kept.append(prompt)
             continue
         try:
-            square = square_of(read(prompt.given), generator.tokens.side)
+            square = crop_centre(decode(read(prompt.given)), generator.tokens.side)
         except PictureError as error:
             rejects[error.reason] += 1
         else:

@@ -139,7 +139,6 @@ def lines(path: str) -> list[Line]:
 
 
 def first_of_each_set(listed: Iterable[Line], count: int) -> Iterator[Line]:
-    """Yield at most `count` lines of each set."""
     taken: Counter[str] = Counter()
     for line in listed:
         kind = "" if line is None else str(line.get("set"))
@@ -149,7 +148,6 @@ def first_of_each_set(listed: Iterable[Line], count: int) -> Iterator[Line]:
 
 
 def digest(path: str) -> str:
-    """Return the sha256 of a file of prompts."""
     return hashlib.sha256(_read(path)).hexdigest()
 
 

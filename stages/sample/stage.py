@@ -41,12 +41,10 @@ def outside(cfg: SampleSettings) -> dict[str, str]:
 
 
 def forecast(cfg: SampleSettings) -> Forecast:
-    """Return how much there is to draw."""
     return Forecast(f"{cfg.candidates} candidates a prompt")
 
 
 def run(inputs: Inputs, out: Folder, cfg: SampleSettings) -> Result:
-    """Draw and rank every prompt's candidates."""
     found = prompts(inputs, cfg.prompts, cfg.given_rows)
     tile, record = agreed_tile(inputs, out, cfg)
     size = cfg.prompts_per_shard
@@ -137,7 +135,6 @@ class DrawShard:
         )
 
     def draw(self, some: list[Prompt]) -> list[list[Picture]]:
-        """Draw and rank every prompt's candidates."""
         if not some:
             return []
         given = torch.tensor([prompt.given for prompt in some], dtype=torch.long)

@@ -25,13 +25,7 @@ RESEMBLANCE = 0.66  # least overlap with the best shape for a patch to be one
 OVERLAP = 0.4  # largest share of a patch that larger patches may cover
 FRAME, SPREAD = 32, 7.0  # pixels: side and root mean square radius of compared patches
 WEAR = {"star": 0.2}  # share of the radius: detail thinner than that may be missing
-BLURS = (
-    0.05,
-    0.15,
-    0.25,
-    0.4,
-    0.55,
-)  # of the templates, as shares of their spread
+BLURS = (0.05, 0.15, 0.25, 0.4, 0.55)  # of the templates, as shares of their spread
 CLOSE = np.ones((3, 3), np.uint8)  # closes the gaps of a roughly drawn ring
 
 Map = Float[np.ndarray, "h w"]

@@ -236,27 +236,23 @@ def _related(
 
 def _say_alone(kind: ShapeKind, size: str, place: str, rng: np.random.Generator) -> str:
     wording = ALONE[rng.integers(len(ALONE))]
-    return wording.format(figure=_phrase(kind, _often(size, rng)), place=PLACES[place])
+    said = size if rng.random() < 0.5 else ""
+    return wording.format(figure=_phrase(kind, said), place=PLACES[place])
 
 
 def _all_ways_to_say(kind: ShapeKind) -> list[str]:
     """Return every caption that a picture of this kind alone may have."""
     ways = itertools.product(ALONE, ("", *SIZES), PLACES.values())
-    said = {
-        wording.format(figure=_phrase(kind, size), place=place): 0 for wording, size, place in ways
-    }
-    return list(said)
+    said = (
+        wording.format(figure=_phrase(kind, size), place=place) for wording, size, place in ways
+    )
+    return list(dict.fromkeys(said))
 
 
 def _say_together(pair: tuple[Figure, Figure], relation: str, rng: np.random.Generator) -> str:
     figure, other = (_phrase(each.kind, each.size) for each in pair)
     wording = TOGETHER[rng.integers(len(TOGETHER))]
     return wording.format(figure=figure, other=other, relation=RELATIONS[relation])
-
-
-def _often(size: str, rng: np.random.Generator) -> str:
-    """Return the size half of the time, else nothing."""
-    return size if rng.random() < 0.5 else ""
 
 
 def _phrase(kind: ShapeKind, size: str) -> str:

@@ -121,22 +121,16 @@ class _Actor:
     def make(self, shard: Shard, marker: str) -> bytes:
         """Leave the marker, do the work, commit its files, then the statistics; return these.
 
-        An orphan commits nothing: what its driver served (the demo's web) died with the driver.
+        An orphan of a driver on this machine commits nothing: what that driver served (the demo's
+        web) died with it.
         """
         self.out.commit(marker, b"")
         made = self.work(shard.payload)
         if self.driver.is_gone:
             raise UserError("the run that asked for this shard was killed")
         files = {name: self.out.commit(name, data) for name, data in made.files.items()}
-        stats = ShardStats(
-            name=shard.name,
-            rows_in=made.rows_in,
-            rows_out=made.rows_out,
-            rejects=dict(made.rejects),
-            health=dict(made.health),
-            files=files,
-            quarantined=self.quarantines,
-        )
+        about = {"name": shard.name, "files": files, "quarantined": self.quarantines}
+        stats = ShardStats.model_validate(vars(made) | about)
         data = stats.model_dump_json().encode()
         self.out.commit(stats_file(shard.name), data)
         return data

@@ -26,8 +26,7 @@ REVISION = 2
 
 def run(inputs: Inputs, out: Folder, cfg: DvaeSettings) -> Result:
     """Train on all clean pairs, or copy pretrained weights; warn of codes that are no use."""
-    folder = inputs.folder(CLEAN_PAIRS)
-    train, held_out = open_splits(folder, rows.CLEAN_PAIR)
+    train, held_out = open_splits(inputs.folder(CLEAN_PAIRS), rows.CLEAN_PAIR)
     task = DvaeTask(cfg, train, held_out)
     if cfg.pretrained:
         return pretrained.run(task, out, rows=train.rows)

@@ -11,7 +11,6 @@ from stages.training import forecast as training
 
 
 def forecast(cfg: DvaeSettings) -> Forecast:
-    """Return parameters, operations, time and memory without activations."""
     with torch.device("meta"):
         dvae = Dvae(cfg, cfg.image_vocab)
     count = training.parameter_count(dvae)

@@ -32,11 +32,6 @@ def run(inputs: Inputs, out: Folder, cfg: PriorSettings) -> Result:
     train, held_out = open_splits(folder, header.schema, header.text())
     every_row = train.rows if held_out is train else train.rows + held_out.rows
     require_intact(folder, inputs.manifest(TOKEN_PAIRS), (TRAIN, VAL), every_row)
-    task = PriorTask(
-        cfg,
-        train,
-        held_out,
-        weights.load_bpe(inputs.folder(BPE)),
-        inputs.folder(DVAE),
-    )
+    bpe = weights.load_bpe(inputs.folder(BPE))
+    task = PriorTask(cfg, train, held_out, bpe, inputs.folder(DVAE))
     return on_ray.train(task, cfg, out, rows=train.rows)

@@ -20,7 +20,6 @@ PAPER_FLOPS = 4.06e22  # 6 x 12.0e9 weights x 1,280 tokens x 1,024 rows x 430,00
 
 
 def forecast(cfg: PriorSettings) -> Forecast:
-    """Return parameters, operations, memory, traffic and time."""
     parameters = parameters_of(cfg)
     rows = cfg.fit.steps * cfg.fit.batch_size
     flops = 3 * prior_flops(cfg.tokens, cfg) * rows

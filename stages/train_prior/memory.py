@@ -40,7 +40,6 @@ class Parameters(NamedTuple):
 
 
 def parameters_of(cfg: PriorSettings) -> Parameters:
-    """Count a prior's parameters without allocating them."""
     with torch.device("meta"):
         prior = Prior(cfg.tokens, cfg)
     inside = list(prior.blocks.parameters())
@@ -131,7 +130,6 @@ def logits_of(tokens: TokenSpec) -> int:
 
 
 def rows_per_pass(cfg: PriorSettings) -> int:
-    """Return the rows of a worker's forward pass."""
     rows, most = math.ceil(cfg.fit.batch_size / cfg.run.workers), cfg.run.micro_batch_size
     return rows if most is None else min(rows, most)
 

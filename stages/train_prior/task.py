@@ -145,7 +145,7 @@ def tokens_of(columns: Columns) -> Batch:
 
 def measure(model: Prior, tokens: Batch) -> Scalars:
     device = next(model.parameters()).device
-    nats, count = {"text": 0.0, "image": 0.0}, {"text": 0, "image": 0}
+    nats = {"text": 0.0, "image": 0.0}
     for start in range(0, len(tokens["text"]), VALIDATION_BATCH_SIZE):
         part = {
             k: v[start : start + VALIDATION_BATCH_SIZE].to(device).long() for k, v in tokens.items()
@@ -153,6 +153,4 @@ def measure(model: Prior, tokens: Batch) -> Scalars:
         terms = prior_terms(model, part["text"], part["image"])
         nats["text"] += terms.text.item()
         nats["image"] += terms.image.item()
-        count["text"] += terms.text_tokens
-        count["image"] += terms.image_tokens
-    return {f"validation_{name}": nats[name] / count[name] for name in nats}
+    return {f"validation_{name}": nats[name] / tokens[name].numel() for name in nats}

@@ -63,7 +63,6 @@ class DistributedContext:
         return dict(zip(numbers, packed.tolist(), strict=True))
 
     def all_reduce_max(self, number: float) -> float:
-        """Return the largest number of any worker."""
         packed = torch.tensor(number, dtype=torch.float64, device=self.device)
         if self.world_size > 1:
             dist.all_reduce(packed, dist.ReduceOp.MAX)

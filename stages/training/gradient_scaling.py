@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from schemas.settings import FitSettings
 from stages.training.distributed import DistributedContext, local
 
 BRANCHES = ("attention", "mlp")  # of a layer: each adds its output to its input
@@ -101,10 +100,3 @@ def _scaled(branch: nn.Module, x: Tensor, *args: Any) -> Tensor:
     x = ScaleDown.apply(x, branch.scale)  # type: ignore[no-untyped-call]
     y = type(branch).forward(branch, x, *args)
     return ScaleUp.apply(y, branch.scale)  # type: ignore[no-untyped-call]
-
-
-def scales_of(
-    layers: Iterable[nn.Module], fit: FitSettings, context: DistributedContext
-) -> GradientScales | None:
-    """Return the scales of a run in float16; other runs need none."""
-    return GradientScales(layers, context) if fit.precision == "float16" else None

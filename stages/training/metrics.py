@@ -187,7 +187,11 @@ class MetricsLog:
 
     def commit(self) -> None:
         """Make all lines and events so far durable."""
-        text = "".join(json.dumps(_valid(line), allow_nan=False) + "\n" for line in self.lines)
+        # numbers that are not finite become null: JSON has no word for them
+        valid = [
+            {k: v if math.isfinite(v) else None for k, v in line.items()} for line in self.lines
+        ]
+        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in valid)
         self.out.commit(METRICS, text.encode())
         self._events.flush()
         (file,) = Path(self._scratch.name).iterdir()
@@ -196,11 +200,6 @@ class MetricsLog:
     def close(self) -> None:
         self._events.close()
         self._scratch.cleanup()
-
-
-def _valid(line: Scalars) -> dict[str, float | None]:
-    """Write numbers that are not finite as null: JSON has no word for them."""
-    return {name: value if math.isfinite(value) else None for name, value in line.items()}
 
 
 def _lines_up_to(out: Folder, step: int) -> list[Scalars]:

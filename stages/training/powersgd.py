@@ -40,7 +40,10 @@ NUDGE = 1e-6
 
 
 class PowerSGD:
-    """The exchange of one worker with those that hold the same part of another copy."""
+    """The exchange of one worker with those that hold the same part of another copy.
+
+    `model` is parallelized already.
+    """
 
     def __init__(
         self,
@@ -129,13 +132,6 @@ class PowerSGD:
         """Check the numbers of all workers: those of a shard group skip an update together."""
         finite = torch.stack([tensor.isfinite().all() for tensor in tensors]).all()
         return self.context.all_reduce({"spoilt": not finite.item()})["spoilt"] == 0
-
-
-def compression_of(
-    model: nn.Module, layers: Iterable[nn.Module], fit: FitSettings, context: DistributedContext
-) -> PowerSGD | None:
-    """Return how gradients are compressed, if they are; `model` is parallelized already."""
-    return PowerSGD(model, layers, fit, context) if fit.powersgd_rank is not None else None
 
 
 def is_worth_it(weight: Tensor, rank: int) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from schemas.settings import FitSettings
 
 # The paper does not say what it took for a plateau (appendix B.2). Here the loss is
-# averaged over windows of updates, which begin with the end of the warm-up. A plateau is
+# averaged over windows of updates, the first of which begins where the warm-up ends. A plateau is
 # `patience_share` of the run in which no window's mean beats the best one by MIN_IMPROVEMENT.
 WINDOWS = 4  # per patience: enough updates in each to tell the trend from the noise
 MIN_IMPROVEMENT = 1e-3  # relative; a loss on a power law falls for ever, by less than its noise

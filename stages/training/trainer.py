@@ -20,9 +20,11 @@ from torch.distributed.tensor import DTensor
 from schemas.folder import Folder
 from schemas.settings import TrainingSettings
 from stages.data.order import generator
-from stages.training import checkpoints, divergence, gradient_scaling, powersgd, schedules
+from stages.training import checkpoints, divergence, schedules
 from stages.training.distributed import DistributedContext, parallelize, set_gradient_sync
+from stages.training.gradient_scaling import GradientScales
 from stages.training.metrics import Meter, MetricsLog, Window
+from stages.training.powersgd import PowerSGD
 from stages.training.precision import product_type, without_subnormals
 from stages.training.state import State
 from stages.training.task import Batch, Scalars, Task
@@ -51,8 +53,10 @@ class Trainer:
         layers = task.layers(model)
         self.model = parallelize(model, layers, cfg, context)
         self.state = State.fresh(model, cfg.fit)  # its model shares the weights of `self.model`
-        self.state.scales = gradient_scaling.scales_of(layers, cfg.fit, context)
-        self.state.compression = powersgd.compression_of(model, layers, cfg.fit, context)
+        if cfg.fit.precision == "float16":
+            self.state.scales = GradientScales(layers, context)
+        if cfg.fit.powersgd_rank is not None:
+            self.state.compression = PowerSGD(model, layers, cfg.fit, context)
         checkpoints.load(out, self.state, context, log)
         self.meter, self.window = Meter(task, cfg.fit, context), Window()
         self.metrics: MetricsLog | None = None

@@ -9,7 +9,6 @@ import logging
 import sys
 import threading
 import uuid
-from types import TracebackType
 from typing import Protocol
 
 from schemas.settings import FitSettings
@@ -66,12 +65,7 @@ class Watch:
         self._thread.start()
         return self.key
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._stop.set()
         if not isinstance(error, KeyboardInterrupt):  # whose signal may have ended Ray too
             self._thread.join()

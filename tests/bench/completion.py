@@ -20,9 +20,9 @@ from pipelines.options import resolve
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, TOKEN_PAIRS, VAL
 from schemas.folder import Inputs
 from stages import shapes
+from stages.data.parquet import read_rows
 from stages.evaluate.accuracy import chance
 from stages.evaluate.intervals import wilson
-from stages.evaluate.reading import rows
 from stages.models.fidelity import psnr_db
 from stages.pictures import Pixels, from_tensor
 from stages.sample.generator import Generator, load_generator
@@ -66,7 +66,7 @@ def main(root: str, pictures: str = str(PICTURES)) -> None:
     )
     generator = load_generator(models, resolve("demo").sample.model_copy(update={"tile": TILE}))
     folder = store.newest(TOKEN_PAIRS)
-    pairs = list(islice(rows(folder, VAL, ["caption", "image"]), int(pictures)))
+    pairs = list(islice(read_rows(folder, VAL, ["caption", "image"]), int(pictures)))
     captions = [pair["caption"] for pair in pairs]
     codes = torch.tensor([pair["image"] for pair in pairs])
     grid = generator.tokens.grid

@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from infra.store import Store
 from schemas.artifacts import PAIRS
@@ -25,7 +24,7 @@ from schemas.settings import CrawlSettings
 from stages.crawl.shrink import Shrink
 from tests.bench.answers import HOSTS, serving
 from tests.bench.clock import cpu_each
-from tests.bench.watched import Watched, cpu_seconds, watch
+from tests.bench.watched import cpu_seconds, watch
 from tests.stages.photographs import jpeg, photograph
 
 FILES, WIDTH, HEIGHT = 300, 800, 600
@@ -59,22 +58,14 @@ def write_list(path: Path, rows: int, port: int) -> Path:
 
 def ours(urls: Path, root: Path, port: int, side: int, threads: int) -> list[str]:
     settings = {
-        "tokens": {"grid": side // 8},
-        "crawl": {
-            "source": {"kind": "urls", "path": str(urls)},
-            "rows_per_shard": SHARD,
-            "retries": 0,
-            "run": {
-                "workers": WORKERS,
-                "threads": threads,
-                "allow_hosts": [f"{host}:{port}" for host in HOSTS],
-            },
-        },
-    }
-    config = root.with_suffix(".yaml")
-    config.write_text(yaml.safe_dump(settings))
+        "tokens.grid": side // 8, "crawl.source.kind": "urls", "crawl.source.path": urls,
+        "crawl.rows_per_shard": SHARD, "crawl.retries": 0, "crawl.run.workers": WORKERS,
+        "crawl.run.threads": threads,
+        "crawl.run.allow_hosts": ",".join(f"{host}:{port}" for host in HOSTS),
+    }  # fmt: skip
     return [sys.executable, "pipelines/full.py", "--preset", "h200", "--only", "crawl",
-            "--config", str(config), "--root", str(root)]  # fmt: skip
+            *(f"--set={name}={value}" for name, value in settings.items()),
+            "--root", str(root)]  # fmt: skip
 
 
 def theirs(urls: Path, out: Path, side: int, threads: int) -> list[str]:
@@ -102,13 +93,6 @@ class Speed:
     start_up_seconds: float
     server_share: float  # of one core, over the longer run
 
-    @classmethod
-    def between(cls, short: Watched, long: Watched, server_share: float) -> "Speed":
-        rows = LENGTHS[1] - LENGTHS[0]
-        rate = rows / (long.seconds - short.seconds)
-        cpu = rows / (long.cpu_seconds - short.cpu_seconds)
-        return cls(rate, cpu, short.seconds - LENGTHS[0] / rate, server_share)
-
     def __str__(self) -> str:
         return (
             f"{self.per_second:4.0f} pairs/s, {self.per_cpu_second:4.0f} per CPU second; start-up "
@@ -133,8 +117,11 @@ def speed(who: str, scratch: Path, server: tuple[int, int], side: int, threads: 
         images = ("image", "jpg")[who != "ours"]
         found = sum(len(pq.read_table(s, columns=[images])[images].drop_null()) for s in shards)
         assert found == rows, f"{who} has {found} pictures of {rows}"
-    share = (cpu_seconds(server_pid) - before) / costs[-1].seconds
-    return Speed.between(*costs, share)
+    (short, long), (few, many) = costs, LENGTHS
+    rate = (many - few) / (long.seconds - short.seconds)
+    cpu = (many - few) / (long.cpu_seconds - short.cpu_seconds)
+    share = (cpu_seconds(server_pid) - before) / long.seconds
+    return Speed(rate, cpu, short.seconds - few / rate, share)
 
 
 def limit(files: list[bytes], side: int) -> tuple[float, float]:

@@ -9,12 +9,13 @@ of all candidates at once, whatever the tile. With a folder's name in $OUT the t
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
 from schemas.settings import PriorShape
 from stages.models.prior import Prior
-from stages.models.sampler import Sampler, TileSampler
+from stages.models.sampler import Sampler
 from stages.models.sampling import DEFAULT_SAMPLING
 from stages.training.hardware import matrix_product
 from tests.bench import on_gpu
@@ -51,51 +52,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prior = Prior(tokens, shape).eval()
     table.add("tile  candidates  s a picture  tokens/s  of the floor  without a graph  GiB")
     for tile in asked.tiles:
-        drawn = Tiles(prior, tile, machine, floors, asked.updates)
-        table.add(fits(drawn.lines))
+        table.add(fits(partial(drawn, prior, tile, machine, floors, asked.updates)))
 
 
-class Tiles:
-    """Pictures drawn by tiles of one size."""
+def drawn(prior: Prior, tile: int, machine: Machine, floors: dict[int, Step], updates: int) -> str:
+    """Draw by tiles of one size; return a line for each number that fills one, or some."""
+    device, codes = prior.start.device, prior.tokens.image_len
+    on_gpu.forget_peak(device)
+    sampler = Sampler(prior, tile=tile, precision="bfloat16")
+    text = torch.zeros(1, prior.tokens.text_len, dtype=torch.long, device=device)
 
-    def __init__(
-        self, prior: Prior, tile: int, machine: Machine, floors: dict[int, Step], updates: int
-    ) -> None:
-        self.prior, self.tile, self.machine, self.updates = prior, tile, machine, updates
-        self.floors = floors
-        self.device = prior.start.device
-
-    def lines(self) -> str:
-        """Return a line for each number of candidates that fills a tile, or some."""
-        on_gpu.forget_peak(self.device)
-        sampler = Sampler(self.prior, tile=self.tile, precision="bfloat16")
-        text = torch.zeros(1, self.prior.tokens.text_len, dtype=torch.long, device=self.device)
-
-        def draw(n: int) -> Callable[[], object]:
-            return lambda: sampler.draw(text, torch.arange(n)[None])
-
-        draw(1)()  # compiles, records
-        drawing = sampler.tile_sampler(DEFAULT_SAMPLING)
-        alone, recorded = self.step(drawing, drawing._advance), self.step(drawing, drawing.advance)
-        lines = []
-        for n, floor in self.floors.items():
-            if not self.tile <= n <= TILES * self.tile:
-                continue
-            took = on_gpu.seconds(draw(n), 1, self.device, warm=True)
-            at_least = floor.seconds(self.machine) * (self.prior.tokens.image_len - 1)
-            lines.append(
-                f"{self.tile:4}  {n:10}  {took / n:11.5f}  "
-                f"{n * self.prior.tokens.image_len / took:8,.0f}  {at_least / took:12.1%}  "
-                f"{alone / recorded:9.2f} times  {on_gpu.peak_gib(self.device):6.1f}"
-            )
-        return "\n".join(lines)
+    def draw(n: int) -> Callable[[], object]:
+        return lambda: sampler.draw(text, torch.arange(n)[None])
 
     @torch.no_grad()
-    def step(self, drawing: TileSampler, advance: Callable[[], object]) -> float:
-        """Return the time of a step, from the first one of a picture on."""
-        drawing.decoder.position.zero_()
-        with torch.autocast(self.device.type, KIND):
-            return on_gpu.seconds(advance, self.updates, self.device)
+    def step(advance: Callable[[], object]) -> float:
+        drawing.decoder.position.zero_()  # from the first step of a picture on
+        with torch.autocast(device.type, KIND):
+            return on_gpu.seconds(advance, updates, device)
+
+    draw(1)()  # compiles, records
+    drawing = sampler.tile_sampler(DEFAULT_SAMPLING)
+    alone, recorded = step(drawing._advance), step(drawing.advance)
+    lines = []
+    for n, floor in floors.items():
+        if tile <= n <= TILES * tile:
+            took = on_gpu.seconds(draw(n), 1, device, warm=True)
+            at_least = floor.seconds(machine) * (codes - 1)
+            lines.append(
+                f"{tile:4}  {n:10}  {took / n:11.5f}  {n * codes / took:8,.0f}  "
+                f"{at_least / took:12.1%}  {alone / recorded:9.2f} times  "
+                f"{on_gpu.peak_gib(device):6.1f}"
+            )
+    return "\n".join(lines)
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -6,22 +6,23 @@ import shutil
 import pytest
 
 from infra.store import Store
-from pipelines.full import absolute_root, main
+from pipelines.full import absolute_root, dalle, main
 from schemas.artifacts import TOKEN_PAIRS
 from schemas.errors import ConfigError
+from schemas.settings import Settings
 from tests.pipelines.runs import full, plan_states, statuses
+from tests.stages.finished import contents
 
-TEN = ["crawl", "measure", "filter", "train_bpe", "train_dvae", "encode", "train_prior",
-       "train_clip", "sample", "evaluate"]  # fmt: skip
+NAMES = [stage.name for stage in dalle(Settings())]
 
 pytestmark = pytest.mark.slow
 
 
-def test_all_ten_stages_end_and_say_what_they_did(tiny_run):
-    assert statuses(tiny_run) == dict.fromkeys(TEN, "done")
+def test_all_stages_end_and_say_what_they_did(tiny_run):
+    assert statuses(tiny_run) == dict.fromkeys(NAMES, "done")
     log = (tiny_run / "log.txt").read_text()
     table = log[log.index("stage ") :]
-    assert [line.split()[0] for line in table.splitlines()[1:11]] == TEN
+    assert [line.split()[0] for line in table.splitlines()[1 : 1 + len(NAMES)]] == NAMES
     assert f"report: {tiny_run}/report.html" in log
     assert max(map(len, log[log.index("rows in") :].splitlines()[:13])) <= 80
     report = json.loads(next(tiny_run.glob("report/*/report.json")).read_text())
@@ -49,8 +50,8 @@ def test_rows_add_up_from_stage_to_stage(tiny_run):
 def test_a_second_run_does_nothing_and_needs_no_ray(tiny_run, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # where nobody listens
     log = full(root=tiny_run)
-    assert log.count("skipped, finished before") == 10
-    assert statuses(tiny_run) == dict.fromkeys(TEN, "skipped")
+    assert log.count("skipped, finished before") == len(NAMES)
+    assert statuses(tiny_run) == dict.fromkeys(NAMES, "skipped")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_a_second_run_does_nothing_and_needs_no_ray(tiny_run, monkeypatch):
     [
         ([], []),
         (["--set", "sample.candidates=2"], ["sample", "evaluate"]),
-        (["--set", "filter.min_chars=6"], TEN[2:]),
+        (["--set", "filter.min_chars=6"], NAMES[2:]),
         (["--set", "crawl.run.threads=3"], []),
         (["--only", "encode", "--force", "encode"], ["encode"]),
         (["--set", "filter.min_chars=6", "--until", "train_bpe"], ["filter", "train_bpe"]),
@@ -67,17 +68,15 @@ def test_a_second_run_does_nothing_and_needs_no_ray(tiny_run, monkeypatch):
 def test_the_plan_says_beforehand_what_would_run(tiny_run, arguments, runs, capsys):
     assert main(["--preset", "tiny", "--root", str(tiny_run), "--plan", *arguments]) == 0
     states = plan_states(capsys.readouterr().out)
-    assert list(states) == TEN
+    assert list(states) == NAMES
     assert [name for name, state in states.items() if state == "will run"] == runs
 
 
 def test_one_stage_forced_runs_alone_and_makes_the_same(tiny_run):
-    before = Store(str(tiny_run)).newest(TOKEN_PAIRS)
-    content = [before.open(name).read() for name in before.list("train/")]
+    before = contents(Store(str(tiny_run)).newest(TOKEN_PAIRS), "train/")
     log = full("--only", "encode", "--force", "encode", root=tiny_run)
     assert log.count(" starts ") == 1
-    after = Store(str(tiny_run)).newest(TOKEN_PAIRS)
-    assert [after.open(name).read() for name in after.list("train/")] == content
+    assert contents(Store(str(tiny_run)).newest(TOKEN_PAIRS), "train/") == before
     assert "will run" not in full("--plan", root=tiny_run)
 
 

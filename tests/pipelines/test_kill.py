@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.store import Store
+from pipelines.full import dalle
 from schemas.artifacts import CLEAN_PAIRS, PAIRS, TOKEN_PAIRS
+from schemas.settings import Settings
 from tests.pipelines.runs import command, full, statuses
 
 pytestmark = pytest.mark.soak
-STAGES = ["crawl", "measure", "filter", "train_bpe", "train_dvae", "encode", "train_prior",
-          "train_clip", "sample", "evaluate"]  # fmt: skip
+STAGES = [stage.name for stage in dalle(Settings())]
 
 
 def rows_of(root, artifact):

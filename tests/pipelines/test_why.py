@@ -1,6 +1,5 @@
 """Every row of a run can be asked for, and the answer is what the artifacts hold."""
 
-import io
 import random
 
 import pyarrow as pa
@@ -124,10 +123,8 @@ def test_rows_are_found_in_any_row_group_without_their_pictures(tmp_path):
     )
     store = Store(str(tmp_path))
     for name in ("shard-0.parquet", "shard-1.parquet"):
-        sink = io.BytesIO()
-        pq.write_table(table, sink, row_group_size=7)
-        store.top.commit(name, sink.getvalue())
-    found = list(rows_where(store.top, "shard-", {"url": ["u3"], "key": ["k44"]}))
+        store.top.commit(name, parquet_bytes(table, {"row_group_size": 7}))
+    found = list(rows_where(store.top, ["shard-"], {"url": ["u3"], "key": ["k44"]}))
     assert [row["key"] for row in found] == ["k3", "k13", "k23", "k33", "k43", "k44"] * 2
     assert found[0] == {"key": "k3", "url": "u3", "file": "shard-0.parquet"}
 
@@ -155,7 +152,7 @@ def test_pictures_are_not_fetched_from_a_store():
     with s3.served("columns") as top:
         watched = Watched(Store(top).top)
         watched.folder.commit("shard-0.parquet", parquet_bytes(table, PICTURE_FILE))
-        [row] = rows_where(watched, "shard-", {"key": ["k700"]})
+        [row] = rows_where(watched, ["shard-"], {"key": ["k700"]})
         assert row["key"] == "k700"
         assert watched.caches[0].total_requested_bytes < rows_ * picture / 10
 

@@ -31,8 +31,8 @@ def test_a_default_is_what_it_was_when_its_stages_revision_was_made(name):
     text = json.dumps(stage.config.what(), sort_keys=True)
     found = (stage.module.REVISION, hashlib.sha256(text.encode()).hexdigest()[:12])
     assert found == DEFAULTS[name], (
-        f"a default of {name} is another one: raise its REVISION or restore the default, then "
-        "update this table (only that for a new setting whose default changes nothing)"
+        f"REVISION or defaults of {name} are now {found}. Update this table if the REVISION was "
+        "raised, or for a new setting whose default changes nothing; else raise the REVISION"
     )
 
 

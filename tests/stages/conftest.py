@@ -1,10 +1,8 @@
-import io
-
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from infra.store import open_folder
+from stages.data.parquet import parquet_bytes
 from tests import tiny_run
 from tests.stages.answers import answering
 
@@ -32,9 +30,7 @@ def write():
     """Commit a table as a Parquet file of row groups of `group` rows."""
 
     def write(folder, name, table, group=4):
-        file = io.BytesIO()
-        pq.write_table(table, file, row_group_size=group)
-        folder.commit(name, file.getvalue())
+        folder.commit(name, parquet_bytes(table, {"row_group_size": group}))
 
     return write
 

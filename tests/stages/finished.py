@@ -1,5 +1,9 @@
-"""Artifacts for tests of stages that read them, made by hand."""
+"""Artifacts for tests of stages that read them, made by hand, and what stages have left."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas import rows
 from schemas.artifacts import MEASURED, PAIRS, Artifact
 from schemas.folder import Inputs
 from schemas.manifest import MANIFEST, InputRecord, Manifest, Result
@@ -39,5 +43,19 @@ def with_scores(pairs: Inputs, out) -> Inputs:
     folder, work = pairs.folder(PAIRS), MeasurePairs(pairs.folder(PAIRS), MeasureSettings())
     for name in folder.list("shard-"):
         out.commit(name, work(name).files[name])
-    rows = pairs.manifest(PAIRS).rows_in
-    return finish(out, MEASURED, Result(rows_in=rows, rows_out=rows), reads=pairs)
+    count = pairs.manifest(PAIRS).rows_in
+    return finish(out, MEASURED, Result(rows_in=count, rows_out=count), reads=pairs)
+
+
+def contents(folder, prefix=""):
+    """Return the bytes of all files."""
+    return {name: folder.open(name).read() for name in folder.list(prefix)}
+
+
+def table_of(folder, *prefixes, schema=None):
+    """Join all Parquet files below the prefixes; each must have the schema."""
+    names = [name for prefix in prefixes for name in folder.list(prefix)]
+    tables = [pq.read_table(folder.open(name)) for name in names if name.endswith(".parquet")]
+    for table in tables:
+        rows.check(table.schema, schema or table.schema, where=folder.url)
+    return pa.concat_tables(tables)

@@ -1,6 +1,8 @@
-"""Folders written for a test, and what a crawl lists of them."""
+"""Folders and tars written for a test, and what a crawl lists of them."""
 
+import io
 import json
+import tarfile
 
 from infra.store import open_folder
 from schemas.settings import CrawlSettings, SourceSettings
@@ -10,13 +12,29 @@ from stages.crawl.sources.picture_folder import FolderReader
 from stages.data.digests import digest_of_files
 
 
-def folder(tmp_path, files, **settings):
-    """Write files, given by name, with bytes or text; return the settings of the source."""
+def written(top, files):
+    """Write files, given by name, with bytes or text."""
     for name, data in files.items():
-        path = tmp_path / "pics" / name
+        path = top / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def folder(tmp_path, files, **settings):
+    """Write files; return the settings of the source."""
+    written(tmp_path / "pics", files)
     return SourceSettings(kind="folder", path=str(tmp_path / "pics"), **settings)
+
+
+def tar(files, tar_format=tarfile.PAX_FORMAT):
+    """Make a tar of (name, bytes) or of ready TarInfos."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w", format=tar_format) as archive:
+        for name, data in files:
+            info = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return whole.getvalue()
 
 
 def lines(*records):

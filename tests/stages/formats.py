@@ -5,6 +5,9 @@ import io
 import numpy as np
 from PIL import Image
 
+from schemas.settings import CrawlSettings
+from stages.crawl.shrink import Shrink, Shrunk
+
 WIDTH, HEIGHT = 120, 80
 CORNERS = {"left top": (220, 30, 40), "right top": (30, 180, 60), "left bottom": (40, 60, 210)}
 WHITE, GREYS = (255, 255, 255), (20, 90, 160, 235)
@@ -56,6 +59,11 @@ def saved(image: Image.Image, kind: str = "PNG", **options) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
+
+
+def shrunk(data: bytes, **settings) -> Shrunk:
+    """What the crawl keeps of a file: its JPEG, the sizes of both, and why there is none."""
+    return Shrink(CrawlSettings(**{"side": 64} | settings))(io.BytesIO(data))
 
 
 def turned(orientation: int, kind: str = "JPEG") -> bytes:

@@ -16,6 +16,7 @@ import time
 import zlib
 from collections import Counter
 from dataclasses import dataclass
+from functools import partialmethod
 
 from PIL import Image, ImageEnhance
 
@@ -251,17 +252,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def never(self, _):
         self.reply(429, Retry_After="86400")
 
-    def missing(self, _):
-        self.reply(404)
+    def status(self, status, _):
+        self.reply(status)
 
-    def forbidden(self, _):
-        self.reply(403)
-
-    def gone(self, _):
-        self.reply(410)
-
-    def broken(self, _):
-        self.reply(500)
+    missing, forbidden = partialmethod(status, 404), partialmethod(status, 403)
+    gone, broken = partialmethod(status, 410), partialmethod(status, 500)
+    nowhere = partialmethod(status, 302)
 
     def drip(self, data):
         for byte in data:
@@ -326,9 +322,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def to_file(self, rest):
         where = ("file:///etc/hostname", "data:image/png;base64,AAAA", "ftp://example.com/a.png")
         self.reply(302, Location=where[self.number(rest) % len(where)])
-
-    def nowhere(self, _):
-        self.reply(302)
 
     def opted_out(self, rest):
         number = self.number(rest)

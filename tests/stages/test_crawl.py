@@ -6,7 +6,6 @@ import json
 from urllib.parse import urlsplit
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -14,21 +13,17 @@ from PIL import Image
 from infra.store import open_folder
 from schemas import rows
 from schemas.errors import ConfigError
-from schemas.folder import Inputs
 from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl, pictures
 from stages.crawl.reasons import reason_of
 from tests.stages import worlds
+from tests.stages.finished import NOTHING, table_of
 
 pytestmark = pytest.mark.ray
-NOTHING = Inputs({})
 
 
 def read_all(out):
-    tables = [pq.read_table(out.open(name)) for name in out.list("shard-")]
-    for table in tables:
-        rows.check(table.schema, rows.PAIR, where=out.url)
-    return pa.concat_tables(tables).to_pylist()
+    return table_of(out, "shard-", schema=rows.PAIR).to_pylist()
 
 
 def picture(width, height, kind="PNG", **options):

@@ -27,14 +27,9 @@ NOT_PUBLIC = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("ip", PUBLIC)
-def test_an_address_of_the_internet_is_public(ip):
-    assert is_public(ip)
-
-
-@pytest.mark.parametrize("ip", NOT_PUBLIC)
-def test_an_address_of_anything_else_is_not(ip):
-    assert not is_public(ip)
+@pytest.mark.parametrize("ip", PUBLIC + NOT_PUBLIC)
+def test_an_address_of_the_internet_is_public_and_no_other(ip):
+    assert is_public(ip) == (ip in PUBLIC)
 
 
 def test_an_address_is_taken_apart():

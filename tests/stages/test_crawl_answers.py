@@ -146,6 +146,11 @@ BROKEN = {
     ),
 }
 REFUSED = {
+    "announced": (
+        answer(length=False, Content_Length="1000000"),
+        "too_large: 1000000 bytes announced",
+    ),
+    "endless": (answer(PICTURE + bytes(CAP), length=False), "too_large: more than 100000 bytes"),
     **{
         name: (answer(body, kind=kind), f"not_an_image: 200 OK, {kind.partition(';')[0]}: {said}")
         for name, (kind, body, said) in NO_PICTURE.items()

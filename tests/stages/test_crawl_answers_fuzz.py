@@ -1,12 +1,11 @@
 """Answers with holes, other bytes and other words in them: each is a picture or has a reason."""
 
 import random
-import urllib.request
 
 import pytest
 
 from stages.crawl.reasons import Refused, reason_of
-from tests.stages.answers import answering, web_opener
+from tests.stages.answers import fetch, opener
 from tests.stages.test_crawl_answers import KEPT, REFUSED
 
 WORDS = (
@@ -33,25 +32,18 @@ def damaged(answer, rng):
     return bytes(made)
 
 
-def why_not(own, url):
-    """Fetch and let go; return why that cannot be done, if it cannot."""
-    try:
-        body = own.open(urllib.request.Request(url), None, 10.0).read()
-    except Refused as error:
-        return str(error)
-    own.budget.give_back(len(body))
-    return None
-
-
 @pytest.mark.parametrize("seed", range(3))
-def test_a_damaged_answer_is_a_picture_or_has_a_reason(seed):
-    rng = random.Random(seed)
+def test_a_damaged_answer_is_a_picture_or_has_a_reason(server, seed):
+    rng, own = random.Random(seed), opener(server.place)
     whole = [*KEPT.values(), *(sent for sent, _ in REFUSED.values())]
-    with answering() as server:
-        own = web_opener(server.place)
-        for _ in range(150):
-            url = server.url(damaged(rng.choice(whole), rng), path="/x")
-            said = why_not(own, url)
-            assert said is None or reason_of(said) == said.partition(":")[0]
-            assert said is None or (said.isprintable() and len(said) < 450)
-            assert own.budget.held == 0
+    for _ in range(150):
+        try:
+            body = fetch(own, server.url(damaged(rng.choice(whole), rng), path="/x"))
+        except Refused as error:
+            said = str(error)
+            assert reason_of(said) == said.partition(":")[0]
+            assert said.isprintable()
+            assert len(said) < 450
+        else:
+            own.budget.give_back(len(body))
+        assert own.budget.held == 0

@@ -6,11 +6,10 @@ import pytest
 
 from infra.store import open_folder
 from schemas.errors import ConfigError
-from schemas.folder import Inputs
 from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl
 from tests.stages import hostile
-from tests.stages.finished import manifest
+from tests.stages.finished import NOTHING, manifest
 from tests.stages.test_crawl import read_all
 
 pytestmark = pytest.mark.ray
@@ -43,7 +42,7 @@ def test_only_what_may_heal_is_asked_for_again(ray_cluster, web, tmp_path):
         return CrawlSettings(source=source, **own | settings)
 
     first = open_folder(tmp_path / "first")
-    crawl.run(Inputs({}), first, job())
+    crawl.run(NOTHING, first, job())
     finish(first, job())
     before = {row["url"]: row for row in read_all(first)}
     assert [before[web.url(kind, 3)]["reason"] for kind in kinds] == [
@@ -56,7 +55,7 @@ def test_only_what_may_heal_is_asked_for_again(ray_cluster, web, tmp_path):
     pq.write_table(pa.table({"url": grown, "caption": grown}), tmp_path / "list.parquet")
     asked = web.requests.copy()
     again = job(earlier=str(first.path), retries=0, timeout_seconds=3)
-    result = crawl.run(Inputs({}), open_folder(tmp_path / "second"), again)
+    result = crawl.run(NOTHING, open_folder(tmp_path / "second"), again)
     rows = read_all(open_folder(tmp_path / "second"))
     assert [row["url"] for row in rows] == [row["caption"] for row in rows] == grown
     new = {path.partition("/")[0] for path in web.requests - asked} - {"robots.txt"}
@@ -98,4 +97,4 @@ def test_what_is_no_earlier_crawl_is_one_sentence(tmp_path):
     source = SourceSettings(path=str(tmp_path / "list.csv"))
     cfg = CrawlSettings(side=64, earlier=str(other.path), source=source)
     with pytest.raises(ConfigError, match=r"encode_quality=90 \(now 95\), side=32 \(now 64\)"):
-        crawl.run(Inputs({}), open_folder(tmp_path / "out"), cfg)
+        crawl.run(NOTHING, open_folder(tmp_path / "out"), cfg)

@@ -5,7 +5,6 @@ import io
 import os
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -16,6 +15,7 @@ import pytest
 from infra.store import LocalFolder
 from schemas.settings import CrawlSettings, SourceSettings
 from tests.stages import formats
+from tests.stages.folders import tar, written
 
 ROOT = Path(__file__).resolve().parents[2]
 JPEG = formats.saved(formats.upright(), "JPEG")
@@ -44,29 +44,16 @@ FILES = {
 
 
 def folder(top: Path) -> Path:
-    for name, data in FILES.items():
-        path = top / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+    written(top, FILES)
     (top / "named as a picture.jpg").mkdir()
     (top / "nowhere.jpg").symlink_to(top / "never.jpg")
     (top / "around.jpg").symlink_to(top / "around.jpg")
     return top
 
 
-def tar_of(files: dict[str, bytes]) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return packed.getvalue()
-
-
 def tars(top: Path) -> Path:
     top.mkdir(parents=True)
-    whole = tar_of(FILES)
+    whole = tar(FILES.items())
     (top / "0.tar").write_bytes(whole)
     (top / "1.tar").write_bytes(whole[: len(whole) // 2])
     (top / "2.tar").write_bytes(b"no tar at all" * 90)

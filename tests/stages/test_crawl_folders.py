@@ -1,7 +1,7 @@
 """Folders: what stands beside a picture is its caption, and several captions are one family."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.stages.folders import folder, lines, listed
@@ -62,7 +62,6 @@ def test_captions_of_one_picture_are_one_family_of_keys(tmp_path):
     assert len({key for key, _, _ in found}) == len(found)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(1, 9))
 def test_a_family_is_named_after_its_first_row_wherever_the_others_are(
     tmp_path_factory, numbers, rows_per_shard

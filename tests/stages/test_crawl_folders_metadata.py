@@ -162,30 +162,33 @@ def test_metadata_without_captions_leave_them_to_the_files_beside(tmp_path):
     assert json.loads(rows[0]["source"]) == {"licence": "free"}
 
 
-def test_an_empty_cell_leaves_the_caption_to_the_file_beside(tmp_path):
-    rows = b"file_name,caption\n0.jpg,\n1.jpg, \n"
-    source = folder(tmp_path, PICTURES | {"0.txt": "beside", "metadata.csv": rows})
-    assert captions(source, tmp_path / "out") == {"0.jpg": "beside", "1.jpg": ""}
+WITHOUT_ROWS, DESCRIBED = "metadata without rows", "captions of pictures that metadata describe"
+NO_TEXT = "unreadable_row: not in its encoding (crawl.source.encoding can name another): "
 
 
-def test_a_caption_that_is_no_text_costs_its_own_row(tmp_path):
-    records = [{"file_name": "0.jpg", "caption": {"en": "x"}}, {"file_name": "1.jpg", "text": "y"}]
-    found = listed(folder(tmp_path, PICTURES | {"metadata.jsonl": lines(*records)}), tmp_path / "o")
-    assert [(row["url"], row["caption"]) for row in found] == [("0.jpg", None), ("1.jpg", "y")]
-    assert found[0]["problem"] == "unreadable_row: 0.jpg: a caption that is no text"
-
-
-@pytest.mark.parametrize("data", [b"", b"file_name,caption\n"])
-def test_metadata_without_rows_are_said(tmp_path, data):
-    source = folder(tmp_path, PICTURES | {"metadata.csv": data})
-    assert captions(source, tmp_path / "out") == {"0.jpg": None, "1.jpg": None}
-    assert passed_over(tmp_path / "out") == {"metadata without rows": 1}
-
-
-def test_captions_beside_pictures_that_metadata_describe_are_counted(tmp_path):
-    source = folder(tmp_path, PICTURES | {"0.txt": "beside", "metadata.csv": table(",")})
-    assert captions(source, tmp_path / "out") == BOTH
-    assert passed_over(tmp_path / "out") == {"captions of pictures that metadata describe": 1}
+@pytest.mark.parametrize(
+    ("files", "found", "over"),
+    [
+        ({"0.txt": "beside", "metadata.csv": "file_name,caption\n0.jpg,\n1.jpg, \n"},
+         ["beside", ""], {}),
+        ({"0.txt": "beside", "metadata.csv": table(",")}, [*BOTH.values()], {DESCRIBED: 1}),
+        ({"metadata.csv": ""}, [None, None], {WITHOUT_ROWS: 1}),
+        ({"metadata.csv": "file_name,caption\n"}, [None, None], {WITHOUT_ROWS: 1}),
+        ({"metadata.json": lines(ROWS[0])}, ["a red square", None], {}),  # of a single line
+        ({"metadata.jsonl": lines(
+            {"file_name": "0.jpg", "caption": {"en": "x"}}, {"file_name": "1.jpg", "text": "y"})},
+         ["unreadable_row: 0.jpg: a caption that is no text", "y"], {}),
+        ({"metadata.parquet": parquet(
+            [{"file_name": "0.jpg", "text": b"\xff"}, {"file_name": "1.jpg", "text": b"x"}])},
+         [f"{NO_TEXT}0.jpg \\udcff", "x"], {}),
+    ],
+)  # fmt: skip
+def test_what_metadata_leave_open_is_beside_and_what_is_damaged_costs_its_row(
+    tmp_path, files, found, over
+):
+    source = folder(tmp_path, PICTURES | files)
+    assert captions(source, tmp_path / "out") == dict(zip(PICTURES, found, strict=True))
+    assert passed_over(tmp_path / "out") == over
 
 
 def test_several_metadata_files_are_all_read_and_what_they_share_once(tmp_path):
@@ -240,11 +243,6 @@ def test_metadata_that_are_written_otherwise_are_read(tmp_path, name, data, told
     assert captions(source, tmp_path / "out") == BOTH
 
 
-def test_a_single_line_of_json_is_read(tmp_path):
-    source = folder(tmp_path, {"0.jpg": b"", "metadata.json": lines(ROWS[0])})
-    assert captions(source, tmp_path / "out") == {"0.jpg": "a red square"}
-
-
 def test_several_captions_and_other_columns_of_parquet_come_in(tmp_path):
     rows = [{"file_name": "0.jpg", "captions": ["a", "b"], "size": 3, "bytes": b"\xff"}]
     source = folder(tmp_path, {"0.jpg": b"", "metadata.parquet": parquet(rows)})
@@ -278,11 +276,3 @@ def test_metadata_that_hold_nothing_cost_no_picture(tmp_path, data):
     except ConfigError as error:
         found = {"0.jpg", "1.jpg"} if "metadata.json" in str(error) else {}
     assert set(found) >= {"0.jpg", "1.jpg"}
-
-
-def test_bytes_that_are_no_text_cost_their_own_row(tmp_path):
-    rows = [{"file_name": "0.jpg", "text": b"\xff"}, {"file_name": "1.jpg", "text": b"x"}]
-    source = folder(tmp_path, PICTURES | {"metadata.parquet": parquet(rows)})
-    found = captions(source, tmp_path / "out")
-    assert found["0.jpg"].startswith("unreadable_row: ")
-    assert found["1.jpg"] == "x"

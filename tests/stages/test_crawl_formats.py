@@ -1,49 +1,39 @@
 """Whatever form a picture comes in, what is stored is upright, in colour, and on white."""
 
-import io
-
 import numpy as np
 import pytest
 
-from schemas.settings import CrawlSettings
 from stages import pictures
 from tests.stages import formats
 
 COLOUR, GREY = formats.in_colour(), formats.in_grey()
 
 
-@pytest.fixture(scope="module")
-def shrink():
-    from stages.crawl.fetch import Shrink
-
-    return Shrink(CrawlSettings(side=64))
-
-
-def stored(shrink, data):
-    image, width, height, original_width, original_height, error = shrink(io.BytesIO(data))
+def stored(data):
+    image, width, height, original_width, original_height, error = formats.shrunk(data, side=32)
     assert error is None
     assert (original_width, original_height) == (formats.WIDTH, formats.HEIGHT)
     pixels = pictures.decode(image)
-    assert pixels.shape == (height, width, 3) == (formats.HEIGHT, formats.WIDTH, 3)
+    assert pixels.shape == (height, width, 3) == (48, 72, 3)
     return formats.corners(pixels)
 
 
 @pytest.mark.parametrize("form", COLOUR)
-def test_a_picture_is_stored_in_its_colours(shrink, form):
-    assert np.abs(stored(shrink, COLOUR[form]) - formats.COLOURS).max() < 8
+def test_a_picture_is_stored_in_its_colours(form):
+    assert np.abs(stored(COLOUR[form]) - formats.COLOURS).max() < 8
 
 
 @pytest.mark.parametrize("form", GREY)
-def test_a_grey_picture_is_stored_in_its_greys(shrink, form):
+def test_a_grey_picture_is_stored_in_its_greys(form):
     expected = formats.GREY_COLOURS.copy()
     if form.endswith("alpha"):
         expected[3] = 255
-    assert np.abs(stored(shrink, GREY[form]) - expected).max() < 4
+    assert np.abs(stored(GREY[form]) - expected).max() < 4
 
 
-def test_sixteen_bits_of_colour_are_scaled(shrink):
+def test_sixteen_bits_of_colour_are_scaled():
     import cv2
 
     wide = np.asarray(formats.upright())[:, :, ::-1].astype(np.uint16) * 257
     data = cv2.imencode(".png", wide)[1].tobytes()
-    assert np.abs(stored(shrink, data) - formats.COLOURS).max() < 8
+    assert np.abs(stored(data) - formats.COLOURS).max() < 8

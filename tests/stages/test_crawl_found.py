@@ -13,6 +13,7 @@ from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl
 from stages.crawl.sources import pieces, source_of, surveyed
 from stages.crawl.sources.tars import tar_files
+from tests.stages.folders import written
 from tests.stages.test_crawl_lists import job, listed
 
 CSV = b"url,caption\nu1,one\n"
@@ -23,12 +24,6 @@ def parquet(rows=1):
     texts = pa.array(["u1"] * rows, pa.string())
     pq.write_table(pa.table({"url": texts, "caption": texts}), sink)
     return sink.getvalue().to_pybytes()
-
-
-def put(top, **files):
-    for name, data in files.items():
-        (top / name).parent.mkdir(parents=True, exist_ok=True)
-        (top / name).write_bytes(data)
 
 
 def survey_of(path):
@@ -65,7 +60,7 @@ FOLDERS = {
 @pytest.mark.parametrize("name", FOLDERS)
 def test_what_of_a_folder_is_read_and_what_is_passed_over(tmp_path, name):
     names, found, passed = FOLDERS[name]
-    put(tmp_path, **dict.fromkeys(names, b"x"))
+    written(tmp_path, dict.fromkeys(names, b"x"))
     files, survey = survey_of(tmp_path)
     assert len(files) == survey.found == found
     assert dict(survey.passed) == passed
@@ -75,7 +70,7 @@ def test_what_of_a_folder_is_read_and_what_is_passed_over(tmp_path, name):
 
 
 def test_a_file_that_is_named_is_meant(tmp_path):
-    put(tmp_path, **{"_a.csv": CSV, ".b.csv": CSV, "c.csv": CSV, "d.json": b"[]"})
+    written(tmp_path, {"_a.csv": CSV, ".b.csv": CSV, "c.csv": CSV, "d.json": b"[]"})
     for name in ("_a.csv", ".b.csv", "d.json"):
         files, survey = survey_of(tmp_path / name)
         assert [file.rpartition("/")[2] for file in files] == [name]
@@ -96,7 +91,7 @@ NOT_READ = {
 
 @pytest.mark.parametrize("name", NOT_READ)
 def test_a_path_without_a_list_is_one_sentence_that_says_what_to_do(tmp_path, name):
-    put(tmp_path, **{name: b"x"})
+    written(tmp_path, {name: b"x"})
     with pytest.raises(ConfigError, match=NOT_READ[name]):
         survey_of(tmp_path)
 
@@ -109,7 +104,7 @@ PLACES = (
 
 @pytest.mark.parametrize("place", PLACES)
 def test_letters_of_a_path_mean_themselves(tmp_path, place):
-    put(tmp_path / place, **{"list.csv": CSV, "x.parquet": parquet()})
+    written(tmp_path / place, {"list.csv": CSV, "x.parquet": parquet()})
     for number, path in enumerate((f"{place}/list.csv", f"{place}/x.parquet", place)):
         found = listed(job(tmp_path / path), open_folder(tmp_path / f"out{number}"))
         assert [row["url"] for row in found] == ["u1"] * (2 if path == place else 1)
@@ -132,9 +127,10 @@ MEANT = {
 
 
 def test_several_paths_with_commas_in_their_names_and_braces(tmp_path):
-    put(tmp_path, **{"a,b.csv": CSV, "c.csv": CSV, "d.tsv": b"url\tcaption\nu1\tone\n"})
-    put(tmp_path, **{f"n-{n:03d}.csv": CSV for n in range(8, 11)})
-    put(tmp_path, **{"a.csv": CSV, "b.csv": CSV, "d::e.csv": CSV})
+    names = ["a,b", "c", "a", "b", "d::e", *(f"n-{n:03d}" for n in range(8, 11))]
+    written(
+        tmp_path, {f"{name}.csv": CSV for name in names} | {"d.tsv": b"url\tcaption\nu1\tone\n"}
+    )
     for path, names in MEANT.items():
         assert names_of(path.replace("TOP", str(tmp_path))) == names.split(), path
     for path in ("", ",", "TOP/c.csv,", "TOP/{c", "TOP/n-{008..011}.csv", "TOP/a.csv::TOP/z.csv"):
@@ -144,13 +140,15 @@ def test_several_paths_with_commas_in_their_names_and_braces(tmp_path):
 
 def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    put(tmp_path, **{"lists/a.csv": CSV})
+    written(tmp_path, {"lists/a.csv": CSV})
     assert len(survey_of("~/lists")[0]) == len(survey_of("~/lists/*.csv")[0]) == 1
 
 
 def test_a_list_that_is_a_folder_is_all_its_parts(tmp_path):
-    put(tmp_path, **{"x.parquet/part-0.parquet": parquet(2), "x.parquet/_SUCCESS": b""})
-    put(tmp_path, **{"y.csv/part-0.csv": CSV, "y.csv/part-1.csv": CSV})
+    written(tmp_path, {
+        "x.parquet/part-0.parquet": parquet(2), "x.parquet/_SUCCESS": b"",
+        "y.csv/part-0.csv": CSV, "y.csv/part-1.csv": CSV,
+    })  # fmt: skip
     for number, (path, rows) in enumerate({"x.parquet": 2, "y.csv": 2, "*.csv": 2, "": 4}.items()):
         out = open_folder(tmp_path.parent / f"{tmp_path.name}{number}")
         assert len(listed(job(tmp_path / path), out)) == rows
@@ -158,8 +156,8 @@ def test_a_list_that_is_a_folder_is_all_its_parts(tmp_path):
 
 def test_what_is_read_is_said_once_and_stays_for_the_manifest(tmp_path, caplog):
     caplog.set_level("INFO")
-    put(tmp_path / "in", **{"a.csv": CSV, "b.csv": b"url,caption\n", "notes.md": b"x"})
-    put(tmp_path / "pq", **{"a.parquet": parquet(), "b.parquet": parquet(0), "_SUCCESS": b""})
+    written(tmp_path / "in", {"a.csv": CSV, "b.csv": b"url,caption\n", "notes.md": b"x"})
+    written(tmp_path / "pq", {"a.parquet": parquet(), "b.parquet": parquet(0), "_SUCCESS": b""})
     for folder, passed in (
         ("in", {"files that end in .md": 1, "lists without rows": 1}),
         ("pq", {"hidden files": 1, "lists without rows": 1}),
@@ -176,7 +174,7 @@ def test_what_is_read_is_said_once_and_stays_for_the_manifest(tmp_path, caplog):
 
 
 def test_lists_that_name_their_columns_in_different_ways_are_one_source(tmp_path):
-    put(tmp_path, **{
+    written(tmp_path, {
         "a.csv": "sep=;\nURL;TEXT\nu1;one\n".encode("utf-16"),
         "b.jsonl": json.dumps({"image_url": "u2", "alt": "two"}).encode(),
         "c.tsv": gzip.compress(b"url|caption\nu3|three\n"),
@@ -195,7 +193,7 @@ def test_lists_that_name_their_columns_in_different_ways_are_one_source(tmp_path
 def test_a_link_to_nowhere_is_one_sentence(tmp_path, name):
     (tmp_path / name).symlink_to(tmp_path / "gone")
     kind = "tars" if name == "a.tar" else "urls"
-    put(tmp_path, **{"b.csv": CSV} if kind == "urls" else {"b.tar": b""})
+    written(tmp_path, {"b.csv": CSV} if kind == "urls" else {"b.tar": b""})
     cfg = CrawlSettings(side=8, source=SourceSettings(kind=kind, path=str(tmp_path)))
     with pytest.raises(ConfigError, match=rf"wanted to read .*{name}, found No such file"):
         pieces(cfg, open_folder(tmp_path.parent / f"{tmp_path.name}-out"))
@@ -222,7 +220,7 @@ def test_an_earlier_crawl_that_cannot_be_reached_is_one_sentence():
     ],
 )
 def test_a_source_whose_every_name_is_hidden_is_said(tmp_path, kind, name, said):
-    put(tmp_path, **{name: b"x"})
+    written(tmp_path, {name: b"x"})
     cfg = CrawlSettings(side=8, source=SourceSettings(kind=kind, path=str(tmp_path)))
     with pytest.raises(ConfigError, match=said):
         crawl.outside(cfg)
@@ -237,7 +235,7 @@ TWICE = "files that are read under another name"
      "../e/a.csv,a.csv", "a.csv,c/../a.csv", ".", ".,a.csv", ".,../e"],
 )  # fmt: skip
 def test_a_list_under_several_names_is_read_once(tmp_path, path):
-    put(tmp_path, **{"d/a.csv": CSV, "d/c/note": b""})
+    written(tmp_path, {"d/a.csv": CSV, "d/c/note": b""})
     (tmp_path / "d/b.csv").symlink_to("a.csv")
     (tmp_path / "e").symlink_to("d")
     joint = "::" if "::" in path else ","
@@ -249,7 +247,7 @@ def test_a_list_under_several_names_is_read_once(tmp_path, path):
 
 
 def test_a_link_to_what_is_read_is_said_and_one_to_what_is_hidden_is_read(tmp_path):
-    put(tmp_path, **{"a.csv": CSV, ".data/b.csv": CSV, "blobs/0123": CSV, "d.csv": CSV})
+    written(tmp_path, {"a.csv": CSV, ".data/b.csv": CSV, "blobs/0123": CSV, "d.csv": CSV})
     for name, target in {"b.csv": ".data/b.csv", "c.csv": "blobs/0123", "e.csv": "d.csv"}.items():
         (tmp_path / name).symlink_to(target)
     files, survey = survey_of(tmp_path)
@@ -259,7 +257,7 @@ def test_a_link_to_what_is_read_is_said_and_one_to_what_is_hidden_is_read(tmp_pa
 
 
 def test_a_tar_under_two_names_is_read_once(tmp_path):
-    put(tmp_path, **{"0.tar": b"x", "1.tar": b"x"})
+    written(tmp_path, {"0.tar": b"x", "1.tar": b"x"})
     (tmp_path / "2.tar").symlink_to(tmp_path / "0.tar")
     for path in (tmp_path, f"{tmp_path}/*.tar", f"{tmp_path}/2.tar,{tmp_path}/1.tar,{tmp_path}"):
         found, survey = tar_files(SourceSettings(kind="tars", path=str(path)))

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.store import open_folder
-from schemas.folder import Inputs
 from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl
 from tests.stages import hostile
+from tests.stages.finished import NOTHING
 from tests.stages.test_crawl import read_all
 
 pytestmark = pytest.mark.ray
@@ -67,7 +67,7 @@ def crawl_hostile_web(tmp_path, count, **settings):
         )
         started = time.monotonic()
         with Watch() as watch:
-            result = crawl.run(Inputs({}), open_folder(tmp_path / "out"), cfg)
+            result = crawl.run(NOTHING, open_folder(tmp_path / "out"), cfg)
         seconds = time.monotonic() - started
         rows = read_all(open_folder(tmp_path / "out"))
         assert [row["caption"] for row in rows] == captions  # none lost, none doubled, in order

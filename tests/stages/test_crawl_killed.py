@@ -3,19 +3,16 @@
 import os
 import sys
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import ray
 
 from infra.store import open_folder
-from schemas.folder import Inputs
 from stages import crawl
 from tests.stages import worlds
+from tests.stages.finished import NOTHING, table_of
 from tests.stages.killing import InTheMiddle, one_worker, run_and_lose_a_node
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-NOTHING = Inputs({})
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +33,7 @@ def job(world):
 
 
 def rows_of(out):
-    tables = [pq.read_table(out.open(name)) for name in out.list("shard-")]
-    return pa.concat_tables(tables).drop_columns(["detail"])
+    return table_of(out, "shard-").drop_columns(["detail"])
 
 
 def same(result, out, whole):

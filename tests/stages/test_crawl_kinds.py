@@ -6,6 +6,7 @@ from infra.store import open_folder
 from schemas.errors import ConfigError
 from schemas.settings import CrawlSettings, SourceSettings
 from stages.crawl.sources import pieces
+from tests.stages.folders import written
 
 PICTURES, TARS, LISTS = (
     f"for the {what} there set crawl.source.kind={kind}"
@@ -51,9 +52,7 @@ def said(path, kind, out):
 @pytest.mark.parametrize(("names", "sentence", "kinds"), OTHERS)
 def test_a_folder_a_file_and_a_glob_of_another_kind(tmp_path, names, sentence, kinds):
     top = tmp_path / "source"
-    for name in names.split():
-        (top / name).parent.mkdir(parents=True, exist_ok=True)
-        (top / name).write_bytes(b"x")
+    written(top, dict.fromkeys(names.split(), b"x"))
     first = top / names.split()[0]
     for kind in kinds:
         for path in (top, first, f"{first.parent}/*{''.join(first.suffixes)}"):
@@ -62,8 +61,7 @@ def test_a_folder_a_file_and_a_glob_of_another_kind(tmp_path, names, sentence, k
 
 @pytest.mark.parametrize("names", ["", "README.md", "a.zip"])
 def test_what_no_kind_reads_names_none(tmp_path, names):
-    for name in names.split():
-        (tmp_path / name).write_bytes(b"x")
+    written(tmp_path, dict.fromkeys(names.split(), b"x"))
     for kind in ("folder", "urls"):
         assert "crawl.source.kind" not in said(tmp_path, kind, tmp_path / "out")
 
@@ -80,6 +78,5 @@ TABLES = [
 
 @pytest.mark.parametrize(("kind", "name", "table", "beside", "sentence"), TABLES)
 def test_columns_of_another_kind(tmp_path, kind, name, table, beside, sentence):
-    (tmp_path / name).write_bytes(table)
-    (tmp_path / beside).write_bytes(b"x")
+    written(tmp_path, {name: table, beside: b"x"})
     assert sentence in said(tmp_path, kind, tmp_path / "out")

@@ -6,7 +6,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.store import open_folder
@@ -220,7 +220,6 @@ def rows_read(path, data):
     return parted(list(read_text_list(str(path), SourceSettings())))
 
 
-@settings(deadline=None)
 @given(st.sampled_from([".csv", ".tsv", ".jsonl"]), st.binary(max_size=300))
 def test_no_bytes_crash_the_listing_and_no_good_row_is_lost(tmp_path_factory, suffix, noise):
     rows = {
@@ -237,7 +236,6 @@ def test_no_bytes_crash_the_listing_and_no_good_row_is_lost(tmp_path_factory, su
         assert ("http://a.org/2", "two") in good
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n\t"), min_size=1)))
 def test_captions_of_every_script_come_through_a_quoted_csv(tmp_path_factory, captions):
     quoted = "".join(f'u{n},"{c.replace(chr(34), chr(34) * 2)}"\n' for n, c in enumerate(captions))

@@ -1,10 +1,8 @@
 """A site's robots.txt and a picture's headers are heeded."""
 
 import contextlib
-import http.server
-import threading
 import time
-import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 
 import pytest
@@ -12,11 +10,9 @@ import pytest
 from stages.crawl.reasons import Refused
 from stages.crawl.web.rights import opts_out
 from stages.crawl.web.robots import MAX_DELAY_SECONDS, Rules
-from tests.servers import up
-from tests.stages.answers import web_opener
+from tests.stages.answers import PICTURE, answer, answering, fetch, opener, why_not
 
 SITE = "http://a.org"
-A_PICTURE = b"\xff\xd8\xff a picture"  # a JPEG by its first bytes
 
 
 def allows(text, path, agent="dalle-ray"):
@@ -106,83 +102,51 @@ def test_a_picture_opts_out_by_its_headers(headers, out):
     assert bool(opts_out(message, "dalle-ray")) == out
 
 
-class Site(http.server.ThreadingHTTPServer):
-    """Answers every path with the same; its robots.txt is what a test says."""
-
-    def __init__(self, robots, status=200, location=None):
-        self.robots, self.status, self.location, self.seen = robots, status, location, []
-        super().__init__(("127.0.0.1", 0), Answer)
-
-    @property
-    def place(self):
-        return f"127.0.0.1:{self.server_port}"
-
-
-class Answer(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.seen.append((self.path, time.monotonic(), self.headers["User-Agent"]))
-        about = self.path == "/robots.txt"
-        body = self.server.robots if about else A_PICTURE
-        leads = self.server.location if about else None
-        if self.path.startswith("/to/"):
-            leads = "http://" + self.path[4:]
-        self.send_response(302 if leads else self.server.status if about else 200)
-        if leads:
-            self.send_header("Location", leads)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args): ...
-
-
 @contextlib.contextmanager
-def site(*args, **kwargs):
-    server = Site(*args, **kwargs)
-    with up(server):
+def site(rules, status="200 OK", **headers):
+    """Answer every path with a picture; its robots.txt is what a test says."""
+    with answering(answer(PICTURE)) as server:
+        server.url(answer(rules.encode(), status, "text/plain", **headers), path="/robots.txt")
         yield server
-
-
-def get(opener, url):
-    with opener.open(urllib.request.Request(url), None, 2.0) as reply:
-        return reply.read()
 
 
 def opener_for(*sites, **options):
     places = [server.place for server in sites]
-    return web_opener(*places, respect_robots=True, timeout_seconds=0.5, **options)
+    return opener(*places, respect_robots=True, timeout_seconds=0.5, **options)
 
 
-def refused(opener, url):
+def refused(own, server, path):
     with pytest.raises(Refused) as caught:
-        get(opener, url)
+        fetch(own, f"http://{server.place}{path}")
     return caught.value.reason
 
 
+NOT_NO, NOTHING = "User-agent: *\nDisallow: /no\n", "User-agent: *\nDisallow: /\n"
+
+
 def test_robots_txt_is_read_once_and_heeded():
-    with site(b"User-agent: *\nDisallow: /no\n") as server:
-        opener = opener_for(server, contact="https://a.org/robot")
+    with site(NOT_NO) as server:
+        own = opener_for(server, contact="https://a.org/robot")
         for number in range(3):
-            assert get(opener, f"http://{server.place}/yes/{number}") == A_PICTURE
-            assert refused(opener, f"http://{server.place}/no/{number}") == "robots_txt"
-        paths = [path for path, *_ in server.seen]
-        assert paths == ["/robots.txt", "/yes/0", "/yes/1", "/yes/2"]
-        agents = {agent for *_, agent in server.seen}
-        assert agents == {"Mozilla/5.0 (compatible; dalle-ray; +https://a.org/robot)"}
+            assert fetch(own, f"http://{server.place}/yes/{number}") == PICTURE
+            assert refused(own, server, f"/no/{number}") == "robots_txt"
+        assert server.seen == ["/robots.txt", "/yes/0", "/yes/1", "/yes/2"]
+        agent = "User-Agent: Mozilla/5.0 (compatible; dalle-ray; +https://a.org/robot)\r\n"
+        assert all(agent in head for *_, head in server.asked)
 
 
 def test_without_respect_it_is_not_even_asked_for():
-    with site(b"User-agent: *\nDisallow: /\n") as server:
-        opener = web_opener(server.place)
-        assert get(opener, f"http://{server.place}/no") == A_PICTURE
-        assert len(server.seen) == 1
+    with site(NOTHING) as server:
+        assert fetch(opener(server.place), f"http://{server.place}/no") == PICTURE
+        assert server.seen == ["/no"]
 
 
 def test_the_target_of_a_redirect_has_a_robots_txt_too():
-    with site(b"User-agent: *\nDisallow: /no\n") as other, site(b"") as server:
-        opener = opener_for(server, other)
-        assert refused(opener, f"http://{server.place}/to/{other.place}/no") == "robots_txt"
-        assert [path for path, *_ in other.seen] == ["/robots.txt"]
+    with site(NOT_NO) as other, site("") as server:
+        to = f"http://{other.place}/no"
+        server.url(answer(status="302 Found", Location=to), path="/to")
+        assert refused(opener_for(server, other), server, "/to") == "robots_txt"
+        assert other.seen == ["/robots.txt"]
 
 
 @pytest.mark.parametrize(
@@ -190,47 +154,40 @@ def test_the_target_of_a_redirect_has_a_robots_txt_too():
     [(403, None), (404, None), (503, "robots_unreachable"), (500, "robots_unreachable")],
 )
 def test_no_file_allows_and_a_broken_server_forbids(status, reason):
-    with site(b"User-agent: *\nDisallow: /\n", status) as server:
-        opener = opener_for(server)
+    with site(NOTHING, f"{status} Odd") as server:
+        own = opener_for(server)
         if reason is None:
-            assert get(opener, f"http://{server.place}/x") == A_PICTURE
+            assert fetch(own, f"http://{server.place}/x") == PICTURE
         else:
-            assert refused(opener, f"http://{server.place}/x") == reason
-            assert refused(opener, f"http://{server.place}/y") == reason
+            assert [refused(own, server, path) for path in ("/x", "/y")] == [reason] * 2
             assert len(server.seen) == 1  # what it said is believed for a while
 
 
 def test_redirects_of_the_file_are_followed_but_not_inwards():
-    with site(b"User-agent: *\nDisallow: /no\n") as real, site(b"") as server:
-        server.location = f"http://{real.place}/robots.txt"
-        opener = opener_for(server, real)
-        assert refused(opener, f"http://{server.place}/no") == "robots_txt"
-        assert get(opener, f"http://{server.place}/yes") == A_PICTURE
+    with (
+        site(NOT_NO) as real,
+        site("", "302 Found", Location=f"http://{real.place}/robots.txt") as server,
+    ):
+        own = opener_for(server, real)
+        assert refused(own, server, "/no") == "robots_txt"
+        assert fetch(own, f"http://{server.place}/yes") == PICTURE
         before = len(real.seen)
-        assert refused(opener_for(server), f"http://{server.place}/yes") == "forbidden_address"
+        assert refused(opener_for(server), server, "/yes") == "forbidden_address"
         assert len(real.seen) == before
 
 
 def test_a_host_that_is_not_there_fails_with_its_own_reason():
-    with site(b"") as server:
+    with site("") as server:
         place = server.place
-    opener = web_opener(place, respect_robots=True)
-    assert refused(opener, f"http://{place}/x") == "connection_failed"
-    assert refused(web_opener(respect_robots=True), "http://10.0.0.1/x") == "forbidden_address"
+    assert why_not(f"http://{place}/x", place, respect_robots=True) == "connection_failed"
+    assert why_not("http://10.0.0.1/x", respect_robots=True) == "forbidden_address"
 
 
 def test_many_threads_ask_for_the_file_once():
-    with site(b"User-agent: *\nCrawl-delay: 0.1\n") as server:
-        opener = opener_for(server)
-        threads = [
-            threading.Thread(target=get, args=(opener, f"http://{server.place}/{n}"))
-            for n in range(5)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        paths = sorted(path for path, *_ in server.seen)
-        assert paths == [*(f"/{n}" for n in range(5)), "/robots.txt"]
-        starts = sorted(at for path, at, _ in server.seen if path != "/robots.txt")
+    with site("User-agent: *\nCrawl-delay: 0.1\n") as server:
+        own = opener_for(server)
+        with ThreadPoolExecutor(5) as threads:
+            list(threads.map(lambda n: fetch(own, f"http://{server.place}/{n}"), range(5)))
+        assert sorted(server.seen) == [*(f"/{n}" for n in range(5)), "/robots.txt"]
+        starts = sorted(at for path, at, _ in server.asked if path != "/robots.txt")
         assert starts[-1] - starts[0] > 0.25  # of four pauses, on a machine that may be busy

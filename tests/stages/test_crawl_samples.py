@@ -13,9 +13,10 @@ from schemas.errors import ConfigError
 from schemas.settings import CrawlSettings
 from stages.crawl.sources import pieces
 from stages.crawl.sources.survey import Survey
-from stages.crawl.sources.tars import TarReader, Tars
+from stages.crawl.sources.tars import TarReader
+from tests.stages.folders import tar, written
 from tests.stages.test_crawl import picture
-from tests.stages.test_crawl_tars import source, tar
+from tests.stages.test_crawl_tars import rows_in, source
 
 # The members of a tar, in order -> its rows: the picture, and its text and JSON or None.
 SAMPLES = {
@@ -70,7 +71,7 @@ SAMPLES = {
 def read(tmp_path, names, content=b"x"):
     (tmp_path / "a.tar").write_bytes(tar([(name, content) for name in names.split()]))
     survey = Survey("tars")
-    return list(Tars(source(tmp_path / "a.tar")).rows(survey)), survey
+    return rows_in(tmp_path / "a.tar", survey), survey
 
 
 def place_names(tmp_path):
@@ -121,14 +122,11 @@ def test_a_picture_is_known_by_its_bytes_where_its_name_says_nothing(tmp_path):
 
 def test_what_is_passed_over_in_tars_and_beside_them_is_counted(tmp_path):
     files = "a.jpg a.caption a.txt a.cls ._a.jpg README.md metadata.csv inner.tar"
-    (tmp_path / "in" / "deep").mkdir(parents=True)
-    (tmp_path / "in" / "deep" / "b.tar").write_bytes(tar([]))
-    (tmp_path / "in" / "c.tar").write_bytes(b"")
-    for name in (".hidden.tar", "index.idx", "notes.md"):
-        (tmp_path / "in" / name).write_bytes(b"x")
-    (tmp_path / "in" / "a.tar").write_bytes(tar([(name, b"x") for name in files.split()]))
+    others = dict.fromkeys((".hidden.tar", "index.idx", "notes.md"), b"x")
+    whole = tar([(name, b"x") for name in files.split()])
+    written(tmp_path / "in", others | {"deep/b.tar": tar([]), "c.tar": b"", "a.tar": whole})
     survey = Survey("tars")
-    rows = list(Tars(source(tmp_path / "in")).rows(survey))
+    rows = rows_in(tmp_path / "in", survey)
     assert [row["url"] for row in rows] == ["a.tar/a.jpg"]
     sentence = survey.sentence("x")
     assert sentence.startswith("found 1 tars in x, passed over 11: ")
@@ -176,8 +174,7 @@ PACKED = {
 @pytest.mark.parametrize("name", PACKED)
 def test_a_packed_tar_is_one_sentence_that_says_how_to_unpack_it(tmp_path, name):
     data, packer = PACKED[name]
-    (tmp_path / "0.tar").write_bytes(PLAIN)
-    (tmp_path / name).write_bytes(data)
+    written(tmp_path, {"0.tar": PLAIN, name: data})
     cfg = CrawlSettings(side=8, source=source(tmp_path))
     with pytest.raises(ConfigError, match=rf"found 1 packed: {name} \({packer}\).*unpack.*{name}"):
         pieces(cfg, open_folder(tmp_path / "out"))
@@ -186,26 +183,20 @@ def test_a_packed_tar_is_one_sentence_that_says_how_to_unpack_it(tmp_path, name)
 
 
 def test_other_packed_files_beside_tars_are_passed_over(tmp_path):
-    (tmp_path / "0.tar").write_bytes(PLAIN)
-    (tmp_path / "captions.csv.gz").write_bytes(gzip.compress(b"x"))
+    written(tmp_path, {"0.tar": PLAIN, "captions.csv.gz": gzip.compress(b"x")})
     survey = Survey("tars")
-    assert len(list(Tars(source(tmp_path)).rows(survey))) == 1
+    assert len(rows_in(tmp_path, survey)) == 1
     assert survey.counts() == {"found": 1, "passed_over": {"files that end in .gz": 1}}
 
 
 def test_tars_of_equal_names_have_labels_of_their_own(tmp_path):
-    for folder in ("a, b", "c%20d", "e [1]"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "0.tar").write_bytes(tar([("p.jpg", folder.encode())]))
-    rows = list(Tars(source(tmp_path)).rows(Survey("tars")))
-    assert [row["url"] for row in rows] == [
-        "a, b/0.tar/p.jpg",
-        "c%20d/0.tar/p.jpg",
-        "e [1]/0.tar/p.jpg",
-    ]
-    assert [TarReader(99).read(row["picture"]) for row in rows] == [b"a, b", b"c%20d", b"e [1]"]
-    for folder in ("a, b", "c%20d", "e [1]"):
-        [row] = Tars(source(tmp_path / folder / "0.tar")).rows(Survey("tars"))
+    folders = ["a, b", "c%20d", "e [1]"]
+    written(tmp_path, {f"{f}/0.tar": tar([("p.jpg", f.encode())]) for f in folders})
+    rows = rows_in(tmp_path)
+    assert [row["url"] for row in rows] == [f"{folder}/0.tar/p.jpg" for folder in folders]
+    assert [TarReader(99).read(row["picture"]).decode() for row in rows] == folders
+    for folder in folders:
+        [row] = rows_in(tmp_path / folder / "0.tar")
         assert TarReader(99).read(row["picture"]) == folder.encode()
 
 

@@ -7,12 +7,11 @@ import subprocess
 import tarfile
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.store import open_folder
 from schemas.errors import ConfigError
-from schemas.folder import Inputs
 from schemas.settings import CrawlSettings, SourceSettings
 from stages import crawl
 from stages.crawl.reasons import Refused
@@ -21,19 +20,10 @@ from stages.crawl.sources.survey import Survey
 from stages.crawl.sources.tar_members import TarDamaged, WithoutEnd, members
 from stages.crawl.sources.tars import TarReader, Tars
 from tests import s3
+from tests.stages.finished import NOTHING
+from tests.stages.folders import tar, written
 from tests.stages.test_crawl import picture, read_all
 from tests.stages.test_crawl_lists import listed
-
-
-def tar(files, tar_format=tarfile.PAX_FORMAT):
-    """Make a tar of (name, bytes) or of ready TarInfos."""
-    whole = io.BytesIO()
-    with tarfile.open(fileobj=whole, mode="w", format=tar_format) as archive:
-        for name, data in files:
-            info = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return whole.getvalue()
 
 
 def special(name, kind, target=""):
@@ -46,9 +36,13 @@ def source(path):
     return SourceSettings(kind="tars", path=str(path))
 
 
-def rows_of(tmp_path, data, name="a.tar"):
-    (tmp_path / name).write_bytes(data)
-    return list(Tars(source(tmp_path / name)).rows(Survey("tars")))
+def rows_in(path, survey=None):
+    return list(Tars(source(path)).rows(survey or Survey("tars")))
+
+
+def rows_of(tmp_path, data):
+    (tmp_path / "a.tar").write_bytes(data)
+    return rows_in(tmp_path / "a.tar")
 
 
 def shown(row):
@@ -218,7 +212,7 @@ def test_a_tar_without_its_end_mark_is_read_and_said_to_be(tmp_path):
     for length, pictures, unended in ((1536, 1, 1), (3072, 2, 1), (3584, 2, 0), (len(whole), 2, 0)):
         (tmp_path / "a.tar").write_bytes(whole[:length])
         survey = Survey("tars")
-        rows = list(Tars(source(tmp_path / "a.tar")).rows(survey))
+        rows = rows_in(tmp_path / "a.tar", survey)
         assert [row["problem"] for row in rows] == [None] * pictures
         assert survey.noted.total() == unended
         assert ("1 without its end mark: may be cut short (a.tar)" in survey.sentence("x")) == bool(
@@ -276,7 +270,6 @@ def test_a_header_may_lie_about_its_size(tmp_path):
 GOOD = tar([(f"{LONG}{n}.jpg", b"x" * 600) for n in range(4)])
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=9))))
 def test_no_mutation_of_a_tar_crashes_or_runs_on(changes):
     data = bytearray(GOOD)
@@ -294,10 +287,9 @@ def test_no_mutation_of_a_tar_crashes_or_runs_on(changes):
 
 def test_tars_of_a_folder_a_glob_and_an_object_store(tmp_path):
     for name in ("x/0.tar", "y/0.tar", "y/notes.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(tar([("p.jpg", name.encode())]))
+        written(tmp_path, {name: tar([("p.jpg", name.encode())])})
     for path in (tmp_path, tmp_path / "*" / "0.tar"):
-        rows = list(Tars(source(path)).rows(Survey("tars")))
+        rows = rows_in(path)
         assert [row["url"] for row in rows] == ["x/0.tar/p.jpg", "y/0.tar/p.jpg"]
         assert [TarReader(99).read(row["picture"]) for row in rows] == [b"x/0.tar", b"y/0.tar"]
     before = crawl.outside(CrawlSettings(side=8, source=source(tmp_path)))
@@ -306,18 +298,17 @@ def test_tars_of_a_folder_a_glob_and_an_object_store(tmp_path):
     with s3.served("tars") as top:
         folder = open_folder(top)
         folder.commit("in/0.tar", tar([("p.jpg", b"picture"), ("p.txt", b"words")]))
-        [row] = Tars(source(f"{top}/in")).rows(Survey("tars"))
+        [row] = rows_in(f"{top}/in")
         assert row["url"] == "0.tar/p.jpg"
         assert TarReader(99).read(row["picture"]) == b"picture"
         assert TarReader(99).read(row["text_files"][0]) == b"words"
         with pytest.raises(ConfigError, match=r"wanted a tar at crawl\.source\.path"):
-            list(Tars(source(f"{top}/else")).rows(Survey("tars")))
+            rows_in(f"{top}/else")
 
 
 def test_the_pieces_of_tars_are_the_tars(tmp_path):
-    for number in range(3):
-        files = [(f"{n:03d}.jpg", b"x") for n in range(7)]
-        (tmp_path / f"{number}.tar").write_bytes(tar(files))
+    whole = tar([(f"{n:03d}.jpg", b"x") for n in range(7)])
+    written(tmp_path, {f"{number}.tar": whole for number in range(3)})
     cfg = CrawlSettings(side=8, rows_per_shard=5, source=source(tmp_path))
     found = listed(cfg, open_folder(tmp_path / "out"))
     assert [row["url"] for row in found] == [
@@ -342,13 +333,12 @@ def test_a_crawl_of_tars(ray_cluster, tmp_path):
         ("6.webp", picture(80, 80, "WEBP")),
         ("6.txt", b"\xff no utf-8"),
     ]
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "0.tar").write_bytes(tar(files))
-    (tmp_path / "in" / "1.tar").write_bytes(tar([("0.jpg", picture(90, 80, "JPEG"))]))
+    other = tar([("0.jpg", picture(90, 80, "JPEG"))])
+    written(tmp_path / "in", {"0.tar": tar(files), "1.tar": other})
     of_lines = source(tmp_path / "in").model_copy(update={"caption": "each_line"})
     out = open_folder(tmp_path / "out")
     cfg = CrawlSettings(side=64, rows_per_shard=4, max_bytes=40_000, source=of_lines)
-    result = crawl.run(Inputs({}), out, cfg)
+    result = crawl.run(NOTHING, out, cfg)
     rows = read_all(out)
     short = [(row["key"], row["url"], row["caption"], row["reason"]) for row in rows]
     assert short == [
@@ -371,8 +361,7 @@ def test_a_crawl_of_tars(ray_cluster, tmp_path):
 
 @pytest.mark.parametrize("tar_format", ["gnu", "posix"])
 def test_a_sparse_file_costs_its_own_row_and_a_hard_link_none(tmp_path, tar_format):
-    for name in ("1.jpg", "3.jpg"):
-        (tmp_path / name).write_bytes(name.encode())
+    written(tmp_path, {name: name for name in ("1.jpg", "3.jpg")})
     os.link(tmp_path / "1.jpg", tmp_path / "4.jpg")
     with (tmp_path / "2.jpg").open("wb") as file:
         for place in range(12):  # more pieces than one header holds
@@ -383,7 +372,7 @@ def test_a_sparse_file_costs_its_own_row_and_a_hard_link_none(tmp_path, tar_form
     subprocess.run(
         ["tar", "-S", f"--format={tar_format}", "-cf", "a.tar", *names], cwd=tmp_path, check=True
     )
-    rows = list(Tars(source(tmp_path / "a.tar")).rows(Survey("tars")))
+    rows = rows_in(tmp_path / "a.tar")
     assert [row["url"] for row in rows] == [f"a.tar/{name}" for name in names]
     sparse = "unreadable_row: 2.jpg is a sparse file; pack it without tar's -S"
     assert [row["problem"] for row in rows] == [None, sparse, None, None]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import BrokenExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from schemas.folder import Inputs
 from schemas.manifest import Result
 from schemas.settings import DvaeShape, EncodeSettings, TokenSpec
 from stages import encode, pictures, shapes
+from stages.data.parquet import parquet_bytes
 from stages.encode.crops import crop_rows
 from stages.encode.encode_part import EncodePart
 from stages.encode.row_ranges import Part, cut
@@ -58,13 +60,6 @@ def clean_pair(number, side):
     }
 
 
-def commit_rows(out, name, found, group=5):
-    buffer = pa.BufferOutputStream()
-    table = pa.Table.from_pylist(found, rows.CLEAN_PAIR)
-    pq.write_table(table, buffer, row_group_size=group)
-    out.commit(name, buffer.getvalue().to_pybytes())
-
-
 HEALTHY = {"codes_used": 3_000, "perplexity": 900.0, "psnr_db": 30.0, "psnr_gap_db": 0.1,
            "alarm": None}  # fmt: skip
 
@@ -89,7 +84,8 @@ def artifacts(root, tokens, pairs, **about_the_dvae):
     """Write the three artifacts that encode reads; `pairs` is file name -> rows."""
     clean = open_folder(f"{root}/clean_pairs")
     for name, found in pairs.items():
-        commit_rows(clean, name, found)
+        table = pa.Table.from_pylist(found, rows.CLEAN_PAIR)
+        clean.commit(name, parquet_bytes(table, {"row_group_size": 5}))
     finish(clean, CLEAN_PAIRS, NOTHING)
     captions = [row["caption"] for found in pairs.values() for row in found]
     return Inputs({"clean_pairs": clean, **models(root, tokens, captions, **about_the_dvae)})
@@ -122,14 +118,24 @@ def inputs(tmp_path_factory):
     )
 
 
-def made_table(made, name):
-    return pq.read_table(io.BytesIO(made.files[name]))
+WHOLE = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
+
+
+def made_of(inputs, part=WHOLE, **settings):
+    return actor(inputs, job(**settings))(part)
+
+
+def table_of(made, part=WHOLE):
+    return pq.read_table(io.BytesIO(made.files[part.name]))
+
+
+def codes_of(made, part=WHOLE):
+    return rows.matrix(table_of(made, part)["image"]).tolist()
 
 
 def test_a_row_is_what_the_models_say_of_its_crop(inputs):
-    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
     worker = actor(inputs, job())
-    found = made_table(worker(part), part.name).to_pylist()
+    found = table_of(worker(WHOLE)).to_pylist()
     assert [row["key"] for row in found] == [f"00000-{n:06d}" for n in range(13)]
     dvae = worker.encoder.dvae
     for number, row in enumerate(found):
@@ -151,15 +157,11 @@ def test_a_row_is_what_the_models_say_of_its_crop(inputs):
 
 
 def test_the_tile_and_the_company_change_nothing(inputs):
-    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
-    images = []
-    for tile in (1, 4, 32):
-        table = made_table(actor(inputs, job(tile=tile))(part), part.name)
-        images.append(rows.matrix(table["image"]).tolist())
-    assert images[0] == images[1] == images[2]
-    tail = Part(part.source, "train/shard-00000-00001.parquet", 10, 5)
-    made = actor(inputs, job())(tail)
-    assert rows.matrix(made_table(made, tail.name)["image"]).tolist() == images[0][10:]
+    one, *others = (codes_of(made_of(inputs, tile=tile)) for tile in (1, 4, 32))
+    assert others == [one] * 2
+    tail = Part(WHOLE.source, "train/shard-00000-00001.parquet", 10, 5)
+    made = made_of(inputs, tail)
+    assert codes_of(made, tail) == one[10:]
     assert made.rejects == {"too_small": 1, "undecodable": 1}
 
 
@@ -167,7 +169,7 @@ def test_only_full_tiles_are_computed(inputs):
     # kernels differ between batch sizes, and with them the last bits, and with them near ties
     worker, sizes = actor(inputs, job(tile=4)), set()
     worker.encoder.dvae.encoder.register_forward_pre_hook(lambda _, given: sizes.add(len(given[0])))
-    worker(Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15))
+    worker(WHOLE)
     assert sizes == {4}
 
 
@@ -178,53 +180,39 @@ def test_another_seed_is_another_crop(inputs):
 
 
 def test_processes_that_crop_change_nothing(inputs):
-    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
-    beside = actor(inputs, job(run={"threads": 1, "decoders": 2}))(part)
-    assert beside == actor(inputs, job())(part)
+    assert made_of(inputs, run={"threads": 1, "decoders": 2}) == made_of(inputs)
 
 
 def test_a_picture_gives_several_rows_to_learn_from_and_one_to_measure(inputs):
-    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
-    made = actor(inputs, job(crops=3))(part)
-    found = made_table(made, part.name).to_pylist()
+    made = made_of(inputs, crops=3)
+    found = table_of(made).to_pylist()
     keys = [row["key"] for row in found]
     assert keys[:4] == ["00000-000000", "00000-000000#1", "00000-000000#2", "00000-000001"]
     assert len(keys) == len(set(keys)) == made.rows_out == 39
     assert (made.rows_in, made.rejects) == (15, {"too_small": 1, "undecodable": 1})
     assert len({tuple(row["crop"]) for row in found[6:9]}) > 1
-    once = made_table(actor(inputs, job())(part), part.name).to_pylist()
+    once = table_of(made_of(inputs)).to_pylist()
     assert found[::3] == once  # the first crop is the one that there is without more
     held_out = Part("val/shard-00000.parquet", "val/shard-00000.parquet", 0, 10)
-    assert actor(inputs, job(crops=3))(held_out).rows_out == 10
+    assert made_of(inputs, held_out, crops=3).rows_out == 10
 
 
 def test_sampled_codes_belong_to_the_row_and_the_seed(inputs):
-    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
-
-    def codes(**settings):
-        made = actor(inputs, job(**settings))(part)
-        return rows.matrix(made_table(made, part.name)["image"])
-
-    drawn = codes(codes="sampled")
-    assert np.array_equal(drawn, codes(codes="sampled", tile=32))
-    likeliest = codes()
-    assert 0.05 < (drawn == likeliest).mean() < 0.95
-    assert not np.array_equal(drawn, codes(codes="sampled", seed=1))
+    drawn = codes_of(made_of(inputs, codes="sampled"))
+    assert drawn == codes_of(made_of(inputs, codes="sampled", tile=32))
+    assert 0.05 < np.equal(drawn, codes_of(made_of(inputs))).mean() < 0.95
+    assert drawn != codes_of(made_of(inputs, codes="sampled", seed=1))
 
 
 def test_half_precision_says_how_many_codes_it_changes(inputs):
-    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
-    made = actor(inputs, job(precision="bfloat16", tile=8))(part)
-    table, exact = (made_table(m, part.name) for m in (made, actor(inputs, job(tile=8))(part)))
-    mine, theirs = (rows.matrix(t["image"])[:8] for t in (table, exact))
-    differing = int((mine != theirs).sum())
-    assert 0 < differing < mine.size / 4
-    assert made.health["differing_codes"] == differing
-    assert made.health["compared_codes"] == mine.size
-    assert float(table.schema.metadata[b"differing_codes"]) == pytest.approx(
-        differing / mine.size, abs=1e-6
-    )
-    assert b"differing_codes" not in exact.schema.metadata
+    made, exact = (made_of(inputs, tile=8, **how) for how in ({"precision": "bfloat16"}, {}))
+    compared = np.not_equal(codes_of(made)[:8], codes_of(exact)[:8])
+    assert 0 < compared.mean() < 1 / 4
+    assert made.health["differing_codes"] == compared.sum()
+    assert made.health["compared_codes"] == compared.size
+    said = float(table_of(made).schema.metadata[b"differing_codes"])
+    assert said == pytest.approx(compared.mean(), abs=1e-6)
+    assert b"differing_codes" not in table_of(exact).schema.metadata
 
 
 class Deadly(bytes):
@@ -236,12 +224,11 @@ class Deadly(bytes):
 
 def test_a_process_that_dies_costs_its_part_and_no_other(inputs):
     worker = actor(inputs, job(run={"threads": 1, "decoders": 1}))
-    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 15)
     with pytest.raises(BrokenExecutor):
         list(worker.pool.map(bytes, [Deadly()]))
     with pytest.raises(BrokenExecutor):
-        worker(part)
-    assert worker(part) == actor(inputs, job())(part)
+        worker(WHOLE)
+    assert worker(WHOLE) == made_of(inputs)
 
 
 ORPHANS = """
@@ -311,7 +298,7 @@ def test_the_artifact(ray_cluster, inputs, tmp_path):
     dropped = pq.read_table(out.open("dropped/train-shard-00000.parquet"))
     assert dropped["reason"].to_pylist() == ["undecodable", "too_small"]
     part = Part("val/shard-00000.parquet", "val/shard-00000.parquet", 0, 10)
-    assert actor(inputs, job())(part).files[part.name] == out.open(part.name).read()
+    assert made_of(inputs, part).files[part.name] == out.open(part.name).read()
 
 
 @pytest.mark.parametrize(
@@ -334,12 +321,10 @@ def test_shards_of_the_papers_size_open_in_plain_pyarrow_and_pandas(tmp_path):
     pairs = [clean_pair(n, 256) for n in range(5)]
     pairs[4]["caption"] = "a very long story about a red circle " * 40
     found = artifacts(tmp_path, paper, {"train/shard-00000.parquet": pairs})
-    cfg = job(tokens=paper, tile=2)
-    part = Part("train/shard-00000.parquet", "train/shard-00000.parquet", 0, 5)
-    made = actor(found, cfg)(part)
+    made = made_of(found, replace(WHOLE, rows=5), tokens=paper, tile=2)
     assert made.health["truncated_captions"] == 1
     path = tmp_path / "tokens.parquet"
-    path.write_bytes(made.files[part.name])
+    path.write_bytes(made.files[WHOLE.name])
 
     table = pq.read_table(path)
     text = table["text"].combine_chunks().flatten().to_numpy().reshape(-1, 256)

@@ -1,7 +1,5 @@
 """Two thousand pairs: each is there once, and its tokens are what the models say of it alone."""
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -12,6 +10,7 @@ from schemas.settings import TokenSpec
 from stages import encode, pictures
 from stages.encode.crops import crop_rows
 from stages.weights import load_bpe, load_dvae
+from tests.stages.finished import table_of
 from tests.stages.test_encode import artifacts, clean_pair, job
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -40,9 +39,7 @@ def inputs(pairs, tmp_path_factory):
 def encoded(inputs, out, **settings):
     """Return encode's result and its rows, in the order of their keys."""
     result = encode.run(inputs, out, job(tokens=TOKENS, tile=16, **settings))
-    names = [name for name in out.list() if name.startswith(("train/", "val/"))]
-    table = pa.concat_tables([pq.read_table(out.open(name)) for name in names])
-    return result, table.sort_by("key")
+    return result, table_of(out, "train/", "val/").sort_by("key")
 
 
 @pytest.fixture(scope="module")

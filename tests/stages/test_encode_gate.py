@@ -5,11 +5,17 @@ import re
 import pytest
 
 from infra.store import open_folder
-from schemas.artifacts import DVAE
 from schemas.errors import GateClosed
 from stages import encode
 from stages.encode.gate import CHECKS, check_quality
-from tests.stages.test_encode import TINY, artifacts, clean_pair, job
+from tests.stages.finished import manifest
+from tests.stages.test_encode import HEALTHY, TINY, artifacts, clean_pair, job
+
+FORCED = job(gate={"force": True})
+
+
+def dvae_with(**found):
+    return manifest(health=HEALTHY | found)
 
 
 @pytest.mark.parametrize(
@@ -23,22 +29,26 @@ from tests.stages.test_encode import TINY, artifacts, clean_pair, job
          "lower dvae.beta; or move encode.gate.min_psnr_db"),
     ],
 )  # fmt: skip
-def test_the_gate_is_closed_for_a_poor_dvae_unless_forced(tmp_path, found, words):
-    pairs = {"train/a.parquet": [clean_pair(0, 40)]}
-    poor = artifacts(tmp_path, TINY, pairs, **found)
+def test_the_gate_is_closed_for_a_poor_dvae_unless_forced(found, words):
+    poor = dvae_with(**found)
     with pytest.raises(GateClosed, match=re.escape(words)):
-        encode.run(poor, open_folder(tmp_path / "out"), job())
-    check_quality(poor.manifest(DVAE), job(gate={"force": True}))
-    check_quality(poor.manifest(DVAE), job(gate={
+        check_quality(poor, job())
+    check_quality(poor, FORCED)
+    check_quality(poor, job(gate={
         "min_codes_used": 1, "min_perplexity": 1, "min_psnr_db": 0, "max_psnr_gap_db": 9,
     }))  # fmt: skip
 
 
-def test_the_gate_does_not_tell_anybody_to_train_weights_longer_that_were_taken_over(tmp_path):
+def test_the_stage_asks_the_gate_first(tmp_path):
     poor = artifacts(tmp_path, TINY, {"train/a.parquet": [clean_pair(0, 40)]}, psnr_db=12.0)
-    manifest = poor.manifest(DVAE).model_copy(update={"settings": {"pretrained": "release/"}})
+    with pytest.raises(GateClosed, match=r"found 12\.0 dB"):
+        encode.run(poor, open_folder(tmp_path / "out"), job())
+
+
+def test_the_gate_does_not_tell_anybody_to_train_weights_longer_that_were_taken_over():
+    taken = dvae_with(psnr_db=12.0).model_copy(update={"settings": {"pretrained": "release/"}})
     with pytest.raises(GateClosed, match="train one on these pictures instead"):
-        check_quality(manifest, job())
+        check_quality(taken, job())
 
 
 NOTHING = [float("nan"), None, float("inf"), "24 dB"]
@@ -46,19 +56,16 @@ NOTHING = [float("nan"), None, float("inf"), "24 dB"]
 
 @pytest.mark.parametrize("found", NOTHING)
 @pytest.mark.parametrize("check", CHECKS)
-def test_a_figure_that_is_no_number_closes_the_gate_with_a_sentence(tmp_path, check, found):
-    pairs = {"train/a.parquet": [clean_pair(0, 40)]}
-    poor = artifacts(tmp_path, TINY, pairs, **{check.figure: found}).manifest(DVAE)
+def test_a_figure_that_is_no_number_closes_the_gate_with_a_sentence(check, found):
+    poor = dvae_with(**{check.figure: found})
     with pytest.raises(
         GateClosed, match=rf"found {check.nothing}; .*or move encode.gate.{check.setting}"
     ):
         check_quality(poor, job())
-    check_quality(poor, job(gate={"force": True}))
+    check_quality(poor, FORCED)
 
 
-def test_a_dvae_without_any_figure_closes_it_too(tmp_path):
-    pairs = {"train/a.parquet": [clean_pair(0, 40)]}
-    poor = artifacts(tmp_path, TINY, pairs).manifest(DVAE).model_copy(update={"health": {}})
+def test_a_dvae_without_any_figure_closes_it_too():
     with pytest.raises(GateClosed, match=r"found no count .* no perplexity, no decibels .* no gap"):
-        check_quality(poor, job())
-    check_quality(poor, job(gate={"force": True}))
+        check_quality(manifest(), job())
+    check_quality(manifest(), FORCED)

@@ -6,6 +6,7 @@ import pytest
 from infra.store import open_folder
 from schemas.settings import TokenSpec
 from stages import encode
+from tests.stages.finished import contents
 from tests.stages.killing import (
     InTheMiddle,
     Moment,
@@ -36,11 +37,7 @@ def inputs(tmp_path_factory):
 def whole(ray_cluster, inputs, tmp_path_factory):
     """Return the result and the files of an undisturbed run."""
     out = open_folder(tmp_path_factory.mktemp("whole"))
-    return encode.run(inputs, out, CFG), files(out)
-
-
-def files(out):
-    return {name: out.open(name).read() for name in out.list()}
+    return encode.run(inputs, out, CFG), contents(out)
 
 
 def killed_driver(inputs, out, moment):
@@ -68,7 +65,7 @@ def test_the_shards_are_the_same_to_the_byte(inputs, whole, tmp_path, lose):
     out = open_folder(tmp_path / "out")
     result, dead = lose(inputs, out, Moment())
     assert dead
-    assert (result, files(out)) == whole
+    assert (result, contents(out)) == whole
 
 
 @pytest.mark.soak
@@ -81,5 +78,5 @@ def test_twenty_kills_at_random_moments(inputs, whole, tmp_path):
         out = open_folder(tmp_path / str(number))
         result, dead = lose(inputs, out, moment)
         struck += bool(dead)
-        assert (result, files(out)) == whole, (lose, moment)
+        assert (result, contents(out)) == whole, (lose, moment)
     assert struck >= 10  # the others came when all was done

@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.stats import beta
 
 from stages.evaluate.checks import checks
-from stages.evaluate.intervals import exact, wilson
 from stages.evaluate.retrieval import figures
-from tests.stages.test_evaluate import small_report
+from tests.stages.reports import small_report
 
 REPORT = small_report()
 CAPTIONS = {
@@ -69,25 +67,3 @@ def test_nothing_to_choose_from_is_no_proof_and_is_said():
 
 def test_one_picture_proves_nothing():
     assert not passes(np.ones((1, 1)), ["a"])
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [(0, 10, 0.0, 0.30850), (10, 10, 0.69150, 1.0), (1, 2, 0.01258, 0.98742), (0, 0, 0.0, 1.0)],
-)
-def test_the_exact_interval_of_the_tables(successes, trials, low, high):
-    assert exact(successes, trials) == pytest.approx((low, high), abs=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("trials", "chance"), [(100, 0.01), (512, 0.01), (100, 0.243), (60, 1 / 60)]
-)
-def test_its_lower_end_is_above_the_truth_in_one_case_of_forty_at_most(trials, chance):
-    above = [n for n in range(trials + 1) if exact(n, trials)[0] > chance]
-    # of a binomial: P(at least k) is the beta distribution's share below the chance
-    assert beta.cdf(chance, above[0], trials - above[0] + 1) <= 0.025
-
-
-def test_wilsons_lower_end_would_not_do():
-    first = next(n for n in range(101) if wilson(n, 100)[0] > 0.01)
-    assert beta.cdf(0.01, first, 101 - first) > 0.05

@@ -6,7 +6,7 @@ from stages import shapes
 from stages.evaluate.accuracy import Judgement
 from stages.evaluate.checks import checks
 from stages.evaluate.page import Gallery, render
-from tests.stages.test_evaluate import small_report
+from tests.stages.reports import small_report
 
 KINDS = [shapes.ShapeKind(colour, shape) for colour in shapes.COLOURS for shape in shapes.SHAPES]
 

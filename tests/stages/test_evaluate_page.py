@@ -1,16 +1,20 @@
-"""The numbers on the report's page, read back from its tables, against those counted by hand."""
+"""The report's page as a browser gets it, its curves, and its numbers against those by hand."""
 
 import re
+from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from scipy.stats import beta
 
 from stages import shapes
-from stages.evaluate.page import Gallery, render
-from tests.stages.test_evaluate import judgement, small_report
+from stages.evaluate import charts
+from stages.evaluate.checks import checks
+from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
+from tests.browser import opened
+from tests.stages.reports import BLUE_RING, RED_STAR, judgement, small_report
 from tests.stages.test_evaluate_checks import GOOD, HARMED, HELPED, judgements
 
-RED_STAR, BLUE_RING = shapes.ShapeKind("red", "star"), shapes.ShapeKind("blue", "ring")
 # Seen: 35 of 36 first pictures are right, of the favourites 30. Held out: 1 of 3, and 2.
 JUDGEMENTS = [
     *judgements(*[HARMED] * 6, HELPED, *[GOOD] * 29),
@@ -83,3 +87,105 @@ def test_what_the_judge_and_the_funnel_counted(page):
     assert rows(page)["http 404"][0][:2] == ["3", "25.0 %"]
     assert "16.0 dB PSNR; one flat colour per picture would give 15.0 dB" in said
     assert "3 of 128 codes occur; their perplexity, 1.1," in said
+
+
+def small_page(caption="<script>alert(1)</script>"):
+    picture = np.full((16, 16, 3), 128, np.uint8)
+    shown = ShownPrompt(caption, [Shown(picture, 0.25, True)])
+    lines = {"loss": [(0.0, 1.0), (1.0, 0.5)], "validation_loss": [(0.0, 0.8), (1.0, 0.6)]}
+    gallery = Gallery(
+        {"held_out": [shown]}, [(caption, picture, picture)], [5, 0, 1], {"dvae": lines}
+    )
+    return render(small_report(), gallery)
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.seen, self.addresses = set(), []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.add(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "action")]
+
+
+def test_the_page_needs_no_network():
+    tags = Tags()
+    tags.feed(small_page())
+    assert {"svg", "img", "table"} <= tags.seen
+    assert not tags.seen & {"script", "link", "iframe", "object"}
+    assert all(address.startswith(("data:image/", "#")) for address in tags.addresses)
+    assert "@import" not in small_page()
+    assert "url(" not in small_page()
+
+
+def test_validation_is_drawn_beside_training():
+    charts = [svg for svg in small_page().split("<svg")[1:] if ">training<" in svg]
+    assert len(charts) == 1
+    assert charts[0].count("<polyline") == 2
+    assert ">validation<" in charts[0]
+
+
+def test_captions_and_urls_cannot_become_markup():
+    page = small_page()
+    assert "<script>" not in page
+    assert "onerror=alert" in page  # the text of it is shown
+    assert "<img src=x" not in page
+
+
+def test_a_collapse_is_said_in_words():
+    weak = {check["what"] for check in small_report()["checks"] if not check["ok"]}
+    assert {"codes in use", "reconstruction over one flat colour"} <= weak
+    assert "The codes have collapsed" in small_page()
+
+
+def test_a_report_without_a_judge_has_no_accuracy_section():
+    report = small_report() | {"accuracy": {}}
+    page = render(report | {"checks": checks(report)}, Gallery())
+    assert "Does it draw what it is told?" not in page
+
+
+def test_the_page_opens_in_a_browser_without_errors(tmp_path):
+    (tmp_path / "index.html").write_text(small_page(), encoding="utf-8")
+    with opened(tmp_path / "home") as page:
+        page.open(f"file://{tmp_path}/index.html")
+        shown = page.ask("document.body.textContent")
+    assert "Does it draw what it is told?" in shown
+    assert "alert(1)" in shown  # shown, not run: a dialog would have blocked the page
+
+
+def test_ticks_are_round_and_inside():
+    assert charts.ticks(0, 100) == [0, 50, 100] or charts.ticks(0, 100) == [0, 25, 50, 75, 100]
+    assert charts.ticks(0.12, 0.48) == [0.2, 0.3, 0.4]
+    assert charts.ticks(3, 3) == [3]
+
+
+def test_line_chart_puts_the_extremes_at_the_edges():
+    svg = charts.line_chart({"train": [(0, 1.0), (10, 3.0)]}, "loss")
+    (points,) = re.findall(r'points="([^"]+)"', svg)
+    (x0, y0), (x1, y1) = (map(float, point.split(",")) for point in points.split())
+    assert x0 < x1
+    assert y0 > y1  # larger is higher up
+    assert charts.line_chart({"train": []}, "loss") == ""
+
+
+def test_counts_that_double_are_equally_far_apart_and_intervals_are_a_band():
+    line = [(n, n / 100, n / 200, n / 50) for n in (1, 2, 4, 8)]
+    svg = charts.line_chart({"seen": line}, "right", "candidates", doubling=True, percent=True)
+    band, points = (
+        [tuple(map(float, point.split(","))) for point in found.split()]
+        for found in re.findall(r'points="([^"]+)"', svg)
+    )
+    xs, ys = zip(*points, strict=True)
+    assert len(set(np.round(np.diff(xs), 0))) == 1
+    assert list(ys) == sorted(ys, reverse=True)
+    highs, lows = band[:4], band[:3:-1]
+    for (x, high), (_, low), (at, y) in zip(highs, lows, points, strict=True):
+        assert x == at
+        assert high < y < low  # higher up on the page
+    for words in (">1<", ">8<", ">candidates<", "%<", ">seen<"):
+        assert words in svg
+
+
+def test_one_candidate_is_no_curve():
+    assert charts.line_chart({"seen": [(1, 0.5)]}, "right", "candidates", doubling=True) == ""

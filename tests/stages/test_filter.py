@@ -20,7 +20,7 @@ from schemas.settings import FilterSettings
 from stages import filter as filter_stage
 from stages.filter.decide import unit_hash
 from stages.shards import Outcome, ShardStats
-from tests.stages.finished import finish, with_scores
+from tests.stages.finished import finish, table_of, with_scores
 
 pytestmark = pytest.mark.ray
 
@@ -71,10 +71,7 @@ def pairs_folder(path, found):
 
 
 def table(out, prefix, schema=rows.CLEAN_PAIR):
-    tables = [pq.read_table(out.open(name)) for name in out.list(prefix)]
-    for found in tables:
-        rows.check(found.schema, schema, where=prefix)
-    return pa.concat_tables(tables).to_pylist()
+    return table_of(out, prefix, schema=schema).to_pylist()
 
 
 def job(**settings):

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 
@@ -120,7 +120,6 @@ NEIGHBOURLY = st.lists(
 
 
 @given(NEIGHBOURLY, NEIGHBOURLY, st.integers(0, MAX_DISTANCE))
-@settings(deadline=None)
 def test_any_hashes(ours, theirs, distance):
     hashes = hashes_of(*(flipped(value, bits) for value, bits in ours))
     reference = hashes_of(*(flipped(value, bits) for value, bits in theirs))

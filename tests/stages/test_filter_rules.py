@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from schemas import rows
 from schemas.settings import FilterSettings
-from stages.filter.rules import REASONS, why_drop
+from stages.filter.rules import why_drop
 from stages.measure.boilerplate import boilerplate_share
 from stages.measure.cleaning import clean_caption
 from tests.stages import labelled
@@ -119,19 +119,6 @@ def test_boilerplate_is_known(caption):
 def test_captions_that_say_something_stay(caption):
     assert not labelled.is_boilerplate(caption)
     assert judged(caption) is None
-
-
-def test_captions_are_cleaned_before_they_are_judged():
-    assert clean_caption(" fish &amp;\n chips\t&quot;hot&quot; ") == 'fish & chips "hot"'
-    assert clean_caption("cafe\u0301\x00 noir") == "café noir"
-
-
-@given(st.text(), st.integers(1, 500), st.integers(1, 500), st.floats(0, 1))
-def test_any_caption_gets_one_answer_and_becomes_one_line(text, width, height, english):
-    assert judged(text, width=width, height=height, english=english) in (None, *REASONS)
-    cleaned = clean_caption(text)
-    assert cleaned == " ".join(cleaned.split())
-    assert cleaned.isprintable() or not cleaned.isascii()
 
 
 @given(st.text(min_size=1), st.integers(0, 20))

@@ -1,23 +1,16 @@
 """kill -9 in the middle of a data stage, then the same again: the same rows, little done twice."""
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from infra.store import open_folder
-from schemas.folder import Inputs
 from schemas.settings import FilterSettings, MeasureSettings
 from stages import crawl, measure
 from stages import filter as filter_stage
 from tests.stages import worlds
+from tests.stages.finished import NOTHING, table_of
 from tests.stages.killing import kill_the_driver
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-
-
-def table(folder, prefix):
-    names = [name for name in folder.list(prefix) if name.endswith(".parquet")]
-    return pa.concat_tables([pq.read_table(folder.open(name)) for name in names])
 
 
 def check(stage, inputs, cfg, tmp_path, parts, *, unlike=()):
@@ -31,7 +24,7 @@ def check(stage, inputs, cfg, tmp_path, parts, *, unlike=()):
     assert result.rejects == expected.rejects
     assert open_folder(out).list() == whole.list()
     for part in parts:
-        mine, theirs = table(open_folder(out), part), table(whole, part)
+        mine, theirs = table_of(open_folder(out), part), table_of(whole, part)
         assert mine.drop_columns(list(unlike)).equals(theirs.drop_columns(list(unlike)))
     for name, at in before.items():  # what was done was not done again
         assert (out / name).stat().st_mtime_ns == at
@@ -40,7 +33,7 @@ def check(stage, inputs, cfg, tmp_path, parts, *, unlike=()):
 def test_crawl_goes_on_where_it_was_killed(ray_cluster, tmp_path):
     with worlds.served(tmp_path / "world", pictures=80, bad_share=0.3) as world:
         cfg = world.job(rows_per_shard=4, run={"threads": 4})
-        check(crawl, Inputs({}), cfg, tmp_path, ["shard-"], unlike=["detail"])
+        check(crawl, NOTHING, cfg, tmp_path, ["shard-"], unlike=["detail"])
 
 
 @pytest.mark.soak
@@ -63,8 +56,8 @@ def test_measure_goes_on_where_it_was_killed(ray_cluster, tmp_path):
 def test_a_crawl_shard_is_finished_by_its_statistics_not_by_its_data(ray_cluster, tmp_path):
     with worlds.served(tmp_path / "world", pictures=30, bad_share=0.0) as world:
         out, cfg = open_folder(tmp_path / "out"), world.job(rows_per_shard=10)
-        first = crawl.run(Inputs({}), out, cfg)
+        first = crawl.run(NOTHING, out, cfg)
         out.commit("shard-00001.parquet", b"half a file of a lost worker")
         out.remove("stats/shard-00001.json")
-        assert crawl.run(Inputs({}), out, cfg) == first
-        assert len(table(out, "shard-")) == 30
+        assert crawl.run(NOTHING, out, cfg) == first
+        assert len(table_of(out, "shard-")) == 30

@@ -7,6 +7,7 @@ from PIL import Image
 
 from stages import pictures
 from stages.pictures import PictureError, decoding
+from tests.stages import formats
 from tests.stages.formats import saved
 
 RGB = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
@@ -18,59 +19,21 @@ def ramp(height, width):
     return np.stack([x, y, np.zeros_like(x)], -1).astype(np.uint8)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
-def test_a_lossless_file_gives_its_own_pixels(kind):
-    assert np.array_equal(pictures.decode(saved(Image.fromarray(RGB), kind)), RGB)
+FORMS = formats.in_colour() | formats.in_grey()
+LOSSLESS = (
+    "png", "png palette", "png palette transparent", "png alpha", "png turned 8", "webp lossless",
+    "webp alpha", "webp animated", "gif", "gif animated", "bmp", "tiff", "tiff lzw",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "GIF"])
-def test_a_lossy_file_gives_nearly_its_own_pixels(kind):
-    smooth = ramp(64, 96)
-    decoded = pictures.decode(saved(Image.fromarray(smooth), kind))
-    assert decoded.shape == smooth.shape
-    assert np.abs(decoded.astype(int) - smooth).mean() < 6
+@pytest.mark.parametrize("form", LOSSLESS)
+def test_a_lossless_file_gives_its_own_pixels_on_white(form):
+    assert np.array_equal(pictures.decode(FORMS[form]), np.asarray(formats.upright()))
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(orientation):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    decoded = pictures.decode(saved(Image.fromarray(RGB), exif=exif.tobytes()))
-    upright = {
-        1: RGB,
-        2: RGB[:, ::-1],
-        3: RGB[::-1, ::-1],
-        4: RGB[::-1],
-        5: RGB.transpose(1, 0, 2),
-        6: np.rot90(RGB, -1),
-        7: RGB[::-1, ::-1].transpose(1, 0, 2),
-        8: np.rot90(RGB),
-    }[orientation]
-    assert np.array_equal(decoded, upright)
-
-
-def test_alpha_is_laid_on_white():
-    pixels = np.zeros((8, 8, 4), np.uint8)
-    pixels[:, :, 0], pixels[:, :4, 3], pixels[:, 4:, 3] = 200, 255, 0
-    decoded = pictures.decode(saved(Image.fromarray(pixels)))
-    assert (decoded[:, :4] == [200, 0, 0]).all()
-    assert (decoded[:, 4:] == 255).all()
-
-
-def test_a_palette_with_a_transparent_colour_is_laid_on_white():
-    image = Image.new("P", (8, 8), 1)
-    image.putpalette([0, 0, 0, 10, 20, 30])
-    image.paste(0, (0, 0, 4, 8))
-    decoded = pictures.decode(saved(image, transparency=0))
-    assert (decoded[:, :4] == 255).all()
-    assert (decoded[:, 4:] == [10, 20, 30]).all()
-
-
-def test_grey_becomes_three_equal_channels():
-    grey = RGB[:, :, 0]
-    assert np.array_equal(
-        pictures.decode(saved(Image.fromarray(grey))), np.stack([grey, grey, grey], -1)
-    )
+@pytest.mark.parametrize("form", ["png grey", "png 16 bits", "tiff 16 bits"])
+def test_grey_becomes_three_equal_channels(form):
+    assert np.array_equal(pictures.decode(FORMS[form]), np.dstack([formats.greys()] * 3))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "L", "P", "CMYK", "I;16"])
@@ -123,7 +86,7 @@ def test_a_png_carries_its_text_and_equal_arguments_give_equal_bytes():
 def test_listing_1_stays_within_its_bounds_over_many_draws():
     side, source = 32, ramp(60, 100)
     scales, flips, lefts = set(), 0, []
-    for seed in range(10_000):
+    for seed in range(2_000):
         out = pictures.crop_for_dvae(source, side, np.random.default_rng(seed))
         assert out.shape == (side, side, 3)
         across = int(out[0, -1, 0]) - int(out[0, 0, 0])
@@ -133,7 +96,7 @@ def test_listing_1_stays_within_its_bounds_over_many_draws():
     # The square is 60, shrunk to 36..48, so 31 steps span 31 * 60 / 48 = 38.75 to 31 * 60 / 36.
     assert 38 <= min(scales) <= 40
     assert 50 <= max(scales) <= 53
-    assert 4_800 < flips < 5_200
+    assert 880 < flips < 1_120
     assert min(lefts) <= 1  # the left edge
     assert max(lefts) >= 100 - 40 - 3  # and the right edge are both reached
 
@@ -141,7 +104,7 @@ def test_listing_1_stays_within_its_bounds_over_many_draws():
 def test_listing_2_stays_within_its_bounds_over_many_draws():
     side, height, width = 32, 60, 100
     source, lefts, sizes = ramp(height, width), [], set()
-    for seed in range(10_000):
+    for seed in range(2_000):
         out, (left, top, right, bottom) = pictures.crop_for_prior(
             source, side, np.random.default_rng(seed)
         )

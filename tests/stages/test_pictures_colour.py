@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.settings import CrawlSettings
 from stages import pictures
-from stages.crawl.shrink import Shrink
 from stages.pictures import colour, decoding
 from tests.stages import formats, profiles
 
@@ -33,7 +31,7 @@ def two_colours(space, size=(160, 120)):
 
 
 def crawled(data, side=32):
-    image, *_, error = Shrink(CrawlSettings(side=side))(io.BytesIO(data))
+    image, *_, error = formats.shrunk(data, side=side)
     assert error is None
     assert Image.open(io.BytesIO(image)).info.get("icc_profile") is None
     return pictures.decode(image)

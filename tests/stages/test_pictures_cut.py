@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.settings import CrawlSettings
 from stages import pictures
-from stages.crawl.shrink import Shrink
 from stages.pictures import PictureError, jpeg
-from tests.stages.formats import saved
+from tests.stages.formats import saved, shrunk
 from tests.stages.photographs import photograph
 
 SMALL = Image.fromarray(photograph(1, 67, 45))
@@ -110,12 +108,11 @@ def test_a_jpeg_of_nothing_but_segments_is_left_alone_soon():
 
 def test_a_shortened_jpeg_is_crawled_as_the_whole_one():
     data = saved(Image.fromarray(photograph(2, 300, 200)), "JPEG", quality=90)
-    shrink = Shrink(CrawlSettings(side=64))
-    whole = shrink(io.BytesIO(data))
-    assert shrink(io.BytesIO(data[:-END])) == whole
-    assert shrink(io.BytesIO(data[: -END // 2])) == whole
-    assert shrink(io.BytesIO(data[: len(data) // 2]))[5].startswith("truncated: ")
-    assert shrink(io.BytesIO(data[: len(data) // 2] + bytes(8192)))[5].startswith("truncated: ")
+    whole = shrunk(data)
+    assert shrunk(data[:-END]) == whole
+    assert shrunk(data[: -END // 2]) == whole
+    assert shrunk(data[: len(data) // 2])[5].startswith("truncated: ")
+    assert shrunk(data[: len(data) // 2] + bytes(8192))[5].startswith("truncated: ")
 
 
 OTHERS = {

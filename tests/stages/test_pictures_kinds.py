@@ -1,14 +1,10 @@
 """What is no picture, or none that we read, is named."""
 
-import io
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.settings import CrawlSettings
 from stages import pictures
-from stages.crawl.shrink import Shrink
 from stages.pictures import PictureError
 from tests.stages import formats
 
@@ -70,7 +66,7 @@ def test_the_detail_names_what_was_found(name, data):
         pictures.decode(data)
     assert refusal.value.reason == "undecodable"
     assert name in refusal.value.detail
-    *nothing, error = Shrink(CrawlSettings(side=64))(io.BytesIO(data))
+    *nothing, error = formats.shrunk(data)
     assert error == f"not_an_image: {refusal.value.detail}"
     assert nothing == [None] * 5
 
@@ -121,7 +117,7 @@ READ = {
 
 @pytest.mark.parametrize("name", READ)
 def test_what_stands_beside_the_pixels_does_not_matter(name):
-    image, *_, error = Shrink(CrawlSettings(side=64))(io.BytesIO(READ[name]))
+    image, *_, error = formats.shrunk(READ[name])
     assert error is None
     for pixels in (pictures.decode(image), pictures.decode(READ[name])):
         assert np.abs(formats.corners(pixels) - formats.COLOURS).max() < 8

@@ -1,6 +1,5 @@
 """Whatever a PNG says besides its pixels, the pixels are had, and memory stays bounded."""
 
-import io
 import struct
 import tracemalloc
 import zlib
@@ -10,9 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.settings import CrawlSettings
 from stages import pictures
-from stages.crawl.shrink import Shrink
 from stages.pictures import PictureError, png
 from tests.stages import formats
 
@@ -69,7 +66,7 @@ EXTRAS = {
 def test_the_pixels_are_had(name):
     data = with_chunks(*EXTRAS[name])
     assert np.array_equal(pictures.decode(data), PIXELS)
-    *_, error = Shrink(CrawlSettings(side=64))(io.BytesIO(data))
+    *_, error = formats.shrunk(data)
     assert error is None
 
 

@@ -15,7 +15,6 @@ from PIL import Image
 from infra.store import open_folder
 from schemas import rows
 from schemas.errors import ConfigError
-from schemas.folder import Inputs
 from schemas.settings import (
     EvaluateSettings,
     PriorShape,
@@ -34,8 +33,16 @@ from stages.sample.stage import DrawShard, slug
 from stages.sample.tile_size import SHARE, bytes_of, fitting_tile
 from stages.shards import ShardStats, stats_file
 from tests import tiny_run
+from tests.stages.finished import NOTHING, contents, table_of
 
 WANTED = [Prompt(0, "a red star", "seen"), Prompt(2, "two words", "prompts")]
+
+
+def file_of(folder, data, name="p.txt", **how):
+    """Write a file of prompts; return the settings that name it."""
+    path = folder / name
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return PromptSettings(**{"kind": "file", "path": str(path)} | how)
 
 
 def csv_of(table, delimiter):
@@ -62,8 +69,7 @@ FILES = {
 @pytest.mark.parametrize("kind", ["file", "world"])
 @pytest.mark.parametrize("name", FILES)
 def test_files_of_prompts(tmp_path, name, kind):
-    (tmp_path / name).write_bytes(FILES[name])
-    found = prompts(Inputs({}), PromptSettings(kind=kind, path=str(tmp_path / name)))
+    found = prompts(NOTHING, file_of(tmp_path, FILES[name], name, kind=kind))
     assert found.kept == WANTED
     assert found.rejects == {EMPTY: 1}
     assert found.listed == 3
@@ -71,11 +77,10 @@ def test_files_of_prompts(tmp_path, name, kind):
 
 def test_of_the_worlds_prompts_the_first_of_each_set_are_drawn(tmp_path):
     listed = [{"prompt": f"{kind} {n}", "set": kind} for kind in "ab" for n in range(3)]
-    path = tmp_path / "world.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in listed))
+    data = "".join(json.dumps(line) + "\n" for line in listed)
 
     def drawn(kind, count):
-        found = prompts(Inputs({}), PromptSettings(kind=kind, path=str(path), count=count))
+        found = prompts(NOTHING, file_of(tmp_path, data, "p.jsonl", kind=kind, count=count))
         return [prompt.text for prompt in found.kept]
 
     assert drawn("world", 2) == ["a 0", "a 1", "b 0", "b 1"]
@@ -83,8 +88,7 @@ def test_of_the_worlds_prompts_the_first_of_each_set_are_drawn(tmp_path):
 
 
 def test_a_text_file_has_one_prompt_a_line(tmp_path):
-    (tmp_path / "p.txt").write_text("\N{BOM}a b\n\nc d\r\n", encoding="utf-8")
-    found = prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / "p.txt")))
+    found = prompts(NOTHING, file_of(tmp_path, "\N{BOM}a b\n\nc d\r\n"))
     assert [(p.prompt_id, p.text) for p in found.kept] == [(0, "a b"), (2, "c d")]
 
 
@@ -98,8 +102,7 @@ def test_a_text_file_has_one_prompt_a_line(tmp_path):
     ],
 )
 def test_lines_end_where_they_do_in_a_file_and_not_within_a_prompt(tmp_path, name, data):
-    (tmp_path / name).write_text(data, encoding="utf-8", newline="")
-    found = prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / name)))
+    found = prompts(NOTHING, file_of(tmp_path, data, name))
     assert [p.text for p in found.kept] == ["a\u2028b\x85c", "a b"]
     assert not found.rejects
 
@@ -110,8 +113,7 @@ def test_lines_that_cannot_be_read_are_counted(tmp_path):
         r'{"prompt": "half of a \ud83d pair"}', r'{"prompt": "a whole \ud83d\ude00 one"}',
         r'{"prompt": "a b", "set": "\ud83d"}',
     ]  # fmt: skip
-    (tmp_path / "p.jsonl").write_text("\n".join(lines))
-    found = prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / "p.jsonl")))
+    found = prompts(NOTHING, file_of(tmp_path, "\n".join(lines), "p.jsonl"))
     assert [p.text for p in found.kept] == ["a b", "a whole \N{GRINNING FACE} one"]
     assert found.rejects == {UNREADABLE: 7}
 
@@ -129,9 +131,8 @@ def test_lines_that_cannot_be_read_are_counted(tmp_path):
     ],
 )
 def test_a_useless_file_is_one_sentence(tmp_path, name, data, said):
-    (tmp_path / name).write_bytes(data)
     with pytest.raises(ConfigError, match=said):
-        prompts(Inputs({}), PromptSettings(kind="file", path=str(tmp_path / name)))
+        prompts(NOTHING, file_of(tmp_path, data, name))
 
 
 @pytest.mark.parametrize("name", ["no.txt", "nowhere://no.txt", "a\0b.txt"])
@@ -140,18 +141,17 @@ def test_a_missing_file_is_one_sentence(tmp_path, name):
     with pytest.raises(
         ConfigError, match=r"of sample\.prompts\.path, found (FileNotFound|Value)Error"
     ):
-        prompts(Inputs({}), PromptSettings(kind="file", path=path))
+        prompts(NOTHING, PromptSettings(kind="file", path=path))
 
 
 def test_only_a_users_own_file_is_an_outside_input(tmp_path):
-    (tmp_path / "p.txt").write_text("a b")
-    path = str(tmp_path / "p.txt")
-    first = sample.outside(SampleSettings(prompts=PromptSettings(kind="file", path=path)))
-    (tmp_path / "p.txt").write_text("a c")
-    second = sample.outside(SampleSettings(prompts=PromptSettings(kind="file", path=path)))
+    def outside(data, **how):
+        return sample.outside(SampleSettings(prompts=file_of(tmp_path, data, **how)))
+
+    first, second = outside("a b"), outside("a c")
     assert first.keys() == second.keys() == {"prompts"}
     assert first != second
-    assert sample.outside(SampleSettings(prompts=PromptSettings(kind="world", path=path))) == {}
+    assert outside("a b", kind="world") == {}
 
 
 @pytest.mark.parametrize(
@@ -178,12 +178,13 @@ def settings(**changes):
     return SampleSettings(**base | changes)
 
 
+TABLE = "table/shard-00000.parquet"
 SOME = [Prompt(0, "a red star", "seen"), Prompt(1, "a blue ring", "held_out")]
 
 
 def drawn(inputs, some=SOME, **changes):
-    made = DrawShard(inputs, settings(**changes))(("table/shard-00000.parquet", some))
-    table = pq.read_table(pa.BufferReader(made.files["table/shard-00000.parquet"]))
+    made = DrawShard(inputs, settings(**changes))((TABLE, some))
+    table = pq.read_table(pa.BufferReader(made.files[TABLE]))
     rows.check(table.schema, rows.SAMPLE, where="the table")
     return table.to_pylist(), made
 
@@ -236,9 +237,7 @@ def test_the_score_is_the_cosine_of_the_stored_picture(inputs):
 
 def test_the_best_are_loose_pngs_that_say_how_to_draw_them_again(inputs):
     table, made = drawn(inputs)
-    assert {row["file"] for row in table if row["rank"] < 2} == made.files.keys() - {
-        "table/shard-00000.parquet"
-    }
+    assert {row["file"] for row in table if row["rank"] < 2} == made.files.keys() - {TABLE}
     assert all(row["file"] is None for row in table if row["rank"] >= 2)
     best = table[0]
     assert best["file"].startswith("pictures/00000-000-a-red-star")
@@ -248,10 +247,8 @@ def test_the_best_are_loose_pngs_that_say_how_to_draw_them_again(inputs):
     assert text["seed"] == str(best["seed"])
     assert text["candidate"] == str(best["candidate"])
     assert float(text["clip_score"]) == best["clip_score"]
-    assert text["prior"] == inputs.manifest(tiny_run.PRIOR).fingerprint
-    assert text["dvae"] == inputs.manifest(tiny_run.DVAE).fingerprint
-    assert text["clip"] == inputs.manifest(tiny_run.CLIP).fingerprint
-    assert text["bpe"] == inputs.manifest(tiny_run.BPE).fingerprint
+    for artifact in (tiny_run.PRIOR, tiny_run.DVAE, tiny_run.CLIP, tiny_run.BPE):
+        assert text[artifact.name] == inputs.manifest(artifact).fingerprint
     how = {"temperature": "1.0", "top_k": "0", "top_p": "1.0", "guidance": "1.0"}
     assert text.items() >= (how | {"precision": "float32", "tile": "2", "run_seed": "0"}).items()
 
@@ -344,8 +341,7 @@ def commit_shard(out, inputs, cfg, number, some):
 @pytest.mark.ray
 def test_a_killed_run_goes_on_with_what_is_missing(inputs, tmp_path, ray_cluster):
     texts = ["a red star", "", "a blue ring", "a cat"]
-    (tmp_path / "p.txt").write_text("\n".join(texts))
-    cfg = settings(prompts=PromptSettings(kind="file", path=str(tmp_path / "p.txt")))
+    cfg = settings(prompts=file_of(tmp_path, "\n".join(texts)))
     first, last = [Prompt(i, texts[i], "prompts") for i in (0, 2)], [Prompt(3, "a cat", "prompts")]
     out, undisturbed = open_folder(tmp_path / "samples"), open_folder(tmp_path / "undisturbed")
     commit_shard(out, inputs, cfg, 0, first)
@@ -357,23 +353,18 @@ def test_a_killed_run_goes_on_with_what_is_missing(inputs, tmp_path, ray_cluster
     assert kept.stat().st_mtime_ns == before
     commit_shard(undisturbed, inputs, cfg, 0, first)
     commit_shard(undisturbed, inputs, cfg, 1, last)
-    assert out.list() == undisturbed.list()
-    for name in out.list():
-        with out.open(name) as one, undisturbed.open(name) as other:
-            assert one.read() == other.read(), name
+    assert contents(out) == contents(undisturbed)
 
 
 @pytest.mark.ray
 def test_pictures_do_not_depend_on_workers_or_shards(inputs, tmp_path, ray_cluster):
-    (tmp_path / "p.txt").write_text("a red star\na blue ring\na cat\n")
-    cfg = settings(prompts=PromptSettings(kind="file", path=str(tmp_path / "p.txt")))
+    cfg = settings(prompts=file_of(tmp_path, "a red star\na blue ring\na cat\n"))
     found = []
     for workers, size in ((1, 3), (2, 1)):
         out = open_folder(tmp_path / f"{workers}")
         run = cfg.run.model_copy(update={"workers": workers})
         sample.run(inputs, out, cfg.model_copy(update={"run": run, "prompts_per_shard": size}))
-        table = [pq.read_table(out.open(name)) for name in out.list("table/")]
-        found.append(pa.concat_tables(table).to_pylist())
+        found.append(table_of(out, "table/").to_pylist())
     assert found[0] == found[1]
     assert len(found[0]) == 12
 
@@ -381,16 +372,14 @@ def test_pictures_do_not_depend_on_workers_or_shards(inputs, tmp_path, ray_clust
 @pytest.mark.ray
 def test_a_run_goes_on_with_the_tile_it_began_with(inputs, tmp_path, ray_cluster):
     """Chosen by the memory of one machine, used also where another one has more."""
-    (tmp_path / "p.txt").write_text("a red star")
-    prompts = PromptSettings(kind="file", path=str(tmp_path / "p.txt"))
-    cfg = settings(tile=None, prompts=prompts)
+    cfg = settings(tile=None, prompts=file_of(tmp_path, "a red star"))
     chosen, begun = open_folder(tmp_path / "chosen"), open_folder(tmp_path / "begun")
     begun.commit("tile.json", b'{"tile": 3}')
     for out, tile in ((chosen, 64), (begun, 3)):
         result = sample.run(inputs, out, cfg)
         assert result.health["tile"] == tile
         assert "tile.json" in result.files
-        with out.open("table/shard-00000.parquet") as file:
+        with out.open(TABLE) as file:
             (png, *_) = pq.read_table(file)["png"].to_pylist()
         assert Image.open(io.BytesIO(png)).text["tile"] == str(tile)
 

@@ -13,20 +13,17 @@ from PIL import Image
 from torch import nn
 
 from infra.store import open_folder
-from schemas import rows
 from schemas.artifacts import CLEAN_PAIRS, DVAE, TOKEN_PAIRS, VAL
 from schemas.errors import ConfigError
-from schemas.folder import Inputs
 from schemas.settings import (
     CrawlSettings,
     DvaeShape,
     PromptSettings,
-    SampleSettings,
     Settings,
     SourceSettings,
 )
 from stages import sample
-from stages.evaluate.reading import rows as rows_of
+from stages.data.parquet import read_rows
 from stages.models.dvae import Dvae
 from stages.pictures import PictureError, crop_centre, decode, encode_png, to_tensor
 from stages.sample.completion import read
@@ -34,16 +31,18 @@ from stages.sample.prompts import EMPTY, NO_PICTURE, UNREADABLE, Prompt, address
 from stages.sample.stage import DrawShard
 from stages.weights import load_dvae
 from tests import tiny_run
+from tests.stages import test_sample
+from tests.stages.finished import NOTHING
+from tests.stages.test_sample import TABLE, file_of
 
 ROWS, GRID = 1, tiny_run.TOKENS.grid
-TABLE = "table/shard-00000.parquet"
 
 
 @pytest.fixture
 def pictures(inputs, tmp_path):
     """Two pictures beside a file that names them, and codes of their top rows."""
     names = {}
-    for number, row in enumerate(rows_of(inputs.folder(CLEAN_PAIRS), VAL, ["image"])):
+    for number, row in enumerate(read_rows(inputs.folder(CLEAN_PAIRS), VAL, ["image"])):
         if number < 2:
             (tmp_path / f"{number}.png").write_bytes(row["image"])
             names[f"{number}.png"] = codes_of(inputs, row["image"])
@@ -58,26 +57,20 @@ def codes_of(inputs, data):
 
 
 def settings(**changes):
-    base = {"candidates": 4, "keep": 2, "tile": 2, "run": {"threads": 1}, "given_rows": ROWS}
-    return SampleSettings(**base | changes)
+    return test_sample.settings(**{"given_rows": ROWS} | changes)
 
 
 def listed(folder, lines):
-    path = folder / "p.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return PromptSettings(kind="file", path=str(path))
+    return file_of(folder, "".join(json.dumps(line) + "\n" for line in lines), "p.jsonl")
 
 
 def drawn(inputs, some, **changes):
-    made = DrawShard(inputs, settings(**changes))((TABLE, some))
-    table = pq.read_table(pa.BufferReader(made.files[TABLE]))
-    rows.check(table.schema, rows.SAMPLE, where="the table")
-    return table.to_pylist(), made
+    return test_sample.drawn(inputs, some, **{"given_rows": ROWS} | changes)
 
 
 def test_a_validation_caption_brings_the_top_rows_of_its_own_picture(inputs):
     stored = {}
-    for row in rows_of(inputs.folder(TOKEN_PAIRS), VAL, ["caption", "image"]):
+    for row in read_rows(inputs.folder(TOKEN_PAIRS), VAL, ["caption", "image"]):
         stored.setdefault(row["caption"], tuple(row["image"][: ROWS * GRID]))
     found = prompts(inputs, PromptSettings(kind="validation", count=5), given_rows=ROWS)
     assert len(found.kept) == 5
@@ -98,13 +91,13 @@ def test_a_file_names_pictures_beside_it(tmp_path):
             {"prompt": "no path", "picture": [1, 2]},
         ],
     )
-    found = prompts(Inputs({}), cfg, given_rows=ROWS)
+    found = prompts(NOTHING, cfg, given_rows=ROWS)
     assert [prompt.given for prompt in found.kept] == [
         str(tmp_path / "in/a.png"),
         "/elsewhere/b.png",
     ]
     assert found.rejects == {NO_PICTURE: 1, EMPTY: 1, UNREADABLE: 1}
-    assert len(prompts(Inputs({}), cfg).kept) == 4  # without given rows nobody asks for them
+    assert len(prompts(NOTHING, cfg).kept) == 4  # without given rows nobody asks for them
 
 
 def test_tables_name_pictures_too(tmp_path):
@@ -113,7 +106,7 @@ def test_tables_name_pictures_too(tmp_path):
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "p.parquet")
     for name in ("p.csv", "p.parquet"):
         cfg = PromptSettings(kind="file", path=str(tmp_path / name))
-        (prompt,) = prompts(Inputs({}), cfg, given_rows=ROWS).kept
+        (prompt,) = prompts(NOTHING, cfg, given_rows=ROWS).kept
         assert prompt.given == str(tmp_path / "a.png")
 
 
@@ -261,7 +254,7 @@ def test_a_name_that_no_picture_can_have_stops_no_other(tmp_path):
     names = ["a.png", ".", "a.png/b.png", "b" * 999, "a\0b", "\ud800"]
     cfg = listed(tmp_path, [{"prompt": "a b", "picture": name} for name in names])
     assert sample.outside(settings(prompts=cfg)).keys() == {"prompts", "pictures"}
-    found = prompts(Inputs({}), cfg, given_rows=1)
+    found = prompts(NOTHING, cfg, given_rows=1)
     assert found.rejects == {UNREADABLE: 2}
     for prompt in found.kept[1:]:
         with pytest.raises(ValueError, match="picture_missing"):

@@ -4,40 +4,32 @@ import torch
 from transformers import CLIPImageProcessorPil, CLIPModel
 
 from infra.store import open_folder
-from schemas.rows import CLEAN_PAIR
 from schemas.settings import ClipSettings
 from stages import shapes, train_clip, weights
 from stages.data.loader import read_batches
-from stages.data.table import open_table
 from stages.models.clip import Reranker
 from stages.models.clip_preprocessing import Preprocessing
 from stages.pictures import to_tensor
 from stages.train_clip import ClipTask
 from stages.training.trainer import Trainer
 from tests.stages.published import save_clip
-from tests.stages.training.pairs import SIZES, bpe_of, clean_pairs, clean_row, inputs
-from tests.stages.training.toy import ALONE, nodes, silent
+from tests.stages.training.pairs import SIZES, bpe_of, clean_pairs, clean_row, inputs, tables
+from tests.stages.training.toy import ALONE, SHORT, nodes, silent
 from tests.stages.training.workers import learn, saved
 
 LOOK = {"size": 20, "crop_size": 16, "image_mean": [0.3] * 3, "image_std": [0.4] * 3}
 
 
 def settings(pretrained="", **fit):
-    common = {
-        "steps": 6, "batch_size": 8, "learning_rate": 2e-3, "learning_rate_end": 1e-3,
-        "ema_share": 0.2,
-        "clip_norm": 1.0, "save_every": 3, "validate_every": 3, "log_every": 2, "threads": 1,
-    }  # fmt: skip
+    own = {"steps": 6, "clip_norm": 1.0, "save_every": 3, "validate_every": 3}
     return ClipSettings(
         width=16, layers=1, heads=2, patch=8, projection=8, text_len=14, text_vocab=300, side=16,
-        pretrained=pretrained, **nodes(common | fit),
+        pretrained=pretrained, **nodes(SHORT | own | fit),
     )  # fmt: skip
 
 
 def task_of(root, cfg):
-    clean, bpe = clean_pairs(root), weights.load_bpe(bpe_of(root))
-    train, val = open_table(clean, "train/", CLEAN_PAIR), open_table(clean, "val/", CLEAN_PAIR)
-    return ClipTask(cfg, train, val, bpe)
+    return ClipTask(cfg, *tables(root), weights.load_bpe(bpe_of(root)))
 
 
 def test_the_loss_is_both_cross_entropies_written_out(tmp_path):

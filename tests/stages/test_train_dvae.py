@@ -10,39 +10,33 @@ import pytest
 import torch
 
 from infra.store import open_folder
-from schemas.rows import CLEAN_PAIR
 from schemas.settings import DvaeSettings
 from stages import pictures, train_dvae, weights
-from stages.data.table import open_table
 from stages.models.dvae import Dvae, relaxed_sample
 from stages.models.fidelity import ssim
 from stages.train_dvae.measures import measure
 from stages.train_dvae.task import DvaeTask
 from stages.training import checkpoints
 from stages.training.trainer import Trainer
-from tests.stages.training.pairs import SIZES, clean_pairs, clean_row, inputs
-from tests.stages.training.toy import ALONE, nodes, silent
+from tests.stages.training.pairs import SIZES, clean_pairs, clean_row, inputs, tables
+from tests.stages.training.toy import ALONE, SHORT, nodes, silent
 from tests.stages.training.workers import saved
 
 
 def settings(**fit):
-    common = {
-        "steps": 8, "batch_size": 8, "learning_rate": 2e-3, "learning_rate_end": 1e-3,
-        "ema_share": 0.2,
-        "save_every": 4, "validate_every": 4, "log_every": 2, "threads": 1,
-    }  # fmt: skip
     return DvaeSettings(
         width=4, blocks=1, codebook_width=8, image_vocab=16, side=16,
-        beta_ramp_share=0.5, temperature_share=0.5, **nodes(common | fit),
+        beta_ramp_share=0.5, temperature_share=0.5, **nodes(SHORT | fit),
     )  # fmt: skip
+
+
+def task_of(root, cfg):
+    return DvaeTask(cfg, *tables(root))
 
 
 @pytest.fixture
 def task(tmp_path):
-    clean = clean_pairs(tmp_path)
-    return DvaeTask(
-        settings(), open_table(clean, "train/", CLEAN_PAIR), open_table(clean, "val/", CLEAN_PAIR)
-    )
+    return task_of(tmp_path, settings())
 
 
 def test_the_kl_weighs_beta_over_192():
@@ -86,9 +80,8 @@ def test_a_picture_is_cropped_anew_each_epoch_by_its_own_random_numbers(task):
 
 
 def test_an_unreadable_picture_is_left_out_and_the_rest_learned_from(tmp_path):
-    clean = clean_pairs(tmp_path, *[clean_row(n, image=b"no picture") for n in range(50, 80)])
-    table = open_table(clean, "train/", CLEAN_PAIR)
-    task = DvaeTask(settings(batch_size=70), table, table)
+    bad = [clean_row(n, image=b"no picture") for n in range(50, 80)]
+    task = DvaeTask(settings(batch_size=70), *tables(tmp_path, *bad))
     assert len(next(task.batches(0, ALONE))["pixels"]) == SIZES["train"]
 
 

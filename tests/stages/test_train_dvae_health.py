@@ -8,15 +8,13 @@ from infra.store import open_folder
 from schemas.artifacts import DVAE
 from schemas.errors import GateClosed
 from schemas.manifest import Result
-from schemas.rows import CLEAN_PAIR
 from schemas.settings import DvaeSettings, EncodeSettings, TokenSpec
-from stages.data.table import open_table
 from stages.encode.gate import check_quality
 from stages.train_dvae.health import alarm
 from stages.train_dvae.task import DvaeTask
 from stages.training.trainer import Trainer
 from tests.stages.finished import finish
-from tests.stages.training.pairs import clean_pairs
+from tests.stages.training.pairs import tables
 from tests.stages.training.toy import ALONE, nodes
 
 # What `python -m tests.bench.dvae_quality world` measures of a run of 3,000 updates that goes well.
@@ -56,15 +54,14 @@ def settings(**changes):
 def test_a_badly_set_run_trips_the_alarm_and_the_gate_with_the_right_advice(
     tmp_path, changes, advice
 ):
-    clean, out, said = clean_pairs(tmp_path), open_folder(tmp_path / "dvae"), []
+    out, said = open_folder(tmp_path / "dvae"), []
 
     def say(step, line, *, alarm=False):
         if alarm:
             said.append((step, line))
 
     cfg = settings(**changes)
-    tables = (open_table(clean, part, CLEAN_PAIR) for part in ("train/", "val/"))
-    health = Trainer(DvaeTask(cfg, *tables), cfg, out, ALONE, say).fit()
+    health = Trainer(DvaeTask(cfg, *tables(tmp_path)), cfg, out, ALONE, say).fit()
 
     assert said[-1][0] == 150
     assert advice in said[-1][1]

@@ -8,12 +8,10 @@ from pipelines.full import dalle
 from pipelines.options import resolve
 from pipelines.planner import Selection, plan
 from schemas.errors import ConfigError
-from schemas.rows import CLEAN_PAIR
 from stages import pictures, train_dvae, weights
-from stages.data.table import open_table
 from stages.train_dvae.pretrained import measured
 from stages.train_dvae.task import DvaeTask
-from tests.stages.test_train_dvae import settings
+from tests.stages.test_train_dvae import settings, task_of
 from tests.stages.training.pairs import SIZES, clean_pairs, inputs
 from tests.stages.weights.test_published import agree, equal, publish, released
 
@@ -81,9 +79,7 @@ def test_the_plan_says_that_nothing_is_trained(tmp_path):
 
 
 def test_it_is_measured_as_after_a_training(tmp_path):
-    clean, out = clean_pairs(tmp_path), open_folder(tmp_path / "out")
-    table = open_table(clean, "val/", CLEAN_PAIR)
-    task = DvaeTask(settings(), table, table)
+    task, out = task_of(tmp_path, settings()), open_folder(tmp_path / "out")
     torch.manual_seed(0)
     model = task.build().eval()
     task.export(model, out)

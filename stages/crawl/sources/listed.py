@@ -17,7 +17,7 @@ LISTED = pa.schema(
         pa.field("caption", pa.string()),
         pa.field("more", pa.list_(pa.string())),  # further captions of the same picture
         pa.field("key", pa.string()),  # null: made from the row's place
-        pa.field("picture", pa.string()),  # for the source's reader; null: the url says it
+        pa.field("picture", pa.string()),  # for the source's reader; null: it is given the url
         pa.field("text_files", pa.list_(pa.string())),  # where captions are, the best first
         pa.field("json_files", pa.list_(pa.string())),  # likewise, with other columns
         pa.field("source", pa.string()),  # the other columns, as JSON

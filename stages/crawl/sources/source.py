@@ -10,10 +10,10 @@ from stages.crawl.sources.survey import Survey
 
 
 class Reader(Protocol):
-    """Reads a file of the source by the name that the listing gave to it."""
+    """Reads what a row's `picture`, or the name of a caption file, stands for."""
 
     def read(self, name: str) -> bytes:
-        """Return the bytes; raise Refused if that cannot be."""
+        """Return the bytes; raise Refused if they cannot be read."""
 
 
 class Source(ABC):
@@ -27,7 +27,9 @@ class Source(ABC):
 
     @abstractmethod
     def files(self) -> list[tuple[str, str | None]]:
-        """Return name and address of all that is read, for a fingerprint; None: the name is all."""
+        """Return the name and address of each file whose content is in the fingerprint.
+
+        Where the address is None, only the name is."""
 
     @abstractmethod
     def rows(self, survey: Survey) -> Iterator[Row]:

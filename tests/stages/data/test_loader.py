@@ -27,25 +27,11 @@ def table(folder, numbered):
 
 
 @pytest.mark.parametrize("batch_size", [6, 7, 32])
-def test_one_two_and_three_workers_see_the_same_global_batches(table, batch_size):
+def test_a_run_of_two_workers_goes_on_with_three_and_then_with_one(table, batch_size):
     whole = keys(table, 12, batch_size=batch_size)
-    for world in (2, 3):
-        shares = [
-            keys(table, 12, batch_size=batch_size, rank=rank, world_size=world)
-            for rank in range(world)
-        ]
-        for step, batch in enumerate(whole):
-            together = itertools.chain.from_iterable(share[step] for share in shares)
-            assert sorted(together) == sorted(batch)
-
-
-def test_a_run_of_two_workers_goes_on_with_three_and_then_with_one(table):
-    whole = keys(table, 12)
     for world, steps in ((2, range(0, 4)), (3, range(4, 9)), (1, range(9, 12))):
-        shares = [
-            keys(table, len(steps), step=steps.start, rank=rank, world_size=world)
-            for rank in range(world)
-        ]
+        how = {"batch_size": batch_size, "step": steps.start, "world_size": world}
+        shares = [keys(table, len(steps), rank=rank, **how) for rank in range(world)]
         for place, step in enumerate(steps):
             together = itertools.chain.from_iterable(share[place] for share in shares)
             assert sorted(together) == sorted(whole[step])

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.models.bpe import SHORT, train_bpe
@@ -38,7 +38,6 @@ def in_rounds(spelling, dropout, draw):
         spelling = merge(spelling, kept)
 
 
-@settings(deadline=None)  # a busy machine is not slow code
 @given(LETTERS, st.floats(0, 1), st.integers(0, 2**32))
 def test_equal_draws_give_equal_spellings_and_as_many_are_made(letters, dropout, seed):
     ours, theirs = random.Random(seed), random.Random(seed)

@@ -1,6 +1,5 @@
 """The reranker against its formulas, and against how it is used."""
 
-import math
 import pickle
 
 import pytest
@@ -26,18 +25,6 @@ def reranker() -> Reranker:
 @pytest.fixture
 def pixels() -> torch.Tensor:
     return torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-
-
-def test_the_loss_is_written_out_by_hand():
-    image = torch.nn.functional.normalize(torch.randn(3, 5), dim=-1)
-    text = torch.nn.functional.normalize(torch.randn(3, 5), dim=-1)
-    by_hand = []
-    for i in range(3):
-        rows = [math.exp(7 * float(image[i] @ text[j])) for j in range(3)]
-        columns = [math.exp(7 * float(image[j] @ text[i])) for j in range(3)]
-        by_hand.append(-(math.log(rows[i] / sum(rows)) + math.log(columns[i] / sum(columns))) / 2)
-    nats = contrastive_nats(image, text, torch.tensor(7.0))
-    torch.testing.assert_close(nats, torch.tensor(by_hand))
 
 
 @torch.no_grad()
@@ -125,13 +112,6 @@ def test_a_caption_is_truncated_when_its_ids_are_more_than_fit_between_start_and
 
 def normalised(pixels):
     return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
-
-
-@torch.no_grad()
-def test_pixels_are_normalised_as_the_published_clips_expect(reranker, pixels):
-    tower = reranker.clip.vision_model(pixel_values=normalised(pixels)).pooler_output
-    expected = torch.nn.functional.normalize(reranker.clip.visual_projection(tower), dim=-1)
-    torch.testing.assert_close(reranker.image_features(pixels), expected)
 
 
 @torch.no_grad()

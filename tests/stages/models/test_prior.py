@@ -1,6 +1,7 @@
 """The prior against section 2.2 and appendix B.1 of the paper, written out."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -8,32 +9,14 @@ from torch import nn
 
 from schemas.settings import PriorShape, TokenSpec
 from stages.models.prior import Head, Prior, prior_terms
+from tests.stages.models import small_prior
 from tests.stages.models.losses import prior_loss
+from tests.stages.models.small_prior import VARIANTS
 
 TOKENS = TokenSpec(text_vocab=11, text_len=5, image_vocab=7, grid=3)
 PAD = 11
-VARIANTS = {
-    "paper": {},
-    "dense": {"attention": "dense"},
-    "rotary": {"positions": "rotary"},
-    "qk_norm": {"qk_norm": True},
-    "llama": {"block": "llama"},
-    "all": {"attention": "dense", "positions": "rotary", "qk_norm": True, "block": "llama"},
-}
-
-
-def fresh(layers: int = 3, **options) -> Prior:
-    return Prior(TOKENS, PriorShape(layers=layers, heads=2, head_dim=4, conv_kernel=3, **options))
-
-
-def noisy(layers: int = 3, **options) -> Prior:
-    """A prior whose every weight matters, unlike a fresh one's (its heads are zero)."""
-    torch.manual_seed(0)
-    prior = fresh(layers, **options).eval()
-    with torch.no_grad():
-        for parameter in prior.parameters():
-            parameter.normal_(std=0.5)
-    return prior
+fresh = partial(small_prior.fresh, tokens=TOKENS)
+noisy = partial(small_prior.noisy, tokens=TOKENS)
 
 
 @pytest.fixture(params=VARIANTS)

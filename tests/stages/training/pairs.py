@@ -12,6 +12,7 @@ from schemas.settings import DvaeShape, TokenSpec
 from schemas.tokens import TokenHeader
 from stages import pictures, shapes, weights
 from stages.data.parquet import PICTURE_FILE, parquet_bytes
+from stages.data.table import open_table
 from stages.models.bpe import train_bpe
 from stages.models.dvae import Dvae
 from tests.stages.finished import finish
@@ -49,6 +50,12 @@ def clean_pairs(root, *more):
         out.commit(f"{split}/shard-00000.parquet", data)
     finish(out, CLEAN_PAIRS, Result(rows_in=start, rows_out=start))
     return out
+
+
+def tables(root, *more):
+    """Return what to learn from, and what to measure with."""
+    clean = clean_pairs(root, *more)
+    return [open_table(clean, part, rows.CLEAN_PAIR) for part in ("train/", "val/")]
 
 
 def bpe_of(root):

@@ -15,7 +15,7 @@ from stages.training.divergence import Diverged
 from stages.training.state import State
 from stages.training.task import Validation
 from stages.training.trainer import Trainer
-from tests.stages.training.test_trainers import SETTINGS
+from tests.stages.training.test_trainers import KINDS
 from tests.stages.training.toy import ALONE, Line, settings, silent
 from tests.stages.training.workers import saved
 
@@ -207,11 +207,6 @@ def test_the_same_command_says_the_same_again_and_another_rate_starts_over(folde
 # CLIP compares unit vectors: what is large but finite leaves its loss within bounds.
 @pytest.mark.parametrize(("kind", "lr"), [("dvae", 1e6), ("prior", 1e6), ("clip", 1e30)])
 def test_a_learning_rate_out_of_all_bounds_never_ends_as_done(tmp_path, kind, lr):
-    make, of = SETTINGS[kind]
-    cfg = of(learning_rate=lr, learning_rate_end=lr, steps=12, clip_norm=None)
-    refused(
-        make(tmp_path, cfg),
-        open_folder(tmp_path / "out"),
-        rf"lower {kind}.fit.learning_rate, now",
-        cfg,
-    )
+    cfg = KINDS[kind].settings(learning_rate=lr, learning_rate_end=lr, steps=12, clip_norm=None)
+    task, out = KINDS[kind].task_of(tmp_path, cfg), open_folder(tmp_path / "out")
+    refused(task, out, rf"lower {kind}.fit.learning_rate, now")

@@ -188,17 +188,12 @@ class Twins(Deep):
 
 
 def job(root, name, spoilt=(), stop_at=None, **changes):
-    common = {
-        "precision": "float16",
-        "learning_rate": 1e-4,
-        "learning_rate_end": 1e-4,
-        "batch_size": 7,
-    }
+    common = {"precision": "float16", "learning_rate": 1e-4, "learning_rate_end": 1e-4,
+              "batch_size": 7}  # fmt: skip
     cfg = test_train_prior.settings(**(common | changes))
     (root / "prior").mkdir(exist_ok=True)
     task = test_train_prior.task_of(root / "prior", cfg)
-    task = Spoilt(*[getattr(task, n) for n in ("cfg", "train", "held_out", "bpe", "dvae")],
-                  steps=frozenset(spoilt), stop_at=stop_at)  # fmt: skip
+    task = Spoilt(**vars(task), steps=frozenset(spoilt), stop_at=stop_at)
     return cfg, task, root / name
 
 
@@ -284,14 +279,7 @@ def test_branches_are_compiled_once_for_all_blocks(tmp_path):
 
 
 def test_models_without_scales_are_refused_in_float16():
-    half = {
-        "steps": 1,
-        "batch_size": 1,
-        "learning_rate": 1,
-        "learning_rate_end": 1,
-        "ema_share": 0,
-        "precision": "float16",
-    }
+    half = settings(precision="float16").fit.model_dump()
     assert PriorSettings(fit=half).fit.precision == "float16"
     for kind in (DvaeSettings, ClipSettings):
         with pytest.raises(ValueError, match="set precision to bfloat16, or to float32"):

@@ -9,7 +9,7 @@ from schemas.errors import ConfigError
 from stages.training.distributed import local, parallelize, shard_group_size
 from stages.training.powersgd import PowerSGD
 from tests.stages.training.toy import Deep, Wide, settings
-from tests.stages.training.workers import bytes_sent, each, learn, saved
+from tests.stages.training.workers import bytes_sent, each, learn, same, saved
 
 
 def machines(**changes):
@@ -76,12 +76,6 @@ def root(tmp_path_factory):
     )
     learn(1, (settings(powersgd_rank=16), WIDE, root / "machines, then one"))
     return root
-
-
-def same(found, wanted, atol=1e-6):
-    for part in ("model", "average", "optimizer"):
-        torch.testing.assert_close(found[part], wanted[part], rtol=1e-4, atol=atol)
-    assert found["step"] == wanted["step"] == 12
 
 
 ALIKE = [("machines", "one"), ("uneven machines", "uneven copies")]

@@ -10,7 +10,7 @@ from stages.models.prior import Prior
 from stages.training.powersgd import PowerSGD, matrices, sketch
 from tests.stages import test_train_prior
 from tests.stages.training.toy import ALONE, Wide, settings
-from tests.stages.training.workers import bytes_sent, each, gradients_differ, learn, saved
+from tests.stages.training.workers import bytes_sent, each, gradients_differ, learn, same, saved
 
 ROWS, COLUMNS, RANK, STEPS = 12, 20, 3, 40
 
@@ -227,12 +227,6 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(root):
     return [torch.load(root / f"{rank}.pt") for rank in (0, 1)]
-
-
-def same(found, wanted, **tolerance):
-    for part in ("model", "average", "optimizer"):
-        torch.testing.assert_close(found[part], wanted[part], **tolerance)
-    assert found["step"] == wanted["step"]
 
 
 def test_all_copies_hear_the_same_bits(found):

@@ -1,11 +1,10 @@
 """Two workers that hold half of every weight learn what two whole ones learn, and what one does."""
 
 import pytest
-import torch
 
 from infra.store import open_folder
 from tests.stages.training.toy import Deep, settings
-from tests.stages.training.workers import learn, saved
+from tests.stages.training.workers import learn, same, saved
 
 COPIES, PARTS = settings(), settings(shard=True)
 
@@ -54,30 +53,23 @@ def root(tmp_path_factory):
     return root
 
 
-def same(root, one, other):
-    found, wanted = saved(root / one), saved(root / other)
-    for part in ("model", "average", "optimizer"):
-        torch.testing.assert_close(found[part], wanted[part], rtol=1e-4, atol=1e-6)
-    assert found["step"] == wanted["step"] == 12
-
-
 @pytest.mark.parametrize("run", ["parts", "parts, row by row", "parts, recomputed"])
 def test_halves_of_the_weights_learn_what_one_worker_learns(root, run):
-    same(root, run, "copies")
-    same(root, run, "one")
+    same(saved(root / run), saved(root / "copies"))
+    same(saved(root / run), saved(root / "one"))
 
 
 def test_rows_weigh_the_same_however_uneven_the_workers(root):
-    same(root, "uneven parts", "uneven copies")
-    same(root, "uneven parts, row by row", "uneven copies")
+    same(saved(root / "uneven parts"), saved(root / "uneven copies"))
+    same(saved(root / "uneven parts, row by row"), saved(root / "uneven copies"))
     with pytest.raises(AssertionError):
-        same(root, "uneven parts", "parts")
+        same(saved(root / "uneven parts"), saved(root / "parts"))
 
 
 @pytest.mark.parametrize("run", ["one then two", "two then one"])
 def test_a_run_goes_on_with_another_number_of_workers(root, run):
     assert open_folder(root / run).exists("weights")
-    same(root, run, "one")
+    same(saved(root / run), saved(root / "one"))
 
 
 def test_the_average_of_all_parts_is_what_is_measured_and_exported(root):

@@ -19,6 +19,12 @@ ALONE = DistributedContext()
 TRUTH = torch.tensor([2.0, -1.0, 0.5])
 
 
+SHORT = {  # of the trainers' runs
+    "steps": 8, "batch_size": 8, "learning_rate": 2e-3, "learning_rate_end": 1e-3,
+    "ema_share": 0.2, "save_every": 4, "validate_every": 4, "log_every": 2, "threads": 1,
+}  # fmt: skip
+
+
 def settings(**changes):
     common = {
         "steps": 12, "batch_size": 8, "learning_rate": 0.05, "learning_rate_end": 0.01,

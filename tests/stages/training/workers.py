@@ -85,6 +85,25 @@ def bytes_sent(power):
     return 4 * (factors + sum(local(weight).numel() for weight in power.whole))
 
 
+def same(found, wanted, **tolerance):
+    """Compare all that is learned of two runs."""
+    tolerance = {"rtol": 1e-4, "atol": 1e-6} | tolerance
+    for part in ("model", "average", "optimizer"):
+        torch.testing.assert_close(found[part], wanted[part], **tolerance)
+    assert found["step"] == wanted["step"]
+
+
+WITHOUT_EFFECT = ("k_proj.bias", "qkv.bias")  # of keys: their gradient is rounding alone
+
+
+def nearly_same(found, wanted):
+    """Compare the weights, and their averages, of two runs that sum in other orders."""
+    for part in ("model", "average"):
+        for name, value in wanted[part].items():
+            if not name.endswith(WITHOUT_EFFECT):
+                torch.testing.assert_close(found[part][name], value, rtol=1e-3, atol=2e-5)
+
+
 def gradients_differ(found, wanted):
     """Return by how much at most, of their size, seen in the optimizer's first moments.
 

@@ -317,9 +317,7 @@ def saved(save):
     return Path(save(nn.Linear(3, 2))).read_bytes()
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_file_gives_tensors_or_one_sentence(data, saved, tmp_path):
     whole = bytearray(saved)
@@ -333,7 +331,7 @@ def test_a_damaged_file_gives_tensors_or_one_sentence(data, saved, tmp_path):
     assert all(isinstance(value, torch.Tensor) for value in found.values())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from([
     b"}", b"]", b")", b"(", b"t", b"\x85", b"\x86", b"u", b"s", b"a", b"e", b"N", b"K\x01", b"R",
     b"X\x01\x00\x00\x00a", b"q\x00", b"h\x00", b"b", b"Q", b"cos\nsystem\n", b"\x81", b"0", b"2",

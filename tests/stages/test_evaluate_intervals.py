@@ -1,4 +1,4 @@
-"""Intervals and standard errors of prompts that share combinations: by hand, and by simulation."""
+"""Intervals and standard errors: by hand, and by simulation where prompts share combinations."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import beta
 
-from stages.evaluate.intervals import interval, standard_error, wilson
+from stages.evaluate.intervals import exact, interval, standard_error, wilson
 
 
 def groups(*sizes):
@@ -19,7 +19,41 @@ def hits(*counts):
     return [place < right for right, size in counts for place in range(size)]
 
 
-# ---- the intervals, where the answer is known
+# ---- of independent trials
+
+
+@pytest.mark.parametrize(
+    ("interval_of", "successes", "trials", "low", "high"),
+    [
+        (wilson, 0, 10, 0.0, 0.27753),  # the roots p of (share - p)^2 = z^2 p (1 - p) / n
+        (wilson, 10, 10, 0.72247, 1.0),
+        (wilson, 170, 200, 0.79394, 0.89286),
+        (wilson, 1, 2, 0.09453, 0.90547),
+        (exact, 0, 10, 0.0, 0.30850),
+        (exact, 10, 10, 0.69150, 1.0),
+        (exact, 1, 2, 0.01258, 0.98742),
+        *((interval_of, 0, 0, 0.0, 1.0) for interval_of in (wilson, exact)),
+    ],
+)
+def test_the_interval_of_the_tables(interval_of, successes, trials, low, high):
+    assert interval_of(successes, trials) == pytest.approx((low, high), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("trials", "chance"), [(100, 0.01), (512, 0.01), (100, 0.243), (60, 1 / 60)]
+)
+def test_its_lower_end_is_above_the_truth_in_one_case_of_forty_at_most(trials, chance):
+    above = [n for n in range(trials + 1) if exact(n, trials)[0] > chance]
+    # of a binomial: P(at least k) is the beta distribution's share below the chance
+    assert beta.cdf(chance, above[0], trials - above[0] + 1) <= 0.025
+
+
+def test_wilsons_lower_end_would_not_do():
+    first = next(n for n in range(101) if wilson(n, 100)[0] > 0.01)
+    assert beta.cdf(0.01, first, 101 - first) > 0.05
+
+
+# ---- the intervals of shared combinations, where the answer is known
 
 
 @pytest.mark.parametrize(("right", "prompts"), [(60, 70), (1, 2), (12, 12), (0, 12), (400, 1000)])

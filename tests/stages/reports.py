@@ -1,0 +1,54 @@
+"""A small report, and judgements to make one of."""
+
+import numpy as np
+
+from stages import shapes
+from stages.evaluate.accuracy import Judgement, accuracy, gain
+from stages.evaluate.checks import checks
+from stages.evaluate.reconstructions import Reconstructions
+
+RED_STAR, BLUE_RING = shapes.ShapeKind("red", "star"), shapes.ShapeKind("blue", "ring")
+
+
+def judgement(prompt, single, best, kind="held_out", score=0.5):
+    scores = {1: score - 0.25, 2: score}
+    return Judgement(prompt, kind, single, {1: single, 2: best}, scores, {0: single, 1: best})
+
+
+FOUR_RIGHT = [judgement("a red star", [RED_STAR], [RED_STAR]) for _ in range(4)]
+
+
+def small_report(judgements=FOUR_RIGHT):
+    uses = np.array([142, 1, 1] + [0] * 125)
+    dvae = {"split": "val"} | Reconstructions(9, [], uses, 16.0, 15.0).figures()
+    judge = {
+        "pictures": 8, "world": 1.0, "world_interval": [0.9, 1.0],
+        "reconstructions": 0.5, "reconstructions_interval": [0.2, 0.8],
+    }  # fmt: skip
+    example = {"url": "http://127.0.0.1:1/<img src=x onerror=alert(1)>.png", "caption": "a & b"}
+    stage = {
+        "artifact": "dvae/0123", "settings": {"fit": {"steps": 3}}, "health": {"a": 1},
+        "rows_in": 9, "rows_out": 9, "rejects": {}, "seconds": 1.0, "rows_per_second": 9.0,
+    }  # fmt: skip
+    report = {
+        "accuracy": {
+            **accuracy(judgements), "gain": gain(judgements), "candidates": 2, "chance": 1.0,
+            "judge": judge,
+        },
+        "dvae": dvae,
+        "clip": {
+            "r_precision": 0.5, "r_precision_interval": [0.3, 0.7], "pictures": 9, "captions": 9,
+            "chance": 1 / 9, "by_luck": 0.3,
+        },
+        "samples": {"candidates": 2, "prompts": {"held_out": 4}},
+        "funnel": [
+            {"stage": "crawl", "rows_in": 12, "kept": 9,
+             "reasons": [{"reason": "http_404", "rows": 3, "examples": [example]}]},
+            {"stage": "filter", "rows_in": 9, "kept": 9, "reasons": []},
+            {"stage": "encode", "rows_in": 9, "kept": 9, "reasons": []},
+        ],
+        "seconds": {"crawl": 61.0},
+        "stages": {"train_dvae": stage},
+        "versions": {"torch": "2"},
+    }  # fmt: skip
+    return report | {"checks": checks(report)}
