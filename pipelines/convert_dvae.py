@@ -31,16 +31,15 @@ def convert(source: str, target: str, *, published: bool, side: int | None) -> s
     if side < 8 or side % 8:
         raise ConfigError(f"--side: wanted a multiple of 8 pixels, found {side}")
     out = open_folder(target)
-    _require_free(out, PUBLISHED if published else (WEIGHTS, MODEL_CONFIG))
+    names = PUBLISHED if published else (WEIGHTS, MODEL_CONFIG)
+    _require_free(out, names)
     if published:
         save_published(out, found.dvae)
-        written = "encoder.pt and decoder.pt"
     else:
         sizes = DvaeConfig(shape=found.shape, image_vocab=found.image_vocab, side=side)
         save_model(out, found.dvae, sizes)
-        written = f"{WEIGHTS} and {MODEL_CONFIG}"
     return (
-        f"wrote {written} to {out.url}: {parameter_count(found.dvae):,} weights, "
+        f"wrote {' and '.join(names)} to {out.url}: {parameter_count(found.dvae):,} weights, "
         f"width {found.shape.width}, {found.shape.blocks} blocks a group, codebook width "
         f"{found.shape.codebook_width}, {found.image_vocab:,} codes"
     )

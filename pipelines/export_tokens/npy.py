@@ -30,7 +30,9 @@ def write_arrays(
     with ExitStack() as stack:
         arrays = {name: stack.enter_context(files.create(file)) for name, file in names.items()}
         for name, file in arrays.items():
-            file.write(header((table.rows, *_shape(schema.field(name).type))))
+            kind = schema.field(name).type
+            width = (kind.list_size,) if pa.types.is_fixed_size_list(kind) else ()
+            file.write(header((table.rows, *width)))
         others = stack.enter_context(files.create(f"{part}rows.parquet"))
         writer = stack.enter_context(pq.ParquetWriter(others, beside, compression="zstd"))
         for number in range(len(table.groups)):
@@ -40,10 +42,6 @@ def write_arrays(
             writer.write_table(_others(columns, beside))
             advance(len(columns["key"]))
     return [*names.values(), f"{part}rows.parquet"]
-
-
-def _shape(kind: pa.DataType) -> tuple[int, ...]:
-    return (kind.list_size,) if pa.types.is_fixed_size_list(kind) else ()
 
 
 def header(shape: tuple[int, ...]) -> bytes:

@@ -15,15 +15,10 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.command import arguments, command, log_to_errors, program, shown, writing_to
+from pipelines.inspect_tokens import terminal
 from pipelines.inspect_tokens.counts import count_tokens
 from pipelines.inspect_tokens.diff import compare
 from pipelines.inspect_tokens.gallery import gallery
-from pipelines.inspect_tokens.terminal import (
-    describe,
-    print_broken,
-    print_difference,
-    print_section,
-)
 from pipelines.inspect_tokens.token_shards import target
 from pipelines.inspect_tokens.verify import verify
 
@@ -48,21 +43,21 @@ def main(args: argparse.Namespace) -> int:
     found = target(args.address)
     if args.diff is not None:
         difference = compare(found, target(args.diff))
-        print_difference(console, difference)
+        terminal.print_difference(console, difference)
         return 0 if difference.equal else 1
     tokens = count_tokens(found)
-    describe(console, found, tokens, args.rows)
+    terminal.describe(console, found, tokens, args.rows)
     broken = tokens.shards.broken
     if args.verify:
         verification = verify(found, tokens)
-        print_section(console, "verify", verification.checked)
+        terminal.print_section(console, "verify", verification.checked)
         broken = verification.broken
     if args.html and tokens.shards.good:
         page = gallery(found, tokens)
         with writing_to(f"--html {args.html}"):
             args.html.write_text(page, encoding="utf-8", errors="backslashreplace")
         console.print(f"\ngallery: {shown(str(args.html))}", soft_wrap=True)
-    print_broken(console, found, broken)
+    terminal.print_broken(console, found, broken)
     return 1 if broken else 0
 
 

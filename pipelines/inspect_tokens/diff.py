@@ -30,15 +30,6 @@ GROUPS_KEPT = 4  # row groups of the other encoding; rows are in nearly the same
 EXAMPLES = 5
 
 
-@dataclass(frozen=True)
-class DifferentRow:
-    """A row that is not the same in both encodings."""
-
-    key: str
-    caption: str
-    differs: str
-
-
 @dataclass
 class Difference:
     """Counts of equal and different rows of two encodings."""
@@ -52,7 +43,7 @@ class Difference:
     columns: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COLUMNS, 0))
     codes: int = 0  # compared
     other_codes: int = 0
-    examples: list[DifferentRow] = field(default_factory=list)
+    examples: list[tuple[str, str, str]] = field(default_factory=list)  # key, caption, what differs
 
     @property
     def equal(self) -> bool:
@@ -162,7 +153,7 @@ def _compare_rows(one: pa.Table, other: pa.Table, difference: Difference) -> Non
         words = [f"{codes[row].sum():,} of {codes.shape[1]:,} codes"] if codes[row].any() else []
         words += [name for name in COLUMNS if name != "image" and differs[name][row].any()]
         key, caption = one["key"][row].as_py(), one["caption"][row].as_py()
-        difference.examples.append(DifferentRow(key, caption, ", ".join(words)))
+        difference.examples.append((key, caption, ", ".join(words)))
 
 
 def _unequal(one: pa.ChunkedArray, other: pa.ChunkedArray) -> np.ndarray:

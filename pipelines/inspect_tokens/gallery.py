@@ -35,7 +35,15 @@ def gallery(found: ShardSet, tokens: TokenCounts) -> str:
         row | {"original": shown.get(row["key"]), "reconstruction": picture}
         for row, picture in zip(pairs, decoded, strict=True)
     ]
-    return render(tokens, cards, _about(tokens, dvae=dvae is not None, clean=clean is not None))
+    pictures = [card[name] for card in cards for name in ("original", "reconstruction")]
+    crisp = all(is_small(picture) for picture in pictures if picture is not None)
+    return template("pipelines.inspect_tokens", "gallery.html").render(
+        tokens=tokens,
+        about=_about(tokens, dvae=dvae is not None, clean=clean is not None),
+        chart=histogram(sorted(tokens.codes.tolist(), reverse=True), "uses of a code", "codes"),
+        rendering="pixelated" if crisp else "auto",
+        cards=cards,
+    )
 
 
 def _about(tokens: TokenCounts, *, dvae: bool, clean: bool) -> str:
@@ -92,16 +100,3 @@ def _crop(pixels: Pixels, box: Sequence[float], side: int) -> Pixels:
     image = Image.fromarray(pixels)
     edges = (max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height))
     return np.asarray(image.resize((side, side), Image.Resampling.BOX, box=edges))
-
-
-def render(tokens: TokenCounts, cards: Sequence[Mapping[str, Any]], about: str) -> str:
-    """Fill in the template; the page needs no network."""
-    pictures = [card[name] for card in cards for name in ("original", "reconstruction")]
-    crisp = all(is_small(picture) for picture in pictures if picture is not None)
-    return template("pipelines.inspect_tokens", "gallery.html").render(
-        tokens=tokens,
-        about=about,
-        chart=histogram(sorted(tokens.codes.tolist(), reverse=True), "uses of a code", "codes"),
-        rendering="pixelated" if crisp else "auto",
-        cards=cards,
-    )

@@ -164,9 +164,9 @@ def print_difference(console: Console, found: Difference) -> None:
         share = share_of(found.other_codes, found.codes)
         lines["codes that differ"] = f"{found.other_codes:,} of {found.codes:,}  ({share})"
     print_section(console, "rows", lines)
-    for example in found.examples:
-        console.print(f"\n[bold]{shown(example.caption)}[/]")
-        console.print(f"  {shown(example.key)}: {example.differs}", soft_wrap=True)
+    for key, caption, differs in found.examples:
+        console.print(f"\n[bold]{shown(caption)}[/]")
+        console.print(f"  {shown(key)}: {differs}", soft_wrap=True)
     _print_each(console, found.broken)
     console.print(f"\nthe encodings {'are equal' if found.equal else 'differ'}")
 

@@ -73,14 +73,11 @@ def shards(run: Run) -> CheckResult:
                 )
         return None
 
-    problems = [problem for problem in in_threads(wrong, some) if problem is not None]
-    if problems or not some:
-        return CheckResult(
-            False, problems[0] if problems else f"found none in {folder.url}; run encode"
-        )
-    return CheckResult(
-        True, f"{len(some)} of {len(names)} were made with this dVAE and BPE (sha256)"
-    )
+    if not some:
+        return CheckResult(False, f"found none in {folder.url}; run encode")
+    good = f"{len(some)} of {len(names)} were made with this dVAE and BPE (sha256)"
+    problem = next(filter(None, in_threads(wrong, some)), None)
+    return CheckResult(problem is None, problem or good)
 
 
 def _expected_metadata(run: Run) -> dict[str, str]:

@@ -12,16 +12,7 @@ from torch import Tensor
 from infra.nearby import require_run
 from infra.store import Store, recorded_files
 from schemas import rows
-from schemas.artifacts import (
-    ASIDE,
-    BPE,
-    CLEAN_PAIRS,
-    CLIP,
-    DVAE,
-    PRIOR,
-    TOKEN_PAIRS,
-    Artifact,
-)
+from schemas.artifacts import ASIDE, BPE, CLEAN_PAIRS, CLIP, DVAE, PRIOR, TOKEN_PAIRS, Artifact
 from schemas.errors import ArtifactMissing
 from schemas.folder import Folder, Inputs
 from schemas.manifest import FileDigest

@@ -13,13 +13,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from stages import shapes
-from stages.evaluate.charts import (
-    Points,
-    accuracy_chart,
-    histogram,
-    line_chart,
-    reranking_charts,
-)
+from stages.evaluate.charts import Points, accuracy_chart, histogram, line_chart, reranking_charts
 from stages.evaluate.checks import harm, is_set
 from stages.evaluate.combinations import grid, worst
 from stages.numbers import duration

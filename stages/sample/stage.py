@@ -113,8 +113,10 @@ class DrawShard:
             for picture in ranked:
                 png = self.png(prompt, picture)
                 kept = self.cfg.keep is None or picture.rank < self.cfg.keep
-                file = loose_file(prompt, picture) if kept else None
-                if file is not None:
+                file = None
+                if kept:  # loose files sort by prompt, then by rank
+                    number = f"{prompt.prompt_id:05d}-{picture.rank:03d}"
+                    file = f"pictures/{number}-{slug(prompt.text)}.png"
                     files[file] = png
                 stored = png if kept or not self.cfg.forget else None
                 table.append(_row(prompt, picture, stored, file))
@@ -158,11 +160,6 @@ def slug(prompt: str) -> str:
     """Return the prompt's ASCII words, safe in any file name; `prompt` if it has none."""
     words = re.findall(r"[a-z0-9]+", prompt.lower())
     return "-".join(words)[:SLUG_LENGTH].strip("-") or "prompt"
-
-
-def loose_file(prompt: Prompt, picture: Picture) -> str:
-    """Name the loose PNG of a picture: files sort by prompt, then by rank."""
-    return f"pictures/{prompt.prompt_id:05d}-{picture.rank:03d}-{slug(prompt.text)}.png"
 
 
 def _row(

@@ -22,13 +22,8 @@ from pydantic import ConfigDict, ValidationError
 from schemas.folder import Folder
 from schemas.manifest import FileDigest, Record
 from stages.data.digests import file_digest
-from stages.training.checkpoint_files import (
-    CheckpointReader,
-    SavedTensor,
-    Written,
-    local_shards,
-    write,
-)
+from stages.training import checkpoint_files
+from stages.training.checkpoint_files import CheckpointReader, SavedTensor, Written, local_shards
 from stages.training.distributed import DistributedContext
 from stages.training.state import State
 from stages.training.watch import Log
@@ -61,7 +56,9 @@ def save(out: Folder, state: State, context: DistributedContext) -> None:
     """
     folder = f"{FOLDER}step-{state.step:08d}"
     with context.all_or_none(f"to save step {state.step} in {out.url}"):
-        mine = write(out, f"{folder}/", local_shards(state.tensors, context), context)
+        mine = checkpoint_files.write(
+            out, f"{folder}/", local_shards(state.tensors, context), context
+        )
         written = context.all_gather(mine)
         if context.rank == 0:
             index = Index(numbers=state.numbers, world=context.world_size, **_joined(written))
