@@ -1,5 +1,6 @@
 """Shared by all tests: one Ray for the session, shape checks, and what a machine may lack."""
 
+import signal
 import tempfile
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ from tests.pipelines.runs import full
 
 settings.register_profile("ours", deadline=None)  # a busy machine is not slow code
 settings.load_profile("ours")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts ignore it in `make test &`
 torch.set_num_threads(1)  # for what modules of tests prepare; each test says it again
 
 if not torch.cuda.is_available():  # where models are compiled; compilers cannot read such checks
