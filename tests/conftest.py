@@ -1,8 +1,11 @@
 """Shared by all tests: one Ray for the session, shape checks, and what a machine may lack."""
 
+import re
 import signal
 import tempfile
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,9 +26,28 @@ if not torch.cuda.is_available():  # where models are compiled; compilers cannot
 SHARED = ("tiny_run", "ray_cluster")  # fixtures too dear to make in each process of `-n 2`
 
 
-@pytest.hookimpl(tryfirst=True)
+@cache
+def group_of(file):
+    """Return the shared fixture that a file's tests ask for, or else the file."""
+    text = Path(file).read_text()
+    return next((name for name in SHARED if re.search(rf"[(,] ?\"?{name}\"?[,)]", text)), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep the tests of a file in one process, and those of a shared fixture."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByGroup(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return group_of(str(config.rootpath / super()._split_scope(nodeid)))
+
+    return ByGroup(config, log)
+
+
 def pytest_collection_modifyitems(config, items):
-    share_between_processes(items)
+    # What takes longest begins first, so that both processes end at about the same time.
+    items.sort(key=lambda i: (group_of(str(i.path)) not in SHARED, "ray" not in i.keywords))
     no_gpu = pytest.mark.skip(reason="needs a CUDA device, and this machine has none")
     soak = pytest.mark.skip(reason="takes long; `make soak` runs it")
     for item in items:
@@ -33,20 +55,6 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(no_gpu)
         if "soak" in item.keywords and config.getoption("-m") != "soak":
             item.add_marker(soak)
-
-
-def share_between_processes(items):
-    """Keep a file's tests in one process, and those of a shared fixture; begin with the longest."""
-    fixtures = {}
-    for item in items:
-        fixtures.setdefault(item.path, set()).update(item.fixturenames)
-    groups = {
-        path: next((name for name in SHARED if name in used), str(path))
-        for path, used in fixtures.items()
-    }
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item.path]))
-    items.sort(key=lambda i: (groups[i.path] not in SHARED, "ray" not in i.keywords))
 
 
 @pytest.fixture(scope="session")
