@@ -23,19 +23,18 @@ if not torch.cuda.is_available():  # where models are compiled; compilers cannot
     install_import_hook("stages.models", "beartype.beartype")
 
 
-SHARED = ("tiny_run", "ray_cluster")  # fixtures too dear to make in each process of `-n 2`
+RAY = re.compile(r"\btiny_run[,)]|\bray_cluster\b|\bmark\.ray\b")  # what starts a Ray
 
 
 @cache
 def group_of(file):
-    """Return the shared fixture that a file's tests ask for, or else the file."""
-    text = Path(file).read_text()
-    return next((name for name in SHARED if re.search(rf"[(,] ?\"?{name}\"?[,)]", text)), file)
+    """Return "ray" for a file whose tests need a Ray, which takes all cores, or else the file."""
+    return "ray" if RAY.search(Path(file).read_text()) else file
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Keep the tests of a file in one process, and those of a shared fixture."""
+    """Keep the tests of a file in one of the processes of `-n 2`, and all that need a Ray."""
     from xdist.scheduler import LoadFileScheduling
 
     class ByGroup(LoadFileScheduling):
@@ -46,8 +45,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(config, items):
-    # What takes longest begins first, so that both processes end at about the same time.
-    items.sort(key=lambda i: (group_of(str(i.path)) not in SHARED, "ray" not in i.keywords))
+    items.sort(key=lambda item: group_of(str(item.path)) != "ray")  # the longest begins first
     no_gpu = pytest.mark.skip(reason="needs a CUDA device, and this machine has none")
     soak = pytest.mark.skip(reason="takes long; `make soak` runs it")
     for item in items:
