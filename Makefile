@@ -12,7 +12,7 @@ demo: install  ## run every stage on two CPU cores, into runs/demo (about 10 min
 	$(BIN)/python pipelines/full.py --preset demo
 
 test: install  ## run all tests but the soak (under 25 minutes)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest
 
 check: install  ## check format, lint and types
 	$(BIN)/ruff format --check .

@@ -1,11 +1,8 @@
 """Shared by all tests: one Ray for the session, shape checks, and what a machine may lack."""
 
-import re
 import signal
 import tempfile
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 
 import pytest
 import torch
@@ -23,29 +20,7 @@ if not torch.cuda.is_available():  # where models are compiled; compilers cannot
     install_import_hook("stages.models", "beartype.beartype")
 
 
-RAY = re.compile(r"\btiny_run[,)]|\bray_cluster\b|\bmark\.ray\b")  # what starts a Ray
-
-
-@cache
-def group_of(file):
-    """Return "ray" for a file whose tests need a Ray, which takes all cores, or else the file."""
-    return "ray" if RAY.search(Path(file).read_text()) else file
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    """Keep the tests of a file in one of the processes of `-n 2`, and all that need a Ray."""
-    from xdist.scheduler import LoadFileScheduling
-
-    class ByGroup(LoadFileScheduling):
-        def _split_scope(self, nodeid):
-            return group_of(str(config.rootpath / super()._split_scope(nodeid)))
-
-    return ByGroup(config, log)
-
-
 def pytest_collection_modifyitems(config, items):
-    items.sort(key=lambda item: group_of(str(item.path)) != "ray")  # the longest begins first
     no_gpu = pytest.mark.skip(reason="needs a CUDA device, and this machine has none")
     soak = pytest.mark.skip(reason="takes long; `make soak` runs it")
     for item in items:
