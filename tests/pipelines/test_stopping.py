@@ -34,20 +34,20 @@ sys.exit(stopping.stoppable(main))
 
 def begun(cleaning, ignored=(), grace=600):
     """Start a program that has something to clean up, in a process group of its own."""
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(cleaning), str(grace), "a b"],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-    finally:
-        for number in ignored:
-            signal.signal(number, signal.default_int_handler if number == 2 else signal.SIG_DFL)
+
+    def ignore():  # whatever `nohup`, or `&` in a script, lets this process ignore
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(cleaning), str(grace), "a b"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=ignore,
+    )
     assert process.stdout.readline() == "up\n"
     return process
 
