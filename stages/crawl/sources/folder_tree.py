@@ -118,6 +118,7 @@ def _add(tree: Tree, name: str, path: Path, allowed: list[Path]) -> None:
 
 
 def heads(tree: Tree, names: Sequence[str], size: int) -> list[bytes]:
+    """Return the first bytes of some files; none of what cannot be read."""
 
     def head(name: str) -> bytes:
         try:
