@@ -10,7 +10,6 @@ import email.utils
 import http.client
 import io
 import re
-import socket
 import time
 import urllib.request
 import urllib.response
@@ -25,7 +24,7 @@ from stages.crawl.reasons import Refused, refusal
 from stages.crawl.web import rights
 from stages.crawl.web.addresses import Address, joined, parse
 from stages.crawl.web.bodies import Bodies, Budget, first_part
-from stages.crawl.web.connections import Deadline, Network, Resolve
+from stages.crawl.web.connections import Deadline, Network
 from stages.crawl.web.encodings import beginning, encodings
 from stages.crawl.web.first_bytes import LOOKED_AT
 from stages.crawl.web.hosts import Hosts
@@ -50,12 +49,12 @@ class _Redirect(NamedTuple):
 class WebOpener:
     """What `urllib.request.install_opener` is given; `open` returns a body read to its end."""
 
-    def __init__(self, cfg: CrawlSettings, resolve: Resolve = socket.getaddrinfo) -> None:
+    def __init__(self, cfg: CrawlSettings) -> None:
         self.cfg = cfg
         self.hosts = Hosts(cfg.run.host_connections, cfg.run.host_pause_seconds)
         self.budget = Budget()
         self.bodies = Bodies(self.budget, cfg.max_bytes)
-        self.network = Network(cfg.run.allow_hosts, resolve)
+        self.network = Network(cfg.run.allow_hosts)
         self.robots = Robots(cfg.user_agent, self._robots_txt) if cfg.respect_robots else None
         contact = f"; +{cfg.run.contact}" if cfg.run.contact else ""
         self.headers = {
