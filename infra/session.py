@@ -27,10 +27,8 @@ ENVIRONMENT = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # it warns of every actor pool, harmlessly
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # On a busy machine, threads that spin while they wait hold up the very thread they wait for,
-    # and a worker at Ray's low priority hardly runs at all.
-    "OMP_WAIT_POLICY": "passive",
-    "RAY_worker_niceness": "0",
+    "GOMP_SPINCOUNT": "10000",  # half a millisecond; beside other programs less (cpu_threads.py)
+    "RAY_worker_niceness": "0",  # at Ray's low priority, workers hardly run beside other programs
     "NO_ALBUMENTATIONS_UPDATE": "1",  # img2dataset's dependency asks PyPI at import otherwise
 }
 OBJECT_STORE_BYTES = 512 * 2**20  # only small rows are sent; pictures stay inside the actors

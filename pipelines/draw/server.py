@@ -82,11 +82,10 @@ def _builder(root: str, host: str, gpu: bool, proxy: Proxy) -> Callable[[], ASGI
     """Return a function that the replica calls to make the application."""
 
     def build() -> ASGIApp:
-        import torch
-
         from pipelines.draw.web_app import WebApp
+        from stages.cpu_threads import use_threads
 
-        torch.set_num_threads(_processors())  # Ray allows a replica one
+        use_threads(_processors())  # Ray allows a replica one
         return WebApp(TextToImage(root, gpu=gpu)).application(host, proxy)
 
     return build

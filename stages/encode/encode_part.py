@@ -13,6 +13,7 @@ from schemas.artifacts import DROPPED_ROWS
 from schemas.folder import Folder
 from schemas.settings import EncodeSettings
 from schemas.tokens import TokenHeader
+from stages.cpu_threads import use_threads
 from stages.data.parquet import PICTURE_FILE, TOKEN_FILE, parquet_bytes
 from stages.encode.codes import TileEncoder
 from stages.encode.crops import Row, cropped, decoders, tiles
@@ -27,7 +28,7 @@ class EncodePart:
     def __init__(
         self, clean: Folder, dvae: Folder, bpe: Folder, header: TokenHeader, cfg: EncodeSettings
     ) -> None:
-        torch.set_num_threads(cfg.run.threads)  # Ray would leave it at the CPUs it books
+        use_threads(cfg.run.threads)  # Ray would leave it at the CPUs it books
         self.clean, self.header, self.cfg = clean, header, cfg
         self.encoder = TileEncoder(load_dvae(dvae), cfg)
         self.bpe = load_bpe(bpe)

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from schemas.artifacts import (
     BPE,
     CLEAN_PAIRS,
@@ -23,6 +21,7 @@ from schemas.artifacts import (
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest, Result
 from schemas.settings import EvaluateSettings
+from stages.cpu_threads import use_threads
 from stages.evaluate.accuracy import Judgement, accuracy, gain, judge_itself, judged
 from stages.evaluate.checks import checks
 from stages.evaluate.funnel import funnel
@@ -56,7 +55,7 @@ class Drawings:
 
 def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     """Measure every artifact of the run and commit the report."""
-    torch.set_num_threads(cfg.run.threads)
+    use_threads(cfg.run.threads)
     manifests = {artifact.name: inputs.manifest(artifact) for artifact in READS}
     dvae = load_dvae(inputs.folder(DVAE))
     settings = manifests[DVAE.name].settings

@@ -13,6 +13,7 @@ from schemas.folder import Folder, Inputs
 from schemas.forecast import Forecast
 from schemas.manifest import Result
 from schemas.settings import SampleSettings
+from stages.cpu_threads import use_threads
 from stages.data.digests import digest_of_files
 from stages.data.parquet import parquet_bytes
 from stages.sample.completion import with_given_codes
@@ -98,7 +99,7 @@ class DrawShard:
     """One per actor: draws shards of prompts. Plain Python, so a test can call it without Ray."""
 
     def __init__(self, inputs: Inputs, cfg: SampleSettings) -> None:
-        torch.set_num_threads(cfg.run.threads)
+        use_threads(cfg.run.threads)
         self.cfg = cfg
         self.generator = load_generator(inputs, cfg)
 

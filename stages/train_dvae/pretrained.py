@@ -9,6 +9,7 @@ from schemas.folder import Folder
 from schemas.manifest import Result
 from schemas.settings import DvaeSettings, DvaeShape
 from stages import weights
+from stages.cpu_threads import use_threads
 from stages.models.dvae import Dvae
 from stages.train_dvae.task import DvaeTask
 from stages.training.metrics import PICTURES
@@ -60,7 +61,7 @@ def run(task: DvaeTask, out: Folder, *, rows: int) -> Result:
 
 def measured(task: DvaeTask, out: Folder) -> Scalars:
     """Validate the artifact's weights as after a training, and keep the reconstructions."""
-    torch.set_num_threads(task.cfg.run.threads)
+    use_threads(task.cfg.run.threads)
     device = torch.device("cuda" if task.cfg.run.gpu else "cpu")
     model = weights.load_dvae(out).to(device)
     with torch.no_grad():

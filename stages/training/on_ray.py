@@ -17,6 +17,7 @@ from schemas.errors import UserError
 from schemas.folder import Folder
 from schemas.manifest import Result
 from schemas.settings import TrainingSettings
+from stages.cpu_threads import use_threads
 from stages.training import checkpoints
 from stages.training.distributed import DistributedContext
 from stages.training.divergence import Diverged
@@ -61,7 +62,7 @@ def train_worker(job: dict[str, Any]) -> Scalars | Diverged:
     import ray.train.torch  # here, because a stage is imported where Ray is not needed
 
     cfg: TrainingSettings = job["cfg"]
-    torch.set_num_threads(cfg.run.threads)  # Ray says 1 in OMP_NUM_THREADS
+    use_threads(cfg.run.threads)  # Ray says 1 in OMP_NUM_THREADS
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     ray_context, device = ray.train.get_context(), ray.train.torch.get_device()
