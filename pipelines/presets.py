@@ -1,4 +1,4 @@
-"""Named settings: values over the defaults, in the words of `--set`. The code path is one."""
+"""Presets: values that replace defaults, as `--set` would; all of them run the same code."""
 
 from collections.abc import Mapping
 from typing import Any

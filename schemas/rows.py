@@ -28,7 +28,7 @@ PAIR = pa.schema(
     ]
 )
 
-# What is measured in each pair by itself; null where there is no picture, or the score is off.
+# What is measured of each pair by itself; null without a picture, or if the score is off.
 MEASURES = [
     pa.field("chars", pa.int32()),
     pa.field("words", pa.int32()),

@@ -1,4 +1,4 @@
-"""How clean pairs become tokens, and how good the dVAE must be for it to be worth while."""
+"""How clean pairs become tokens, and how good the dVAE must be for that."""
 
 from typing import Literal
 

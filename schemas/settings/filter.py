@@ -33,7 +33,7 @@ class FilterSettings(Config):
     )
     max_aspect: Positive = Field(2.0, ge=1, description="longer side over shorter (appendix C)")
     min_contrast: NonNegative = Field(
-        5.0, le=127, description="least standard deviation of the liveliest channel, of 255 levels"
+        5.0, le=127, description="least standard deviation of the liveliest channel, 0 to 127"
     )
     max_nsfw: Share = Field(
         0.5, description="largest probability of an unsafe picture, if measure.nsfw is on"

@@ -39,8 +39,8 @@ class TokenSpec(Config):
                 )
         if (slots := self.text_len + self.image_len) > MOST_SLOTS:
             raise ValueError(
-                f"text_len + grid x grid must be at most {MOST_SLOTS}, because attention masks are "
-                f"as many in square, found {slots}"
+                f"text_len + grid x grid must be at most {MOST_SLOTS}, because an attention mask "
+                f"has as many rows and columns, found {slots}"
             )
         return self
 

@@ -30,9 +30,11 @@ class FitSettings(Config):
         "cosine",
         description="how the learning rate falls; plateau: halved when the loss stops falling",
     )
-    decay_share: Share = Field(1.0, description="cosine: share of steps until it is lowest")
+    decay_share: Share = Field(
+        1.0, description="cosine: share of steps, warm-up included, until it is lowest"
+    )
     patience_share: Share = Field(
-        0.04, description="plateau: share of steps without a lower loss before the rate is halved"
+        0.04, description="plateau: share of steps without a lower mean loss before it is halved"
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's decay of the first moment")
     beta2: float = Field(0.999, ge=0, lt=1, description="AdamW's decay of the second moment")
@@ -55,7 +57,7 @@ class FitSettings(Config):
     seed: Seed = Field(0, description="random seed")
 
     @model_validator(mode="after")
-    def _schedules_and_parts_come_out(self) -> Self:
+    def _schedules_and_parts_are_consistent(self) -> Self:
         if self.powersgd_rank is not None and self.powersgd_rank % self.powersgd_parts:
             raise ValueError(
                 "powersgd_rank must be a multiple of powersgd_parts, which share it evenly, found "

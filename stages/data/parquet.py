@@ -22,9 +22,10 @@ PLAIN_FILE: Mapping[str, Any] = {"row_group_size": 65_536, **ZSTD}
 
 # Rows of tokens: a small file that is quick to read (measured), in encodings that every reader
 # knows: DuckDB 1.2, fastparquet and Spark 3.5 refuse BYTE_STREAM_SPLIT of integers, which takes
-# 2 % less space and 4 % less time. 16-bit ids have no Parquet type of their own, so plain pages
-# would take a third more of both. A checksum in each page finds a flipped bit without the manifest,
-# and costs 0.8 of 7 microseconds a row where a reader asks for it (`page_checksum_verification`).
+# 2 % less space and 4 % less time. Without a dictionary, pages would take a third more of both,
+# because Parquet has no 16-bit type. A checksum in each page finds a flipped bit without the
+# manifest, and costs a reader that asks for it (`page_checksum_verification`) 0.8 of 7 microseconds
+# a row.
 TOKEN_FILE: Mapping[str, Any] = {
     "row_group_size": 1024,
     **ZSTD,

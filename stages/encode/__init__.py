@@ -25,7 +25,7 @@ REVISION = 3
 
 
 def run(inputs: Inputs, out: Folder, cfg: EncodeSettings) -> Result:
-    """Encode every clean pair, file by file, unless the dVAE is not worth it."""
+    """Encode every clean pair, file by file, unless the dVAE is too poor."""
     check_quality(inputs.manifest(DVAE), cfg)
     check_sizes(inputs, cfg)
     clean = inputs.folder(CLEAN_PAIRS)

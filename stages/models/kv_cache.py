@@ -4,7 +4,8 @@ The layout of a layer's cache is read off its mask. If all distances that the ma
 multiples of some number, codes fall into that many *groups* that never see each other (for a column
 mask, the columns of the grid). A group has as many *slots* as the longest look back needs, and a
 new code overwrites the oldest one, which has just gone out of sight. So a row mask keeps the last
-grid + 1 codes, a convolution those of its window, a column mask its column, the causal mask all.
+grid + 1 codes, a convolution all since its window's first, a column mask its column, the causal
+mask all.
 
 Keys and values of the prompt are stored once for all rows of a lane, those of codes row by row. No
 tensor changes its shape or address from step to step, so a GPU can replay the same kernels.

@@ -9,12 +9,13 @@ code p and predicts code p + 1. A mask says which input slots (keys) each slot (
 
 Image masks count raster positions only: p = grid * row + column. Text never sees the image.
 
-`mask_of_layer` says which layer has which mask, and `_rule_for_codes` what a mask sees. To change
-either, raise `REVISION` in stages/train_prior, because the fingerprint does not see code. The table
-of all slots, the blocks and windows of `sparse_attention`, and the layout of the KV cache are
-derived from the rule. `sparse_attention` relies on two names: `causal` is always all that came
-before, and `column` stays within its column. `masked_attention` is the reference: it computes all
-scores, and then leaves out the forbidden ones.
+`mask_of_layer` says which layer has which mask, and `_rule_for_codes` what a mask sees. Whoever
+changes either also raises `REVISION` in stages/train_prior/__init__.py, because the fingerprint
+does not see code. The table of all slots, the blocks and windows of `sparse_attention`, and the
+layout of the KV cache are derived from the rule; nothing else states a distance but the tests of
+these three. `row` and `conv` may be any set of distances; `sparse_attention` requires that `causal`
+stays all that came before, and that `column` stays within its column. `masked_attention` is the
+reference: it computes all scores, and then leaves out the forbidden ones.
 
 Dimensions: b batch, h heads, n slots of the input, k head width.
 """
@@ -71,7 +72,7 @@ def _rule_for_codes(name: MaskName, layout: SequenceLayout) -> Callable[[Tensor]
     """
     grid, half, radius = layout.grid, layout.grid // 2, layout.conv_kernel // 2
     match name:
-        case "row":  # the last `grid` codes, over the row's edge: to the same column one row up
+        case "row":  # over the row's edge, as far as the same column one row up
             return lambda back: back <= grid
         case "column":
             return lambda back: back % grid == 0

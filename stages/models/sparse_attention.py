@@ -1,9 +1,9 @@
 """Attention that skips what the masks forbid: the same result as `masked_attention`, faster.
 
-Both ways derive what to skip from the mask itself, but for `causal`, which is torch's own kernel:
+Both ways derive what to skip from the mask itself, except for `causal`, which is torch's kernel:
 
-* On a CPU, in blocks of one row of the grid (the paper's were 32 x 32 too): the queries of a row
-  see all the text, and a window of as many earlier rows as the mask looks back.
+* On a CPU, in blocks of one row of the grid (at the paper's grid 32 codes, as in the paper): the
+  queries of a row see all the text, and a window of as many earlier rows as the mask looks back.
 * On a GPU, by FlexAttention, which skips blocks of 128 x 128.
 
 The grid is transposed first for the column mask, so that the keys of a column lie side by side

@@ -5,7 +5,7 @@ finished ones. A shard that raises is retried in a later round. One that kills i
 retried by Ray for ever, so each attempt leaves a marker *before* it starts, and a shard with three
 markers of this run is quarantined: if the stage has a substitute (`instead`), the run goes on with
 that, else the stage fails after all other shards. Workers that die while they start are counted in
-the same way. The driver holds only one row of statistics per shard.
+the same way. The driver holds only the statistics of each shard.
 """
 
 import logging

@@ -1,8 +1,9 @@
-"""The learning-rate schedule and the other values that change along a run.
+"""The learning-rate schedule, the cosine that other schedules use, and the decay of the EMA.
 
-Lengths are shares of the run, so a schedule stretches with it and equals the paper's at the
-paper's number of updates (appendices A.2 and B.2). All are functions of the step alone, except
-that `decay="plateau"` halves the learning rate by what the training loss does (`Plateau`).
+Lengths are shares of the run, so a schedule stretches with it. At the paper's number of updates it
+equals the paper's, as far as that is known (appendices A.2 and B.2). All are functions of the step
+alone, except that `decay="plateau"` halves the learning rate by what the training loss does
+(`Plateau`).
 """
 
 import math
@@ -14,7 +15,7 @@ from schemas.settings import FitSettings
 # averaged over windows of updates, the first of which begins where the warm-up ends. A plateau is
 # `patience_share` of the run in which no window's mean beats the best one by MIN_IMPROVEMENT.
 WINDOWS = 4  # per patience: enough updates in each to tell the trend from the noise
-MIN_IMPROVEMENT = 1e-3  # relative; a loss on a power law falls for ever, by less than its noise
+MIN_IMPROVEMENT = 1e-3  # relative; a loss that follows a power law never stops falling
 
 
 def cosine(step: float, *, length: float, start: float, end: float) -> float:

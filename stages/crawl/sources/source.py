@@ -44,4 +44,5 @@ class Source(ABC):
         return None
 
     def paths_of_workers(self) -> list[str]:
+        """Return the paths that every worker must be able to open."""
         return [part.strip() for part in self.settings.path.split(",")]
