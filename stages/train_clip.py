@@ -28,8 +28,8 @@ from stages.data.order import generator
 from stages.data.table import Columns, Table, first, open_splits
 from stages.models.bpe import Bpe
 from stages.models.clip import OwnTokens, Reranker, Tokenize, contrastive_nats, fresh_reranker
-from stages.models.published_clip import pretrained_reranker
 from stages.models.r_precision import r_precision
+from stages.pictures.tensors import to_tensor
 from stages.storage import reaching
 from stages.training import on_ray
 from stages.training.distributed import with_a_row
@@ -79,7 +79,7 @@ class ClipTask(Task):
 
     def loss_sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Sum the contrastive loss of this worker's pairs among the pairs of all workers."""
-        pixels, ids = pictures.to_tensor(batch["pixels"]), batch["ids"].long()
+        pixels, ids = to_tensor(batch["pixels"]), batch["ids"].long()
         image, text, scale = with_a_row(model)(pixels, ids)
         own = slice(0, len(image))
         if dist.is_initialized() and dist.get_world_size() > 1:
@@ -144,9 +144,7 @@ def measure(model: Reranker, held_out: Table, cfg: ClipSettings) -> Scalars:
     captions = columns["caption"][indices].tolist()
     device = next(model.parameters()).device
     parts = [slice(i, i + cfg.fit.batch_size) for i in range(0, len(pixels), cfg.fit.batch_size)]
-    scores = model.scores(
-        (pictures.to_tensor(pixels[part].to(device)), captions[part]) for part in parts
-    )
+    scores = model.scores((to_tensor(pixels[part].to(device)), captions[part]) for part in parts)
     found, chance = r_precision(scores.cpu().numpy(), captions)
     return {"r_precision": float(found.mean()), "r_precision_chance": chance}
 
@@ -175,6 +173,8 @@ def run(inputs: Inputs, out: Folder, cfg: ClipSettings) -> Result:
     """Train on all clean pairs, or copy a pretrained CLIP and measure it on them."""
     train, held_out = open_splits(inputs.folder(CLEAN_PAIRS), rows.CLEAN_PAIR)
     if cfg.pretrained:
+        from stages.models.published_clip import pretrained_reranker  # imports transformers
+
         reranker = pretrained_reranker(cfg.pretrained)
         health = truncated(reranker.tokenize, held_out)
         with torch.no_grad():

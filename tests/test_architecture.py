@@ -153,6 +153,21 @@ def test_no_blind_except(path):
             assert again or caught not in {"everything", "Exception", "BaseException"}, node.lineno
 
 
+@pytest.mark.parametrize(
+    ("module", "libraries"),
+    [
+        ("pipelines.full", {"transformers", "scipy.stats", "pandas", "ray", "img2dataset"}),
+        *[(f"stages.{name}", {"torch", "transformers"}) for name in ("crawl", "measure", "filter")],
+    ],
+)
+def test_what_takes_seconds_to_import_is_imported_where_it_is_needed(module, libraries):
+    program = f"import sys, {module}; print(*{libraries} & set(sys.modules))"
+    found = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == []
+
+
 def test_importing_the_list_starts_nothing():
     program = (
         "import sys, threading, pipelines.full\n"

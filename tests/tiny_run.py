@@ -34,7 +34,8 @@ from stages.models.bpe import train_bpe
 from stages.models.clip import fresh_reranker
 from stages.models.dvae import Dvae
 from stages.models.prior import Prior
-from stages.pictures import crop_centre, decode, encode_png, to_tensor
+from stages.pictures import crop_centre, decode, encode_png
+from stages.pictures.tensors import to_tensor
 from stages.sample.prompts import Prompt
 from stages.sample.stage import DrawShard
 from tests.token_shards import header

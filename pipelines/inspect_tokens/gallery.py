@@ -15,7 +15,8 @@ from schemas.folder import Folder
 from stages.evaluate.charts import histogram
 from stages.evaluate.page import is_small, template
 from stages.models.dvae import Dvae
-from stages.pictures import Pixels, decode, from_tensor
+from stages.pictures import Pixels, decode
+from stages.pictures.tensors import from_tensor
 from stages.weights import load_dvae
 
 GALLERY_ROWS = 200

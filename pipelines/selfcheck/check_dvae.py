@@ -14,7 +14,7 @@ from stages.data.table import readable
 from stages.evaluate.reconstructions import measured_pictures
 from stages.models.fidelity import Psnr
 from stages.models.flops import dvae_flops
-from stages.pictures import from_tensor, to_tensor
+from stages.pictures.tensors import from_tensor, to_tensor
 from stages.train_dvae.task import VALIDATION_PICTURES
 from stages.weights import DvaeConfig, read_config
 

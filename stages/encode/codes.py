@@ -14,7 +14,8 @@ from torch import Tensor
 from schemas.settings import EncodeSettings
 from stages.encode.crops import row_seed
 from stages.models.dvae import Dvae
-from stages.pictures import Pixels, to_tensor
+from stages.pictures import Pixels
+from stages.pictures.tensors import to_tensor
 
 
 class TileEncoder:

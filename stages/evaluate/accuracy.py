@@ -19,7 +19,8 @@ from stages.evaluate.intervals import Names, interval, standard_error, wilson
 from stages.evaluate.reading import DrawnPrompt
 from stages.evaluate.reconstructions import through_dvae
 from stages.models.dvae import Dvae
-from stages.pictures import Pixels, decode, from_tensor
+from stages.pictures import Pixels, decode
+from stages.pictures.tensors import from_tensor
 
 Seen = Sequence[shapes.ShapeKind]  # what the judge found in a picture
 

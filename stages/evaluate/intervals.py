@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import betaln
-from scipy.stats import beta
-from scipy.stats import t as student
+from scipy.special import betaincinv, betaln, stdtrit
 
 Names = frozenset[Any]  # the combinations that one prompt names
 
@@ -50,8 +48,8 @@ def exact(successes: int, trials: int) -> tuple[float, float]:
     So whoever is blind is rarely found above chance. Wilson's lower end errs three times as often
     where chance is 1 in 100: it is right on average over shares, not for each.
     """
-    low = beta.ppf(0.025, successes, trials - successes + 1) if successes else 0.0
-    high = beta.ppf(0.975, successes + 1, trials - successes) if successes < trials else 1.0
+    low = betaincinv(successes, trials - successes + 1, 0.025) if successes else 0.0
+    high = betaincinv(successes + 1, trials - successes, 0.975) if successes < trials else 1.0
     return float(low), float(high)
 
 
@@ -118,7 +116,7 @@ def _of_pairs(hits: Float[np.ndarray, " n"], names: Sequence[Names]) -> tuple[fl
     alone = share * (1 - share)
     worth = alone / error**2 if alone else prompts
     groups = len(frozenset().union(*names))
-    z = float(student.ppf(1 - EACH_SIDE, groups - 1))
+    z = float(stdtrit(groups - 1, 1 - EACH_SIDE))
     return wilson(share * worth, worth, z)
 
 

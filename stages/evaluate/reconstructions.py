@@ -18,7 +18,8 @@ from stages.data.parquet import Row, read_rows, validation_part
 from stages.models.codebook import code_counts, codebook_health
 from stages.models.dvae import Dvae
 from stages.models.fidelity import Psnr, mean_colour
-from stages.pictures import PictureError, Pixels, crop_centre, decode, from_tensor, to_tensor
+from stages.pictures import PictureError, Pixels, crop_centre, decode
+from stages.pictures.tensors import from_tensor, to_tensor
 
 TILE = 50  # pictures per forward pass
 

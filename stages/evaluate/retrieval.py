@@ -10,7 +10,7 @@ from stages.evaluate.intervals import exact
 from stages.evaluate.reconstructions import TILE, Captioned
 from stages.models.clip import Reranker
 from stages.models.r_precision import found_by_luck, r_precision
-from stages.pictures import to_tensor
+from stages.pictures.tensors import to_tensor
 
 
 @torch.inference_mode()

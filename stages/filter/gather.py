@@ -19,8 +19,6 @@ from stages.filter.decide import count, dropped_bytes, unit_hash
 from stages.filter.rules import DUPLICATE, NEAR_DUPLICATE
 from stages.shards import Made
 
-EMPTY = rows.CLEAN_PAIR.empty_table()
-
 
 class GatherBucket:
     """One per actor: makes a shard of clean pairs for train and one for val out of one bucket."""
@@ -34,7 +32,8 @@ class GatherBucket:
     def __call__(self, bucket: int) -> Made:
         """Gather the bucket with that number; its pictures are moved, never looked at."""
         tables = [read_bucket(self.out, part, bucket) for part in self.parts]
-        table = pa.concat_tables([found for found in tables if found is not None] or [EMPTY])
+        found = [table for table in tables if table is not None]
+        table = pa.concat_tables(found or [rows.CLEAN_PAIR.empty_table()])
         in_order = table.drop_columns(["image"]).to_pylist()
         for place, row in enumerate(in_order):
             row["place"] = place

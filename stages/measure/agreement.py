@@ -6,6 +6,7 @@ import torch
 
 from stages import pictures
 from stages.models.published_clip import pretrained_reranker
+from stages.pictures.tensors import to_tensor
 
 
 class Agreement:
@@ -25,4 +26,4 @@ class Agreement:
 def _pixels(image: bytes) -> torch.Tensor:
     """Return a picture's middle square as 1 x 3 x side x side, in [0, 1]."""
     pixels = pictures.decode(image)
-    return pictures.to_tensor([pictures.crop_centre(pixels, min(pixels.shape[:2]))])
+    return to_tensor([pictures.crop_centre(pixels, min(pixels.shape[:2]))])

@@ -13,17 +13,20 @@ Dimensions: b batch, p pictures or captions, H W pixels, t text slots, d project
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerBase
 
 from schemas.settings import ClipShape
 from stages.models.bpe import Bpe
 from stages.models.clip_preprocessing import Preprocessing
+
+if TYPE_CHECKING:  # importing transformers takes seconds: only what builds a CLIP does
+    from transformers import CLIPModel, PreTrainedTokenizerBase
 
 MAX_SCALE = 100.0  # Radford et al. 2021, section 2.5
 
@@ -62,7 +65,7 @@ class OwnTokens:
 class PublishedTokens:
     """Tokenizes captions with the tokenizer that a published CLIP came with."""
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: "PreTrainedTokenizerBase"
     text_len: int
 
     def __call__(self, captions: Sequence[str]) -> Int[Tensor, "b t"]:
@@ -89,7 +92,7 @@ class Reranker(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, clip: CLIPModel, tokenize: Tokenize, preprocessing: Preprocessing) -> None:
+    def __init__(self, clip: "CLIPModel", tokenize: Tokenize, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.clip = clip
         self.tokenize = tokenize
@@ -156,6 +159,8 @@ def contrastive_nats(
 
 def fresh_reranker(shape: ClipShape, *, side: int, bpe: Bpe) -> Reranker:
     """Build a CLIP with fresh weights for pictures of `side` pixels and captions of our own BPE."""
+    from transformers import CLIPConfig, CLIPModel
+
     tokenize = OwnTokens(bpe, shape.text_len)
     towers = {
         "hidden_size": shape.width,

@@ -1,4 +1,4 @@
-"""Perceptual hash and contrast: stable when a picture is saved, resized or brightened."""
+"""Scores of a decoded picture: its perceptual hash and its contrast."""
 
 from dataclasses import dataclass
 from functools import lru_cache

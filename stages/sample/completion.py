@@ -15,7 +15,8 @@ from torch import Tensor
 
 from schemas.errors import ConfigError
 from stages.data.digests import OF_THE_FILE
-from stages.pictures import PictureError, Pixels, crop_centre, decode, to_tensor
+from stages.pictures import PictureError, Pixels, crop_centre, decode
+from stages.pictures.tensors import to_tensor
 from stages.sample.generator import Generator
 from stages.sample.prompts import Prompt
 from stages.storage import opened, reaching

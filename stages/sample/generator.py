@@ -25,7 +25,8 @@ from stages.models.clip import Reranker
 from stages.models.dvae import Dvae
 from stages.models.sampler import Sampler
 from stages.models.sampling import SamplingParams, candidate_seed
-from stages.pictures import Pixels, encode_png, from_tensor, to_tensor
+from stages.pictures import Pixels, encode_png
+from stages.pictures.tensors import from_tensor, to_tensor
 from stages.sample.tile_size import tile_for_device
 from stages.weights import load_bpe, load_clip, load_dvae, load_prior
 

@@ -5,10 +5,10 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from stages import pictures
 from stages.models.codebook import code_counts, codebook_health
 from stages.models.dvae import Dvae, elbo_terms, picture_of, terms_of
 from stages.models.fidelity import Psnr, mean_colour, ssim
+from stages.pictures.tensors import from_tensor, to_tensor
 from stages.training.task import Scalars
 
 
@@ -27,7 +27,7 @@ def measure(
     hard, soft, flat = Psnr(), Psnr(), Psnr()
     positions, drawn = 0, []
     for part in pixels.split(batch_size):
-        real = pictures.to_tensor(part.to(device))
+        real = to_tensor(part.to(device))
         logits, mu, ln_b = model(real, temperature)
         relaxed, true = terms_of(real, logits, mu, ln_b), elbo_terms(model, real, 0.0)
         codes = logits.argmax(dim=1)
@@ -41,7 +41,7 @@ def measure(
         sums["ssim"] += ssim(picture, real).sum().item()
         positions += relaxed.positions
         counts += code_counts(codes, len(counts))
-        drawn.append(pictures.from_tensor(picture))
+        drawn.append(from_tensor(picture))
     used, values = codebook_health(counts), pixels.numel()
     return {
         "elb_relaxed": -sums["relaxed"] / values,

@@ -14,6 +14,7 @@ from stages.data.order import generator
 from stages.data.table import Columns, Table, first
 from stages.models.dvae import Block, Dvae, elbo_terms
 from stages.models.flops import dvae_flops
+from stages.pictures.tensors import to_tensor
 from stages.train_dvae.health import alarm
 from stages.train_dvae.measures import measure
 from stages.training import schedules
@@ -76,7 +77,7 @@ class DvaeTask(Task):
 
     def loss_sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Sum both terms of the bound in nats, with noise from each row's own seed."""
-        pixels = pictures.to_tensor(batch["pixels"])
+        pixels = to_tensor(batch["pixels"])
         noise = [
             torch.Generator(pixels.device).manual_seed(seed) for seed in batch["seed"].tolist()
         ]

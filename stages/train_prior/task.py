@@ -20,6 +20,7 @@ from stages.models.flops import prior_flops
 from stages.models.prior import Prior, prior_terms
 from stages.models.sampler import Sampler
 from stages.models.sampling import candidate_seed
+from stages.pictures.tensors import from_tensor
 from stages.training.distributed import with_a_row
 from stages.training.loss_band import LossBand, loss_band_of
 from stages.training.task import Batch, Scalars, Task, Validation
@@ -125,7 +126,7 @@ class PriorTask(Task):
         codes = Sampler(model, tile=CANDIDATES, record=False).draw(text, seeds).cpu()
         grids = rearrange(codes, "p n (h w) -> (p n) h w", h=self.cfg.tokens.grid)
         dvae = weights.load_dvae(self.dvae)  # on the CPU: a few pictures do not need more
-        tiles = list(pictures.from_tensor(dvae.decode(grids)))
+        tiles = list(from_tensor(dvae.decode(grids)))
         text_chunks = {f"row {n}": caption for n, caption in enumerate(captions)}
         return pictures.encode_png(pictures.contact_sheet(tiles, CANDIDATES), text_chunks)
 

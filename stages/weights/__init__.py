@@ -3,7 +3,7 @@
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -14,11 +14,10 @@ from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
 from schemas.settings import Config, DvaeShape, PriorShape, TokenSpec
 from stages.models.bpe import Bpe
+from stages.models.clip import OwnTokens, PublishedTokens, Reranker, Tokenize
+from stages.models.clip_preprocessing import Preprocessing
 from stages.models.dvae import Dvae
 from stages.models.prior import Prior
-
-if TYPE_CHECKING:  # importing transformers takes seconds, and few need CLIP
-    from stages.models.clip import Reranker
 
 PUBLISHED = "tokenizer/"  # of a published CLIP; one trained here has tokenizer.json instead
 PREPROCESSING = "preprocessor_config.json"  # of a CLIP's pictures
@@ -52,10 +51,8 @@ def _weights(module: nn.Module) -> bytes:
     return safetensors.torch.save(tensors, metadata={"format": "pt"})
 
 
-def save_clip(out: Folder, reranker: "Reranker") -> None:
+def save_clip(out: Folder, reranker: Reranker) -> None:
     """Write a CLIP as the transformers library does, with its preprocessing and its tokenizer."""
-    from stages.models.clip import OwnTokens, PublishedTokens
-
     if isinstance(reranker.tokenize, OwnTokens):
         out.commit(TOKENIZER, reranker.tokenize.bpe.to_json().encode())
     if isinstance(reranker.tokenize, PublishedTokens):
@@ -80,12 +77,9 @@ def load_prior(folder: Folder) -> Prior:
     return fill(Prior(config.tokens, config.shape), folder)
 
 
-def load_clip(folder: Folder) -> "Reranker":
+def load_clip(folder: Folder) -> Reranker:
     """Rebuild the reranker, trained here or published, on the CPU, in evaluation mode."""
     from transformers import AutoTokenizer, CLIPConfig, CLIPModel
-
-    from stages.models.clip import OwnTokens, PublishedTokens, Reranker, Tokenize
-    from stages.models.clip_preprocessing import Preprocessing
 
     sizes = CLIPConfig.from_dict(json.loads(_read(folder, MODEL_CONFIG)))
     length, side = sizes.text_config.max_position_embeddings, sizes.vision_config.image_size

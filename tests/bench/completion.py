@@ -24,7 +24,8 @@ from stages.data.parquet import read_rows
 from stages.evaluate.accuracy import chance
 from stages.evaluate.intervals import wilson
 from stages.models.fidelity import psnr_db
-from stages.pictures import Pixels, from_tensor
+from stages.pictures import Pixels
+from stages.pictures.tensors import from_tensor
 from stages.sample.generator import Generator, load_generator
 from stages.shapes.world import BACKGROUNDS
 

@@ -32,7 +32,7 @@ from stages.data.parquet import PICTURE_FILE, parquet_bytes
 from stages.data.table import open_table
 from stages.models.dvae import Dvae, elbo_terms, kl_to_uniform, logit_laplace_nll, map_pixels
 from stages.models.flops import dvae_flops
-from stages.pictures import to_tensor
+from stages.pictures.tensors import to_tensor
 from stages.train_dvae.task import DvaeTask
 from stages.training.distributed import DistributedContext
 from stages.training.precision import product_type, without_subnormals

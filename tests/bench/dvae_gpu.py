@@ -12,7 +12,7 @@ import torch
 
 from schemas.settings import DvaeSettings
 from stages.models.dvae import Dvae
-from stages.pictures import to_tensor
+from stages.pictures.tensors import to_tensor
 from stages.train_dvae.task import DvaeTask
 from stages.training.hardware import matrix_product, peak_of
 from tests.bench.on_gpu import Table, fits, heading, parser_of, seconds, tensor_cores

@@ -29,7 +29,7 @@ from stages.encode.crops import crop_rows
 from stages.encode.encode_part import EncodePart
 from stages.encode.row_ranges import Part
 from stages.models.codebook import code_counts, codebook_health
-from stages.pictures import to_tensor
+from stages.pictures.tensors import to_tensor
 from tests.bench.clock import in_words, ratio, seconds
 from tests.bench.dvae import pair_rows
 from tests.stages.finished import finish

@@ -32,6 +32,7 @@ from stages.encode.encode_part import EncodePart
 from stages.encode.row_ranges import Part, cut
 from stages.models.bpe import train_bpe
 from stages.models.dvae import Dvae
+from stages.pictures.tensors import to_tensor
 from stages.weights import DvaeConfig, save_model
 from tests.stages.finished import finish
 
@@ -147,7 +148,7 @@ def test_a_row_is_what_the_models_say_of_its_crop(inputs):
         assert row["crop"] == pytest.approx(box)
         assert 0 <= left < right <= pixels.shape[1]
         assert 0 <= top < bottom <= pixels.shape[0]
-        [codes] = dvae.codes(pictures.to_tensor([crop])).tolist()
+        [codes] = dvae.codes(to_tensor([crop])).tolist()
         assert row["image"] == [code for line in codes for code in line]  # raster order
         assert len(set(row["image"])) > 1
         assert row["caption"] == source["caption"]

@@ -7,8 +7,9 @@ from infra.store import open_folder
 from schemas import rows
 from schemas.artifacts import BPE, DVAE
 from schemas.settings import TokenSpec
-from stages import encode, pictures
+from stages import encode
 from stages.encode.crops import crop_rows
+from stages.pictures.tensors import to_tensor
 from stages.weights import load_bpe, load_dvae
 from tests.stages.finished import table_of
 from tests.stages.test_encode import artifacts, clean_pair, job
@@ -73,7 +74,7 @@ def test_codes_are_the_argmax_of_each_picture_alone(once, inputs, pairs):
     certain, differing, used = 0, 0, set()
     with torch.inference_mode():
         for square, mine in zip(squares, codes, strict=True):
-            logits = dvae.logits(pictures.to_tensor([square]))[0].flatten(1)
+            logits = dvae.logits(to_tensor([square]))[0].flatten(1)
             best, second = logits.topk(2, dim=0).values
             sure = (best - second > CERTAIN).numpy()
             alone = logits.argmax(dim=0).numpy()

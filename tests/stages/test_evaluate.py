@@ -12,7 +12,8 @@ from schemas.artifacts import DVAE
 from schemas.settings import EvaluateSettings
 from stages import evaluate
 from stages.evaluate.reading import curves
-from stages.pictures import crop_centre, decode, to_tensor
+from stages.pictures import crop_centre, decode
+from stages.pictures.tensors import to_tensor
 from stages.weights import load_dvae
 from tests import tiny_run
 from tests.stages.finished import contents

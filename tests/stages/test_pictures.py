@@ -7,6 +7,7 @@ from PIL import Image
 
 from stages import pictures
 from stages.pictures import PictureError, decoding
+from stages.pictures.tensors import from_tensor, to_tensor
 from tests.stages import formats
 from tests.stages.formats import saved
 
@@ -155,11 +156,11 @@ def test_the_centre_crop_averages_areas():
 
 def test_tensors_are_unit_range_channels_last_and_invertible():
     batch = np.stack([RGB, RGB[::-1]])
-    tensor = pictures.to_tensor([RGB, RGB[::-1]])
+    tensor = to_tensor([RGB, RGB[::-1]])
     assert tensor.shape == (2, 3, 40, 60)
     assert tensor.is_contiguous(memory_format=torch.channels_last)
     assert tensor[0, 2, 1, 3].item() == pytest.approx(RGB[1, 3, 2] / 255)
-    assert np.array_equal(pictures.from_tensor(tensor), batch)
+    assert np.array_equal(from_tensor(tensor), batch)
 
 
 def test_a_contact_sheet_puts_picture_n_at_its_row_and_column():

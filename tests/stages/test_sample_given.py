@@ -25,7 +25,8 @@ from schemas.settings import (
 from stages import sample
 from stages.data.parquet import read_rows
 from stages.models.dvae import Dvae
-from stages.pictures import PictureError, crop_centre, decode, encode_png, to_tensor
+from stages.pictures import PictureError, crop_centre, decode, encode_png
+from stages.pictures.tensors import to_tensor
 from stages.sample.completion import read
 from stages.sample.prompts import EMPTY, NO_PICTURE, UNREADABLE, Prompt, address, prompts
 from stages.sample.stage import DrawShard

@@ -9,7 +9,7 @@ from stages import shapes, train_clip, weights
 from stages.data.loader import read_batches
 from stages.models.clip import Reranker
 from stages.models.clip_preprocessing import Preprocessing
-from stages.pictures import to_tensor
+from stages.pictures.tensors import to_tensor
 from stages.train_clip import ClipTask
 from stages.training.trainer import Trainer
 from tests.stages.published import save_clip

@@ -14,6 +14,7 @@ from schemas.settings import DvaeSettings
 from stages import pictures, train_dvae, weights
 from stages.models.dvae import Dvae, relaxed_sample
 from stages.models.fidelity import ssim
+from stages.pictures.tensors import from_tensor, to_tensor
 from stages.train_dvae.measures import measure
 from stages.train_dvae.task import DvaeTask
 from stages.training import checkpoints
@@ -100,8 +101,8 @@ def test_it_learns_to_draw_and_says_how_well(task, tmp_path):
     assert sheet.shape == (2 * 18 + 2, 8 * 18 + 2, 3)
     original = pictures.crop_centre(pictures.decode(clean_row(SIZES["train"])["image"]), 16)
     assert np.array_equal(sheet[2:18, 2:18], original)
-    drawn = model.decode(model.codes(pictures.to_tensor([original])))
-    assert np.array_equal(sheet[20:36, 2:18], pictures.from_tensor(drawn)[0])
+    drawn = model.decode(model.codes(to_tensor([original])))
+    assert np.array_equal(sheet[20:36, 2:18], from_tensor(drawn)[0])
 
 
 def test_measures_are_those_of_pictures_decoded_from_codes_without_noise(task):
@@ -109,7 +110,7 @@ def test_measures_are_those_of_pictures_decoded_from_codes_without_noise(task):
     model = Dvae(task.cfg, 16).eval()
     with torch.no_grad():
         found, drawn = measure(model, pixels, temperature=0.5, batch_size=4)
-        real = pictures.to_tensor(pixels)
+        real = to_tensor(pixels)
         again = model.decode(model.codes(real))
         flat = real.mean((2, 3), keepdim=True)
     assert found["psnr_db"] == pytest.approx(-10 * math.log10(((again - real) ** 2).mean()))
@@ -118,7 +119,7 @@ def test_measures_are_those_of_pictures_decoded_from_codes_without_noise(task):
     )
     assert found["ssim"] == pytest.approx(ssim(again, real).mean().item(), abs=1e-5)
     assert found["codes_used"] == len(model.codes(real).unique())
-    assert np.array_equal(drawn, pictures.from_tensor(again))
+    assert np.array_equal(drawn, from_tensor(again))
 
 
 def test_what_training_sees_is_measured_beside_what_encode_will_give(task):
@@ -127,7 +128,7 @@ def test_what_training_sees_is_measured_beside_what_encode_will_give(task):
     model = Dvae(task.cfg, 16).eval()
     for parameter in model.parameters():  # a fresh one draws the same whatever the codes
         torch.nn.init.normal_(parameter, std=0.3)
-    real, heat = pictures.to_tensor(pixels), 0.7
+    real, heat = to_tensor(pixels), 0.7
     with torch.no_grad():
         torch.manual_seed(0)
         found, _ = measure(model, pixels, heat, batch_size=1)

@@ -12,7 +12,8 @@ from pipelines.draw import __main__ as draw
 from pipelines.draw.image_prompt import image_prompt
 from pipelines.draw.sheet import GAP, sheet
 from schemas.errors import ConfigError
-from stages.pictures import encode_png, to_tensor
+from stages.pictures import encode_png
+from stages.pictures.tensors import to_tensor
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from transformers import (
 from schemas.errors import ConfigError
 from stages.models.clip_preprocessing import MEAN, STD, Preprocessing
 from stages.models.published_clip import pretrained_reranker
-from stages.pictures import to_tensor
+from stages.pictures.tensors import to_tensor
 from tests.stages.published import save_clip
 
 CAPTIONS = ["a red circle", "a blue square", "a blue square a red square a red circle"]
