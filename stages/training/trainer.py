@@ -23,7 +23,7 @@ from stages.data.order import generator
 from stages.training import checkpoints, divergence, schedules
 from stages.training.distributed import DistributedContext, parallelize, set_gradient_sync
 from stages.training.gradient_scaling import GradientScales
-from stages.training.metrics import Meter, MetricsLog, Window
+from stages.training.metrics_log import Meter, MetricsLog, Window
 from stages.training.powersgd import PowerSGD
 from stages.training.precision import product_type, without_subnormals
 from stages.training.state import State
