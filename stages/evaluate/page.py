@@ -156,12 +156,10 @@ def change(gain: Mapping[str, float | None]) -> str:
 
 def difference(row: Mapping[str, Any]) -> str:
     """Format the difference of a comparison with its sign, and its standard error if known."""
-    unit, error = row["unit"], row["standard_error"]
-    words = amount(row["difference"], unit).removesuffix(f" {unit}")
-    words = words if words.startswith("-") else f"+{words}"
-    scale = 100 if unit == "%" else 1
-    unit = "points" if unit == "%" else unit
-    return " ".join(filter(None, [words, error is not None and f"± {scale * error:.1f}", unit]))
+    scale, unit = (100, "points") if row["unit"] == "%" else (1, row["unit"])
+    digits, error = {"points": 1, "dB": 1}.get(unit, 3), row["standard_error"]
+    spread = "" if error is None else f" ± {scale * error:.{digits}f}"
+    return f"{scale * row['difference']:+.{digits}f}{spread} {unit}".rstrip()
 
 
 def _of(count: int, what: str) -> str:
