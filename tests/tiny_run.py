@@ -232,7 +232,7 @@ def health(store, artifact):
 @torch.inference_mode()
 def prior_loss(store):
     held_out = read_table(folder(store, TOKEN_PAIRS), "val/shard-00000.parquet")
-    columns = {name: rows.matrix(held_out[name]) for name in ("text", "image")}
+    columns = {name: rows.matrix(held_out[name]).copy() for name in ("text", "image")}
     return measure(weights.load_prior(folder(store, PRIOR)), tokens_of(columns))
 
 

@@ -17,7 +17,7 @@ from schemas.folder import Inputs
 from stages.data.parquet import Row, read_rows, validation_part
 from stages.models.codebook import code_counts, codebook_health
 from stages.models.dvae import Dvae
-from stages.models.fidelity import Psnr, mean_colour, ssim
+from stages.models.fidelity import Psnr, mean_colour
 from stages.models.patch_kmeans import PatchKmeans
 from stages.pictures import PictureError, Pixels, crop_centre, decode
 from stages.pictures.tensors import from_tensor, to_tensor
@@ -42,7 +42,6 @@ class Reconstructions:
     pixels: list[Pixels]  # the first few, in order
     code_counts: np.ndarray  # how often each code of the codebook occurred
     psnr_db: float
-    ssim: float  # a mean over pictures
     mean_colour_psnr_db: float
 
     def figures(self) -> dict[str, float]:
@@ -55,7 +54,6 @@ class Reconstructions:
             "codes_used": health.used,
             "perplexity": health.perplexity,
             "psnr_db": self.psnr_db,
-            "ssim": self.ssim,
             "mean_colour_psnr_db": self.mean_colour_psnr_db,
         }
 
@@ -97,13 +95,11 @@ def reconstruct(
 ) -> Reconstructions:
     """Encode and decode pictures with hard codes and measure the error."""
     counts = np.zeros(image_vocab, np.int64)
-    psnr, flat, alike = Psnr(), Psnr(), 0.0
+    psnr, flat = Psnr(), Psnr()
     kept: list[Pixels] = []
     for pixels, drawn, codes in through_dvae(dvae, pictures):
         counts += code_counts(codes, image_vocab).numpy()
         psnr.add(drawn, pixels)
         flat.add(mean_colour(pixels), pixels)
-        alike += ssim(drawn, pixels).sum().item()
         kept.extend(from_tensor(drawn)[: keep - len(kept)])
-    mean = alike / max(1, len(pictures))
-    return Reconstructions(len(pictures), kept, counts, psnr.db, mean, flat.db)
+    return Reconstructions(len(pictures), kept, counts, psnr.db, flat.db)

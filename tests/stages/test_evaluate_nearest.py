@@ -14,8 +14,8 @@ from stages.evaluate.baselines.drawings import PROMPTS, KeptPrompts, beside_near
 from stages.evaluate.baselines.nearest_captions import NearestCaption, nearest_pictures
 from stages.evaluate.reading import Candidate, DrawnPrompt
 from stages.pictures import encode_png
+from stages.shapes.world import SEEN
 from tests import tiny_run
-from tests.stages.test_evaluate_checks import KINDS
 
 SIDE = 64
 
@@ -120,14 +120,11 @@ def test_the_table_of_choosers_by_hand():
 
 def test_clip_that_ranks_backwards_loses_against_chance():
     kept = KeptPrompts()
-    for kind in KINDS[:12]:
-        own = drawn(f"a {kind.colour} {kind.shape}", [BAD, BAD, BAD, of_kind_or_bad(kind)])
+    for kind in SEEN[:6]:
+        own = drawn(f"a {kind.colour} {kind.shape}", [BAD, BAD, BAD, of_kind(kind)])
         kept.add(own, judged(own, 0))
-    assert kept.by_score()["all"]["gain"] < -0.2
-
-
-def of_kind_or_bad(kind):
-    return of_kind(kind) if kind in shapes.SEEN else BAD
+    found = kept.by_score()["all"]
+    assert (found["gain"], found["standard_error"]) == (-0.25, 0)
 
 
 def test_of_each_set_the_first_prompts_are_kept():
@@ -168,7 +165,7 @@ def test_a_looked_up_picture_is_right_where_training_had_it_and_never_else(
 ):
     folder = clean(open_folder(tmp_path / "clean"), *world)
     found = beside_nearest(kept, tiny_run.clip(inputs), folder, SIDE)
-    assert found["accuracy"]["seen"]["nearest"] > 0.9
+    assert found["accuracy"]["seen"]["nearest"] > 0.5  # of so few captions
     assert found["accuracy"]["held_out"]["nearest"] < 0.1
     assert found["accuracy"]["seen"]["ours"] == 0
     assert found["accuracy"]["seen"]["prompts"] == 24
@@ -179,4 +176,4 @@ def test_captions_of_other_pictures_lose(world, kept, inputs, tmp_path):
     captions, pictures = world
     folder = clean(open_folder(tmp_path / "clean"), captions[7:] + captions[:7], pictures)
     found = beside_nearest(kept, tiny_run.clip(inputs), folder, SIDE)
-    assert found["accuracy"]["seen"]["nearest"] < 0.3
+    assert found["accuracy"]["seen"]["nearest"] < 0.25

@@ -24,9 +24,11 @@ from stages.data.table import PRIOR_VALIDATION_ROWS
 from stages.evaluate.baselines.code_frequencies import nats_per_code
 from stages.evaluate.baselines.comparison import compared
 from stages.evaluate.baselines.drawings import KeptPrompts, beside_nearest
-from stages.evaluate.reconstructions import Captioned, captioned, reconstruct
+from stages.evaluate.reconstructions import Captioned, captioned, reconstruct, through_dvae
 from stages.models.clip import Reranker
-from stages.models.patch_kmeans import PatchKmeans, squares_of
+from stages.models.fidelity import ssim
+from stages.models.patch_kmeans import PATCH, PatchKmeans, squares_of
+from stages.pictures import Pixels
 
 __all__ = ["KeptPrompts", "baselines", "compared"]
 
@@ -53,14 +55,27 @@ def baselines(
 def beside_dvae(
     inputs: Inputs, pictures: Sequence[Captioned], side: int, image_vocab: int
 ) -> dict[str, Any]:
-    """Return the numbers of the report's `dvae` part for k-means on training pictures."""
+    """Return the numbers of the report's `dvae` part for k-means on training pictures.
+
+    `ssim` has both on the pictures of the dVAE's own validation, where it measured its own.
+    """
     rows = read_rows(inputs.folder(CLEAN_PAIRS), TRAIN, ["caption", "image"])
     train = [picture.pixels for picture in islice(captioned(rows, side), PICTURES)]
     squares = squares_of(torch.from_numpy(np.stack(train)))
     order = torch.randperm(len(squares), generator=torch.Generator().manual_seed(0))
     kmeans = PatchKmeans.fit(squares[order[:SQUARES]], image_vocab)
-    seen = reconstruct(kmeans, [picture.pixels for picture in pictures], image_vocab, keep=0)
-    return {"training_pictures": len(train), **seen.figures()}
+    pixels = [picture.pixels for picture in pictures]
+    figures = reconstruct(kmeans, pixels, image_vocab, keep=0).figures()
+    both = {}
+    if "ssim" in (health := inputs.manifest(DVAE).health):
+        own = health["positions"] // (side // PATCH) ** 2
+        both = {"ours": health["ssim"], "kmeans": mean_ssim(kmeans, pixels[:own])}
+    return {"training_pictures": len(train), "ssim": both, **figures}
+
+
+def mean_ssim(kmeans: PatchKmeans, pictures: Sequence[Pixels]) -> float:
+    found = [ssim(drawn, pixels) for pixels, drawn, _ in through_dvae(kmeans, pictures)]
+    return torch.cat(found).mean().item()
 
 
 def beside_prior(inputs: Inputs, image_vocab: int) -> dict[str, Any]:

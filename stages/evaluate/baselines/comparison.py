@@ -60,8 +60,11 @@ def _dvae(ours: Mapping[str, Any], kmeans: Mapping[str, Any]) -> Iterator[Compar
         "So a table of mean squares keeps more of a picture than the network does: train the dVAE "
         "longer, or lower the weight of its KL (dvae.beta)."
     )
-    for what, key, unit in (("reconstruction", "psnr_db", "dB"), ("SSIM", "ssim", "")):
-        yield Comparison(f"dVAE: {what}", PATCHES, unit, ours[key], kmeans[key], advice=advice)
+    psnr = ours["psnr_db"], kmeans["psnr_db"]
+    yield Comparison("dVAE: reconstruction", PATCHES, "dB", *psnr, advice=advice)
+    if kmeans["ssim"]:
+        ssim = kmeans["ssim"]["ours"], kmeans["ssim"]["kmeans"]
+        yield Comparison("dVAE: SSIM", PATCHES, "", *ssim, advice=advice)
 
 
 def _prior(found: Mapping[str, Any]) -> Iterator[Comparison]:
