@@ -11,7 +11,7 @@ help:  ## list these targets
 demo: install  ## run every stage on two CPU cores, into runs/demo (about 15 minutes)
 	$(BIN)/python pipelines/full.py --preset demo
 
-test: install  ## run all tests but the soak (under 25 minutes)
+test: install  ## run all tests but the soak (about 30 minutes)
 	$(BIN)/python -m pytest
 
 check: install  ## check format, lint and types
