@@ -109,7 +109,7 @@ class Page:
         if event.get("method") == "Network.requestWillBeSent":
             self.requests.append(event["params"]["request"]["url"][:100])
         self.loaded |= event.get("method") == "Page.loadEventFired"
-        if str(event.get("method")).endswith("downloadProgress"):
+        if event.get("method") == "Browser.downloadProgress":
             self.saved |= event["params"]["state"] == "completed"
         self.errors += _console(event)
         return event

@@ -14,7 +14,7 @@ from pipelines.rate.rating_plan import RatedCaption
 from schemas.artifacts import SAMPLES
 from schemas.errors import ConfigError
 from schemas.folder import Folder
-from stages.data.parquet import read_rows
+from stages.data.parquet import Row, read_rows
 from stages.pictures import SUFFIXES, PictureError, Pixels, decode
 from stages.storage import reaching
 
@@ -106,7 +106,7 @@ class FavouritesOfRun:
             for one in wanted.pop(prompt, ()):
                 yield one, png
 
-    def _favourites(self, columns: tuple[str, ...]) -> Iterator[dict[str, object]]:
+    def _favourites(self, columns: tuple[str, ...]) -> Iterator[Row]:
         table = read_rows(self.samples, "table/", ("rank", *columns))
         return (row for row in table if row["rank"] == 0)
 

