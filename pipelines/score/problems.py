@@ -6,29 +6,25 @@ from pydantic import BaseModel, ConfigDict
 
 EXAMPLES = 3  # that a sentence names
 
-# What was found, how many, and what is done about it.
+# What was found, and what is done about it.
 SENTENCES: Mapping[str, str] = {
-    "no_picture": "{count} captions have no picture ({examples}); they are left out",
-    "no_caption": "{count} pictures belong to no chosen caption ({examples}); they are left out",
-    "no_reference": "{count} chosen captions have their own picture not in the reference "
-    "({examples}); all pictures that are there count",
-    "unreadable": "{count} files cannot be read as pictures ({examples}); they are left out",
-    "doubled_caption": "{count} captions have the words of an earlier one ({examples}); all count",
-    "repeated_caption": "{count} captions have the words of an earlier one ({examples}); the first "
-    "of each counts",
-    "doubled_name": "{count} rows name the picture of an earlier row ({examples}); the first "
-    "one counts",
-    "doubled_picture": "{count} pictures have the name of another one ({examples}); the first "
-    "counts",
-    "empty_caption": "{count} captions are empty ({examples}); they are left out",
-    "unlisted_picture": "{count} captions are of pictures that the file does not list "
-    "({examples}); they are left out",
-    "captionless": "{count} pictures are listed without a caption ({examples}); they are left out",
-    "few_candidates": "{count} captions have fewer candidates than asked for ({examples}); the "
-    "best of those that are there counts",
-    "no_score": "{count} candidates have no score ({examples}); they cannot be chosen",
-    "foreign_overlap": "{count} names of the overlap list are not in the reference ({examples}); "
-    "they change nothing",
+    "no_picture": "captions without a picture: {found}; left out",
+    "no_caption": "pictures of no chosen caption: {found}; left out",
+    "no_reference": "chosen captions whose own picture is not in the reference: {found}; all "
+    "pictures that are there count",
+    "unreadable": "files that cannot be read as pictures: {found}; left out",
+    "doubled_caption": "captions with the words of an earlier one: {found}; all count",
+    "repeated_caption": "captions with the words of an earlier one: {found}; the first counts",
+    "doubled_name": "rows that name the picture of an earlier row: {found}; the first counts",
+    "doubled_picture": "pictures with the name of another one: {found}; the first counts",
+    "empty_caption": "empty captions: {found}; left out",
+    "unlisted_picture": "captions of pictures that the file does not list: {found}; left out",
+    "captionless": "listed pictures without a caption: {found}; left out",
+    "few_candidates": "captions with fewer candidates than asked for: {found}; the best of those "
+    "that are there counts",
+    "no_score": "candidates without a score: {found}; they cannot be chosen",
+    "foreign_overlap": "names of the overlap list that are not in the reference: {found}; they "
+    "change nothing",
 }
 # Of these, something is missing from the measurement that should be in it.
 LOSSES = ("no_picture", "unreadable", "empty_caption", "unlisted_picture", "few_candidates",
@@ -47,8 +43,8 @@ class Problem(BaseModel):
     @property
     def sentence(self) -> str:
         more = ", ..." if self.count > len(self.examples) else ""
-        named = ", ".join(self.examples) + more
-        return SENTENCES[self.kind].format(count=f"{self.count:,}", examples=named)
+        found = f"{self.count:,} ({', '.join(self.examples)}{more})"
+        return SENTENCES[self.kind].format(found=found)
 
     @property
     def is_loss(self) -> bool:

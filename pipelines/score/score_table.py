@@ -1,7 +1,6 @@
 """What score prints: tables of 80 columns, and a sentence for each problem."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import NamedTuple
 
 from rich.console import Console
@@ -17,9 +16,17 @@ BY_RADIUS = {
     "inception_score": "Inception Score by blur radius, higher is better",
 }
 HEADS = {
-    "kid": "KID x1000", "precision": "precision", "recall": "recall", "density": "density",
-    "coverage": "coverage", "cmmd": "CMMD", "clip_score": "CLIP score",
+    "kid": "KID x1000", "cmmd": "CMMD", "clip_score": "CLIP score", "precision": "precision",
+    "recall": "recall", "density": "density", "coverage": "coverage",
+    "fid_without_bias": "FID without bias (95 %)", "fid_at_infinity": "at infinity",
+    "fd_without_bias": "FD without bias (95 %)", "fd_at_infinity": "at infinity",
 }  # fmt: skip
+SHARES = ("precision", "recall", "density", "coverage")
+UNBLURRED = (
+    ("kid", "cmmd", "clip_score"),
+    SHARES,
+    ("fid_without_bias", "fid_at_infinity", "fd_without_bias", "fd_at_infinity"),
+)  # fmt: skip
 MARK = "*"
 NAME_WIDTH = 26
 
@@ -43,7 +50,8 @@ def show(console: Console, found: ScoreFile, beside: Mapping[str, ScoreFile]) ->
             _by_radius(console, found, rows, network, metric, title)
         _unblurred(console, rows, network)
     _flags(console, found)
-    _sources(console, found.published)
+    if any(value.metric == "fid" for system in found.systems for value in system.values):
+        _sources(console, found.published)
     for whose, problem in found.problems:
         console.print(f"{shown(whose)}: {shown(problem.sentence)}")
 
@@ -91,33 +99,32 @@ def _by_radius(
 def _unblurred(
     console: Console, rows: Sequence[tuple[str, System]], network: FeatureNetwork
 ) -> None:
-    lines = list(_lines(rows, network, HEADS, lambda value: value.metric))
-    there = {key for line in lines for key in line.values}
-    columns = [metric for metric in HEADS if metric in there]
-    for some in (columns[:5], columns[5:]):
-        if some:
+    for metrics in UNBLURRED:
+        lines = list(_lines(rows, network, metrics, lambda value: value.metric))
+        columns = [one for one in metrics if any(one in line.values for line in lines)]
+        if columns:
             console.print("\nwithout blur")
-            table = _table(["system", "pictures", *(HEADS[metric] for metric in some)])
+            table = _table(["system", "pictures", *(HEADS[metric] for metric in columns)])
             for line in lines:
-                _add(table, line, some)
+                _add(table, line, columns)
             console.print(table)
 
 
 def _lines(
     rows: Sequence[tuple[str, System]],
     network: FeatureNetwork,
-    metrics: Sequence[str] | Mapping[str, str],
+    metrics: Sequence[str],
     column: Callable[[Reported], object],
 ) -> Iterator[Line]:
     """Yield a line for each system, and one for what it is without overlaps."""
     for name, system in rows:
-        own = [v for v in system.values if v.network == network and v.metric in metrics]
-        by_part = groupby(own, key=lambda value: str(value.parameters.get("overlap", "")))
         parts: dict[str, dict[object, Reported]] = {}
-        for part, values in by_part:
-            parts.setdefault(part, {}).update({column(value): value for value in values})
-        for part, values_of in parts.items():
-            yield Line(f"  without {part}" if part else name, values_of)
+        for value in system.values:
+            if value.network == network and value.metric in metrics:
+                part = str(value.parameters.get("overlap", ""))
+                parts.setdefault(part, {})[column(value)] = value
+        for part, values in parts.items():
+            yield Line(f"  without {part}" if part else name, values)
 
 
 def _table(heads: Sequence[str]) -> Table:
@@ -136,8 +143,10 @@ def _add(table: Table, line: Line, columns: Sequence[object]) -> None:
 
 def _number(value: Reported) -> str:
     number = 1_000 * value.value if value.metric == "kid" else value.value
-    digits = 3 if value.metric in ("precision", "recall", "density", "coverage") else 2
-    return f"{number:.{digits}f}{MARK if value.flag else ''}"
+    text = f"{number:.{3 if value.metric in SHARES else 2}f}"
+    if value.interval:
+        text += " ({:.2f} to {:.2f})".format(*value.interval)
+    return text + (MARK if value.flag else "")
 
 
 def _flags(console: Console, found: ScoreFile) -> None:
