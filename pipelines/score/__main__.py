@@ -74,10 +74,10 @@ def main(args: argparse.Namespace) -> int:
         return 0
     beside = {address: read_score_file(address) for address in args.beside}
     found = evaluated(args, captions)
-    for address, other in beside.items():
-        require_comparable(found, other, address)
     with writing_to(f"--out {args.out}"):
         args.out.write_bytes(found.to_bytes())
+    for address, other in beside.items():
+        require_comparable(found, other, address)
     show(console, found, beside)
     console.print(f"\nall numbers: {shown(str(args.out))}", soft_wrap=True)
     return 3 if any(problem.is_loss for _, problem in found.problems) else 0

@@ -32,7 +32,7 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Drawings:
+class DrawnPictures:
     """What one system drew: one picture of each caption that has any."""
 
     source: PictureSet
@@ -58,14 +58,16 @@ class Naming:
         return sum(bool(self.candidates(caption)) for caption in captions.captions)
 
 
-def without_captions(source: PictureSet) -> Drawings:
+def without_captions(source: PictureSet) -> DrawnPictures:
     """Take every picture of a set."""
-    return Drawings(source, tuple(Pair(name, None) for name in source.names), "all pictures", 1)
+    return DrawnPictures(
+        source, tuple(Pair(name, None) for name in source.names), "all pictures", 1
+    )
 
 
 def drawings(
     source: PictureSet, captions: CaptionSet, best_of: int, scores: Mapping[str, float] | None
-) -> Drawings:
+) -> DrawnPictures:
     """Find the picture of each caption, the best of its first `best_of` candidates by score.
 
     A tie is the first one's. Raises ConfigError if no caption has a picture, or if there is a
@@ -91,7 +93,7 @@ def drawings(
     if best_of > 1 and scores is not None:
         unscored = (n for some in within.values() for _, n in some if stem(n) not in scores)
         problems += problem("no_score", unscored)
-    return Drawings(source, tuple(pairs), called, best_of, tuple(problems))
+    return DrawnPictures(source, tuple(pairs), called, best_of, tuple(problems))
 
 
 def _first(candidates: Sequence[Candidate], layout: str, best_of: int) -> list[Candidate]:

@@ -6,9 +6,9 @@ from pathlib import PurePath
 
 from pipelines.score.caption_files import stem
 from pipelines.score.caption_set import CaptionSet
-from pipelines.score.drawn import Drawings
+from pipelines.score.drawn import DrawnPictures
 from pipelines.score.look import Look, look
-from pipelines.score.measure import Setup, measure, versions
+from pipelines.score.system_scores import Setup, measure, versions
 from pipelines.score.overlap import LeftOut, read_overlap
 from pipelines.score.picture_set import PictureSet
 from pipelines.score.problems import Problem, problem
@@ -19,17 +19,17 @@ from stages.metrics.reported import Reported
 
 
 @dataclass
-class Named:
+class MeasuredSystem:
     """A system by its name, and what was found of it so far."""
 
     name: str
-    drawings: Drawings
+    drawings: DrawnPictures
     seen: Look | None = None
     values: list[Reported] = field(default_factory=list)
 
 
 def evaluate(
-    systems: Sequence[Named],
+    systems: Sequence[MeasuredSystem],
     captions: CaptionSet | None,
     reference: PictureSet,
     overlap: str | None,
@@ -95,7 +95,7 @@ def _reference(
     )
 
 
-def _system(one: Named) -> System:
+def _system(one: MeasuredSystem) -> System:
     assert one.seen is not None, "a system is looked at before it is written down"
     return System(
         name=one.name,

@@ -25,7 +25,7 @@ from stages.threads import in_threads
 AT_ONCE = 32 * BATCH  # rows that are added to the moments at a time, for each addition costs d x d
 
 
-class Picture(NamedTuple):
+class PictureFile(NamedTuple):
     """A file that was read: its pixels are None if it is no picture."""
 
     name: str
@@ -144,16 +144,16 @@ class _Sum:
         return self.result
 
 
-def _batches(source: PictureSet, names: Sequence[str], side: int) -> Iterator[list[Picture]]:
+def _batches(source: PictureSet, names: Sequence[str], side: int) -> Iterator[list[PictureFile]]:
     """Read and decode in batches. A table is read row by row, so only decoding is in threads."""
 
-    def opened(file: tuple[str, bytes]) -> Picture:
+    def opened(file: tuple[str, bytes]) -> PictureFile:
         name, data = file
         try:
             pixels = fitted(decode(data), side)
         except PictureError:
             pixels = None
-        return Picture(name, hashlib.sha256(data).hexdigest(), pixels)
+        return PictureFile(name, hashlib.sha256(data).hexdigest(), pixels)
 
     for start in range(0, len(names), BATCH):
         files = [(name, source.read(name)) for name in names[start : start + BATCH]]

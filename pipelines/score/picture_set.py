@@ -18,7 +18,7 @@ BYTES = ("image", "jpg", "png", "picture")  # columns, of bytes or of a struct t
 
 
 class PictureSet(Protocol):
-    """Named pictures in a fixed order, read one at a time."""
+    """MeasuredSystem pictures in a fixed order, read one at a time."""
 
     @property
     def name(self) -> str:

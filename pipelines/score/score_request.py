@@ -9,8 +9,8 @@ from pipelines.draw.text_to_image import require_gpu
 from pipelines.score.caption_files import read_captions
 from pipelines.score.caption_set import CaptionSet, chosen
 from pipelines.score.drawn import drawings, read_scores, without_captions
-from pipelines.score.evaluation import Named, evaluate
-from pipelines.score.measure import Setup
+from pipelines.score.evaluation import MeasuredSystem, evaluate
+from pipelines.score.system_scores import Setup
 from pipelines.score.picture_set import open_pictures
 from pipelines.score.score_file import ScoreFile
 from schemas.artifacts import CLIP
@@ -75,13 +75,13 @@ def evaluated(args: argparse.Namespace, captions: CaptionSet | None) -> ScoreFil
 
 def _systems(
     name: str, place: str, captions: CaptionSet | None, args: argparse.Namespace
-) -> list[Named]:
+) -> list[MeasuredSystem]:
     source = open_pictures(place, "--pictures")
     if captions is None:
-        return [Named(name, without_captions(source))]
+        return [MeasuredSystem(name, without_captions(source))]
     scores = read_scores(place)
     return [
-        Named(name, drawings(source, captions, count, scores))
+        MeasuredSystem(name, drawings(source, captions, count, scores))
         for count in sorted(set(args.best_of))
     ]
 

@@ -155,6 +155,11 @@ def _flags(console: Console, found: ScoreFile) -> None:
         console.print()
     for flag in flags:
         console.print(f"{MARK} {flag}")
+    if len({system.count for system in found.systems}) > 1:
+        console.print(
+            "These systems have different numbers of pictures, on which all but KID and CLIP score "
+            "depend: only equal numbers compare."
+        )
 
 
 def _sources(console: Console, rows: Sequence[PublishedRow]) -> None:
