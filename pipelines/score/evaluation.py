@@ -8,12 +8,12 @@ from pipelines.score.caption_files import stem
 from pipelines.score.caption_set import CaptionSet
 from pipelines.score.drawn import DrawnPictures
 from pipelines.score.look import Look, look
-from pipelines.score.system_scores import Setup, measure, versions
 from pipelines.score.overlap import LeftOut, read_overlap
 from pipelines.score.picture_set import PictureSet
 from pipelines.score.problems import Problem, problem
 from pipelines.score.published_rows import published
 from pipelines.score.score_file import Captions, ReferenceSide, ScoreFile, System, programs
+from pipelines.score.system_scores import Setup, measure, versions
 from stages.features import FeatureExtractor
 from stages.metrics.reported import Reported
 

@@ -10,9 +10,9 @@ from pipelines.score.caption_files import read_captions
 from pipelines.score.caption_set import CaptionSet, chosen
 from pipelines.score.drawn import drawings, read_scores, without_captions
 from pipelines.score.evaluation import MeasuredSystem, evaluate
-from pipelines.score.system_scores import Setup
 from pipelines.score.picture_set import open_pictures
 from pipelines.score.score_file import ScoreFile
+from pipelines.score.system_scores import Setup
 from schemas.artifacts import CLIP
 from schemas.errors import ConfigError
 from stages.features import FeatureExtractor
