@@ -168,13 +168,18 @@ def read_rows(path: Path, flag: str) -> list[Mapping[str, Any]]:
     try:
         if path.suffix == ".parquet":
             schema = pq.read_schema(path)
-            plain = [f.name for f in schema if not pa.types.is_binary(f.type)]
+            plain = [field.name for field in schema if is_plain(field.type)]
             return pq.read_table(path, columns=plain).to_pylist()
         return list(_objects(path))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ConfigError(
             f"{flag}: wanted a readable table at '{path}', found {_brief(error)}; replace it"
         ) from error
+
+
+def is_plain(kind: pa.DataType) -> bool:
+    """Return whether a column has texts or numbers, not files of pictures."""
+    return pa.types.is_primitive(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def _objects(path: Path) -> Iterator[Mapping[str, Any]]:

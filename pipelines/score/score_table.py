@@ -1,6 +1,7 @@
 """What score prints: tables of 80 columns, and a sentence for each problem."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
@@ -41,7 +42,8 @@ class Line(NamedTuple):
 def show(console: Console, found: ScoreFile, beside: Mapping[str, ScoreFile]) -> None:
     """Print every number, those of earlier evaluations and of papers beside them."""
     rows = [(label(one), one) for one in found.systems]
-    rows += [(f"{label(s)} ({name})", s) for name, file in beside.items() for s in file.systems]
+    for address, file in beside.items():
+        rows += [(f"{label(one)} ({Path(address).name})", one) for one in file.systems]
     for network in _networks(found):
         console.print(f"\n[bold]{shown(network.name)}[/] {network.sha256[:12]}")
         for text in _how(found, network):
