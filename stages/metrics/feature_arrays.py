@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from schemas.errors import UserError
 
-Features = Float[np.ndarray, "n d"]
+Features = Float[np.ndarray, "_ d"]  # as many rows as there are pictures
 
 BLOCK = 1_024  # rows at a time, so that memory does not grow with the square of the pictures
 # Squared distances under this share of the squared lengths are rounding, for features in float32.
@@ -79,7 +79,7 @@ def pair_blocks(x: Features, y: Features) -> Iterator[tuple[slice, slice, Featur
             yield rows, columns, ours, y[columns].astype(np.float64)
 
 
-def squared_distances(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> Features:
+def squared_distances(x: Features, y: Features) -> Float[np.ndarray, "n m"]:
     """Return |x_i - y_j|^2 as an (n, m) table; 0 where the two differ by less than a rounding."""
     lengths = np.einsum("nd,nd->n", x, x)[:, None] + np.einsum("md,md->m", y, y)
     squared = lengths - 2 * (x @ y.T)

@@ -76,7 +76,7 @@ def comparable(a: Reported, b: Reported) -> tuple[str, ...]:
     """
     with_count = a.depends_on_count or b.depends_on_count
     ours, theirs = _made_with(a, with_count=with_count), _made_with(b, with_count=with_count)
-    nothing = Part(None, "none")
+    nothing = _Part(None, "none")
     pairs = {
         what: (ours.get(what, nothing), theirs.get(what, nothing))
         for what in dict.fromkeys([*ours, *theirs])
@@ -98,28 +98,28 @@ def difference(a: Reported, b: Reported) -> float:
     return a.value - b.value
 
 
-class Part(NamedTuple):
+class _Part(NamedTuple):
     """One thing that a value was made with: what tells it apart, and how it is written."""
 
     identity: object
     words: str
 
 
-def _made_with(one: Reported, *, with_count: bool) -> dict[str, Part]:
+def _made_with(one: Reported, *, with_count: bool) -> dict[str, _Part]:
     resize = one.resize
     how = f"{resize.method} to {resize.side}, {'with' if resize.antialias else 'no'} antialias"
     found = {
-        "metric": Part(one.metric, one.metric),
+        "metric": _Part(one.metric, one.metric),
         "feature network": _by_content(one.network),
-        "resize": Part(resize, how),
-        **{name: Part(value, str(value)) for name, value in one.parameters.items()},
+        "resize": _Part(resize, how),
+        **{name: _Part(value, str(value)) for name, value in one.parameters.items()},
     }
     if one.reference is not None:
         found["reference"] = _by_content(one.reference)
     if with_count:
-        found["drawn pictures"] = Part(one.count, f"{one.count:,}")
+        found["drawn pictures"] = _Part(one.count, f"{one.count:,}")
     return found
 
 
-def _by_content(thing: FeatureNetwork | ReferenceSet) -> Part:
-    return Part(thing.sha256, f"{thing.name} ({thing.sha256[:12]})")
+def _by_content(thing: FeatureNetwork | ReferenceSet) -> _Part:
+    return _Part(thing.sha256, f"{thing.name} ({thing.sha256[:12]})")
