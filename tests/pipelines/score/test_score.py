@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 from scipy.linalg import sqrtm
 
@@ -26,7 +27,8 @@ def made(tmp_path_factory):
     """The set, a CLIP, and drawings of two systems, named by picture: one of them noisier."""
     folder = coco.build(tmp_path_factory.mktemp("score"))
     (folder / "clip").mkdir()
-    save_clip(folder / "clip", text_len=24)
+    torch.manual_seed(0)
+    save_clip(folder / "clip", text_len=24, projection=8)
     coco.draw(folder / "ours", coco.image_ids())
     coco.draw(folder / "noisy", coco.image_ids(), noise=90)
     return folder
