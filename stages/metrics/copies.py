@@ -27,7 +27,7 @@ Shares = dict[str, float]  # by criterion
 class Nearest(NamedTuple):
     """The training picture that is nearest to each of some pictures, and how far it is."""
 
-    index: Int[np.ndarray, " n"]
+    place: Int[np.ndarray, " n"]
     distance: Float[np.ndarray, " n"]
 
 
@@ -88,12 +88,12 @@ def shares_below(distances: Float[np.ndarray, " n"], held_out: Float[np.ndarray,
 def nearest(features: Features, training: Features) -> Nearest:
     """Find the nearest training picture of each picture; the first one where several are."""
     check_pair(features, training, fewest=1)
-    index, smallest = np.zeros(len(features), int), np.full(len(features), np.inf)
+    places, smallest = np.zeros(len(features), int), np.full(len(features), np.inf)
     for rows, columns, ours, theirs in pair_blocks(features, training):
         squared = squared_distances(ours, theirs)
         best = squared.argmin(axis=1)
         found = squared[np.arange(len(best)), best]
         is_closer = found < smallest[rows]
-        index[rows] = np.where(is_closer, columns.start + best, index[rows])
+        places[rows] = np.where(is_closer, columns.start + best, places[rows])
         smallest[rows] = np.where(is_closer, found, smallest[rows])
-    return Nearest(index, np.sqrt(smallest))
+    return Nearest(places, np.sqrt(smallest))

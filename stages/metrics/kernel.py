@@ -90,7 +90,7 @@ def _discrepancy(
     """Return the squared maximum mean discrepancy and its standard error.
 
     A picture's term is its mean likeness to its own set less that to the other one. The error comes
-    from the spread of the terms (first order); near 0 it is too large rather than too small.
+    from the spread of the terms (first order).
     """
     ours, theirs = (_own_likeness(one, kernel, estimator) for one in (x, y))
     across_ours, across_theirs = _sums(x, y, kernel)

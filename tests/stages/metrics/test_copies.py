@@ -6,17 +6,18 @@ import pytest
 from schemas.errors import UserError
 from stages import shapes
 from stages.metrics.copies import calibrate, copying, nearest, shares_below
+from stages.metrics.feature_arrays import of_length_one
 from stages.metrics.planted import PLANTED
 from tests.stages.photographs import photograph
 
-SIDE = 32
+SIDE = 64
 
 
 def looks(pictures):
-    """Features of pictures: small grey ones, as long as one another, so that brightness is free."""
-    small = np.array([p.reshape(16, 2, 16, 2, 3).mean(axis=(1, 3, 4)).ravel() for p in pictures])
-    small -= small.mean(axis=1, keepdims=True)
-    return small / np.linalg.norm(small, axis=1, keepdims=True)
+    """Features of pictures: the edges of small grey ones, whatever their contrast."""
+    small = np.array([p.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3, 4)) for p in pictures])
+    edges = [np.diff(small, axis=axis).reshape(len(small), -1) for axis in (1, 2)]
+    return of_length_one(np.concatenate(edges, axis=1))
 
 
 def photographs(first, count):
@@ -30,9 +31,9 @@ def test_the_nearest_is_that_of_a_loop_and_the_first_of_equals():
     found = nearest(features, training)
     for place, one in enumerate(features):
         distances = np.sqrt(((training - one) ** 2).sum(axis=1))
-        assert found.index[place] == distances.argmin()
+        assert found.place[place] == distances.argmin()
         assert found.distance[place] == pytest.approx(distances.min(), abs=1e-12)
-    assert (found.index[2], found.distance[2]) == (5, 0)
+    assert (found.place[2], found.distance[2]) == (5, 0)
 
 
 def test_shares_are_below_the_closest_and_the_first_percentile_of_held_out_pictures():
@@ -64,7 +65,7 @@ def test_a_drawer_that_copies_is_told_from_one_that_does_not():
     found = copying(looks([*honest, *copies]), looks(held_out), looks(training))
     assert found.shares["closer_than_any"] == pytest.approx(10 / 50, abs=0.02)
     assert sorted(found.most_suspect(10)) == list(range(40, 50))
-    assert sorted(found.drawn.index[40:]) == list(range(7, 17))
+    assert sorted(found.drawn.place[40:]) == list(range(7, 17))
 
 
 def test_held_out_pictures_that_are_training_pictures_leave_nobody_to_accuse():

@@ -10,7 +10,7 @@ from torchmetrics.image.inception import InceptionScore
 
 from schemas.errors import UserError
 from stages.metrics.inception_score import inception_score, probabilities_of
-from tests.stages.metrics.known import two_sets_of_logits
+from tests.stages.metrics.known import TORCH_FIDELITY, two_sets_of_logits
 
 
 def test_it_is_its_definition_in_loops():
@@ -34,14 +34,18 @@ def test_it_is_1_where_all_are_alike_and_the_number_of_classes_where_each_is_sur
     assert inception_score(sure, splits=4) == (pytest.approx(5), 0)
 
 
-def test_it_is_torchmetrics_to_the_fourth_digit():
+def test_it_is_torchmetrics_and_torch_fidelitys_to_the_fourth_digit():
     logits = two_sets_of_logits()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it keeps all features
+        warnings.simplefilter(
+            "ignore"
+        )  # that it keeps all features, and of one split there is no spread
         theirs = InceptionScore(feature=torch.nn.Identity(), splits=1)
-    theirs.update(torch.from_numpy(logits))
-    mean, _ = inception_score(probabilities_of(logits), splits=1)
-    assert mean == pytest.approx(theirs.compute()[0].item(), rel=1e-5)
+        theirs.update(torch.from_numpy(logits))
+        expected, _ = theirs.compute()
+    assert inception_score(probabilities_of(logits), 1)[0] == pytest.approx(expected.item())
+    found = inception_score(probabilities_of(logits), splits=10)
+    assert found == pytest.approx(TORCH_FIDELITY["inception_score"], rel=1e-6)
 
 
 def test_logits_become_probabilities_however_large_they_are():
