@@ -101,11 +101,13 @@ def _by_radius(
 def _unblurred(
     console: Console, rows: Sequence[tuple[str, System]], network: FeatureNetwork
 ) -> None:
+    shown_before = False
     for metrics in UNBLURRED:
         lines = list(_lines(rows, network, metrics, lambda value: value.metric))
         columns = [one for one in metrics if any(one in line.values for line in lines)]
         if columns:
-            console.print("\nwithout blur")
+            console.print("" if shown_before else "\nwithout blur")
+            shown_before = True
             table = _table(["system", "pictures", *(HEADS[metric] for metric in columns)])
             for line in lines:
                 _add(table, line, columns)
@@ -145,10 +147,15 @@ def _add(table: Table, line: Line, columns: Sequence[object]) -> None:
 
 def _number(value: Reported) -> str:
     number = 1_000 * value.value if value.metric == "kid" else value.value
-    text = f"{number:.{3 if value.metric in SHARES else 2}f}"
+    text = f"{number:.3f}" if value.metric in SHARES else _short(number)
     if value.interval:
-        text += " ({:.2f} to {:.2f})".format(*value.interval)
+        text += f" ({_short(value.interval[0])} to {_short(value.interval[1])})"
     return text + (MARK if value.flag else "")
+
+
+def _short(number: float) -> str:
+    """Write a number with two decimals, or a small one with two digits."""
+    return f"{number:.2f}" if abs(number) >= 0.1 or number == 0 else f"{number:.2g}"
 
 
 def _flags(console: Console, found: ScoreFile) -> None:
