@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from schemas.settings import FitSettings
 
 # The paper does not say what counts as a plateau (appendix B.2). Here the loss is averaged over
-# windows of updates, the first of which begins where the warm-up ends. A plateau is `patience_share`
-# of the run in which no window's mean beats the best one by MIN_IMPROVEMENT.
+# windows of updates, the first of which begins where the warm-up ends. A plateau is a share of the
+# run, `patience_share`, in which no window's mean beats the best one by MIN_IMPROVEMENT.
 WINDOWS = 4  # per patience: enough updates in each to tell the trend from the noise
 MIN_IMPROVEMENT = 1e-3  # relative; a loss that follows a power law never stops falling
 
