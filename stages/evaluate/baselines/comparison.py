@@ -10,7 +10,7 @@ from typing import Any
 from stages.evaluate.checks import LUCK, amount, called
 
 PATCHES = "k-means on patches"
-COUNTS = "counts over the codes above and left"
+COUNTS = "counting the codes above and left"
 NEAREST = "the training picture of the nearest caption"
 CHANCE = "a random choice"
 
@@ -46,10 +46,10 @@ class Comparison:
 
     def _words(self) -> str:
         ours, baseline = amount(self.ours, self.unit), amount(self.baseline, self.unit)
-        numbers = f"{ours}, and {self.simplest} {baseline}"
+        numbers = f"{self.simplest[0].upper()}{self.simplest[1:]} has {baseline}, ours {ours}"
         if self.gain > 0:
-            return f"Better than the simplest thing by no more than luck may be: {numbers}."
-        return f"Not better than the simplest thing: {numbers}. {self.advice}"
+            return f"{numbers}: no more than luck may be."
+        return f"{numbers}. {self.advice}"
 
 
 def compared(report: Mapping[str, Any], measured: Mapping[str, Any]) -> list[dict[str, Any]]:
