@@ -28,6 +28,7 @@ ERRING = (
     "The judge itself errs on pictures whose shapes are known, so the accuracies below are lower "
     "bounds at best."
 )
+MISREAD = "The judge itself errs in this where the truth is known, so what it says of it is vague."
 UNRELIABLE = "The model draws combinations it never saw less reliably than this demo should."
 # What the demo's world is tuned to reach, checked only where its judge can look: a part of the
 # report, its number, how it is called, the least that will do, its unit, and what less means.
@@ -59,6 +60,7 @@ def checks(report: Row) -> list[dict[str, Any]]:
     accuracy = report["accuracy"]
     if "judge" in accuracy:
         found += _world({**accuracy, "dvae": report["dvae"]})
+        found += _judge(accuracy["judge"]["by_aspect"])
         found += _accuracy(accuracy)
     return [asdict(check) for check in found]
 
@@ -86,6 +88,26 @@ def _world(parts: Row) -> Iterator[ReportCheck]:
             if unit == "%":
                 found, least = f"{100 * number:.1f} %", f"{100 * floor:.0f} %"
             yield ReportCheck(what, found, f"at least {least}", number >= floor, meaning)
+
+
+def _judge(by_aspect: Row) -> Iterator[ReportCheck]:
+    """Check the judge in the aspect in which it errs most: in true and in false statements."""
+    for on, called, floor in (
+        ("world", "drawn pictures", 0.99),
+        ("reconstructions", "reconstructions", 0.95),
+    ):
+        share, aspect, so = min(
+            (share, aspect, so)
+            for aspect, shares in by_aspect[on].items()
+            for so, share in shares.items()
+        )
+        yield ReportCheck(
+            f"the judge on {called}, in what it tells worst: {so} statements of {aspect}",
+            f"{100 * share:.1f} %",
+            f"at least {100 * floor:.0f} %",
+            share >= floor,
+            MISREAD,
+        )
 
 
 def _dvae(dvae: Row) -> Iterator[ReportCheck]:

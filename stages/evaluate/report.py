@@ -22,9 +22,11 @@ from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest, Result
 from schemas.settings import EvaluateSettings
 from stages.cpu_threads import use_threads
-from stages.evaluate.accuracy import Judgement, accuracy, gain, judge_itself, judged
+from stages.evaluate.accuracy import accuracy, gain
 from stages.evaluate.checks import checks
 from stages.evaluate.funnel import funnel
+from stages.evaluate.judge_audit import judge_itself
+from stages.evaluate.judgements import Judgement, judged
 from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
 from stages.evaluate.reading import DrawnPrompt, curves, metrics, prompts
 from stages.evaluate.reconstructions import measured_pictures, reconstruct
@@ -33,7 +35,7 @@ from stages.pictures import Pixels, contact_sheet, decode, encode_png
 from stages.progress import Progress
 from stages.weights import load_clip, load_dvae
 
-REVISION = 6
+REVISION = 7
 READS = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
 TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
 
@@ -116,7 +118,7 @@ def _show(prompt: DrawnPrompt, judgement: Judgement | None) -> ShownPrompt:
         Shown(
             decode(one.png),
             one.clip_score,
-            judgement.right(judgement.found[one.candidate])
+            judgement.wrong(judgement.found[one.candidate])
             if judgement is not None and one.candidate in judgement.found
             else None,
         )

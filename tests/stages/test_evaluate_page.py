@@ -91,7 +91,9 @@ def test_what_the_judge_and_the_funnel_counted(page):
 
 def small_page(caption="<script>alert(1)</script>"):
     picture = np.full((16, 16, 3), 128, np.uint8)
-    shown = ShownPrompt(caption, [Shown(picture, 0.25, True)])
+    shown = ShownPrompt(
+        caption, [Shown(picture, 0.25, ["place", "count"]), Shown(picture, 0.2, [])]
+    )
     lines = {"loss": [(0.0, 1.0), (1.0, 0.5)], "validation_loss": [(0.0, 0.8), (1.0, 0.6)]}
     gallery = Gallery(
         {"held_out": [shown]}, [(caption, picture, picture)], [5, 0, 1], {"dvae": lines}
