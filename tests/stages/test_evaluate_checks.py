@@ -116,15 +116,9 @@ def test_pictures_that_do_as_well_for_other_prompts_are_not_above_chance():
 
 def test_of_one_combination_no_gain_is_proved():
     own = KINDS[0]
+    best_of = {1: [], 2: centred(own)}
     made = [
-        Judgement(
-            f"a {own.colour} {own.shape}",
-            "seen",
-            [],
-            {1: [], 2: centred(own)},
-            {1: 0.1, 2: 0.2},
-            {},
-        )
+        Judgement(f"a {own.colour} {own.shape}", "seen", [], best_of, {1: 0.1, 2: 0.2}, {})
         for _ in range(50)
     ]
     check = said(made, "what choosing among")
