@@ -20,7 +20,7 @@ from tests import s3, tiny_run
 
 @pytest.fixture(scope="module")
 def drawn(root):
-    """The rows of the run's table, as plain pyarrow reads them, by prompt, CLIP's favourite first."""
+    """The run's pictures by prompt, as plain pyarrow reads them, CLIP's favourite first."""
     folder = tiny_run.folder(Store(root), SAMPLES)
     rows = pq.read_table(folder.path / "table").to_pylist()
     found = {}
@@ -147,7 +147,7 @@ def test_the_prompts_are_those_that_the_run_drew_if_none_are_named(run, metadata
 
 
 def test_an_object_store_gets_the_same_files(root, metadata, tmp_path):
-    with s3.bucket() as bucket:
+    with s3.served("benchmark") as bucket:
         exported("geneval", root, f"{bucket}/out", "--prompts", metadata)
         exported("geneval", root, tmp_path / "out", "--prompts", metadata)
         assert open_folder(f"{bucket}/out").list() == files(tmp_path / "out")
