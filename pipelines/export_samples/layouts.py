@@ -10,7 +10,7 @@ DPG-Bench (Hu et al. 2024; README.md and dpg_bench/compute_dpg_bench.py of
 github.com/TencentQQGYLab/ELLA): a picture for each file of dpg_bench/prompts, of its name. It is a
 grid of up to 2 x 2 without gaps, which the scorer cuts up again.
 
-    COCOval2014000000012345.png    partiprompts0.png    ...
+    1.png    256.png    ...
 
 T2I-CompBench (Huang et al. 2023; Readme.md, GORS_finetune/inference_eval.py and
 BLIPvqa_eval/BLIP_vqa.py of github.com/Karine-Huang/T2I-CompBench): all pictures in one folder,
@@ -129,7 +129,7 @@ def _compbench_name(asked: Asked, number: int) -> str:
 
 def _lines(address: str) -> list[str]:
     with reaching(address, "--prompts"), opened(address) as file:
-        text = file.read().decode("utf-8-sig")
+        text: str = file.read().decode("utf-8-sig")
     return [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
 
 
