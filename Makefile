@@ -8,10 +8,10 @@ BIN    := $(VENV)/bin
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: install  ## run every stage on two CPU cores, into runs/demo (about 10 minutes)
+demo: install  ## run every stage on two CPU cores, into runs/demo (about 15 minutes)
 	$(BIN)/python pipelines/full.py --preset demo
 
-test: install  ## run all tests but the soak (under 25 minutes)
+test: install  ## run all tests but the soak (about 30 minutes)
 	$(BIN)/python -m pytest
 
 check: install  ## check format, lint and types
