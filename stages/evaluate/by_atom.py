@@ -65,17 +65,18 @@ def _of_aspect(aspect: str, judgements: Sequence[Judgement]) -> dict[str, Any]:
     atoms = [(v, atom) for v in judgements for atom in _own(v, aspect)]
     names = [v.names for v, _ in atoms]
     there = [
-        atom.holds(v.favourite)
+        (atom.holds(v.favourite), v.names)
         for v, atom in atoms
         if atom.about <= {one.kind for one in v.favourite}
     ]
+    nothing = {"if_there": None, "if_there_interval": None}
     return {
         "atoms": len(atoms),
         **share("single", [atom.holds(v.single) for v, atom in atoms], names),
         **share("reranked", [atom.holds(v.favourite) for v, atom in atoms], names),
         "chance": chance(_share_of_others(aspect, judgements)),
         "there": len(there),
-        "if_there": float(np.mean(there)) if there else None,
+        **(share("if_there", *zip(*there, strict=True)) if there else nothing),
     }
 
 

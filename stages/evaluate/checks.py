@@ -14,6 +14,7 @@ MIN_GAIN_DB = 3.0  # over one flat colour per picture
 
 STANDARD_ERRORS = 3  # that reranking's gain must be away from nothing
 LUCK = 2  # standard errors: a smaller change may be luck
+SWAPPED = 1 / 2  # of relations are right if only the order of the two is left to luck
 SETS = {
     "held_out": "never-seen combinations",
     "seen": "seen combinations",
@@ -156,6 +157,7 @@ def _accuracy(accuracy: Row) -> Iterator[ReportCheck]:
     sets = {name: row for name, row in accuracy.items() if is_set(row)}
     for name, row in sets.items():
         yield _above_chance(name, row)
+        yield from _told_apart(name, row)
     if accuracy["candidates"] == 1 or not sets:
         return
     yield _gain(accuracy)
@@ -173,6 +175,21 @@ def _above_chance(name: str, row: Row) -> ReportCheck:
         f"above chance, {100 * row['chance']:.1f} %",
         low > 100 * row["chance"],
         "The pictures would do as well for other prompts: what is drawn does not follow the words.",
+    )
+
+
+def _told_apart(name: str, row: Row) -> Iterator[ReportCheck]:
+    """Check that of two shapes that are both there, each is where the prompt says."""
+    relation = row["by_aspect"].get("relation")
+    if relation is None or not relation["there"]:
+        return
+    low, high = (100 * bound for bound in relation["if_there_interval"])
+    yield ReportCheck(
+        f"{_called(name)}: which of the two is where, if both are there",
+        f"{100 * relation['if_there']:.1f} % ({low:.0f} to {high:.0f})",
+        f"above {100 * SWAPPED:.0f} %, what swapping them by luck gives",
+        low > 100 * SWAPPED,
+        "The shapes are as named, but not where the prompt says: the two might as well be swapped.",
     )
 
 

@@ -54,7 +54,7 @@ def audit(
         for atom in statements(truth):
             so = atom.holds(truth)
             right[atom.aspect, so].append(atom.holds(seen) == so)
-    shares = {
+    shares: dict[str, dict[str, float]] = {
         aspect: {
             name: sum(right[aspect, so]) / len(right[aspect, so])
             for name, so in (("true", True), ("false", False))

@@ -4,9 +4,10 @@ import pytest
 
 from stages import shapes
 from stages.evaluate.accuracy import accuracy
+from stages.evaluate.checks import checks
 from stages.evaluate.intervals import interval
 from stages.evaluate.judgements import Judgement
-from tests.stages.reports import BLUE_RING, RED_STAR, judgement
+from tests.stages.reports import BLUE_RING, RED_STAR, judgement, small_report
 
 BOTH = frozenset({RED_STAR, BLUE_RING})
 
@@ -90,5 +91,25 @@ def test_a_missing_shape_is_told_from_one_in_the_wrong_place():
     place = accuracy(made)["held_out"]["by_aspect"]["place"]
     assert place["reranked"] == pytest.approx(1 / 3)
     assert (place["there"], place["if_there"]) == (2, 0.5)
+    alone = frozenset({RED_STAR})
+    assert place["if_there_interval"] == list(interval([False, True], [alone] * 2))
     nothing = accuracy(made[:1])["held_out"]["by_aspect"]["place"]
     assert (nothing["there"], nothing["if_there"]) == (0, None)
+
+
+def test_shapes_that_are_there_but_swapped_by_luck_are_said_so():
+    def found(right):
+        """Of 30 pictures with both shapes, in so many each is where it should be."""
+        others = [(one, two) for one in shapes.COLOURS for two in shapes.COLOURS if one < two]
+        made = []
+        for number, (one, two) in enumerate(others * 2):
+            star, ring = shapes.ShapeKind(one, "star"), shapes.ShapeKind(two, "ring")
+            best = row(star, ring) if number < right else row(ring, star)
+            made.append(judged(f"a {one} star to the left of a {two} ring", best, best))
+        report = small_report(made)
+        (check,) = (one for one in checks(report) if "which of the two" in one["what"])
+        return check["ok"], check["found"].partition(" (")[0]
+
+    assert found(30) == (True, "100.0 %")
+    assert found(15) == (False, "50.0 %")
+    assert "which of the two" not in str(checks(small_report()))  # one shape has no relation
