@@ -30,6 +30,7 @@ from schemas.folder import Inputs
 from schemas.manifest import InputRecord, Manifest, StageSummary, Summary
 from schemas.settings import ClipShape, DvaeShape, PriorShape, SampleSettings, TokenSpec
 from stages import shapes, weights
+from stages.data.parquet import read_table
 from stages.models.bpe import train_bpe
 from stages.models.clip import fresh_reranker
 from stages.models.dvae import Dvae
@@ -38,6 +39,7 @@ from stages.pictures import crop_centre, decode, encode_png
 from stages.pictures.tensors import to_tensor
 from stages.sample.prompts import Prompt
 from stages.sample.stage import DrawShard
+from stages.train_prior.task import measure, tokens_of
 from tests.token_shards import header
 
 SEED = 5
@@ -206,8 +208,10 @@ def token_table(store, split, clean, bpe, dvae):
     folder(store, TOKEN_PAIRS).commit(name, buffer.getvalue().to_pybytes())
 
 
-def health(artifact):
-    """Return what the stage measured of itself: the filter's funnel, a word for the others."""
+def health(store, artifact):
+    """Return what the stage measured: the filter's funnel, the prior's loss, a word for others."""
+    if artifact == PRIOR:
+        return prior_loss(store)
     if artifact != CLEAN_PAIRS:
         return {"truncated_captions": 1}
     kept, examples = sum(SIZES.values()), [{"key": "d", "url": "u", "caption": "x"}]
@@ -223,6 +227,13 @@ def health(artifact):
             },
         ]
     }
+
+
+@torch.inference_mode()
+def prior_loss(store):
+    held_out = read_table(folder(store, TOKEN_PAIRS), "val/shard-00000.parquet")
+    columns = {name: rows.matrix(held_out[name]).copy() for name in ("text", "image")}
+    return measure(weights.load_prior(folder(store, PRIOR)), tokens_of(columns))
 
 
 def finish(store, artifact):
@@ -241,7 +252,7 @@ def finish(store, artifact):
         stage=STAGES[artifact], artifact=artifact.name, fingerprint=fingerprint(artifact),
         revision=1, settings=SAMPLE.what() if artifact is SAMPLES else settings, inputs=read,
         outside={}, content_sha256=content_of(files), files=files, rows_in=rows_in,
-        rows_out=rows_out, rejects=rejects, health=health(artifact), seconds=1.5,
+        rows_out=rows_out, rejects=rejects, health=health(store, artifact), seconds=1.5,
         rows_per_second=20.0, finished_at="2026-01-01T00:00:00+00:00", versions={"torch": "2"},
     )  # fmt: skip
     publish(folder(store, artifact), manifest)

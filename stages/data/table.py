@@ -15,6 +15,7 @@ from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
 from stages.threads import in_threads
 
+PRIOR_VALIDATION_ROWS = 1_024  # that a prior is measured on, and what the report sets beside it
 Columns = dict[str, np.ndarray]  # one entry per row; fixed-size lists as (rows, length)
 
 

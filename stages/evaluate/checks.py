@@ -57,7 +57,7 @@ class ReportCheck:
 
 def checks(report: Row) -> list[dict[str, Any]]:
     """Return every check that the report has numbers for, as plain dicts."""
-    found = [*_dvae(report["dvae"]), *_clip(report["clip"])]
+    found = [*_beside(report["baselines"]), *_dvae(report["dvae"]), *_clip(report["clip"])]
     accuracy = report["accuracy"]
     if "judge" in accuracy:
         found += _world({**accuracy, "dvae": report["dvae"]})
@@ -71,14 +71,40 @@ def harm(name: str, row: Row) -> str:
     share, error = row["gain"]["share"], row["gain"]["standard_error"]
     sure = error is not None and -share > LUCK * error
     return (
-        f"Choosing with CLIP makes {_called(name)} worse by {-100 * share:.1f} points "
+        f"Choosing with CLIP makes {called(name)} worse by {-100 * share:.1f} points "
         f"({_errors(share, error)})" + ("." if sure else ", which may be luck.")
     )
+
+
+def called(name: str) -> str:
+    """Name a set of prompts within a sentence."""
+    return SETS.get(name, f"prompts of '{name}'")
+
+
+def amount(value: float, unit: str) -> str:
+    """Write a number of a comparison with its unit; shares are in percent."""
+    if unit == "%":
+        return f"{100 * value:.1f} %"
+    digits = 1 if unit == "dB" else 3
+    return f"{value:.{digits}f} {unit}".rstrip()
 
 
 def is_set(row: object) -> bool:
     """Say whether a part of the accuracies belongs to a set of prompts."""
     return isinstance(row, Mapping) and "by_candidates" in row
+
+
+def _beside(baselines: Row) -> Iterator[ReportCheck]:
+    """Ask that each learned part is better than the simplest thing that does its job."""
+    for row in baselines["compared"]:
+        side = "below" if row["lower_is_better"] else "above"
+        yield ReportCheck(
+            row["part"],
+            amount(row["ours"], row["unit"]),
+            f"{side} {amount(row['baseline'], row['unit'])}: {row['simplest']}",
+            row["better"],
+            row["words"],
+        )
 
 
 def _world(parts: Row) -> Iterator[ReportCheck]:
@@ -170,7 +196,7 @@ def _accuracy(accuracy: Row) -> Iterator[ReportCheck]:
 def _above_chance(name: str, row: Row) -> ReportCheck:
     low, high = (100 * bound for bound in row["reranked_interval"])
     return ReportCheck(
-        f"{_called(name)}: more is right than by chance",
+        f"{called(name)}: more is right than by chance",
         f"{100 * row['reranked']:.1f} % ({low:.0f} to {high:.0f})",
         f"above chance, {100 * row['chance']:.1f} %",
         low > 100 * row["chance"],
@@ -185,7 +211,7 @@ def _told_apart(name: str, row: Row) -> Iterator[ReportCheck]:
         return
     low, high = (100 * bound for bound in relation["if_there_interval"])
     yield ReportCheck(
-        f"{_called(name)}: which of the two is where, if both are there",
+        f"{called(name)}: which of the two is where, if both are there",
         f"{100 * relation['if_there']:.1f} % ({low:.0f} to {high:.0f})",
         f"above {100 * SWAPPED:.0f} %, what swapping them by luck gives",
         low > 100 * SWAPPED,
@@ -211,7 +237,7 @@ def _gain(accuracy: Row) -> ReportCheck:
 def _no_harm(name: str, row: Row) -> ReportCheck:
     share, error = row["gain"]["share"], row["gain"]["standard_error"]
     return ReportCheck(
-        f"{_called(name)}: choosing with CLIP makes nothing worse",
+        f"{called(name)}: choosing with CLIP makes nothing worse",
         f"{100 * share:+.1f} points ({_errors(share, error)})",
         "no fewer right than of the first pictures drawn",
         share >= 0,
@@ -220,7 +246,7 @@ def _no_harm(name: str, row: Row) -> ReportCheck:
 
 
 def _no_fall(name: str, row: Row) -> ReportCheck:
-    what = f"{_called(name)}: more to choose from, no fewer right"
+    what = f"{called(name)}: more to choose from, no fewer right"
     wanted = f"no fall of more than {LUCK} standard errors"
     fall = row["fall"]
     if fall is None:
@@ -245,18 +271,13 @@ def _scores_rise(name: str, row: Row) -> ReportCheck:
         (fewer, before), (more, after) = fall
         found = f"from {before:.3f} of {fewer} to {after:.3f} of {more}"
     return ReportCheck(
-        f"{_called(name)}: the favourite's CLIP score rises with the choice",
+        f"{called(name)}: the favourite's CLIP score rises with the choice",
         found,
         "no fall",
         fall is None,
         "The best of more cannot score less than the best of fewer: ranks and scores of the "
         "samples do not belong together, so draw them again (--force sample).",
     )
-
-
-def _called(name: str) -> str:
-    """Name a set of prompts within a sentence."""
-    return SETS.get(name, f"prompts of '{name}'")
 
 
 def _errors(share: float, standard_error: float | None) -> str:

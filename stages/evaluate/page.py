@@ -21,7 +21,7 @@ from stages.evaluate.charts import (
     line_chart,
     reranking_charts,
 )
-from stages.evaluate.checks import harm, is_set
+from stages.evaluate.checks import amount, harm, is_set
 from stages.evaluate.combinations import grid, worst
 from stages.numbers import duration
 from stages.pictures import Pixels, encode_png
@@ -35,6 +35,7 @@ SETS = {
 SECTIONS = {
     "drawn": "Drawn from captions",
     "accuracy": "Does it draw what it is told?",
+    "simplest": "Beside the simplest thing",
     "checks": "Checks",
     "funnel": "The funnel of pairs",
     "dvae": "What the codes keep",
@@ -93,6 +94,8 @@ def render(report: Mapping[str, Any], gallery: Gallery) -> str:
     accuracy = report["accuracy"]
     judged = [(name, accuracy[name]) for name in _in_order(accuracy) if is_set(accuracy[name])]
     hidden = set() if judged else {"accuracy"}
+    compared = report["baselines"]["compared"]
+    parts = {row["part"] for row in compared}  # said first, so not again among what is weak
     originals = (original for _, original, _ in gallery.reconstructed)
     return template("stages.evaluate", "page.html").render(
         report=report,
@@ -124,7 +127,11 @@ def render(report: Mapping[str, Any], gallery: Gallery) -> str:
         rendering="pixelated" if all(map(is_small, originals)) else "auto",
         code_chart=histogram(sorted(gallery.code_counts, reverse=True), "uses of a code", "codes"),
         training=[_training(name, lines) for name, lines in gallery.training.items() if lines],
-        weak=[check for check in report["checks"] if not check["ok"]],
+        weak=[
+            check for check in report["checks"] if not check["ok"] and check["what"] not in parts
+        ],
+        choosers=_choosers(report["baselines"]["clip"]),
+        lost=[row for row in compared if not row["better"]],
     )
 
 
@@ -137,7 +144,7 @@ def template(package: str, name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (percent, interval, points, change, uri, flat)
+    filters = (percent, interval, points, change, uri, flat, amount, difference)
     environment.filters |= {function.__name__: function for function in filters}
     return environment.get_template(name)
 
@@ -163,8 +170,23 @@ def change(gain: Mapping[str, float | None]) -> str:
     return sign + points(gain)
 
 
+def difference(row: Mapping[str, Any]) -> str:
+    """Format the difference of a comparison with its sign, and its standard error if known."""
+    scale, unit = (100, "points") if row["unit"] == "%" else (1, row["unit"])
+    digits, error = {"points": 1, "dB": 1}.get(unit, 3), row["standard_error"]
+    spread = "" if error is None else f" ± {scale * error:.{digits}f}"
+    return f"{scale * row['difference']:+.{digits}f}{spread} {unit}".rstrip()
+
+
 def _of(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _choosers(by_score: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the rows of the table of choosers: each set of prompts, then all."""
+    sets = by_score.get("sets", {})
+    rows = [(SETS.get(name, name), sets[name]) for name in _in_order(sets)]
+    return [*rows, ("All prompts", by_score["all"])] if by_score else []
 
 
 def tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:

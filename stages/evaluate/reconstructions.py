@@ -18,10 +18,12 @@ from stages.data.parquet import Row, read_rows, validation_part
 from stages.models.codebook import code_counts, codebook_health
 from stages.models.dvae import Dvae
 from stages.models.fidelity import Psnr, mean_colour
+from stages.models.patch_kmeans import PatchKmeans
 from stages.pictures import PictureError, Pixels, crop_centre, decode
 from stages.pictures.tensors import from_tensor, to_tensor
 
 TILE = 50  # pictures per forward pass
+Tokenizer = Dvae | PatchKmeans
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,12 @@ def measured_pictures(inputs: Inputs, side: int, count: int) -> tuple[str, list[
     """
     folder = inputs.folder(CLEAN_PAIRS)
     part = validation_part(folder)
-    every = _captioned(read_rows(folder, part, ["caption", "image"]), side)
+    every = captioned(read_rows(folder, part, ["caption", "image"]), side)
     return part.rstrip("/"), list(islice(every, count))
 
 
-def _captioned(found: Iterable[Row], side: int) -> Iterator[Captioned]:
+def captioned(found: Iterable[Row], side: int) -> Iterator[Captioned]:
+    """Decode rows with `caption` and `image`, and crop each picture's centre to `side`."""
     for row in found:
         try:
             yield Captioned(row["caption"], crop_centre(decode(row["image"]), side))
@@ -77,7 +80,9 @@ def _captioned(found: Iterable[Row], side: int) -> Iterator[Captioned]:
 
 
 @torch.inference_mode()
-def through_dvae(dvae: Dvae, pictures: Sequence[Pixels]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def through_dvae(
+    dvae: Tokenizer, pictures: Sequence[Pixels]
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield pixels in [0, 1], reconstructions and codes, a batch of TILE pictures at a time."""
     for start in range(0, len(pictures), TILE):
         pixels = to_tensor(list(pictures[start : start + TILE]))
@@ -86,7 +91,7 @@ def through_dvae(dvae: Dvae, pictures: Sequence[Pixels]) -> Iterator[tuple[Tenso
 
 
 def reconstruct(
-    dvae: Dvae, pictures: Sequence[Pixels], image_vocab: int, keep: int
+    dvae: Tokenizer, pictures: Sequence[Pixels], image_vocab: int, keep: int
 ) -> Reconstructions:
     """Encode and decode pictures with hard codes and measure the error."""
     counts = np.zeros(image_vocab, np.int64)

@@ -23,6 +23,7 @@ from schemas.manifest import Manifest, Result
 from schemas.settings import EvaluateSettings
 from stages.cpu_threads import use_threads
 from stages.evaluate.accuracy import accuracy, gain
+from stages.evaluate.baselines import KeptPrompts, baselines, compared
 from stages.evaluate.checks import checks
 from stages.evaluate.funnel import funnel
 from stages.evaluate.judge_audit import judge_itself
@@ -35,7 +36,7 @@ from stages.pictures import Pixels, contact_sheet, decode, encode_png
 from stages.progress import Progress
 from stages.weights import load_clip, load_dvae
 
-REVISION = 7
+REVISION = 8
 READS = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
 TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
 
@@ -53,6 +54,7 @@ class Drawings:
     shown: dict[str, list[ShownPrompt]] = field(default_factory=dict)  # the first of each set
     prompts: dict[str, int] = field(default_factory=dict)  # prompts of each set
     candidates: int = 0  # of a prompt
+    kept: KeptPrompts = field(default_factory=KeptPrompts)  # to be set beside baselines
 
 
 def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
@@ -65,10 +67,11 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     split, pictures = measured_pictures(inputs, side, cfg.pictures)
     seen = reconstruct(dvae, [p.pixels for p in pictures], image_vocab, RECONSTRUCTIONS_SHOWN)
     drawn = read_samples(inputs, manifests[SAMPLES.name], judge=cfg.judge == "shapes")
+    clip = load_clip(inputs.folder(CLIP))
     report: dict[str, Any] = {
         "accuracy": _accuracy(drawn) if cfg.judge == "shapes" else {},
         "dvae": {"split": split} | seen.figures(),
-        "clip": retrieval(load_clip(inputs.folder(CLIP)), pictures),
+        "clip": retrieval(clip, pictures),
         "samples": {"candidates": drawn.candidates, "prompts": drawn.prompts},
         "funnel": funnel(inputs),
         "seconds": {manifest.stage: manifest.seconds for manifest in manifests.values()},
@@ -78,6 +81,8 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     if cfg.judge == "shapes":
         # Twice as many: the judge's own error must be known better than what it judges.
         report["accuracy"]["judge"] = judge_itself(dvae, side, 2 * cfg.pictures)
+    simplest = baselines(inputs, pictures, clip, drawn.kept)
+    report["baselines"] = simplest | {"compared": compared(report, simplest)}
     report["checks"] = checks(report)
     gallery = Gallery(
         drawn={name: shown[:PROMPTS_SHOWN] for name, shown in drawn.shown.items()},
@@ -105,6 +110,7 @@ def read_samples(inputs: Inputs, manifest: Manifest, *, judge: bool) -> Drawings
             judgement = judged(prompt, ticked) if judge else None
             if judgement is not None:
                 drawn.judgements.append(judgement)
+            drawn.kept.add(prompt, judgement)
             if len(shown) < PROMPTS_ON_SHEET:
                 shown.append(_show(prompt, judgement))
             drawn.prompts[prompt.set] = drawn.prompts.get(prompt.set, 0) + 1

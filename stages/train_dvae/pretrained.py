@@ -12,7 +12,7 @@ from stages import weights
 from stages.cpu_threads import use_threads
 from stages.models.dvae import Dvae
 from stages.train_dvae.task import DvaeTask
-from stages.training.metrics import PICTURES
+from stages.training.metrics_log import PICTURES
 from stages.training.on_ray import WORKER_CPUS
 from stages.training.task import Scalars
 from stages.weights.published import digest_of, open_published

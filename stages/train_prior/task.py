@@ -14,7 +14,7 @@ from schemas.settings import PriorSettings
 from stages import pictures, weights
 from stages.data import augment
 from stages.data.order import generator
-from stages.data.table import Columns, Table, first
+from stages.data.table import PRIOR_VALIDATION_ROWS, Columns, Table, first
 from stages.models.bpe import Bpe
 from stages.models.flops import prior_flops
 from stages.models.prior import Prior, prior_terms
@@ -25,7 +25,6 @@ from stages.training.distributed import with_a_row
 from stages.training.loss_band import LossBand, loss_band_of
 from stages.training.task import Batch, Scalars, Task, Validation
 
-VALIDATION_PAIRS = 1_024
 VALIDATION_BATCH_SIZE = 16  # in float32, beside all that training holds
 PROMPTS, CANDIDATES = 4, 4  # of a contact sheet: one row for each validation caption
 
@@ -104,7 +103,7 @@ class PriorTask(Task):
     def validate(self, model: nn.Module, step: int) -> Validation:
         """Measure nats per token on held-out pairs, and draw some of their captions."""
         assert isinstance(model, Prior)
-        columns = first(self.held_out, self.columns, VALIDATION_PAIRS)
+        columns = first(self.held_out, self.columns, PRIOR_VALIDATION_ROWS)
         scalars = measure(model, tokens_of(columns))
         scalars["validation_loss"] = sum(
             weight * scalars[f"validation_{name}"]

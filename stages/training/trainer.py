@@ -23,7 +23,7 @@ from stages.data.order import generator
 from stages.training import checkpoints, divergence, schedules
 from stages.training.distributed import DistributedContext, parallelize, set_gradient_sync
 from stages.training.gradient_scaling import GradientScales
-from stages.training.metrics import Meter, MetricsLog, Window
+from stages.training.metrics_log import Meter, MetricsLog, Window
 from stages.training.powersgd import PowerSGD
 from stages.training.precision import product_type, without_subnormals
 from stages.training.state import State
@@ -104,7 +104,7 @@ class Trainer:
     def train_step(self, batch: Batch) -> float:
         """Update the weights by one global batch; return the gradient's norm before clipping.
 
-        The update is skipped if that is not finite, and also if no worker has a row.
+        The update is skipped if the norm is not finite, and also if no worker has a row.
         """
         task, state, context = self.task, self.state, self.context
         weights, counts = task.loss_weights(state.step), context.all_reduce(task.loss_counts(batch))
@@ -157,7 +157,7 @@ class Trainer:
         return [{name: parts[i] for name, parts in cut.items()} for i in range(number)]
 
     def reduce_and_clip_gradients(self) -> float:
-        """Let workers agree on the gradient, clip it, and return its norm before that."""
+        """Unscale and clip the gradient, which PowerSGD first reduces; return its norm before."""
         state, clip_norm = self.state, self.cfg.fit.clip_norm
         if state.scales is not None:
             state.scales.unscale(state.step)
@@ -182,7 +182,7 @@ class Trainer:
         self.advance()
 
     def skip_update(self) -> None:
-        """Leave the weights as they are; raise Diverged where it is no use to go on."""
+        """Leave the weights as they are; raise Diverged where going on is pointless."""
         state, fit = self.state, self.cfg.fit
         divergence.require_finite(self.task, state, fit, self.context)
         state.plateau.update(math.nan, state.step, fit)

@@ -4,6 +4,7 @@ import numpy as np
 
 from stages import shapes
 from stages.evaluate.accuracy import accuracy, gain
+from stages.evaluate.baselines import compared
 from stages.evaluate.checks import checks
 from stages.evaluate.judgements import Judgement
 from stages.evaluate.reconstructions import Reconstructions
@@ -24,6 +25,21 @@ def judgement(prompt, single, best, kind="held_out", score=0.5):
 
 
 FOUR_RIGHT = [judgement("a red star", [RED_STAR], [RED_STAR]) for _ in range(4)]
+
+
+# What baselines measured: k-means lost, counts won, prompts of one set were looked up better.
+SIMPLEST = {
+    "dvae": {"psnr_db": 15.5, "ssim": {"ours": 0.5, "kmeans": 0.4}},
+    "prior": {"prior": 0.5, "position": 0.6, "neighbours": 0.45},
+    "drawing": {
+        "accuracy": {
+            "held_out": {"prompts": 4, "ours": 1.0, "nearest": 0.0, "standard_error": None},
+            "seen": {"prompts": 4, "ours": 0.75, "nearest": 1.0, "standard_error": 0.1},
+        },
+        "r_precision": {},
+    },
+    "clip": {},
+}
 
 
 def small_report(judgements=FOUR_RIGHT):
@@ -63,4 +79,5 @@ def small_report(judgements=FOUR_RIGHT):
         "stages": {"train_dvae": stage},
         "versions": {"torch": "2"},
     }  # fmt: skip
+    report["baselines"] = SIMPLEST | {"compared": compared(report, SIMPLEST)}
     return report | {"checks": checks(report)}

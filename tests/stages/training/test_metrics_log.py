@@ -13,7 +13,7 @@ from stages.training.hardware import (
     matrix_product,
     peak_of,
 )
-from stages.training.metrics import Meter, Window, used_memory
+from stages.training.metrics_log import Meter, Window, used_memory
 from stages.training.state import State
 from tests.stages.training.toy import ALONE, Line, settings
 from tests.stages.training.workers import learn

@@ -1,0 +1,107 @@
+"""Beside every learned part, the simplest thing that does its job, from the run's own data.
+
+dVAE      k-means on patches: the same squares, as many codes (patch_kmeans)
+prior     how often codes occur, where, and beside which others (code_frequencies)
+drawing   the training picture whose caption is nearest in words (nearest_captions, drawings)
+CLIP      a random choice, and the best that any choice could do (choosers)
+
+`comparison` says which parts are not better. All of it takes seconds.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+
+from schemas.artifacts import CLEAN_PAIRS, DVAE, PRIOR, TOKEN_PAIRS, TRAIN
+from schemas.folder import Folder, Inputs
+from schemas.rows import matrix
+from stages.data.parquet import read_rows, row_groups, validation_part
+from stages.data.table import PRIOR_VALIDATION_ROWS
+from stages.evaluate.baselines.code_frequencies import nats_per_code
+from stages.evaluate.baselines.comparison import compared
+from stages.evaluate.baselines.drawings import KeptPrompts, beside_nearest
+from stages.evaluate.reconstructions import Captioned, captioned, reconstruct, through_dvae
+from stages.models.clip import Reranker
+from stages.models.fidelity import ssim
+from stages.models.patch_kmeans import PATCH, PatchKmeans, squares_of
+from stages.pictures import Pixels
+
+__all__ = ["KeptPrompts", "baselines", "compared"]
+
+PICTURES = 1_024  # training pictures that k-means learns from,
+SQUARES = 65_536  # and as many of their squares, at random
+ROWS = 16_384  # training rows whose codes are counted, the first ones: a fair sample
+
+
+def baselines(
+    inputs: Inputs, pictures: Sequence[Captioned], clip: Reranker, drawn: KeptPrompts
+) -> dict[str, Any]:
+    """Measure every baseline, on the validation pictures and prompts that the report measures."""
+    settings = inputs.manifest(DVAE).settings
+    return {
+        "dvae": beside_dvae(inputs, pictures, settings["side"], settings["image_vocab"]),
+        "prior": beside_prior(inputs, settings["image_vocab"]),
+        "drawing": beside_nearest(
+            drawn.kept, clip, inputs.folder(CLEAN_PAIRS), settings["side"]
+        ),
+        "clip": drawn.by_score(),
+    }  # fmt: skip
+
+
+def beside_dvae(
+    inputs: Inputs, pictures: Sequence[Captioned], side: int, image_vocab: int
+) -> dict[str, Any]:
+    """Return the numbers of the report's `dvae` part for k-means on training pictures.
+
+    `ssim` has both on the pictures of the dVAE's own validation, where it measured its own.
+    """
+    rows = read_rows(inputs.folder(CLEAN_PAIRS), TRAIN, ["caption", "image"])
+    train = [picture.pixels for picture in islice(captioned(rows, side), PICTURES)]
+    squares = squares_of(torch.from_numpy(np.stack(train)))
+    order = torch.randperm(len(squares), generator=torch.Generator().manual_seed(0))
+    kmeans = PatchKmeans.fit(squares[order[:SQUARES]], image_vocab)
+    pixels = [picture.pixels for picture in pictures]
+    figures = reconstruct(kmeans, pixels, image_vocab, keep=0).figures()
+    both = {}
+    if "ssim" in (health := inputs.manifest(DVAE).health):
+        own = health["positions"] // (side // PATCH) ** 2
+        both = {"ours": health["ssim"], "kmeans": mean_ssim(kmeans, pixels[:own])}
+    return {"training_pictures": len(train), "ssim": both, **figures}
+
+
+def mean_ssim(kmeans: PatchKmeans, pictures: Sequence[Pixels]) -> float:
+    found = [ssim(drawn, pixels) for pixels, drawn, _ in through_dvae(kmeans, pictures)]
+    return torch.cat(found).mean().item()
+
+
+def beside_prior(inputs: Inputs, image_vocab: int) -> dict[str, Any]:
+    """Return nats per code by counts, on the rows behind the prior's own validation.
+
+    `prior` is what it measured there at its end; None if it is not known.
+    """
+    folder = inputs.folder(TOKEN_PAIRS)
+    train = first_codes(folder, TRAIN, ROWS)
+    held_out = first_codes(folder, validation_part(folder), PRIOR_VALIDATION_ROWS)
+    return {
+        "training_rows": len(train),
+        "validation_rows": len(held_out),
+        "prior": inputs.manifest(PRIOR).health.get("validation_image"),
+        **nats_per_code(train, held_out, image_vocab),
+    }
+
+
+def first_codes(folder: Folder, part: str, count: int) -> Int[np.ndarray, "n I"]:
+    """Return the codes of the first `count` pictures of a part of token_pairs; of all, if fewer."""
+    groups = (
+        matrix(group["image"])
+        for name in folder.list(part)
+        for group in row_groups(folder, name, ["image"])
+    )
+    found: list[np.ndarray] = []
+    while sum(map(len, found)) < count and (group := next(groups, None)) is not None:
+        found.append(group)
+    return np.concatenate(found)[:count].astype(np.int64)

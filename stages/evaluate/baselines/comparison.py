@@ -1,0 +1,98 @@
+"""Each learned part beside its baseline: the rows of a table, with a sentence for each defeat."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from stages.evaluate.checks import amount, called
+
+PATCHES = "k-means on patches"
+COUNTS = "counts over the codes above and left"
+NEAREST = "the training picture of the nearest caption"
+CHANCE = "a random choice"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One number of a learned part, and of the simplest thing that does its job."""
+
+    part: str
+    simplest: str
+    unit: str
+    ours: float
+    baseline: float
+    standard_error: float | None = None  # of the difference, where it is known
+    lower_is_better: bool = False
+    advice: str = ""  # for a part that is not better
+
+    def row(self) -> dict[str, Any]:
+        """Return the row of `report.json`."""
+        gain = self.baseline - self.ours if self.lower_is_better else self.ours - self.baseline
+        better = gain > 0  # also false for what is not a number
+        return {
+            **asdict(self),
+            "difference": self.ours - self.baseline,
+            "better": better,
+            "words": "" if better else self._words(),
+        }
+
+    def _words(self) -> str:
+        ours, baseline = amount(self.ours, self.unit), amount(self.baseline, self.unit)
+        return (
+            f"Not better than the simplest thing: {ours}, and {self.simplest} {baseline}. "
+            f"{self.advice}"
+        )
+
+
+def compared(report: Mapping[str, Any], measured: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each learned part that has numbers in `measured`, by parts of the report."""
+    rows = [
+        *_dvae(report["dvae"], measured["dvae"]),
+        *_prior(measured["prior"]),
+        *_drawing(measured["drawing"]),
+        *_chooser(measured["clip"], report["samples"]["candidates"]),
+    ]
+    return [row.row() for row in rows]
+
+
+def _dvae(ours: Mapping[str, Any], kmeans: Mapping[str, Any]) -> Iterator[Comparison]:
+    advice = (
+        "So a table of mean squares keeps more of a picture than the network does: train the dVAE "
+        "longer, or lower the weight of its KL (dvae.beta)."
+    )
+    psnr = ours["psnr_db"], kmeans["psnr_db"]
+    yield Comparison("dVAE: reconstruction", PATCHES, "dB", *psnr, advice=advice)
+    if kmeans["ssim"]:
+        ssim = kmeans["ssim"]["ours"], kmeans["ssim"]["kmeans"]
+        yield Comparison("dVAE: SSIM", PATCHES, "", *ssim, advice=advice)
+
+
+def _prior(found: Mapping[str, Any]) -> Iterator[Comparison]:
+    if found["prior"] is not None:
+        yield Comparison(
+            "prior: a code of a held-out picture", COUNTS, "nats", found["prior"],
+            found["neighbours"], lower_is_better=True,
+            advice="So the transformer has learned neither more of the picture than the codes "
+            "beside a code tell, nor anything of the caption: train the prior longer.",
+        )  # fmt: skip
+
+
+def _drawing(found: Mapping[str, Any]) -> Iterator[Comparison]:
+    advice = "So who wants such a picture had better look one up than have it drawn."
+    parts = {f"drawing: right, {called(name)}": row for name, row in found["accuracy"].items()}
+    if found["r_precision"]:
+        parts["drawing: CLIP finds the prompt of the first picture"] = found["r_precision"]
+    for part, row in parts.items():
+        yield Comparison(
+            part, NEAREST, "%", row["ours"], row["nearest"], row["standard_error"], advice=advice
+        )
+
+
+def _chooser(found: Mapping[str, Any], candidates: int) -> Iterator[Comparison]:
+    if found and candidates > 1:
+        every = found["all"]
+        yield Comparison(
+            f"CLIP: its favourite of {candidates} is right", CHANCE, "%", every["clip"],
+            every["random"], every["standard_error"],
+            advice="So drawing one picture does as well as drawing many and having CLIP choose.",
+        )  # fmt: skip

@@ -1,0 +1,121 @@
+"""Drawings beside the training pictures whose captions are nearest in words to their prompts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+
+from schemas.folder import Folder
+from stages import shapes
+from stages.evaluate.baselines.choosers import Choice, by_score, choice
+from stages.evaluate.baselines.nearest_captions import nearest_pictures
+from stages.evaluate.intervals import Names, standard_error
+from stages.evaluate.judgements import Judgement
+from stages.evaluate.reading import DrawnPrompt
+from stages.models.clip import Reranker
+from stages.models.r_precision import r_precision
+from stages.pictures import Pixels, decode
+from stages.pictures.tensors import to_tensor
+
+PROMPTS = 256  # of each set, the first ones
+TILE = 50  # pictures that CLIP sees at a time
+
+
+@dataclass(frozen=True)
+class KeptPrompt:
+    """A prompt with what baselines need of its drawings."""
+
+    text: str
+    set: str
+    first: bytes | None  # PNG of the first drawn; None where sample was told to forget it
+    judgement: Judgement | None
+    choice: Choice | None  # None without a judge
+
+
+@dataclass
+class KeptPrompts:
+    """The first prompts of each set, gathered while the samples pass."""
+
+    kept: list[KeptPrompt] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, prompt: DrawnPrompt, judgement: Judgement | None) -> None:
+        """Keep a prompt, unless there are enough of its set."""
+        count = self.counts[prompt.set] = self.counts.get(prompt.set, 0) + 1
+        if count <= PROMPTS:
+            chosen = None if judgement is None else choice(prompt, judgement)
+            kept = KeptPrompt(prompt.text, prompt.set, prompt.first.png, judgement, chosen)
+            self.kept.append(kept)
+
+    def by_score(self) -> dict[str, Any]:
+        """Return the share right of each chooser, for each set and for `all` prompts."""
+        sets: dict[str, list[Choice]] = {}
+        for prompt in self.kept:
+            if prompt.choice is not None:
+                sets.setdefault(prompt.set, []).append(prompt.choice)
+        if not sets:
+            return {}
+        every = [one for choices in sets.values() for one in choices]
+        return {"all": by_score(every), "sets": {name: by_score(of) for name, of in sets.items()}}
+
+
+Paired = tuple[float, float, Names]  # of one prompt: ours, the nearest picture, what it names
+
+
+def beside_nearest(
+    kept: Sequence[KeptPrompt], clip: Reranker, clean: Folder, side: int
+) -> dict[str, Any]:
+    """Return `accuracy` by the judge, set by set, and `r_precision` of drawn and nearest."""
+    nearest = nearest_pictures(clean, side, [prompt.text for prompt in kept])
+    found = [(own, other) for own, other in zip(kept, nearest, strict=True) if other is not None]
+    judged: dict[str, list[Paired]] = {}
+    for prompt, picture in found:
+        if prompt.judgement is not None and prompt.choice is not None:
+            right = float(prompt.judgement.right(shapes.find_shapes(picture)))
+            row = (prompt.choice.clip, right, prompt.choice.names)
+            judged.setdefault(prompt.set, []).append(row)
+    return {
+        "accuracy": {name: paired(rows) for name, rows in judged.items()},
+        "r_precision": retrieved(found, clip),
+    }
+
+
+def paired(prompts: Sequence[Paired]) -> dict[str, Any]:
+    """Return the means over prompts, and the standard error of their difference."""
+    ours, nearest, names = zip(*prompts, strict=True)
+    differences = np.subtract(ours, nearest)
+    return {
+        "prompts": len(prompts),
+        "ours": float(np.mean(ours)),
+        "nearest": float(np.mean(nearest)),
+        "standard_error": standard_error(differences.tolist(), names),
+    }
+
+
+def retrieved(found: Sequence[tuple[KeptPrompt, Pixels]], clip: Reranker) -> dict[str, Any]:
+    """Return how often CLIP finds the prompt of the first picture drawn, and of the nearest.
+
+    The first, for the favourites were chosen by the scores that are measured here.
+    """
+    drawn = [(p, decode(p.first), nearest) for p, nearest in found if p.first is not None]
+    if len(drawn) < 2:
+        return {}
+    prompts = [prompt.text for prompt, _, _ in drawn]
+    ours, chance = found_by(clip, [picture for _, picture, _ in drawn], prompts)
+    theirs, _ = found_by(clip, [nearest for _, _, nearest in drawn], prompts)
+    names = [frozenset([p.text]) if p.judgement is None else p.judgement.names for p, _, _ in drawn]
+    rows = list(zip(ours.astype(float), theirs.astype(float), names, strict=True))
+    return paired(rows) | {"chance": chance}
+
+
+@torch.inference_mode()
+def found_by(
+    clip: Reranker, pictures: Sequence[Pixels], prompts: Sequence[str]
+) -> tuple[Bool[np.ndarray, " p"], float]:
+    """Say for which pictures CLIP finds their prompt, and how often chance would."""
+    places = range(0, len(pictures), TILE)
+    batches = ((to_tensor(pictures[i : i + TILE]), prompts[i : i + TILE]) for i in places)
+    return r_precision(clip.scores(batches).numpy(), prompts)

@@ -1,0 +1,1 @@
+"""Metrics of pictures and captions: pure functions over arrays of features."""

@@ -1,0 +1,89 @@
+"""Copies that were planted are found, and pictures that cannot be copies are not accused."""
+
+import numpy as np
+import pytest
+
+from schemas.errors import UserError
+from stages import shapes
+from stages.metrics.copies import calibrate, copying, nearest, shares_below
+from stages.metrics.feature_arrays import of_length_one
+from stages.metrics.planted import PLANTED
+from tests.stages.photographs import photograph
+
+SIDE = 64
+
+
+def looks(pictures):
+    """Features of pictures: the edges of small grey ones, whatever their contrast."""
+    small = np.array([p.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3, 4)) for p in pictures])
+    edges = [np.diff(small, axis=axis).reshape(len(small), -1) for axis in (1, 2)]
+    return of_length_one(np.concatenate(edges, axis=1))
+
+
+def photographs(first, count):
+    return [photograph(seed, SIDE, SIDE) for seed in range(first, first + count)]
+
+
+def test_the_nearest_is_that_of_a_loop_and_the_first_of_equals():
+    rng = np.random.default_rng(0)
+    features, training = rng.random((7, 3)), rng.random((2_500, 3))
+    training[2_400] = training[5] = features[2]
+    found = nearest(features, training)
+    for place, one in enumerate(features):
+        distances = np.sqrt(((training - one) ** 2).sum(axis=1))
+        assert found.place[place] == distances.argmin()
+        assert found.distance[place] == pytest.approx(distances.min(), abs=1e-12)
+    assert (found.place[2], found.distance[2]) == (5, 0)
+
+
+def test_shares_are_below_the_closest_and_the_first_percentile_of_held_out_pictures():
+    held_out = np.arange(1.0, 102.0)  # its 1st percentile is 2
+    assert shares_below(np.array([0.5, 1.0, 1.5, 2.0, 30.0]), held_out) == {
+        "closer_than_any": 0.2,
+        "closer_than_1st_percentile": 0.6,
+    }
+
+
+def test_every_planted_copy_is_found_and_hardly_a_picture_that_is_none_is_accused():
+    training, held_out = photographs(0, 300), photographs(1_000, 400)
+    both_ways = looks([*training, *map(PLANTED["flipped"], training)])
+    planted = {kind: looks(map(plant, training[:50])) for kind, plant in PLANTED.items()}
+    found, false_alarms = calibrate(planted, looks(held_out), both_ways, seed=0)
+    assert list(found) == ["exact", "flipped", "brightened", "reencoded"]
+    for kind, shares in found.items():
+        assert shares["closer_than_any"] == 1, kind
+        assert shares["closer_than_1st_percentile"] == 1, kind
+    assert false_alarms["closer_than_any"] < 0.01
+    assert false_alarms["closer_than_1st_percentile"] < 0.04  # 2 of 200 are expected
+
+
+def test_a_drawer_that_copies_is_told_from_one_that_does_not():
+    training, held_out, honest = (
+        photographs(first, count) for first, count in ((0, 200), (500, 200), (900, 40))
+    )
+    copies = [PLANTED["reencoded"](picture) for picture in training[7:17]]
+    found = copying(looks([*honest, *copies]), looks(held_out), looks(training))
+    assert found.shares["closer_than_any"] == pytest.approx(10 / 50, abs=0.02)
+    assert sorted(found.most_suspect(10)) == list(range(40, 50))
+    assert sorted(found.drawn.place[40:]) == list(range(7, 17))
+
+
+def test_held_out_pictures_that_are_training_pictures_leave_nobody_to_accuse():
+    features = np.random.default_rng(1).random((20, 3))
+    found = copying(features, features, features)
+    assert found.shares == {"closer_than_any": 0, "closer_than_1st_percentile": 0}
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_a_planted_copy_shows_what_the_picture_shows(kind):
+    scene = shapes.scene(0, 3)
+    copy = PLANTED[kind](shapes.draw(scene, 64))
+    assert copy.shape == (64, 64, 3)
+    assert copy.dtype == np.uint8
+    if kind != "brightened":
+        assert sorted(shapes.judge(copy)) == sorted(figure.kind for figure in scene.figures)
+
+
+def test_features_of_two_networks_are_refused():
+    with pytest.raises(UserError, match="one has 3 for each picture, the other 4"):
+        nearest(np.ones((2, 3)), np.ones((5, 4)))
