@@ -226,7 +226,7 @@ H200: Assignments = {
     "prior.heads": 28,
     "prior.fit.steps": 100_000,
     "prior.fit.batch_size": 256,
-    "prior.fit.decay": "cosine",  # a quarter of the paper's updates: too few to wait for plateaux
+    "prior.fit.decay": "cosine",  # a quarter of the paper's updates: too few to wait for plateaus
     "prior.run.micro_batch_size": 32,
     "sample.precision": "bfloat16",
     "sample.run.gpu": True,

@@ -34,7 +34,7 @@ class FitSettings(Config):
         1.0, description="cosine: share of steps, warm-up included, until it is lowest"
     )
     patience_share: Share = Field(
-        0.04, description="plateau: share of steps without a lower mean loss before it is halved"
+        0.04, description="plateau: share of steps without a lower mean loss before the rate halves"
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's decay of the first moment")
     beta2: float = Field(0.999, ge=0, lt=1, description="AdamW's decay of the second moment")
@@ -81,7 +81,7 @@ class FitSettings(Config):
         return self
 
     @model_validator(mode="after")
-    def _plateaux_are_long_enough_and_fit_in(self) -> Self:
+    def _plateaus_are_long_enough_and_fit_in(self) -> Self:
         if self.decay != "plateau":
             return self
         if self.decay_share != 1:
@@ -103,7 +103,7 @@ class FitSettings(Config):
         room = (1 - self.warmup_share) / halvings
         if self.patience_share > room:
             raise ValueError(
-                f"{halvings} plateaux of patience_share ({self.patience_share}) do not fit into "
+                f"{halvings} plateaus of patience_share ({self.patience_share}) do not fit into "
                 f"the run after its warm-up; set it to {room:.2g} or less, or raise "
                 "learning_rate_end"
             )
@@ -131,7 +131,7 @@ class TrainingRun(ComputeRun):
     )
     compile: bool = Field(False, description="compile blocks: minutes at first, then quicker steps")
     shard: bool = Field(
-        False, description="share weights, gradients and optimizer state out over workers (FSDP)"
+        False, description="shard weights, gradients and optimizer state over the workers (FSDP)"
     )
     shard_size: Count | None = Field(
         None, description="workers that share one copy of the weights; null: all"
@@ -200,7 +200,7 @@ class TrainingSettings(Config):
             return self
         if run.shard and run.shard_size is None:
             raise ValueError(
-                f"fit.powersgd_rank={fit.powersgd_rank} is about gradients between copies of the "
+                f"fit.powersgd_rank={fit.powersgd_rank} compresses gradients between copies of the "
                 "weights, and workers that share one have none; set run.shard_size, or run.shard "
                 "to false"
             )

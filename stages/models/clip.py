@@ -7,7 +7,8 @@ pretrained one with its own tokenizer and preprocessing (published_clip.py). Bot
 Captions longer than the text tower are cut off, on purpose: the prior reads more than CLIP's 77
 tokens. `Reranker.truncates` says which.
 
-Dimensions: b batch, p pictures or captions, H W pixels, t text slots, d projection.
+Dimensions: b batch, p pictures or captions, H W pixels, s side of the tower, t text slots,
+d projection.
 """
 
 import math
@@ -109,7 +110,10 @@ class Reranker(nn.Module):
 
     def image_features(self, pixels: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d"]:
         """Return unit vectors of square pictures in [0, 1] of any size."""
-        resized = self.preprocessing.resize(pixels)
+        return self.features_of_inputs(self.preprocessing.resize(pixels))
+
+    def features_of_inputs(self, resized: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b d"]:
+        """Return unit vectors of pictures in [0, 1] that have the tower's size."""
         tower = self.clip.vision_model(pixel_values=(resized - self.mean) / self.std)
         return F.normalize(self.clip.visual_projection(tower.pooler_output).float(), dim=-1)
 

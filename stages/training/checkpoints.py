@@ -1,8 +1,8 @@
 """How a killed training resumes: from the newest of two checkpoints in the artifact's own folder.
 
 When a stage runs again, or Ray restarts its workers, `Trainer` builds a fresh State and calls
-`load`, which puts back weights, EMA, moments and step; all else follows from the seed and the step
-(see `state`). At most `save_every` updates are repeated (twice as many if the newest
+`load`, which puts back all that updates change (`State`); batches and noise follow from the seed
+and the step. At most `save_every` updates are repeated (twice as many if the newest
 checkpoint is damaged); on CPUs with as many workers, the weights are the same to the bit.
 
 checkpoints/step-00001000/part-00000-of-00002-0000.safetensors   rows of tensors, by worker and file

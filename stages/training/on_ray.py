@@ -1,9 +1,9 @@
 """What Ray does in training: it starts workers, restarts them, and shows what they log.
 
 `train` runs in the driver. Ray Train starts `run.workers` processes, each with a GPU if `run.gpu`,
-and runs `train_worker` in each, which makes a `Trainer` and calls its `fit`. Checkpoints go through the artifact's folder, so
-Ray's own storage holds nothing, and a run resumes whether a worker, the driver or the whole cluster
-was killed (`checkpoints` says how).
+and runs `train_worker` in each, which makes a `Trainer` and calls its `fit`. Checkpoints go through
+the artifact's folder, so Ray's own storage holds nothing, and a run resumes whether a worker, the
+driver or the whole cluster was killed (`checkpoints` says how).
 """
 
 import logging

@@ -1,9 +1,9 @@
 """The learning-rate schedule, the cosine that other schedules use, and the decay of the EMA.
 
 Lengths are shares of the run, so a schedule stretches with it. At the paper's number of updates it
-equals the paper's, as far as that is known (appendices A.2 and B.2). All are functions of the step
-alone, except that `decay="plateau"` halves the learning rate by what the training loss does
-(`Plateau`).
+equals the paper's, as far as that is known (appendices A.2 and B.2). All depend only on the step
+and the settings, except that with `decay="plateau"` the training loss decides when the learning
+rate is halved (`Plateau`).
 """
 
 import math
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from schemas.settings import FitSettings
 
-# The paper does not say what it took for a plateau (appendix B.2). Here the loss is
-# averaged over windows of updates, the first of which begins where the warm-up ends. A plateau is
-# `patience_share` of the run in which no window's mean beats the best one by MIN_IMPROVEMENT.
+# The paper does not say what counts as a plateau (appendix B.2). Here the loss is averaged over
+# windows of updates, the first of which begins where the warm-up ends. A plateau is a share of the
+# run, `patience_share`, in which no window's mean beats the best one by MIN_IMPROVEMENT.
 WINDOWS = 4  # per patience: enough updates in each to tell the trend from the noise
 MIN_IMPROVEMENT = 1e-3  # relative; a loss that follows a power law never stops falling
 

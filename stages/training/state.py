@@ -1,6 +1,6 @@
-"""All that a resumed run needs: weights, their EMA, the optimizer's moments, the step.
+"""All that a resumed run needs: weights, their EMA, the optimizer's moments, the step, counters.
 
-Nothing else is stored: the rows of a batch and the noise of an update follow from the seed and the
+The rows of a batch and the noise of an update are not stored: they follow from the seed and the
 step. Add here whatever else a run changes and cannot derive: a tree of tensors is one line in
 `tensors`, a field of plain JSON one name in NUMBERS.
 """

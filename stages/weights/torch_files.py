@@ -2,7 +2,8 @@
 
 torch.save has two formats: a zip with a pickle and the numbers of its tensors, and before torch 1.6
 a few pickles with the numbers behind them. Both hold whole modules or dicts of tensors: see
-`pickles`. No more is read or allocated than the file is long, whatever it says.
+`pickles`. TorchScript is the zip with a module, whose code is left alone. No more is read or
+allocated than the file is long, whatever it says.
 """
 
 import io
@@ -151,7 +152,7 @@ def _of_module(top: Holder) -> dict[str, Any]:
     parts = 0
     while waiting:
         prefix, module = waiting.pop()
-        own, children = _table(module, "_parameters", "_buffers"), _table(module, "_modules")
+        own, children = _parts(module)
         parts += 1 + len(own) + len(children)
         names = [*own, *children]
         if parts > MOST_PARTS or any(len(prefix) + len(name) > LONGEST_NAME for name in names):
@@ -163,6 +164,20 @@ def _of_module(top: Holder) -> dict[str, Any]:
             if child is not None
         ]
     return found
+
+
+def _parts(module: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a module's tensors and its children.
+
+    A module of TorchScript keeps both among its attributes, beside plain values.
+    """
+    state = module.state if isinstance(module, Holder) else None
+    if isinstance(state, dict) and state and not state.keys() & {"_parameters", "_modules"}:
+        named = {name: value for name, value in state.items() if isinstance(name, str)}
+        own = {name: value for name, value in named.items() if isinstance(value, Described)}
+        inner = {name: value for name, value in named.items() if isinstance(value, Holder)}
+        return own, {name: value for name, value in inner.items() if isinstance(value.state, dict)}
+    return _table(module, "_parameters", "_buffers"), _table(module, "_modules")
 
 
 def _table(module: Any, *names: str) -> dict[str, Any]:

@@ -196,7 +196,7 @@ def test_a_loss_that_falls_along_a_power_law_is_halved_in_the_second_half_of_the
         ({"decay_share": 0.5}, "decay_share .0.5. is the cosine's"),
         ({"learning_rate_end": 0.2}, "wanted at most half of it, found 0.2"),
         ({"patience_share": 0.01}, "of 80 steps is less than one update; set it to 0.013"),
-        ({"patience_share": 0.3}, "4 plateaux of .* do not fit .*set it to 0.23 or less"),
+        ({"patience_share": 0.3}, "4 plateaus of .* do not fit .*set it to 0.23 or less"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused_in_a_sentence(changes, sentence):

@@ -52,6 +52,16 @@ def test_a_whole_module_gives_the_tensors_of_its_state_dict(save):
     same(read_tensors(save(network())), network().state_dict())
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torchscript_gives_its_tensors_and_its_code_is_left_alone(tmp_path):
+    module = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Sequential(nn.BatchNorm2d(3), nn.ReLU()))
+    path = tmp_path / "scripted.pt"
+    torch.jit.script(module).save(path)
+    found = read_tensors(str(path))
+    assert found.keys() == module.state_dict().keys()
+    assert all(torch.equal(found[name], value) for name, value in module.state_dict().items())
+
+
 def test_a_state_dict_gives_its_tensors(save):
     same(read_tensors(save(network().state_dict())), network().state_dict())
 

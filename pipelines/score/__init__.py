@@ -1,0 +1,1 @@
+"""Score pictures of any generator against captions and a reference set, as the paper does."""

@@ -1,0 +1,229 @@
+"""Read captions: MS-COCO's file, CUB's folder, a table, lines, or a text beside each picture.
+
+| what is given | captions |
+|---|---|
+| `captions_val2014.json` (MS-COCO) | one of each picture |
+| a folder with `text_c10/` and `testclasses.txt` (CUB, Reed et al. 2016) | all unique ones |
+| `.jsonl` or `.parquet` with the columns `caption` and `picture` | one a row |
+| `.txt` | one a line; the picture of line i (from 0) is called i |
+| a folder of `NAME.txt` | the first line of each |
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.score.caption_set import Caption, CaptionSet, doubled
+from pipelines.score.problems import Problem, problem
+from schemas.errors import ConfigError
+from stages.data.digests import digest_of_files
+from stages.pictures.forms import SUFFIXES
+
+TEXTS, TEST_CLASSES = "text_c10", "testclasses.txt"  # of CUB
+CAPTION = ("caption", "text", "prompt")  # columns
+PICTURE = ("picture", "file_name", "image", "name", "key", "id")
+TABLES = (".jsonl", ".parquet")
+
+
+def read_captions(address: str) -> CaptionSet:
+    """Read a set of captions; raise ConfigError for one that is not there or not readable."""
+    path = Path(address)
+    try:
+        return _of_folder(path) if path.is_dir() else _of_file(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"--captions: wanted captions at '{address}', found {_brief(error)}; give MS-COCO's "
+            "captions_*.json, CUB's folder, a .jsonl, .parquet or .txt file, or a folder of texts"
+        ) from error
+
+
+def _of_file(path: Path) -> CaptionSet:
+    if path.suffix == ".json":
+        return coco(path)
+    if path.suffix in TABLES:
+        return table(path)
+    if path.suffix == ".txt":
+        rows = enumerate(path.read_text("utf-8").splitlines())
+        return _plain(path, "lines of text", ((str(number), text) for number, text in rows))
+    raise ConfigError(
+        f"--captions: wanted a .json (MS-COCO), .jsonl, .parquet or .txt file, found '{path}'"
+        f"{'' if path.exists() else ', which is not there'}; give one of these"
+    )
+
+
+def _of_folder(path: Path) -> CaptionSet:
+    if (path / TEXTS).is_dir():
+        return cub(path)
+    rows = (
+        (
+            str(file.relative_to(path).with_suffix("")),
+            (file.read_text("utf-8").splitlines() or [""])[0],
+        )
+        for file in _texts(path)
+    )
+    return _plain(path, "a text beside each picture", rows)
+
+
+def coco(path: Path) -> CaptionSet:
+    """Read MS-COCO's captions; a picture may be called by its file, its id or its caption's id."""
+    content = path.read_bytes()
+    try:
+        found = json.loads(content)
+        images = {int(one["id"]): str(one["file_name"]) for one in found["images"]}
+        rows = [(int(o["id"]), int(o["image_id"]), str(o["caption"])) for o in found["annotations"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"--captions: wanted MS-COCO's `images` (id, file_name) and `annotations` (id, "
+            f"image_id, caption) in '{path}', found {_brief(error)}; fetch the file again"
+        ) from error
+    captions = [
+        Caption(text.strip(), (stem(images[image]), str(image), str(own)), images[image])
+        for own, image, text in rows
+        if image in images and text.strip()
+    ]
+    with_caption = {caption.picture for caption in captions}
+    return CaptionSet(
+        name=path.name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        format="MS-COCO",
+        schemes=("the picture's file", "the picture's id", "the caption's id"),
+        captions=tuple(captions),
+        listed=len(rows),
+        problems=(
+            *problem("unlisted_picture", (str(own) for own, at, _ in rows if at not in images)),
+            *problem("empty_caption", (str(o) for o, at, text in rows if not text.strip())),
+            *problem("captionless", sorted(set(images.values()) - with_caption)),
+        ),
+        one_each=True,
+    )
+
+
+def cub(path: Path) -> CaptionSet:
+    """Read the unique captions of the test classes; picture CLASS/BIRD_i is for line i (from 0)."""
+    listed = (path / TEST_CLASSES).read_text("utf-8").split()
+    files = [file for name in listed for file in sorted((path / TEXTS / name).glob("*.txt"))]
+    rows = [
+        Caption(text.strip(), (f"{file.parent.name}/{file.stem}_{i}",), f"{file.stem}.jpg")
+        for file in files
+        for i, text in enumerate(file.read_text("utf-8", "replace").splitlines())
+    ]
+    filled = [caption for caption in rows if caption.text]
+    repeats = set(again := doubled(filled))
+    return CaptionSet(
+        name=path.name,
+        sha256=digest_of_files(
+            [(TEST_CLASSES, str(path / TEST_CLASSES))]
+            + [(str(file.relative_to(path)), str(file)) for file in files]
+        ),
+        format="CUB",
+        schemes=("class, picture and line",),
+        captions=tuple(caption for caption in filled if caption.names[0] not in repeats),
+        listed=len(rows),
+        problems=(
+            *problem("empty_caption", (one.names[0] for one in rows if not one.text)),
+            *problem("repeated_caption", again),
+        ),
+    )
+
+
+def table(path: Path) -> CaptionSet:
+    """Read a table with a caption and the name of its picture in each row."""
+    rows = read_rows(path, "--captions")
+    text, picture = (column(rows, names, path, "--captions") for names in (CAPTION, PICTURE))
+    return _plain(path, "a table", ((str(row[picture]), str(row[text] or "")) for row in rows))
+
+
+def _plain(path: Path, form: str, rows: Iterable[tuple[str, str]]) -> CaptionSet:
+    """Make a set of names, each with its caption."""
+    listed = [(stem(name), text.strip()) for name, text in rows]
+    by_name: dict[str, str] = {}
+    again = []
+    for name, text in listed:
+        if name in by_name:
+            again.append(name)
+        by_name.setdefault(name, text)
+    content = "".join(f"{json.dumps(row)}\n" for row in listed)
+    problems: list[Problem] = [
+        *problem("doubled_name", again),
+        *problem("empty_caption", (name for name, text in by_name.items() if not text)),
+    ]
+    return CaptionSet(
+        name=path.name,
+        sha256=hashlib.sha256(content.encode()).hexdigest(),
+        format=form,
+        schemes=("the picture's name",),
+        captions=tuple(Caption(text, (name,)) for name, text in by_name.items() if text),
+        listed=len(listed),
+        problems=tuple(problems),
+    )
+
+
+def read_rows(path: Path, flag: str) -> list[Mapping[str, Any]]:
+    """Read the rows of a JSONL or Parquet file that fits in memory; raise ConfigError."""
+    try:
+        if path.suffix == ".parquet":
+            schema = pq.read_schema(path)
+            plain = [field.name for field in schema if is_plain(field.type)]
+            return pq.read_table(path, columns=plain).to_pylist()
+        return list(_objects(path))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise ConfigError(
+            f"{flag}: wanted a readable table at '{path}', found {_brief(error)}; replace it"
+        ) from error
+
+
+def is_plain(kind: pa.DataType) -> bool:
+    """Return whether a column has texts or numbers, not files of pictures."""
+    return pa.types.is_primitive(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _objects(path: Path) -> Iterator[Mapping[str, Any]]:
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if line.strip():
+            try:
+                found = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from error
+            if not isinstance(found, dict):
+                raise ValueError(f"line {number}: no object in braces")
+            yield found
+
+
+def column(rows: list[Mapping[str, Any]], names: tuple[str, ...], path: Path, flag: str) -> str:
+    """Return which of these columns all rows have; raise ConfigError if none."""
+    shared = set.intersection(*(set(row) for row in rows)) if rows else set()
+    for name in names:
+        if name in shared:
+            return name
+    raise ConfigError(
+        f"{flag}: wanted rows with a column {' or '.join(names)} in '{path}', found "
+        f"{', '.join(sorted(shared)) or 'none that all rows have'}; rename it"
+    )
+
+
+def stem(name: str) -> str:
+    """Return a picture's name without the ending of a picture."""
+    lower = name.lower()
+    ending = next((ending for ending in SUFFIXES if lower.endswith(ending)), "")
+    return name.removesuffix(name[len(name) - len(ending) :]) if ending else name
+
+
+def _texts(path: Path) -> list[Path]:
+    found = sorted(path.rglob("*.txt"))
+    if not found:
+        raise ConfigError(
+            f"--captions: wanted {TEXTS}/ (CUB) or a NAME.txt for each picture in '{path}', found "
+            "neither; give the file of captions itself"
+        )
+    return found
+
+
+def _brief(error: BaseException) -> str:
+    if isinstance(error, KeyError):
+        return f"no {error}"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,136 @@
+"""Pictures that are handed in: a folder of files, or Parquet files that hold them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.score.caption_files import PICTURE
+from schemas.errors import ConfigError
+from stages.pictures import SUFFIXES
+from stages.storage import reaching, system_of
+
+PARQUET = ".parquet"
+BYTES = ("image", "jpg", "png", "picture")  # columns, of bytes or of a struct that has `bytes`
+
+
+class PictureSet(Protocol):
+    """MeasuredSystem pictures in a fixed order, read one at a time."""
+
+    @property
+    def name(self) -> str:
+        """The last part of the address: what the set is called in results."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The pictures' names, sorted."""
+
+    def read(self, name: str) -> bytes:
+        """Return the file of a picture."""
+
+
+@dataclass(frozen=True)
+class FolderPictures:
+    """Files with a picture's ending, at any depth; their names are paths below the folder."""
+
+    name: str
+    names: Sequence[str]
+    system: Any
+    top: str
+
+    def read(self, name: str) -> bytes:
+        return bytes(self.system.cat_file(f"{self.top}/{name}"))
+
+
+@dataclass
+class TablePictures:
+    """Rows of Parquet files; one row group is held in memory."""
+
+    name: str
+    names: Sequence[str]
+    system: Any
+    places: dict[str, tuple[str, int, int]]  # file, row group, row in it
+    columns: dict[str, str]  # by file
+    held: tuple[tuple[str, int], list[Any]] = field(default=(("", -1), []))
+
+    def read(self, name: str) -> bytes:
+        file, group, row = self.places[name]
+        if self.held[0] != (file, group):
+            with self.system.open(file, "rb") as opened, pq.ParquetFile(opened) as parquet:
+                column = parquet.read_row_group(group, [self.columns[file]], use_threads=False)
+            self.held = ((file, group), column[0].to_pylist())
+        value = self.held[1][row]
+        return bytes((value.get("bytes") if isinstance(value, dict) else value) or b"")
+
+
+def open_pictures(address: str, flag: str) -> PictureSet:
+    """Find the pictures at a path or fsspec address; raise ConfigError if there are none."""
+    with reaching(address, flag):
+        system, top = system_of(address)
+        listed = sorted(system.find(top))
+        name = PurePosixPath(top).name
+        pictures = [file for file in listed if file.lower().endswith(SUFFIXES)]
+        if pictures:
+            below = [file.removeprefix(top).lstrip("/") for file in pictures]
+            return FolderPictures(name, below, system, top)
+        tables = [file for file in listed if file.endswith(PARQUET)]
+        if tables:
+            return _of_tables(name, system, tables)
+    raise ConfigError(
+        f"{flag}: wanted pictures ({', '.join(SUFFIXES)}) or Parquet files of them at '{address}', "
+        "found none; give the folder that holds them"
+    )
+
+
+def _of_tables(name: str, system: Any, files: Sequence[str]) -> TablePictures:
+    places: dict[str, tuple[str, int, int]] = {}
+    columns = {}
+    for file in files:
+        with system.open(file, "rb") as opened:
+            try:
+                with pq.ParquetFile(opened) as parquet:
+                    columns[file] = _bytes_column(parquet.schema_arrow, file)
+                    _list(parquet, file, places)
+            except pa.ArrowException as error:
+                raise ConfigError(
+                    f"wanted a Parquet file of pictures at '{file}', found one that cannot be read "
+                    f"({str(error).splitlines()[0]}); replace it"
+                ) from error
+    return TablePictures(name, list(places), system, places, columns)
+
+
+def _list(parquet: pq.ParquetFile, file: str, places: dict[str, tuple[str, int, int]]) -> None:
+    """Add where each row of a file is, by its name or by file and number."""
+    named = next((n for n in PICTURE if _is_name(parquet.schema_arrow, n)), None)
+    for group in range(parquet.num_row_groups):
+        if named:
+            names = [str(n) for n in parquet.read_row_group(group, [named])[0].to_pylist()]
+        else:
+            first = len(places)
+            size = parquet.metadata.row_group(group).num_rows
+            names = [f"{PurePosixPath(file).stem}/{first + i}" for i in range(size)]
+        places.update({own: (file, group, row) for row, own in enumerate(names)})
+
+
+def _is_name(schema: pa.Schema, column: str) -> bool:
+    if column not in schema.names:
+        return False
+    kind = schema.field(column).type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
+
+
+def _bytes_column(schema: pa.Schema, file: str) -> str:
+    for column in BYTES:
+        if column in schema.names:
+            kind = schema.field(column).type
+            if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+                kind = kind.field("bytes").type
+            if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+                return column
+    raise ConfigError(
+        f"wanted a column of picture files named {', '.join(BYTES)} in '{file}', found "
+        f"{', '.join(schema.names)}; rename it"
+    )

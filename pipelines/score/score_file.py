@@ -1,0 +1,145 @@
+"""score.json: every number with what it was made with; equal evaluations write equal bytes."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from pipelines.score.problems import Problem
+from schemas.errors import ConfigError
+from schemas.manifest import Record
+from stages.metrics.reported import Reported, comparable
+
+FORMAT_VERSION: Literal[1] = 1
+PROGRAMS = ("dalle-ray", "torch", "transformers", "numpy", "scipy", "pillow",
+            "opencv-python-headless")  # fmt: skip
+
+
+class Captions(Record):
+    """The captions that pictures were drawn for, and how they were chosen."""
+
+    name: str
+    sha256: str
+    format: str
+    listed: int
+    chosen: int
+    seed: int
+    problems: tuple[Problem, ...]
+
+
+class Overlap(Record):
+    """The list of reference pictures that some numbers leave out."""
+
+    name: str
+    sha256: str
+    listed: int
+    found: int
+
+
+class ReferenceSide(Record):
+    """The pictures that drawings are compared with; numbers have its hash and count themselves."""
+
+    name: str
+    problems: tuple[Problem, ...]
+    overlap: Overlap | None
+
+
+class System(Record):
+    """One system that was measured, and its numbers."""
+
+    name: str
+    pictures: str  # the name of the folder
+    sha256: str  # of the list of its pictures' digests
+    count: int
+    best_of: int
+    called: str
+    problems: tuple[Problem, ...]
+    values: tuple[Reported, ...]
+
+
+class PublishedRow(Record):
+    """What a paper says of a system: not measured here, and by another protocol."""
+
+    system: str
+    dataset: str
+    source: str
+    protocol: str
+    fid: Mapping[float, float]  # by blur radius
+    inception_score: Mapping[float, float] = {}
+
+
+class ScoreFile(Record):
+    """All of an evaluation."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    made_with: Mapping[str, str]
+    side: int
+    radii: tuple[float, ...]
+    captions: Captions | None
+    reference: ReferenceSide
+    systems: tuple[System, ...]
+    published: tuple[PublishedRow, ...]
+
+    @property
+    def problems(self) -> list[tuple[str, Problem]]:
+        """All problems, each with whose it is."""
+        of_captions = [("captions", p) for p in self.captions.problems] if self.captions else []
+        of_reference = [("reference", problem) for problem in self.reference.problems]
+        of_systems = [(label(one), problem) for one in self.systems for problem in one.problems]
+        return [*of_captions, *of_reference, *of_systems]
+
+    def to_bytes(self) -> bytes:
+        return self.model_dump_json(indent=2).encode() + b"\n"
+
+
+def label(system: System) -> str:
+    return system.name if system.best_of == 1 else f"{system.name}, best of {system.best_of}"
+
+
+def programs() -> dict[str, str]:
+    """Return the versions of what computes."""
+    return {name: version(name) for name in PROGRAMS}
+
+
+def read_score_file(address: str) -> ScoreFile:
+    """Read an earlier evaluation; raise ConfigError for another file."""
+    try:
+        return ScoreFile.model_validate_json(Path(address).read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"--beside: wanted a score.json at '{address}', found {error.strerror}; give another"
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"--beside: wanted a score.json of format {FORMAT_VERSION} in '{address}', found "
+            f"{place}: {first['msg']}; score those pictures again"
+        ) from error
+
+
+def require_comparable(ours: ScoreFile, other: ScoreFile, address: str) -> None:
+    """Raise ConfigError unless the numbers of both with one name were made in the same way."""
+    known = {identity(value): value for one in ours.systems for value in one.values}
+    for system in other.systems:
+        for value in system.values:
+            mine = known.get(identity(value))
+            reasons = comparable(mine, value) if mine is not None else ()
+            if reasons:
+                raise ConfigError(
+                    f"--beside: wanted numbers that were made alike, found in '{address}' a "
+                    f"{value.metric} that differs in {'; '.join(reasons)}; score both in one way"
+                )
+    if not any(identity(value) in known for one in other.systems for value in one.values):
+        raise ConfigError(
+            f"--beside: wanted numbers of the same networks and metrics, found none in "
+            f"'{address}'; score both in one way"
+        )
+
+
+def identity(value: Reported) -> tuple[str, str, object, bool]:
+    """Return what a reader takes for one thing: metric, network, radius, with overlaps or not."""
+    radius, part = value.parameters.get("blur_radius"), value.parameters.get("overlap")
+    return value.metric, value.network.name, radius, part is not None

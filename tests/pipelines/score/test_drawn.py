@@ -1,0 +1,156 @@
+"""Each caption finds its picture under any of the usual names; what does not fit is named."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.score.caption_files import read_captions
+from pipelines.score.caption_set import chosen
+from pipelines.score.drawn import drawings, read_scores
+from pipelines.score.overlap import read_overlap
+from pipelines.score.picture_set import open_pictures
+from schemas.errors import ConfigError
+from tests.pipelines.score import coco
+
+
+@pytest.fixture
+def captions(tmp_path):
+    folder = coco.build(tmp_path / "coco")
+    return chosen(read_captions(str(folder / "captions_val2014.json")), 12, seed=0)
+
+
+def drawn(captions, folder, best_of=1):
+    found = drawings(
+        open_pictures(str(folder), "--pictures"), captions, best_of, read_scores(folder)
+    )
+    return found, {one.kind: (one.count, *one.examples) for one in found.problems}
+
+
+@pytest.mark.parametrize("scheme", range(3))
+@pytest.mark.parametrize("layout", ["{}", "deep/{}", "{}/0"])
+def test_pictures_may_be_called_by_file_picture_or_caption(captions, tmp_path, scheme, layout):
+    names = [layout.format(caption.names[scheme]) for caption in captions.captions]
+    found, problems = drawn(captions, coco.draw(tmp_path / "drawn", names))
+    assert [pair.picture for pair in found.pairs] == [f"{name}.png" for name in names]
+    assert [pair.caption for pair in found.pairs] == list(captions.captions)
+    assert captions.schemes[scheme] in found.called
+    assert problems == {}
+
+
+def test_a_number_may_be_padded_with_zeros(captions, tmp_path):
+    names = [f"{int(caption.names[1]):012d}" for caption in captions.captions]
+    found, problems = drawn(captions, coco.draw(tmp_path / "drawn", names))
+    assert len(found.pairs) == 12
+    assert problems == {}
+
+
+def test_missing_foreign_and_doubled_pictures_are_named(captions, tmp_path):
+    names = [caption.names[1] for caption in captions.captions]
+    folder = coco.draw(tmp_path / "drawn", [*names[2:], "7", f"other/{names[5]}"])
+    found, problems = drawn(captions, folder)
+    assert len(found.pairs) == 10
+    assert found.pairs[3].picture == f"{names[5]}.png"
+    assert problems == {
+        "no_picture": (2, *names[:2]),
+        "no_caption": (1, "7.png"),
+        "doubled_picture": (1, f"other/{names[5]}.png"),
+    }
+
+
+def test_a_folder_without_any_picture_of_a_caption_is_refused(captions, tmp_path):
+    with pytest.raises(ConfigError, match=r"called as captions are, such as .*found x.png"):
+        drawn(captions, coco.draw(tmp_path / "drawn", ["x"]))
+
+
+@pytest.fixture
+def candidates(captions, tmp_path):
+    """Four candidates of each caption, of which number (i + 1) % 4 of caption i is scored best."""
+    names = [caption.names[1] for caption in captions.captions]
+    folder = coco.draw(tmp_path / "drawn", [f"{name}/{n}" for name in names for n in range(4)])
+    rows = [
+        {"picture": f"{name}/{n}.png", "score": 1 - ((n - i - 1) % 4) / 4}
+        for i, name in enumerate(names)
+        for n in range(4)
+    ]
+    (folder / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder, names
+
+
+def test_the_best_of_the_first_n_is_taken_by_score(captions, candidates):
+    folder, names = candidates
+    for best_of, wanted in ((1, [0] * 12), (2, [1, 0, 0, 0] * 3), (4, [1, 2, 3, 0] * 3)):
+        found, problems = drawn(captions, folder, best_of)
+        numbers = zip(names, wanted, strict=True)
+        assert [pair.picture for pair in found.pairs] == [f"{name}/{n}.png" for name, n in numbers]
+        assert problems == {}
+
+
+def test_equal_scores_are_the_first_ones(captions, candidates):
+    folder, names = candidates
+    rows = [{"picture": f"{name}/{n}", "score": 1} for name in names for n in range(4)]
+    (folder / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found, _ = drawn(captions, folder, 4)
+    assert {pair.picture.rpartition("/")[2] for pair in found.pairs} == {"0.png"}
+
+
+def test_missing_candidates_and_scores_are_named(captions, candidates):
+    folder, names = candidates
+    (folder / names[0] / "1.png").unlink()
+    lines = (folder / "scores.jsonl").read_text().splitlines()
+    (folder / "scores.jsonl").write_text("\n".join(lines[:-1]))
+    found, problems = drawn(captions, folder, 4)
+    assert len(found.pairs) == 12
+    assert problems == {"few_candidates": (1, names[0]), "no_score": (1, f"{names[-1]}/3.png")}
+
+
+@pytest.mark.parametrize("scores", [None, '{"picture": "a", "score": "high"}'])
+def test_a_choice_without_scores_is_refused(captions, candidates, scores):
+    folder, _ = candidates
+    (folder / "scores.jsonl").unlink()
+    if scores:
+        (folder / "scores.jsonl").write_text(scores)
+    with pytest.raises(ConfigError, match=r"--best-of.*found (no scores|could not convert)"):
+        drawn(captions, folder, 2)
+
+
+def test_pictures_in_parquet_are_found_by_their_name(captions, tmp_path):
+    names = [caption.names[1] for caption in captions.captions]
+    folder = coco.draw(tmp_path / "drawn", names)
+    rows = [
+        {"name": f"{name}.png", "png": {"bytes": (folder / f"{name}.png").read_bytes()}}
+        for name in names
+    ]
+    (tmp_path / "table").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "table/a.parquet", row_group_size=5)
+    found, problems = drawn(captions, tmp_path / "table")
+    assert len(found.pairs) == 12
+    assert problems == {}
+    for pair in found.pairs:
+        assert found.source.read(pair.picture) == (folder / pair.picture).read_bytes()
+
+
+def test_a_table_without_pictures_is_refused(tmp_path):
+    pq.write_table(pa.table({"caption": ["a"]}), tmp_path / "a.parquet")
+    with pytest.raises(ConfigError, match=r"column of picture files.*found caption"):
+        open_pictures(str(tmp_path), "--reference")
+    with pytest.raises(ConfigError, match=r"--reference: wanted pictures .*found none"):
+        open_pictures(str(tmp_path / "none"), "--reference")
+
+
+def test_overlaps_are_named_by_path_or_file_with_or_without_ending(tmp_path):
+    names = ["x/a.png", "x/b.png", "c.png", "d.png"]
+    path = tmp_path / "overlap.txt"
+    path.write_text("# found by looking\nx/a.png\nb\n\nd.jpg\nc.png\nc.png\n")
+    found = read_overlap(str(path), names)
+    assert found.names == {"x/a.png", "x/b.png", "c.png"}
+    assert (found.record.listed, found.record.found) == (4, 3)
+    assert [(one.kind, one.count, one.examples) for one in found.problems] == [
+        ("foreign_overlap", 1, ("d.jpg",))
+    ]
+    with pytest.raises(ConfigError, match=r"--overlap: wanted a list"):
+        read_overlap(str(tmp_path / "none.txt"), names)
+    path.write_text("# none\n")
+    with pytest.raises(ConfigError, match=r"--overlap: wanted names .*found none"):
+        read_overlap(str(path), names)
