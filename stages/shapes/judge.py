@@ -34,7 +34,7 @@ CLOSE = np.ones((3, 3), np.uint8)  # closes the gaps of a roughly drawn ring
 Map = Float[np.ndarray, "h w"]
 
 
-class Moments(NamedTuple):
+class PatchMoments(NamedTuple):
     """Centre of mass and root mean square distance from it, in pixels; 0 is the first one's centre.
 
     In units of the radius and from the shape's centre, where it is of a template.
@@ -50,7 +50,7 @@ class Template(NamedTuple):
 
     shape: str
     framed: Map
-    moments: Moments
+    moments: PatchMoments
 
 
 def judge(pixels: UInt8[np.ndarray, "h w 3"]) -> list[ShapeKind]:
@@ -130,15 +130,15 @@ def _measured(colour: str, patch: Map, template: Template) -> SeenShape:
     return SeenShape(ShapeKind(colour, template.shape), x / SIDE, y / SIDE, radius / SIDE)
 
 
-def _moments(patch: Map) -> Moments:
+def _moments(patch: Map) -> PatchMoments:
     rows, columns = np.indices(patch.shape, dtype=np.float32)
     mass = patch.sum()
     y, x = (rows * patch).sum() / mass, (columns * patch).sum() / mass
     rms = np.sqrt((((rows - y) ** 2 + (columns - x) ** 2) * patch).sum() / mass)
-    return Moments(x, y, rms)
+    return PatchMoments(x, y, rms)
 
 
-def _frame(patch: Map, own: Moments) -> Map:
+def _frame(patch: Map, own: PatchMoments) -> Map:
     """Move the patch's centre of mass to the middle of a frame and scale its spread to SPREAD."""
     scale = SPREAD / own.rms
     middle = (FRAME - 1) / 2
@@ -158,6 +158,6 @@ def _templates() -> tuple[list[Template], Float[np.ndarray, "n frame frame"]]:
             worn = cv2.morphologyEx(large, cv2.MORPH_OPEN, brush)
             soft = cv2.GaussianBlur(worn, (0, 0), blur * 15)
             own = _moments(soft)
-            unit = Moments(*(length / 30 for length in (own.x - 63.5, own.y - 63.5, own.rms)))
+            unit = PatchMoments(*(length / 30 for length in (own.x - 63.5, own.y - 63.5, own.rms)))
             templates.append(Template(shape, _frame(soft, own), unit))
     return templates, np.stack([template.framed for template in templates])
