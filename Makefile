@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: install  ## run every stage on two CPU cores, into runs/demo (about 15 minutes)
+demo: install  ## run every stage on two CPU cores, into runs/demo (about 20 minutes)
 	$(BIN)/python pipelines/full.py --preset demo
 
 test: install  ## run all tests but the soak (about 30 minutes)

@@ -82,13 +82,15 @@ def line_chart(
     unit: str = "step",
     *,
     doubling: bool = False,
+    counting: bool = False,
     percent: bool = False,
 ) -> Markup:
     """Draw named lines over one x axis, each in a band of its intervals where these are given.
 
-    Points that are not finite are left out. With `doubling` the x axis is logarithmic, with a mark
-    at each x, and every point has a dot.
+    Points that are not finite are left out. With `counting` every point has a dot, and the x axis a
+    mark at each x; with `doubling` it is logarithmic too.
     """
+    counting = counting or doubling
     finite = {
         name: [(math.log2(x) if doubling else x, y, *band) for x, y, *band in _thin(points)
                if math.isfinite(y)]
@@ -96,15 +98,15 @@ def line_chart(
     }  # fmt: skip
     every = [point for points in finite.values() for point in points]
     xs = sorted({x for x, *_ in every})
-    if len(xs) < 1 + doubling:
+    if len(xs) < 1 + counting:
         return Markup("")
     ys = _range([y for _, *values in every for y in values])
-    if doubling:  # few points: whole steps of the grid
+    if counting:  # few points: whole steps of the grid
         gap = (ticks(*ys)[1:2] or [ys[1]])[0] - ticks(*ys)[0] or 0.1
         ys = gap * math.floor(ys[0] / gap), gap * math.ceil(ys[1] / gap)
-    keyed = doubling or len(lines) > 1
+    keyed = counting or len(lines) > 1
     plot = Plot(title, _range(xs), ys, width=360, top=48 if keyed else 30)
-    marks = {x: f"{2**x:g}" for x in xs} if doubling else {x: short(x) for x in ticks(*plot.xs)}
+    marks = {x: short(2**x if doubling else x) for x in (xs if counting else ticks(*plot.xs))}
     plot.axes(marks, unit, percent=percent)
     beside = plot.left
     for index, (name, points) in enumerate(finite.items()):
@@ -113,7 +115,7 @@ def line_chart(
             edge += [(x, low) for x, _, low, _ in reversed(band)]
             plot.parts.append(f'<polygon class="band line-{index}" points="{plot.path(edge)}"/>')
         plot.parts.append(f'<polyline class="line line-{index}" points="{plot.path(points)}"/>')
-        for x, y, *_ in points if doubling else ():
+        for x, y, *_ in points if counting else ():
             plot.dot(index, plot.x(x), plot.y(y), 2.6)
         if keyed:
             plot.dot(index, beside + 4, 30, 3.4)
@@ -172,6 +174,19 @@ def reranking_charts(judged: Judged) -> list[Markup]:
         line_chart(right, "CLIP's favourite is right", unit, doubling=True, percent=True),
         line_chart(scores, "its score, on average", unit, doubling=True),
     ]
+
+
+def length_chart(judged: Judged) -> Markup:
+    """Draw how often all that a prompt says is so, by how much it says; the last point is open."""
+    lines = {
+        KEYS.get(name, name): [
+            (int(length.partition(" ")[0]), of["whole"], *of["whole_interval"])
+            for length, of in row["by_length"].items()
+        ]
+        for name, row in judged[:LINES]
+    }
+    unit = "statements in the prompt (the last: or more)"
+    return line_chart(lines, "the whole prompt is right", unit, counting=True, percent=True)
 
 
 def _thin(points: Points) -> Points:

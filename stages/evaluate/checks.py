@@ -14,6 +14,7 @@ MIN_GAIN_DB = 3.0  # over one flat colour per picture
 
 STANDARD_ERRORS = 3  # that reranking's gain must be away from nothing
 LUCK = 2  # standard errors: a smaller change may be luck
+SWAPPED = 1 / 2  # of relations are right if only the order of the two is left to luck
 SETS = {
     "held_out": "never-seen combinations",
     "seen": "seen combinations",
@@ -28,6 +29,7 @@ ERRING = (
     "The judge itself errs on pictures whose shapes are known, so the accuracies below are lower "
     "bounds at best."
 )
+MISREAD = "The judge itself errs in this where the truth is known, so what it says of it is vague."
 UNRELIABLE = "The model draws combinations it never saw less reliably than this demo should."
 # What the demo's world is tuned to reach, checked only where its judge can look: a part of the
 # report, its number, how it is called, the least that will do, its unit, and what less means.
@@ -59,6 +61,7 @@ def checks(report: Row) -> list[dict[str, Any]]:
     accuracy = report["accuracy"]
     if "judge" in accuracy:
         found += _world({**accuracy, "dvae": report["dvae"]})
+        found += _judge(accuracy["judge"]["by_aspect"])
         found += _accuracy(accuracy)
     return [asdict(check) for check in found]
 
@@ -114,6 +117,26 @@ def _world(parts: Row) -> Iterator[ReportCheck]:
             yield ReportCheck(what, found, f"at least {least}", number >= floor, meaning)
 
 
+def _judge(by_aspect: Row) -> Iterator[ReportCheck]:
+    """Check the judge in the aspect in which it errs most: in true and in false statements."""
+    for on, called, floor in (
+        ("world", "drawn pictures", 0.99),
+        ("reconstructions", "reconstructions", 0.95),
+    ):
+        share, aspect, so = min(
+            (share, aspect, so)
+            for aspect, shares in by_aspect[on].items()
+            for so, share in shares.items()
+        )
+        yield ReportCheck(
+            f"the judge on {called}, in what it tells worst: {so} statements of {aspect}",
+            f"{100 * share:.1f} %",
+            f"at least {100 * floor:.0f} %",
+            share >= floor,
+            MISREAD,
+        )
+
+
 def _dvae(dvae: Row) -> Iterator[ReportCheck]:
     used, codes = dvae["codes_used"], dvae["codes"]
     most = min(codes, dvae["positions"])  # a few pictures cannot use all of a large codebook
@@ -160,6 +183,7 @@ def _accuracy(accuracy: Row) -> Iterator[ReportCheck]:
     sets = {name: row for name, row in accuracy.items() if is_set(row)}
     for name, row in sets.items():
         yield _above_chance(name, row)
+        yield from _told_apart(name, row)
     if accuracy["candidates"] == 1 or not sets:
         return
     yield _gain(accuracy)
@@ -177,6 +201,21 @@ def _above_chance(name: str, row: Row) -> ReportCheck:
         f"above chance, {100 * row['chance']:.1f} %",
         low > 100 * row["chance"],
         "The pictures would do as well for other prompts: what is drawn does not follow the words.",
+    )
+
+
+def _told_apart(name: str, row: Row) -> Iterator[ReportCheck]:
+    """Check that of two shapes that are both there, each is where the prompt says."""
+    relation = row["by_aspect"].get("relation")
+    if relation is None or not relation["there"]:
+        return
+    low, high = (100 * bound for bound in relation["if_there_interval"])
+    yield ReportCheck(
+        f"{called(name)}: which of the two is where, if both are there",
+        f"{100 * relation['if_there']:.1f} % ({low:.0f} to {high:.0f})",
+        f"above {100 * SWAPPED:.0f} %, what swapping them by luck gives",
+        low > 100 * SWAPPED,
+        "The shapes are as named, but not where the prompt says: the two might as well be swapped.",
     )
 
 

@@ -13,7 +13,14 @@ from markupsafe import Markup
 from PIL import Image
 
 from stages import shapes
-from stages.evaluate.charts import Points, accuracy_chart, histogram, line_chart, reranking_charts
+from stages.evaluate.charts import (
+    Points,
+    accuracy_chart,
+    histogram,
+    length_chart,
+    line_chart,
+    reranking_charts,
+)
 from stages.evaluate.checks import amount, harm, is_set
 from stages.evaluate.combinations import grid, worst
 from stages.numbers import duration
@@ -35,6 +42,13 @@ SECTIONS = {
     "training": "Training",
     "stages": "Stages, settings, versions",
 }
+ASPECTS = {  # what a prompt says, and what is asked of the picture
+    "shape": "a shape is there, in its colour",
+    "size": "it is small, or large",
+    "place": "it is at the top, on the left, ...",
+    "relation": "it is above, to the left of, ... another",
+    "count": "there are so many shapes and no more",
+}
 NBSP = "\N{NO-BREAK SPACE}"
 PIXEL_ART_SIDE = 96  # pictures up to here are enlarged as crisp squares, and kept lossless
 VALIDATION = "validation_"  # before the name of what training measures too
@@ -50,11 +64,11 @@ SHOWN_SIDE = 256  # larger pictures are shrunk to this on the page
 
 @dataclass(frozen=True)
 class Shown:
-    """A drawn picture on the page; `right` is None if no judge looked at it."""
+    """A drawn picture on the page; `wrong` is None if no judge looked at it."""
 
     pixels: Pixels
     score: float
-    right: bool | None
+    wrong: Sequence[str] | None  # aspects in which it is not as the prompt says
 
 
 @dataclass(frozen=True)
@@ -108,6 +122,8 @@ def render(report: Mapping[str, Any], gallery: Gallery) -> str:
         harm=[harm(name, row) for name, row in judged if row["gain"]["share"] < 0],
         accuracy_chart=accuracy_chart(judged),
         reranking_charts=reranking_charts(judged),
+        aspects=ASPECTS,
+        length_chart=length_chart(judged),
         rendering="pixelated" if all(map(is_small, originals)) else "auto",
         code_chart=histogram(sorted(gallery.code_counts, reverse=True), "uses of a code", "codes"),
         training=[_training(name, lines) for name, lines in gallery.training.items() if lines],
@@ -187,6 +203,7 @@ def tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (percent(held_out["reranked"]), best),
         (percent(held_out["single"]), "right without reranking"),
+        (percent(held_out["whole"]["reranked"]), "so in everything the prompt says, best of all"),
         (percent(held_out["chance"]), "by chance"),
         *found,
     ]

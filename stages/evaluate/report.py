@@ -22,10 +22,12 @@ from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest, Result
 from schemas.settings import EvaluateSettings
 from stages.cpu_threads import use_threads
-from stages.evaluate.accuracy import Judgement, accuracy, gain, judge_itself, judged
+from stages.evaluate.accuracy import accuracy, gain
 from stages.evaluate.baselines import KeptPrompts, baselines, compared
 from stages.evaluate.checks import checks
 from stages.evaluate.funnel import funnel
+from stages.evaluate.judge_audit import judge_itself
+from stages.evaluate.judgements import Judgement, judged
 from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
 from stages.evaluate.reading import DrawnPrompt, curves, metrics, prompts
 from stages.evaluate.reconstructions import measured_pictures, reconstruct
@@ -34,7 +36,7 @@ from stages.pictures import Pixels, contact_sheet, decode, encode_png
 from stages.progress import Progress
 from stages.weights import load_clip, load_dvae
 
-REVISION = 7
+REVISION = 8
 READS = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
 TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
 
@@ -122,7 +124,7 @@ def _show(prompt: DrawnPrompt, judgement: Judgement | None) -> ShownPrompt:
         Shown(
             decode(one.png),
             one.clip_score,
-            judgement.right(judgement.found[one.candidate])
+            judgement.wrong(judgement.found[one.candidate])
             if judgement is not None and one.candidate in judgement.found
             else None,
         )

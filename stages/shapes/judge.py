@@ -3,16 +3,19 @@
 The border gives the background colour. For each colour of the palette, a map holds the share of
 each pixel that is that colour over the background. The map's connected patches are scaled to one
 size and compared with every shape at several blurs, the star also with its points worn off. A patch
-that resembles no shape well enough is not reported, so noise and plain pictures show nothing.
+that resembles no shape well enough is not reported, so noise and plain pictures show nothing. Where
+the patch lies and how large it is, next to the shape that it resembles, gives place and size.
 """
 
 import itertools
 from functools import cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from stages.shapes.atoms import SeenShape
 from stages.shapes.drawing import coverage
 from stages.shapes.world import COLOURS, SHAPES, ShapeKind
 
@@ -31,8 +34,32 @@ CLOSE = np.ones((3, 3), np.uint8)  # closes the gaps of a roughly drawn ring
 Map = Float[np.ndarray, "h w"]
 
 
+class PatchMoments(NamedTuple):
+    """Centre of mass and root mean square distance from it, in pixels; 0 is the first one's centre.
+
+    In units of the radius and from the shape's centre, where it is of a template.
+    """
+
+    x: float
+    y: float
+    rms: float
+
+
+class Template(NamedTuple):
+    """A shape as a patch may show it."""
+
+    shape: str
+    framed: Map
+    moments: PatchMoments
+
+
 def judge(pixels: UInt8[np.ndarray, "h w 3"]) -> list[ShapeKind]:
     """Return the colour and shape of everything found, the largest first."""
+    return [one.kind for one in find_shapes(pixels)]
+
+
+def find_shapes(pixels: UInt8[np.ndarray, "h w 3"]) -> list[SeenShape]:
+    """Return everything found with its place and size, the largest first."""
     if pixels.shape[:2] != (SIDE, SIDE):
         pixels = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     picture = pixels.astype(np.float32)
@@ -50,9 +77,9 @@ def judge(pixels: UInt8[np.ndarray, "h w 3"]) -> list[ShapeKind]:
         if taken[where].mean() > OVERLAP:  # a larger patch of another colour explains these pixels
             continue
         taken |= cv2.dilate(where.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        shape, resemblance = _most_like(patch)
+        template, resemblance = _most_like(patch)
         if resemblance >= RESEMBLANCE:
-            found.append(ShapeKind(colour, shape))
+            found.append(_measured(colour, patch, template))
     return found
 
 
@@ -86,37 +113,51 @@ def _patches(share: Map) -> list[Map]:
     return patches
 
 
-def _most_like(patch: Map) -> tuple[str, float]:
-    """Return the shape that overlaps best and its intersection over union, 0 to 1."""
-    names, templates = _templates()
-    framed = _frame(patch)
-    overlap = np.minimum(framed, templates).sum((1, 2)) / np.maximum(framed, templates).sum((1, 2))
+def _most_like(patch: Map) -> tuple[Template, float]:
+    """Return the template that overlaps best and its intersection over union, 0 to 1."""
+    templates, stack = _templates()
+    framed = _frame(patch, _moments(patch))
+    overlap = np.minimum(framed, stack).sum((1, 2)) / np.maximum(framed, stack).sum((1, 2))
     best = int(overlap.argmax())
-    return names[best], float(overlap[best])
+    return templates[best], float(overlap[best])
 
 
-def _frame(patch: Map) -> Map:
-    """Move the patch's centre of mass to the middle of a frame and scale its spread to SPREAD."""
+def _measured(colour: str, patch: Map, template: Template) -> SeenShape:
+    """Return a patch as the template it resembles, as large and where that must be to fit."""
+    own, unit = _moments(patch), template.moments
+    radius = float(own.rms / unit.rms)
+    x, y = (float(mass) + 0.5 - radius * off for mass, off in zip(own[:2], unit[:2], strict=True))
+    return SeenShape(ShapeKind(colour, template.shape), x / SIDE, y / SIDE, radius / SIDE)
+
+
+def _moments(patch: Map) -> PatchMoments:
     rows, columns = np.indices(patch.shape, dtype=np.float32)
     mass = patch.sum()
     y, x = (rows * patch).sum() / mass, (columns * patch).sum() / mass
-    spread = np.sqrt((((rows - y) ** 2 + (columns - x) ** 2) * patch).sum() / mass)
-    scale = SPREAD / spread
+    rms = np.sqrt((((rows - y) ** 2 + (columns - x) ** 2) * patch).sum() / mass)
+    return PatchMoments(x, y, rms)
+
+
+def _frame(patch: Map, own: PatchMoments) -> Map:
+    """Move the patch's centre of mass to the middle of a frame and scale its spread to SPREAD."""
+    scale = SPREAD / own.rms
     middle = (FRAME - 1) / 2
-    into_frame = np.array([[scale, 0, middle - scale * x], [0, scale, middle - scale * y]])
+    into_frame = np.array([[scale, 0, middle - scale * own.x], [0, scale, middle - scale * own.y]])
     framed = cv2.warpAffine(patch, into_frame, (FRAME, FRAME), flags=cv2.INTER_LINEAR)
     return framed / max(float(framed.max()), 1e-6)
 
 
 @cache
-def _templates() -> tuple[list[str], Float[np.ndarray, "n frame frame"]]:
-    """Return every shape at every blur, whole and worn, framed as patches are, with their names."""
-    names, templates = [], []
+def _templates() -> tuple[list[Template], Float[np.ndarray, "n frame frame"]]:
+    """Return every shape at every blur, whole and worn, framed as patches are; and as one array."""
+    templates = []
     for shape in SHAPES:
         large = coverage(shape, x=64, y=64, radius=30, width=128, height=128)
         for wear, blur in itertools.product({0.0, WEAR.get(shape, 0.0)}, BLURS):
             brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, [2 * round(30 * wear) + 1] * 2)
             worn = cv2.morphologyEx(large, cv2.MORPH_OPEN, brush)
-            names.append(shape)
-            templates.append(_frame(cv2.GaussianBlur(worn, (0, 0), blur * 15)))
-    return names, np.stack(templates)
+            soft = cv2.GaussianBlur(worn, (0, 0), blur * 15)
+            own = _moments(soft)
+            unit = PatchMoments(*(length / 30 for length in (own.x - 63.5, own.y - 63.5, own.rms)))
+            templates.append(Template(shape, _frame(soft, own), unit))
+    return templates, np.stack([template.framed for template in templates])

@@ -21,8 +21,8 @@ from schemas.artifacts import BPE, CLIP, DVAE, PRIOR, TOKEN_PAIRS, VAL
 from schemas.folder import Inputs
 from stages import shapes
 from stages.data.parquet import read_rows
-from stages.evaluate.accuracy import chance
 from stages.evaluate.intervals import wilson
+from stages.evaluate.shares import chance
 from stages.models.fidelity import psnr_db
 from stages.pictures import Pixels
 from stages.pictures.tensors import from_tensor

@@ -3,15 +3,23 @@
 import numpy as np
 
 from stages import shapes
-from stages.evaluate.accuracy import Judgement, accuracy, gain
+from stages.evaluate.accuracy import accuracy, gain
 from stages.evaluate.baselines import compared
 from stages.evaluate.checks import checks
+from stages.evaluate.judgements import Judgement
 from stages.evaluate.reconstructions import Reconstructions
 
 RED_STAR, BLUE_RING = shapes.ShapeKind("red", "star"), shapes.ShapeKind("blue", "ring")
 
 
+def centred(*kinds):
+    """Shapes of these kinds, as the judge would see them in the middle of a picture."""
+    return [shapes.SeenShape(kind, x=0.5, y=0.5, radius=0.25) for kind in kinds]
+
+
 def judgement(prompt, single, best, kind="held_out", score=0.5):
+    """Make one of which the pictures show these kinds, in the middle."""
+    single, best = centred(*single), centred(*best)
     scores = {1: score - 0.25, 2: score}
     return Judgement(prompt, kind, single, {1: single, 2: best}, scores, {0: single, 1: best})
 
@@ -40,6 +48,10 @@ def small_report(judgements=FOUR_RIGHT):
     judge = {
         "pictures": 8, "world": 1.0, "world_interval": [0.9, 1.0],
         "reconstructions": 0.5, "reconstructions_interval": [0.2, 0.8],
+        "by_aspect": {
+            on: {aspect: {"true": share, "false": 1.0} for aspect in shapes.ASPECTS}
+            for on, share in (("world", 1.0), ("reconstructions", 0.625))
+        },
     }  # fmt: skip
     example = {"url": "http://127.0.0.1:1/<img src=x onerror=alert(1)>.png", "caption": "a & b"}
     stage = {

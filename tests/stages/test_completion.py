@@ -17,7 +17,7 @@ from einops import rearrange
 
 from schemas.settings import PriorShape, TokenSpec
 from stages import shapes
-from stages.evaluate.accuracy import chance
+from stages.evaluate.shares import chance
 from stages.models.bpe import train_bpe
 from stages.models.prior import Prior, prior_terms
 from stages.models.sampling import candidate_seed

@@ -55,6 +55,11 @@ def test_report_has_the_promised_keys(made):
     assert report["accuracy"]["chance"] == report["accuracy"]["held_out"]["chance"]
     assert report["accuracy"]["judge"]["pictures"] == 12
     assert {"world", "reconstructions"} <= report["accuracy"]["judge"].keys()
+    assert report["accuracy"]["judge"]["by_aspect"].keys() == {"world", "reconstructions"}
+    two = report["accuracy"]["two_shapes"]
+    assert {"shape", "count"} <= two["by_aspect"].keys() <= {"shape", "relation", "count"}
+    assert sum(row["prompts"] for row in two["by_length"].values()) == 3
+    assert two["whole"]["reranked"] <= two["reranked"]
     assert report["dvae"]["pictures"] == 6
     assert {"codes_used", "perplexity", "psnr_db", "mean_colour_psnr_db"} <= report["dvae"].keys()
     assert 0 <= report["clip"]["r_precision"] <= 1

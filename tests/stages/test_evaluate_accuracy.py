@@ -5,7 +5,8 @@ import math
 import pytest
 
 from stages import shapes
-from stages.evaluate.accuracy import accuracy, halvings, judged
+from stages.evaluate.accuracy import accuracy
+from stages.evaluate.judgements import halvings, judged
 from stages.evaluate.reading import Candidate, DrawnPrompt
 from stages.pictures import encode_png
 from stages.shapes.world import Figure
@@ -64,8 +65,9 @@ def drawn_prompt(text, kinds, ranks, side=64):
 def test_single_is_candidate_zero_and_best_of_n_is_the_favourite_among_the_first_n():
     kinds = [BLUE_RING, RED_STAR, BLUE_RING, RED_STAR]
     seen = judged(drawn_prompt("a red star", kinds, ranks=[3, 1, 2, 0]), shown=0)
-    assert seen.single == [BLUE_RING]
-    assert seen.best_of == {1: [BLUE_RING], 2: [RED_STAR], 4: [RED_STAR]}
+    assert [one.kind for one in seen.single] == [BLUE_RING]
+    favourites = {count: [one.kind for one in found] for count, found in seen.best_of.items()}
+    assert favourites == {1: [BLUE_RING], 2: [RED_STAR], 4: [RED_STAR]}
     assert seen.clip_scores == {1: -3, 2: -1, 4: 0}
 
 

@@ -43,6 +43,18 @@ def test_better_is_more_of_what_is_good_and_a_tie_is_not_better():
     assert not row(math.nan, 1.0, lower_is_better=True)["better"]
 
 
+def test_a_difference_that_may_be_luck_is_not_better():
+    assert row(24.0, 23.0, standard_error=0.49)["better"]
+    lost = row(24.0, 23.0, standard_error=0.51, advice="So train longer.")
+    assert not lost["better"]
+    luck = (
+        "Better than the simplest thing by no more than luck may be: 24.0 dB, and simple 23.0 dB."
+    )
+    assert lost["words"] == luck
+    assert not row(0.2, 0.5, standard_error=0.2, lower_is_better=True)["better"]
+    assert row(24.0, 23.0, standard_error=0.0)["better"]
+
+
 def test_a_defeat_is_said_in_words_with_both_numbers():
     lost = row(22.04, 23.16, advice="So train longer.")
     words = "Not better than the simplest thing: 22.0 dB, and simple 23.2 dB. So train longer."

@@ -3,10 +3,10 @@
 import pytest
 
 from stages import shapes
-from stages.evaluate.accuracy import Judgement
 from stages.evaluate.checks import checks
+from stages.evaluate.judgements import Judgement
 from stages.evaluate.page import Gallery, render
-from tests.stages.reports import small_report
+from tests.stages.reports import centred, small_report
 
 KINDS = [shapes.ShapeKind(colour, shape) for colour in shapes.COLOURS for shape in shapes.SHAPES]
 
@@ -17,8 +17,8 @@ def judgements(*histories, kind="seen", scores=(0.1, 0.2, 0.3)):
         Judgement(
             prompt=f"a {own.colour} {own.shape}",
             set=kind,
-            single=[own] if history[0] else [],
-            best_of={2**n: [own] if right else [] for n, right in enumerate(history)},
+            single=centred(own) if history[0] else [],
+            best_of={2**n: centred(own) if right else [] for n, right in enumerate(history)},
             clip_scores={2**n: score for n, score in enumerate(scores)},
             found={},
         )
@@ -102,8 +102,9 @@ def test_a_score_that_falls_with_more_to_choose_from_cannot_be():
 
 def test_pictures_that_do_as_well_for_other_prompts_are_not_above_chance():
     """All are of one combination, whatever is asked for."""
+    seen = centred(KINDS[0])
     made = [
-        Judgement(f"a {own.colour} {own.shape}", "seen", [KINDS[0]], {1: [KINDS[0]], 2: [KINDS[0]]},
+        Judgement(f"a {own.colour} {own.shape}", "seen", seen, {1: seen, 2: seen},
                 {1: 0.1, 2: 0.2}, {})
         for own in KINDS[:6] * 4
     ]  # fmt: skip
@@ -115,10 +116,9 @@ def test_pictures_that_do_as_well_for_other_prompts_are_not_above_chance():
 
 def test_of_one_combination_no_gain_is_proved():
     own = KINDS[0]
+    best_of = {1: [], 2: centred(own)}
     made = [
-        Judgement(
-            f"a {own.colour} {own.shape}", "seen", [], {1: [], 2: [own]}, {1: 0.1, 2: 0.2}, {}
-        )
+        Judgement(f"a {own.colour} {own.shape}", "seen", [], best_of, {1: 0.1, 2: 0.2}, {})
         for _ in range(50)
     ]
     check = said(made, "what choosing among")

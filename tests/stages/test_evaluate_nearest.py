@@ -8,10 +8,10 @@ from infra.store import open_folder
 from schemas import rows
 from stages import shapes
 from stages.data.parquet import PICTURE_FILE, parquet_bytes
-from stages.evaluate.accuracy import judged
 from stages.evaluate.baselines.choosers import choice
 from stages.evaluate.baselines.drawings import PROMPTS, KeptPrompts, beside_nearest, paired
 from stages.evaluate.baselines.nearest_captions import NearestCaption, nearest_pictures
+from stages.evaluate.judgements import judged
 from stages.evaluate.reading import Candidate, DrawnPrompt
 from stages.pictures import encode_png
 from stages.shapes.world import SEEN

@@ -49,14 +49,30 @@ def between(right, prompts):
 
 
 def test_shares_and_intervals_of_a_set_of_prompts(page):
-    accuracy, candidates = rows(page)["Combinations seen in training"]
+    accuracy, _, by_length, candidates = rows(page)["Combinations seen in training"]
     first, best = between(35, 36), between(30, 36)
     assert accuracy == ["36", "36", "97.2 %", first, "83.3 %", best, "0.0 %"]
     # the gain, -5 of 36, and sqrt((7 - 25 / 36) / 35 / 36)
     assert candidates == [f"97.2 % {first}", f"83.3 % {best}", "-13.9 ± 7.1"]
-    accuracy, candidates = rows(page)["Combinations never seen in training"]
+    assert by_length == ["2", "36", "83.3 %", best, "83.3 %"]
+    accuracy, *_, candidates = rows(page)["Combinations never seen in training"]
     assert accuracy[:3] + accuracy[4:5] + accuracy[6:] == ["2", "3", "33.3 %", "66.7 %", "50.0 %"]
     assert candidates[-1].startswith("+33.3 ± ")
+
+
+def test_what_is_said_is_counted_by_aspect_and_whole(page):
+    unseen, seen = rows(page)["the whole prompt"]
+    assert seen[:3] + seen[4:] == ["36", "97.2 %", "83.3 %", "0.0 %", ""]
+    # of the never-seen: the second favourite shows the star, and a ring too many
+    assert unseen[:3] == ["3", "33.3 %", "33.3 %"]
+    unseen, seen, judge = rows(page)["there are so many shapes and no more"]
+    assert unseen[:3] == ["3", "66.7 %", "66.7 %"]
+    assert judge == ["100.0 %", "100.0 %", "62.5 %", "100.0 %"]
+
+
+def test_a_cross_names_what_is_not_as_the_prompt_says():
+    assert "✗ place<br>count</span>" in small_page()
+    assert small_page().count('title="right">✓') == 1
 
 
 def test_the_tiles_say_it_in_large(page):
@@ -64,6 +80,7 @@ def test_the_tiles_say_it_in_large(page):
     assert tiles == [
         ("66.7 %", "right for combinations never seen, best of 2"),
         ("33.3 %", "right without reranking"),
+        ("33.3 %", "so in everything the prompt says, best of all"),
         ("50.0 %", "by chance"),
         ("9", "pairs kept of 12 listed"),
         ("3", "of 128 codes in use"),
@@ -91,7 +108,8 @@ def test_what_the_judge_and_the_funnel_counted(page):
 
 def small_page(caption="<script>alert(1)</script>"):
     picture = np.full((16, 16, 3), 128, np.uint8)
-    shown = ShownPrompt(caption, [Shown(picture, 0.25, True)])
+    pictures = [Shown(picture, 0.25, ["place", "count"]), Shown(picture, 0.2, [])]
+    shown = ShownPrompt(caption, pictures)
     lines = {"loss": [(0.0, 1.0), (1.0, 0.5)], "validation_loss": [(0.0, 0.8), (1.0, 0.6)]}
     gallery = Gallery(
         {"held_out": [shown]}, [(caption, picture, picture)], [5, 0, 1], {"dvae": lines}

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stages import shapes
-from stages.evaluate.accuracy import Judgement
 from stages.evaluate.intervals import Names, standard_error
+from stages.evaluate.judgements import Judgement
 from stages.evaluate.reading import Candidate, DrawnPrompt
 from stages.pictures import decode
 
@@ -36,7 +36,7 @@ def choice(prompt: DrawnPrompt, judgement: Judgement) -> Choice:
         if number not in right:
             assert drawn.png is not None, "the settings refuse a judge where pictures are forgotten"
             seen = judgement.found.get(number)
-            seen = shapes.judge(decode(drawn.png)) if seen is None else seen
+            seen = shapes.find_shapes(decode(drawn.png)) if seen is None else seen
             right[number] = judgement.right(seen)
         return right[number]
 

@@ -1,10 +1,13 @@
-"""Each learned part beside its baseline: the rows of a table, with a sentence for each defeat."""
+"""Each learned part beside its baseline: the rows of a table, with a sentence for each defeat.
+
+A part is better if the difference is more than LUCK of its standard errors, where these are known.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stages.evaluate.checks import amount, called
+from stages.evaluate.checks import LUCK, amount, called
 
 PATCHES = "k-means on patches"
 COUNTS = "counts over the codes above and left"
@@ -27,8 +30,8 @@ class Comparison:
 
     def row(self) -> dict[str, Any]:
         """Return the row of `report.json`."""
-        gain = self.baseline - self.ours if self.lower_is_better else self.ours - self.baseline
-        better = gain > 0  # also false for what is not a number
+        # also false for what is not a number
+        better = self.gain > 0 and self.gain > LUCK * (self.standard_error or 0)
         return {
             **asdict(self),
             "difference": self.ours - self.baseline,
@@ -36,12 +39,17 @@ class Comparison:
             "words": "" if better else self._words(),
         }
 
+    @property
+    def gain(self) -> float:
+        """Return by how much ours is better; below 0, it is worse."""
+        return self.baseline - self.ours if self.lower_is_better else self.ours - self.baseline
+
     def _words(self) -> str:
         ours, baseline = amount(self.ours, self.unit), amount(self.baseline, self.unit)
-        return (
-            f"Not better than the simplest thing: {ours}, and {self.simplest} {baseline}. "
-            f"{self.advice}"
-        )
+        numbers = f"{ours}, and {self.simplest} {baseline}"
+        if self.gain > 0:
+            return f"Better than the simplest thing by no more than luck may be: {numbers}."
+        return f"Not better than the simplest thing: {numbers}. {self.advice}"
 
 
 def compared(report: Mapping[str, Any], measured: Mapping[str, Any]) -> list[dict[str, Any]]:

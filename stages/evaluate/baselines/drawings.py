@@ -10,10 +10,10 @@ from jaxtyping import Bool
 
 from schemas.folder import Folder
 from stages import shapes
-from stages.evaluate.accuracy import Judgement
 from stages.evaluate.baselines.choosers import Choice, by_score, choice
 from stages.evaluate.baselines.nearest_captions import nearest_pictures
 from stages.evaluate.intervals import Names, standard_error
+from stages.evaluate.judgements import Judgement
 from stages.evaluate.reading import DrawnPrompt
 from stages.models.clip import Reranker
 from stages.models.r_precision import r_precision
@@ -74,7 +74,7 @@ def beside_nearest(
     judged: dict[str, list[Paired]] = {}
     for prompt, picture in found:
         if prompt.judgement is not None and prompt.choice is not None:
-            right = float(prompt.judgement.right(shapes.judge(picture)))
+            right = float(prompt.judgement.right(shapes.find_shapes(picture)))
             row = (prompt.choice.clip, right, prompt.choice.names)
             judged.setdefault(prompt.set, []).append(row)
     return {
