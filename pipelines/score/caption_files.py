@@ -135,29 +135,33 @@ def table(path: Path) -> CaptionSet:
     """Read a table with a caption and the name of its picture in each row."""
     rows = read_rows(path, "--captions")
     text, picture = (column(rows, names, path, "--captions") for names in (CAPTION, PICTURE))
-    return _plain(path, "a table", ((str(row[picture]), str(row[text] or "")) for row in rows))
+    datasets = {str(row.get("dataset", "a table")) for row in rows}  # as `lines` writes it
+    form = datasets.pop() if len(datasets) == 1 else "a table"
+    return _plain(path, form, ((str(row[picture]), str(row[text] or "")) for row in rows))
 
 
 def _plain(path: Path, form: str, rows: Iterable[tuple[str, str]]) -> CaptionSet:
-    """Make a set of names, each with its caption."""
+    """Make a set of names, each with its caption; a picture may also have its caption's number."""
     listed = [(stem(name), text.strip()) for name, text in rows]
-    by_name: dict[str, str] = {}
+    by_name: dict[str, tuple[int, str]] = {}
     again = []
-    for name, text in listed:
+    for number, (name, text) in enumerate(listed):
         if name in by_name:
             again.append(name)
-        by_name.setdefault(name, text)
+        by_name.setdefault(name, (number, text))
     content = "".join(f"{json.dumps(row)}\n" for row in listed)
     problems: list[Problem] = [
         *problem("doubled_name", again),
-        *problem("empty_caption", (name for name, text in by_name.items() if not text)),
+        *problem("empty_caption", (name for name, (_, text) in by_name.items() if not text)),
     ]
     return CaptionSet(
         name=path.name,
         sha256=hashlib.sha256(content.encode()).hexdigest(),
         format=form,
-        schemes=("the picture's name",),
-        captions=tuple(Caption(text, (name,)) for name, text in by_name.items() if text),
+        schemes=("the picture's name", "the number of the caption"),
+        captions=tuple(
+            Caption(text, (name, str(number))) for name, (number, text) in by_name.items() if text
+        ),
         listed=len(listed),
         problems=tuple(problems),
     )

@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pipelines.score.problems import Problem, problem
 from schemas.errors import ConfigError
@@ -40,9 +41,9 @@ def chosen(found: CaptionSet, count: int | None, seed: int) -> CaptionSet:
     ConfigError if there are fewer than `count`.
     """
 
-    def luck(caption: Caption) -> tuple[int, str]:
-        own = caption.names[-1]
-        return hash_bits(f"{seed}/{own}"), own
+    def luck(caption: Caption) -> tuple[Any, ...]:
+        own = f"{caption.names[0]}/{caption.text}"
+        return hash_bits(f"{seed}/{own}"), own, caption.names[-1]
 
     captions = _one_each(found.captions, luck) if found.one_each else found.captions
     if not captions or len(captions) < (count or 0):
@@ -60,7 +61,7 @@ def chosen(found: CaptionSet, count: int | None, seed: int) -> CaptionSet:
 
 
 def _one_each(
-    captions: Sequence[Caption], luck: Callable[[Caption], tuple[int, str]]
+    captions: Sequence[Caption], luck: Callable[[Caption], tuple[Any, ...]]
 ) -> list[Caption]:
     of_picture = defaultdict(list)
     for caption in captions:
@@ -80,6 +81,12 @@ def doubled(captions: Sequence[Caption]) -> list[str]:
 
 
 def lines(found: CaptionSet) -> bytes:
-    """Return the captions as JSONL, for whoever draws them; it can be scored against as it is."""
-    rows = [{"picture": one.names[0], "caption": one.text} for one in found.captions]
+    """Return the captions as JSONL, for whoever draws them; it can be scored against as it is.
+
+    `sample.prompts` reads it too: the pictures of a run are then called by the numbers of rows.
+    """
+    rows = [
+        {"picture": one.names[0], "prompt": one.text, "dataset": found.format}
+        for one in found.captions
+    ]
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()

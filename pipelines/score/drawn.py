@@ -13,12 +13,11 @@ from typing import NamedTuple
 
 from pipelines.score.caption_files import PICTURE, column, read_rows, stem
 from pipelines.score.caption_set import Caption, CaptionSet
-from pipelines.score.picture_set import PictureSet
+from pipelines.score.picture_set import SCORE, PictureSet, TablePictures
 from pipelines.score.problems import Problem, problem
 from schemas.errors import ConfigError
 
 SCORES = "scores.jsonl"  # beside the candidates
-SCORE = ("score", "clip_score")  # columns
 FLAT, CANDIDATES = "NAME.png", "NAME/0.png"
 
 Candidate = tuple[int, str]  # its number, and its picture's name
@@ -169,11 +168,14 @@ def normal(name: str) -> str:
     return str(int(name)) if name.isascii() and name.isdigit() else name
 
 
-def read_scores(address: str) -> dict[str, float] | None:
-    """Read the scores beside candidates, by picture without its ending; None without such a file.
+def read_scores(source: PictureSet, address: str) -> dict[str, float] | None:
+    """Read the scores of candidates, by picture without its ending; None if there are none.
 
-    Raises ConfigError for one that cannot be read.
+    They are a column of a table, or a file beside pictures. Raises ConfigError for one that cannot
+    be read.
     """
+    if isinstance(source, TablePictures):
+        return {stem(name): score for name, score in source.scores.items()} or None
     path = Path(address) / SCORES
     if not path.is_file():
         return None

@@ -14,6 +14,8 @@ from stages.pictures import SUFFIXES
 from stages.storage import reaching, system_of
 
 PARQUET = ".parquet"
+CANDIDATE = ("prompt_id", "candidate")  # columns of a run's samples, named PROMPT_ID/CANDIDATE
+SCORE = ("score", "clip_score")
 BYTES = ("image", "jpg", "png", "picture")  # columns, of bytes or of a struct that has `bytes`
 
 
@@ -54,6 +56,7 @@ class TablePictures:
     system: Any
     places: dict[str, tuple[str, int, int]]  # file, row group, row in it
     columns: dict[str, str]  # by file
+    scores: dict[str, float]  # by name, where the table has them
     held: tuple[tuple[str, int], list[Any]] = field(default=(("", -1), []))
 
     def read(self, name: str) -> bytes:
@@ -87,32 +90,44 @@ def open_pictures(address: str, flag: str) -> PictureSet:
 
 def _of_tables(name: str, system: Any, files: Sequence[str]) -> TablePictures:
     places: dict[str, tuple[str, int, int]] = {}
-    columns = {}
+    columns: dict[str, str] = {}
+    scores: dict[str, float] = {}
     for file in files:
         with system.open(file, "rb") as opened:
             try:
                 with pq.ParquetFile(opened) as parquet:
                     columns[file] = _bytes_column(parquet.schema_arrow, file)
-                    _list(parquet, file, places)
+                    for group in range(parquet.num_row_groups):
+                        names = _names(parquet, group, PurePosixPath(file).stem)
+                        places.update({n: (file, group, row) for row, n in enumerate(names)})
+                        scores.update(zip(names, _scores(parquet, group), strict=False))
             except pa.ArrowException as error:
                 raise ConfigError(
                     f"wanted a Parquet file of pictures at '{file}', found one that cannot be read "
                     f"({str(error).splitlines()[0]}); replace it"
                 ) from error
-    return TablePictures(name, list(places), system, places, columns)
+    return TablePictures(name, list(places), system, places, columns, scores)
 
 
-def _list(parquet: pq.ParquetFile, file: str, places: dict[str, tuple[str, int, int]]) -> None:
-    """Add where each row of a file is, by its name or by file and number."""
-    named = next((n for n in PICTURE if _is_name(parquet.schema_arrow, n)), None)
-    for group in range(parquet.num_row_groups):
-        if named:
-            names = [str(n) for n in parquet.read_row_group(group, [named])[0].to_pylist()]
-        else:
-            first = len(places)
-            size = parquet.metadata.row_group(group).num_rows
-            names = [f"{PurePosixPath(file).stem}/{first + i}" for i in range(size)]
-        places.update({own: (file, group, row) for row, own in enumerate(names)})
+def _names(parquet: pq.ParquetFile, group: int, first: str) -> list[str]:
+    """Return the names of a row group's pictures: their own, or else by file and number."""
+    schema = parquet.schema_arrow
+    if set(CANDIDATE) <= set(schema.names):
+        rows = parquet.read_row_group(group, list(CANDIDATE)).to_pylist()
+        return ["{prompt_id}/{candidate}".format(**row) for row in rows]
+    for column in PICTURE:
+        if _is_name(schema, column):
+            return [str(name) for name in parquet.read_row_group(group, [column])[0].to_pylist()]
+    size = parquet.metadata.row_group(group).num_rows
+    return [f"{first}/{group}-{row}" for row in range(size)]
+
+
+def _scores(parquet: pq.ParquetFile, group: int) -> list[float]:
+    """Return the scores of a row group's pictures; none if the table has none."""
+    for column in SCORE:
+        if column in parquet.schema_arrow.names:
+            return parquet.read_row_group(group, [column])[0].to_pylist()
+    return []
 
 
 def _is_name(schema: pa.Schema, column: str) -> bool:

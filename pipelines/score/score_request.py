@@ -79,7 +79,7 @@ def _systems(
     source = open_pictures(place, "--pictures")
     if captions is None:
         return [MeasuredSystem(name, without_captions(source))]
-    scores = read_scores(place)
+    scores = read_scores(source, place)
     return [
         MeasuredSystem(name, drawings(source, captions, count, scores))
         for count in sorted(set(args.best_of))

@@ -1,6 +1,16 @@
 """Print the benchmarks: `make bench`."""
 
-from tests.bench import captions, crawl, drawing, dvae, encode, inspection, prior, token_reader
+from tests.bench import (
+    captions,
+    crawl,
+    drawing,
+    dvae,
+    encode,
+    inspection,
+    metrics,
+    prior,
+    token_reader,
+)
 from tests.bench.looks import looks
 from tests.bench.models import models
 from tests.bench.near import near_duplicates
@@ -15,5 +25,6 @@ if __name__ == "__main__":
     dvae.main()
     encode.main()
     inspection.main()
+    metrics.main()
     prior.main()
     token_reader.main()

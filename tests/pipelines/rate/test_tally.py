@@ -160,6 +160,11 @@ def test_one_slip_is_forgiven_and_neither_matches_is_no_mistake(tmp_path):
             by_pair[pair.number]["match"] = "neither"
     (rater,) = tallied(tmp_path, made, rating).raters
     assert (rater.gold_right, rater.gold_asked, rater.left_out) == (4, 5, None)
+    later = {pair.number for pair in made.pairs if pair.ruined and pair != slip}
+    later.pop()  # of the gold questions, the slip and one other were answered
+    rating["answers"] = [one for one in rating["answers"] if one["pair"] not in later]
+    (rater,) = tallied(tmp_path, made, rating).raters
+    assert (rater.gold_right, rater.gold_asked, rater.left_out) == (1, 2, None)
 
 
 def test_where_nobody_is_counted_nothing_is_claimed(tmp_path, capsys):

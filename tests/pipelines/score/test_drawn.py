@@ -6,12 +6,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from infra.store import Store
 from pipelines.score.caption_files import read_captions
 from pipelines.score.caption_set import chosen
 from pipelines.score.drawn import drawings, read_scores
 from pipelines.score.overlap import read_overlap
 from pipelines.score.picture_set import open_pictures
+from schemas.artifacts import SAMPLES
 from schemas.errors import ConfigError
+from stages.data.parquet import read_rows
+from tests import tiny_run
 from tests.pipelines.score import coco
 
 
@@ -22,9 +26,8 @@ def captions(tmp_path):
 
 
 def drawn(captions, folder, best_of=1):
-    found = drawings(
-        open_pictures(str(folder), "--pictures"), captions, best_of, read_scores(folder)
-    )
+    source = open_pictures(str(folder), "--pictures")
+    found = drawings(source, captions, best_of, read_scores(source, folder))
     return found, {one.kind: (one.count, *one.examples) for one in found.problems}
 
 
@@ -129,6 +132,24 @@ def test_pictures_in_parquet_are_found_by_their_name(captions, tmp_path):
     assert problems == {}
     for pair in found.pairs:
         assert found.source.read(pair.picture) == (folder / pair.picture).read_bytes()
+
+
+def test_the_samples_of_a_run_are_candidates_of_the_listed_captions(captions, tmp_path):
+    """Of which CLIP's favourite is the best; the run's prompts are the list that is scored."""
+    tiny_run.build(tmp_path / "run")
+    samples = Store(str(tmp_path / "run")).newest(SAMPLES)
+    rows = list(read_rows(samples, "table/", ("prompt_id", "prompt", "rank", "png")))
+    prompts = {row["prompt_id"]: row["prompt"] for row in rows}
+    text = "".join(f"{prompts[number]}\n" for number in range(len(prompts)))
+    (tmp_path / "prompts.txt").write_text(text)
+    listed = chosen(read_captions(str(tmp_path / "prompts.txt")), None, seed=0)
+    count = len(rows) // len(prompts)
+    found, problems = drawn(listed, samples.path / "table", count)
+    problems.pop("doubled_caption", None)
+    assert problems == {}
+    favourites = {row["prompt"]: row["png"] for row in rows if row["rank"] == 0}
+    for pair in found.pairs:
+        assert found.source.read(pair.picture) == favourites[pair.caption.text]
 
 
 def test_a_table_without_pictures_is_refused(tmp_path):

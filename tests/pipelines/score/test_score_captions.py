@@ -140,7 +140,7 @@ def test_a_table_has_a_caption_and_a_picture_in_each_row(tmp_path, ending):
         pq.write_table(pa.Table.from_pylist([row | {"png": b"x"} for row in ROWS]), path)
     found = read_captions(str(path))
     assert [(one.text, one.names) for one in found.captions] == [
-        ("a red circle", ("a",)), ("a red circle", ("v1.5",)),
+        ("a red circle", ("a", "0")), ("a red circle", ("v1.5", "3")),
     ]  # fmt: skip
     assert problems(found) == {"doubled_name": (1, "a"), "empty_caption": (1, "b")}
     assert problems(chosen(found, None, 0))["doubled_caption"][0] == 1
@@ -154,7 +154,7 @@ def test_lines_and_texts_beside_pictures_are_captions_too(tmp_path):
     beside.mkdir()
     (beside / "x.txt").write_text("a cat\nnot read")
     found = read_captions(str(beside))
-    assert [(one.text, one.names) for one in found.captions] == [("a cat", ("x",))]
+    assert [(one.text, one.names) for one in found.captions] == [("a cat", ("x", "0"))]
 
 
 @pytest.mark.parametrize(
@@ -186,6 +186,7 @@ def test_the_chosen_captions_are_listed_for_whoever_draws_them(folder, tmp_path)
     path = tmp_path / "chosen.jsonl"
     path.write_bytes(lines(some))
     again = read_captions(str(path))
+    assert again.format == "MS-COCO"  # whose published rows stand beside these
     assert [(c.names[0], c.text) for c in again.captions] == [
         (c.names[0], c.text) for c in some.captions
     ]
