@@ -203,7 +203,7 @@ def tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (percent(held_out["reranked"]), best),
         (percent(held_out["single"]), "right without reranking"),
-        (percent(held_out["whole"]["reranked"]), "so in everything the prompt says, best of all"),
+        (percent(held_out["whole"]["reranked"]), "everything the prompt says is so, best of all"),
         (percent(held_out["chance"]), "by chance"),
         *found,
     ]

@@ -80,7 +80,7 @@ def test_the_tiles_say_it_in_large(page):
     assert tiles == [
         ("66.7 %", "right for combinations never seen, best of 2"),
         ("33.3 %", "right without reranking"),
-        ("33.3 %", "so in everything the prompt says, best of all"),
+        ("33.3 %", "everything the prompt says is so, best of all"),
         ("50.0 %", "by chance"),
         ("9", "pairs kept of 12 listed"),
         ("3", "of 128 codes in use"),
