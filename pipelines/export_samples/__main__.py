@@ -1,14 +1,15 @@
 """Export a run's drawn pictures so that the scorer of a benchmark runs on them.
 
-  python -m pipelines.export_samples geneval --root runs/mine --out pictures/
+  python -m pipelines.export_samples geneval --root runs/mine --out samples/
       00000/metadata.jsonl, 00000/samples/0000.png, ...
-  python -m pipelines.export_samples dpg --root runs/mine --out grids/ --prompts dpg_bench/prompts
+  python -m pipelines.export_samples dpg --root runs/mine --out grids/ \\
+      --prompts dpg_bench/prompts
       a 2 x 2 grid for each file of prompts, of its name
-  python -m pipelines.export_samples t2i-compbench --root runs/mine --out pictures/
+  python -m pipelines.export_samples t2i-compbench --root runs/mine --out all/
       samples/<prompt>_000000.png, ...
 
-Of each prompt it takes CLIP's favourites, best first. All prompts of the benchmark must have been
-drawn.
+Of each prompt it takes CLIP's favourites, best first. All prompts of the
+benchmark must have been drawn.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Let people compare pictures of several systems: make their pages, then tally their votes.
+"""Let people compare pictures of several systems: make pages, tally the votes.
 
   python -m pipelines.rate make --system ours=ours/ --system other=other/ \\
       --captions captions.jsonl --out rating/

@@ -42,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--features", action="append", default=[], metavar="PLACE",
                       help="Inception's weights, or a folder with a CLIP or DINOv2")  # fmt: skip
     line.add_argument("--root", help="use the CLIP of this run as well")
-    line.add_argument("--resize", choices=CONVENTIONS, default="clean",
-                      help="Inception's (default clean)")  # fmt: skip
+    line.add_argument("--resize", choices=CONVENTIONS, default="clean", metavar="HOW",
+                      help=f"Inception's: {', '.join(CONVENTIONS)}")  # fmt: skip
     line.add_argument("--side", type=int, default=256, metavar="PIXELS",
                       help="of both sides' pictures (default 256; 0: as they are)")  # fmt: skip
     line.add_argument("--radii", type=float, nargs="+", default=RADII, metavar="R",
