@@ -1,9 +1,10 @@
 """How many threads torch computes on, and how they wait for each other on a CPU.
 
-The threads of one step meet hundreds of times. If they spin while they wait, a step of the
-demo's dVAE takes 0.6 of the time; but beside other programs, a thread that spins holds up the very one it waits for.
-libgomp, on which torch computes under Linux, spins GOMP_SPINCOUNT times (infra/session.py), and
-hardly at all in a process that has more threads than there are cores (its manual, GOMP_SPINCOUNT).
+The threads of one step meet hundreds of times. If they spin while they wait, a step of the demo's
+dVAE takes 0.6 of the time; but beside other programs, a thread that spins holds up the very one it
+waits for. libgomp, on which torch computes under Linux, spins GOMP_SPINCOUNT times
+(infra/session.py), and hardly at all in a process that has more threads than there are cores (its
+manual, GOMP_SPINCOUNT).
 So while other programs need the cores, a team of threads that do nothing makes them too many.
 """
 
