@@ -42,7 +42,7 @@ class LoadWatch(threading.Thread):
     def run(self) -> None:
         cores, team = os.cpu_count() or 1, None
         while True:
-            busy = _others(SECONDS) + self.threads > cores + ROOM
+            busy = cores_of_others(SECONDS) + self.threads > cores + ROOM
             if busy and team is None:
                 team = IdleTeam(cores + 1, self.libgomp)
                 team.start()
@@ -63,7 +63,7 @@ class IdleTeam(threading.Thread):
         self.ended.wait()  # libgomp keeps the team as long as the thread that formed it lives
 
 
-def _others(seconds: float) -> float:
+def cores_of_others(seconds: float) -> float:
     """Return how many cores other processes use on average in the next seconds."""
     busy, own, began = _busy_seconds(), time.process_time(), time.perf_counter()
     time.sleep(seconds)

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 
 from pipelines.score.caption_files import PICTURE
 from schemas.errors import ConfigError
+from stages.data.parquet import picture_column
 from stages.pictures import SUFFIXES
 from stages.storage import reaching, system_of
 
 PARQUET = ".parquet"
 CANDIDATE = ("prompt_id", "candidate")  # columns of a run's samples, named PROMPT_ID/CANDIDATE
 SCORE = ("score", "clip_score")
-BYTES = ("image", "jpg", "png", "picture")  # columns, of bytes or of a struct that has `bytes`
 
 
 class PictureSet(Protocol):
@@ -96,7 +96,7 @@ def _of_tables(name: str, system: Any, files: Sequence[str]) -> TablePictures:
         with system.open(file, "rb") as opened:
             try:
                 with pq.ParquetFile(opened) as parquet:
-                    columns[file] = _bytes_column(parquet.schema_arrow, file)
+                    columns[file] = picture_column(parquet.schema_arrow, file)
                     for group in range(parquet.num_row_groups):
                         names = _names(parquet, group, PurePosixPath(file).stem)
                         places.update({n: (file, group, row) for row, n in enumerate(names)})
@@ -135,17 +135,3 @@ def _is_name(schema: pa.Schema, column: str) -> bool:
         return False
     kind = schema.field(column).type
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
-
-
-def _bytes_column(schema: pa.Schema, file: str) -> str:
-    for column in BYTES:
-        if column in schema.names:
-            kind = schema.field(column).type
-            if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-                kind = kind.field("bytes").type
-            if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-                return column
-    raise ConfigError(
-        f"wanted a column of picture files named {', '.join(BYTES)} in '{file}', found "
-        f"{', '.join(schema.names)}; rename it"
-    )

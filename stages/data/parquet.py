@@ -8,9 +8,13 @@ import pyarrow.parquet as pq
 
 from schemas import rows
 from schemas.artifacts import TRAIN, VAL
+from schemas.errors import ConfigError
 from schemas.folder import Folder
 
 Row = dict[str, Any]
+
+# Where tables of others have pictures: as bytes, or as a struct that has `bytes`.
+PICTURE_COLUMNS = ("image", "jpg", "png", "picture")
 
 ZSTD: Mapping[str, Any] = {"compression": "zstd", "compression_level": 1}
 
@@ -104,3 +108,19 @@ def read_rows(folder: Folder, part: str, columns: Sequence[str]) -> Iterator[Row
 def validation_part(folder: Folder) -> str:
     """Return val/, or train/ where a small corpus left val/ empty."""
     return TRAIN if next(read_rows(folder, VAL, ["key"]), None) is None else VAL
+
+
+def picture_column(schema: pa.Schema, name: str) -> str:
+    """Return the column of picture files in a table of others; raise ConfigError if none is."""
+    for column in PICTURE_COLUMNS:
+        if column not in schema.names:
+            continue
+        kind = schema.field(column).type
+        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            kind = kind.field("bytes").type
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            return column
+    raise ConfigError(
+        f"wanted a column of picture files named {', '.join(PICTURE_COLUMNS)} in '{name}', found "
+        f"{', '.join(schema.names)}; rename it"
+    )

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32, UInt64
 
 from schemas.errors import ConfigError
+from stages.data.parquet import picture_column
 from stages.pictures import SUFFIXES, PictureError, decode
 from stages.pictures.looks import contrast, perceptual_hash, whole
 from stages.storage import reaching, system_of
 
 PARQUET = ".parquet"
-COLUMNS = ("image", "jpg", "png", "picture")  # of bytes, or of a struct that has `bytes`
 MAX_BYTES = 1 << 28  # of one picture
 BATCH = 32  # rows
 
@@ -100,23 +100,8 @@ def _rows(system: Any, name: str) -> Iterator[bytes | None]:
                 f"wanted a Parquet file of pictures at '{name}', found one that cannot be read "
                 f"({error}); replace it or take it out of filter.decontaminate"
             ) from error
-        column = _column(parquet.schema_arrow, name)
+        column = picture_column(parquet.schema_arrow, name)
         for batch in parquet.iter_batches(BATCH, columns=[column]):
             for value in batch.column(0).to_pylist():
                 data = value.get("bytes") if isinstance(value, dict) else value
                 yield data if data and len(data) <= MAX_BYTES else None
-
-
-def _column(schema: pa.Schema, name: str) -> str:
-    for column in COLUMNS:
-        if column not in schema.names:
-            continue
-        kind = schema.field(column).type
-        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-            kind = kind.field("bytes").type
-        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            return column
-    raise ConfigError(
-        f"wanted a column of picture files named {', '.join(COLUMNS)} in '{name}', found "
-        f"{', '.join(schema.names)}; rename it"
-    )

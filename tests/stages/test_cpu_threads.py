@@ -8,7 +8,7 @@ import pytest
 
 from infra import session
 from infra.session import ROOT
-from stages.cpu_threads import ROOM, _others
+from stages.cpu_threads import ROOM, cores_of_others
 
 CORES = os.cpu_count() or 1
 
@@ -39,7 +39,7 @@ while True:
 
 @pytest.mark.skipif(sys.platform != "linux" or CORES < 2, reason="libgomp on several cores")
 def test_threads_sleep_while_they_wait_if_other_programs_are_busy():
-    if _others(2.0) > ROOM:
+    if cores_of_others(2.0) > ROOM:
         pytest.skip("this machine is busy already")
     environment = os.environ | session.ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
     program = subprocess.Popen(
