@@ -1,0 +1,83 @@
+"""KID's interval: its parts by their definitions, and that it covers the truth, also near 0."""
+
+import numpy as np
+import pytest
+
+from schemas.errors import UserError
+from stages.metrics.kernel import kernel_distance_of_all, polynomial
+from stages.metrics.kernel_interval import Z_95, kernel_interval, score_interval
+
+DRAWS, PICTURES = 1_000, 100
+
+
+def population(width, tilt):
+    """Return 300 possible pictures, and how often each set has each: alike where `tilt` is 0."""
+    atoms = np.random.default_rng(width).gamma(1.0, size=(300, width))
+    odds = np.exp(tilt * (atoms - 1).sum(axis=1) / np.sqrt(width))
+    return atoms, np.full(300, 1 / 300), odds / odds.sum()
+
+
+def true_distance(atoms, p, q):
+    return float((p - q) @ polynomial(atoms, atoms) @ (p - q))
+
+
+@pytest.mark.parametrize("width", [1, 16])
+@pytest.mark.parametrize("tilt", [0.05, 0.15, 0.3, 0.6])
+def test_the_interval_covers_the_true_distance_in_95_of_100_draws(width, tilt):
+    """From about one standard deviation away from 0 to about ten."""
+    atoms, p, q = population(width, tilt)
+    true, covered = true_distance(atoms, p, q), 0
+    for draw in range(DRAWS):
+        rng = np.random.default_rng(draw)
+        x, y = (atoms[rng.choice(300, PICTURES, p=one)] for one in (p, q))
+        _, low, high = kernel_interval(x, y)
+        covered += low <= true <= high
+    assert 0.93 * DRAWS < covered < 0.97 * DRAWS
+
+
+def test_sets_that_are_alike_are_at_0_as_often_as_it_says():
+    """No end is below 0, so at 0 itself only one side can err, in 2.5 of 100 draws."""
+    atoms, p, _ = population(16, 0.0)
+    touched, rng = 0, np.random.default_rng(0)
+    for _ in range(DRAWS):
+        x, y = (atoms[rng.choice(300, PICTURES, p=p)] for _ in range(2))
+        touched += kernel_interval(x, y).low == 0
+    assert 0.95 * DRAWS < touched < 0.99 * DRAWS
+
+
+def test_the_value_is_that_of_all_pairs():
+    x, y = np.random.default_rng(1).random((2, 40, 3))
+    assert kernel_interval(x, y[:30]).value == pytest.approx(
+        kernel_distance_of_all(x, y[:30])[0], rel=1e-9
+    )
+
+
+def test_far_from_0_it_is_so_many_standard_errors_on_either_side():
+    x, y = (np.random.default_rng(2).random((400, 5)) for _ in range(2))
+    y = y + 3.0
+    value, error = kernel_distance_of_all(x, y)
+    _, low, high = kernel_interval(x, y)
+    assert high - low == pytest.approx(2 * Z_95 * error, rel=0.01)
+    assert (high + low) / 2 == pytest.approx(value, rel=0.01)
+
+
+def test_the_ends_are_where_the_value_begins_to_surprise():
+    """By their definition: at each end, the value is one of the two quantiles."""
+    along, square = 0.2, 0.7
+    for value in (3.0, 10.0):
+        low, high = score_interval(value, along, square)
+        for end, sign in ((low, 1), (high, -1)):
+            deviation = np.sqrt(4 * end * along + 2 * square)
+            quantile = end + sign * Z_95 * deviation + (Z_95**2 - 1) * along
+            assert value == pytest.approx(quantile)
+    assert score_interval(2.5, along, square)[0] == 0  # no more than comes at 0
+    assert score_interval(-9.0, along, square) == (0, 0)  # less than any distance explains
+
+
+def test_too_few_pictures_are_refused():
+    with pytest.raises(UserError, match="at least 4 rows"):
+        kernel_interval(np.ones((3, 2)), np.ones((9, 2)))
+
+
+def test_equal_pictures_are_at_0():
+    assert kernel_interval(np.ones((5, 2)), np.ones((6, 2))) == (0, 0, 0)
