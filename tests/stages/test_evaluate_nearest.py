@@ -64,12 +64,16 @@ def test_the_picture_is_that_of_the_caption_and_unreadable_ones_are_none(folder)
     assert nearest_pictures(folder, 16, []) == []
 
 
-def drawn(text, pictures, ranks=None, kind="seen"):
-    """A prompt whose candidates are these pictures, in their order or as ranked."""
+def drawn(text, pictures, ranks=None, kind="seen", likely=None):
+    """A prompt whose candidates are these pictures, in their order or as ranked.
+
+    The prior finds them ever less likely, unless `likely` says otherwise.
+    """
     ranks = range(len(pictures)) if ranks is None else ranks
+    likely = range(0, -len(pictures), -1) if likely is None else likely
     made = [
-        Candidate(n, seed=n, rank=rank, clip_score=1.0 - rank, png=encode_png(picture))
-        for n, (picture, rank) in enumerate(zip(pictures, ranks, strict=True))
+        Candidate(n, seed=n, rank=rank, clip_score=-rank, log_likelihood=nats, png=encode_png(own))
+        for n, (own, rank, nats) in enumerate(zip(pictures, ranks, likely, strict=True))
     ]
     return DrawnPrompt(0, text, kind, tuple(sorted(made, key=lambda one: one.rank)))
 
@@ -87,17 +91,19 @@ RED_RING = shapes.ShapeKind("red", "ring")
 GOOD, BAD = of_kind(RED_RING), np.full((SIDE, SIDE, 3), 200, np.uint8)
 
 
-def chosen(pictures, ranks=None):
-    prompt = drawn("a red ring", pictures, ranks)
+def chosen(pictures, ranks=None, likely=None):
+    prompt = drawn("a red ring", pictures, ranks, likely=likely)
     return choice(prompt, judged(prompt, 0))[1:]
 
 
 def test_choosers_by_hand():
-    """Random is the mean of the first eight, CLIP takes rank 0, best possible is any."""
-    assert chosen([GOOD, BAD, BAD, BAD]) == (0.25, 1, 1)
-    assert chosen([GOOD, BAD, BAD, BAD], ranks=[3, 2, 1, 0]) == (0.25, 0, 1)
-    assert chosen([BAD, BAD]) == (0, 0, 0)
-    assert chosen([BAD] * 8 + [GOOD], ranks=[*range(1, 9), 0]) == (0, 1, 1)
+    """Random is the mean of the first eight, then the likeliest, CLIP's rank 0, and any."""
+    assert chosen([GOOD, BAD, BAD, BAD]) == (0.25, 1, 1, 1)
+    assert chosen([GOOD, BAD, BAD, BAD], ranks=[3, 2, 1, 0]) == (0.25, 1, 0, 1)
+    assert chosen([GOOD, BAD, BAD, BAD], likely=[-9, -8, -2, -3]) == (0.25, 0, 1, 1)
+    assert chosen([BAD, GOOD, BAD, BAD], likely=[-9, -2, -2, -3]) == (0.25, 1, 0, 1)  # the first
+    assert chosen([BAD, BAD]) == (0, 0, 0, 0)
+    assert chosen([BAD] * 8 + [GOOD], ranks=[*range(1, 9), 0]) == (0, 0, 1, 1)
     assert chosen([GOOD] * 2 + [BAD] * 6 + [GOOD] * 8)[0] == 0.25
 
 
