@@ -95,7 +95,7 @@ class Gallery:
 def render(report: Report, gallery: Gallery) -> str:
     """Return the page for the numbers of report.json and the pictures behind them."""
     sets = {} if report.accuracy is None else report.accuracy.sets
-    judged = [(name, sets[name]) for name in _in_order(sets)]
+    judged = [(name, sets[name]) for name in in_order(sets)]
     hidden = set() if judged else {"accuracy"}
     compared = report.baselines.compared
     parts = {row.part for row in compared}  # said first, so not again among what is weak
@@ -108,15 +108,11 @@ def render(report: Report, gallery: Gallery) -> str:
         sections=[item for item in SECTIONS.items() if item[0] not in hidden],
         tiles=tiles(report),
         candidates=report.samples.candidates,
-        sets=[
-            (SETS.get(name, name.replace("_", " ")), gallery.drawn[name])
-            for name in _in_order(gallery.drawn)
-        ],
-        set_titles=SETS,
+        sets=[(set_title(name), gallery.drawn[name]) for name in in_order(gallery.drawn)],
         judged=judged,
         counts=list(judged[0][1].by_candidates) if judged else [],
         combinations=[
-            f"{SETS.get(name, name)}: {_of(row.prompts, 'prompt')} of "
+            f"{set_title(name)}: {_of(row.prompts, 'prompt')} of "
             f"{_of(row.combinations, 'combination')}; {worst(row)}"
             for name, row in judged
         ],
@@ -145,7 +141,7 @@ def template(package: str, name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (percent, interval, points, change, uri, flat, amount, difference)
+    filters = (percent, interval, points, change, uri, flat, amount, difference, set_title)
     environment.filters |= {function.__name__: function for function in filters}
     return environment.get_template(name)
 
@@ -187,7 +183,7 @@ def _choosers(found: ChooserFigures | None) -> list[tuple[str, ChooserShares]]:
     """Return the rows of the table of choosers: each set of prompts, then all."""
     if found is None:
         return []
-    rows = [(SETS.get(name, name), found.sets[name]) for name in _in_order(found.sets)]
+    rows = [(set_title(name), found.sets[name]) for name in in_order(found.sets)]
     return [*rows, ("All prompts", found.all)]
 
 
@@ -245,14 +241,19 @@ def is_small(pixels: Pixels) -> bool:
     return max(np.shape(pixels)[:2]) <= PIXEL_ART_SIDE
 
 
-def _in_order(names: Iterable[str]) -> list[str]:
+def set_title(name: str) -> str:
+    """Return what a set of prompts is called in a heading."""
+    return SETS.get(name, name.replace("_", " "))
+
+
+def in_order(names: Iterable[str]) -> list[str]:
     """Return names of sets, those of the demo's world first."""
     known = list(SETS)
     return sorted(names, key=lambda n: (known.index(n) if n in SETS else len(known), n))
 
 
 def flat(tree: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
-    """Return the leaves of a tree, which may hold parts of the report, as dotted names and texts."""
+    """Return the leaves of a tree of dicts and report's parts as dotted names and short texts."""
     found = []
     for name, value in tree.items():
         if isinstance(value, ReportPart):
