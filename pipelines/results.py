@@ -53,10 +53,11 @@ def _judged(accuracy: Accuracy | None) -> Iterator[str]:
     best = f"best of {accuracy.candidates} by CLIP"
     if unseen := accuracy.sets.get("held_out"):
         yield (
-            f"The {best} is right for {unseen.reranked:.0%} of {unseen.prompts} prompts whose "
-            f"combination of colour and shape the model never saw; chance is {unseen.chance:.0%}."
+            f"The {best} is right for {_percent(unseen.reranked)} of {unseen.prompts} prompts "
+            "whose combination of colour and shape the model never saw; chance is "
+            f"{_percent(unseen.chance)}."
         )
-    heads = ("prompts", best, "first picture", "chance", "all that is said, best", "chance")
+    heads = ("prompts", best, "first picture", "chance", "all that is said, best")
     names = in_order(accuracy.sets)
     yield markdown.table(heads, (_row(name, accuracy.sets[name]) for name in names))
 
@@ -66,15 +67,18 @@ def _row(name: str, row: SetAccuracy) -> tuple[str, ...]:
         printable(set_title(name)).replace("|", "\\|"),
         _share(row.reranked, row.reranked_interval),
         _share(row.single, row.single_interval),
-        f"{100 * row.chance:.0f} %",
+        _percent(row.chance),
         _share(row.whole.reranked, row.whole.reranked_interval),
-        f"{100 * row.whole.chance:.0f} %",
     )
 
 
 def _share(share: float, interval: Interval) -> str:
     low, high = interval
-    return f"{100 * share:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+    return f"{_percent(share)} ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _models(report: Report) -> str:
@@ -87,23 +91,24 @@ def _models(report: Report) -> str:
     if clip is None:
         return f"{found}."
     return (
-        f"{found}, and CLIP finds the caption of {100 * clip.r_precision:.0f} % (chance is "
-        f"{100 * clip.chance:.0f} %)."
+        f"{found}, and CLIP finds the caption of {_percent(clip.r_precision)} (chance is "
+        f"{_percent(clip.chance)})."
     )
 
 
 def _simplest(report: Report) -> str:
-    """Say which parts are not better than the simplest thing that does the same job."""
+    """Say what is not better than the simplest thing that does the same job."""
     rows = report.baselines.compared
     lost = [
-        f"{row.part} ({amount(row.ours, row.unit)}, {row.simplest} {amount(row.baseline, row.unit)})"
+        f"{row.part} ({amount(row.ours, row.unit)}, {row.simplest} "
+        f"{amount(row.baseline, row.unit)})"
         for row in rows
         if not row.better
     ]
     if not lost:
-        return f"All {len(rows)} parts are better than the simplest thing that does the same job."
+        return f"All {len(rows)} figures beat those of the simplest thing that does the same job."
     return (
-        f"Of {len(rows)} parts, {len(rows) - len(lost)} are better than the simplest thing that "
+        f"Of {len(rows)} figures, {len(rows) - len(lost)} beat those of the simplest thing that "
         f"does the same job. Not better: {'; '.join(lost)}."
     )
 
