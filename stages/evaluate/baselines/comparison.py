@@ -43,13 +43,17 @@ class Comparison:
 
     def row(self) -> ComparedPart:
         """Return the row of `report.json`."""
-        better = self.gain > 0 and self.gain > LUCK * (self.standard_error or 0)
         return ComparedPart(
             **asdict(self),
             difference=self.ours - self.baseline,
-            better=better,
-            words="" if better else self._words(),
+            better=self.better,
+            words="" if self.better else self._words(),
         )
+
+    @property
+    def better(self) -> bool:
+        """Say whether ours is better by more than luck; what is not a number is not."""
+        return self.gain > 0 and self.gain > LUCK * (self.standard_error or 0)
 
     @property
     def gain(self) -> float:

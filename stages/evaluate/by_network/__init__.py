@@ -8,6 +8,6 @@ memorisation    the training pictures that drawings are suspiciously close to
 """
 
 from stages.evaluate.by_network.picture_sets import PictureSets
-from stages.evaluate.by_network.seen import SuspectPair, by_networks
+from stages.evaluate.by_network.seen import by_networks
 
-__all__ = ["PictureSets", "SuspectPair", "by_networks"]
+__all__ = ["PictureSets", "by_networks"]

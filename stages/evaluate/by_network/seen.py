@@ -8,19 +8,10 @@ from schemas.run_report.networks_part import NetworkFigures, SuspectDrawing
 from stages.evaluate.by_network.distances import distances
 from stages.evaluate.by_network.memorisation import memorisation
 from stages.evaluate.by_network.picture_sets import PictureSets, see_all
-from stages.evaluate.reconstructions import Captioned, captioned_at
+from stages.evaluate.page import SuspectPair
+from stages.evaluate.reconstructions import captioned_at
 from stages.features import FeatureExtractor
 from stages.features.networks import clip_of_run, open_network
-from stages.pictures import Pixels
-
-
-class SuspectPair(NamedTuple):
-    """A drawing beside the training picture that it is closest to."""
-
-    prompt: str
-    drawn: Pixels
-    training: Captioned
-    distance: float
 
 
 class Looked(NamedTuple):
@@ -53,14 +44,16 @@ def look(extractor: FeatureExtractor, pictures: PictureSets) -> Looked:
     training = dict(captioned_at(pictures.clean, pictures.side, rows))
     pairs = [
         SuspectPair(
-            pictures.prompts[one.prompt], pictures.favourite[one.prompt],
-            training[one.training], one.distance,
+            prompt=pictures.prompts[one.prompt],
+            drawn=pictures.favourite[one.prompt],
+            caption=training[one.training].caption,
+            training=training[one.training].pixels,
+            distance=one.distance,
         )
         for one in suspects
-    ]  # fmt: skip
+    ]
     listed = tuple(
-        SuspectDrawing(prompt=p.prompt, caption=p.training.caption, distance=p.distance)
-        for p in pairs
+        SuspectDrawing(prompt=p.prompt, caption=p.caption, distance=p.distance) for p in pairs
     )
     copies = copies.model_copy(update={"suspects": listed})
     return Looked(figures.model_copy(update={"copies": copies}), pairs)

@@ -1,0 +1,41 @@
+"""Keep the results of a demo that has run: a short report.json, and README's lines from it.
+
+python -m tests.bench.demo_results runs/demo
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from pipelines.results import report_of, results
+from schemas.run_report import Report
+
+ROOT = Path(__file__).resolve().parents[2]
+README, KEPT = ROOT / "README.md", ROOT / "tests/bench/results/demo.json"
+LINES = re.compile(r"(?<=<!-- results:begin)([^\n]*-->\n).*?(?=\n<!-- results:end -->)", re.DOTALL)
+
+
+def shortened(report: Report) -> Report:
+    """Leave out rows of the corpus, and settings and measurements of stages: they name paths."""
+    funnel = [
+        step.model_copy(
+            update={"reasons": [one.model_copy(update={"examples": ()}) for one in step.reasons]}
+        )
+        for step in report.funnel
+    ]
+    stages = {
+        name: stage.model_copy(update={"settings": {}, "health": {}})
+        for name, stage in report.stages.items()
+    }
+    return report.model_copy(update={"funnel": funnel, "stages": stages})
+
+
+def main(run: str) -> None:
+    report = shortened(report_of(run))
+    KEPT.write_text(report.model_dump_json(indent=1) + "\n")
+    text = README.read_text()
+    README.write_text(LINES.sub(lambda mark: mark[1] + results(report), text))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
