@@ -109,8 +109,12 @@ def test_choosers_by_hand():
 
 def test_the_table_of_choosers_by_hand():
     kept = KeptPrompts()
-    for pictures, ranks in (([GOOD, BAD], [1, 0]), ([GOOD, BAD], [0, 1]), ([BAD, BAD], [0, 1])):
-        prompt = drawn("a red ring", pictures, ranks)
+    for pictures, ranks, likely in (
+        ([GOOD, BAD], [1, 0], [-2, -3]),
+        ([GOOD, BAD], [0, 1], [-4, -4]),
+        ([BAD, BAD], [0, 1], [-3, -2]),
+    ):
+        prompt = drawn("a red ring", pictures, ranks, likely=likely)
         kept.add(prompt, judged(prompt, 0))
     other = drawn("something of another world", [BAD, BAD], kind="validation")
     kept.add(other, judged(other, 0))
@@ -120,7 +124,9 @@ def test_the_table_of_choosers_by_hand():
     assert found.all.prompts == 3
     for name, share in {"random": 1 / 3, "clip": 1 / 3, "best_possible": 2 / 3, "gain": 0}.items():
         assert getattr(found.all, name) == pytest.approx(share)
-    assert found.all.prior_likelihood is None
+    assert found.all.prior_likelihood == pytest.approx(2 / 3)
+    assert found.all.over_likelihood.share == pytest.approx(-1 / 3)
+    assert found.all.over_likelihood.standard_error is None  # all name the same
     assert KeptPrompts().by_score() is None
 
 
@@ -166,20 +172,27 @@ def kept():
     return kept.kept
 
 
+def looked_up(folder, kept, inputs):
+    nearest = nearest_pictures(folder, SIDE, [prompt.text for prompt in kept])
+    return beside_nearest(kept, nearest, tiny_run.clip(inputs))
+
+
 def test_a_looked_up_picture_is_right_where_training_had_it_and_never_else(
     world, kept, inputs, tmp_path
 ):
     folder = clean(open_folder(tmp_path / "clean"), *world)
-    found = beside_nearest(kept, tiny_run.clip(inputs), folder, SIDE)
+    found = looked_up(folder, kept, inputs)
     assert found.accuracy["seen"].nearest > 0.5  # of so few captions
     assert found.accuracy["held_out"].nearest < 0.1
     assert found.accuracy["seen"].ours == 0
     assert found.accuracy["seen"].prompts == 24
+    assert found.whole["seen"].nearest < found.accuracy["seen"].nearest  # it is elsewhere, too
+    assert found.whole["seen"].ours == 0
     assert found.r_precision.prompts == 48
 
 
 def test_captions_of_other_pictures_lose(world, kept, inputs, tmp_path):
     captions, pictures = world
     folder = clean(open_folder(tmp_path / "clean"), captions[7:] + captions[:7], pictures)
-    found = beside_nearest(kept, tiny_run.clip(inputs), folder, SIDE)
+    found = looked_up(folder, kept, inputs)
     assert found.accuracy["seen"].nearest < 0.25
