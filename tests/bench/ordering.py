@@ -37,7 +37,7 @@ from stages.metrics.moments import Moments
 from stages.metrics.neighbours import density_coverage
 from stages.models.patch_kmeans import PatchKmeans, squares_of
 from stages.models.r_precision import r_precision
-from stages.pictures import Pixels, crop_centre, decode
+from stages.pictures import Pixels, crop_centre
 from stages.pictures.tensors import from_tensor, to_tensor
 from stages.weights import DvaeConfig, load_dvae, read_config
 from tests.bench import dvae_quality

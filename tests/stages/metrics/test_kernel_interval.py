@@ -30,7 +30,7 @@ def test_the_interval_covers_the_true_distance_in_95_of_100_draws(width, tilt):
     for draw in range(DRAWS):
         rng = np.random.default_rng(draw)
         x, y = (atoms[rng.choice(300, PICTURES, p=one)] for one in (p, q))
-        _, low, high = kernel_interval(x, y)
+        _, low, high = kernel_interval(x, y, seed=0)
         covered += low <= true <= high
     assert 0.93 * DRAWS < covered < 0.97 * DRAWS
 
@@ -41,13 +41,13 @@ def test_sets_that_are_alike_are_at_0_as_often_as_it_says():
     touched, rng = 0, np.random.default_rng(0)
     for _ in range(DRAWS):
         x, y = (atoms[rng.choice(300, PICTURES, p=p)] for _ in range(2))
-        touched += kernel_interval(x, y).low == 0
+        touched += kernel_interval(x, y, seed=0).low == 0
     assert 0.95 * DRAWS < touched < 0.99 * DRAWS
 
 
 def test_the_value_is_that_of_all_pairs():
     x, y = np.random.default_rng(1).random((2, 40, 3))
-    assert kernel_interval(x, y[:30]).value == pytest.approx(
+    assert kernel_interval(x, y[:30], seed=3).value == pytest.approx(
         kernel_distance_of_all(x, y[:30])[0], rel=1e-9
     )
 
@@ -56,9 +56,27 @@ def test_far_from_0_it_is_so_many_standard_errors_on_either_side():
     x, y = (np.random.default_rng(2).random((400, 5)) for _ in range(2))
     y = y + 3.0
     value, error = kernel_distance_of_all(x, y)
-    _, low, high = kernel_interval(x, y)
+    _, low, high = kernel_interval(x, y, seed=0)
     assert high - low == pytest.approx(2 * Z_95 * error, rel=0.01)
     assert (high + low) / 2 == pytest.approx(value, rel=0.01)
+
+
+def test_subsets_share_no_picture_and_give_the_mean_with_its_own_interval():
+    atoms, p, q = population(16, 0.3)
+    true, covered, values = true_distance(atoms, p, q), 0, []
+    for draw in range(400):
+        rng = np.random.default_rng(draw)
+        x, y = (atoms[rng.choice(300, 120, p=one)] for one in (p, q))
+        value, low, high = kernel_interval(x, y, seed=draw, subset=30)
+        covered += low <= true <= high
+        values.append(value)
+    assert 0.92 * 400 < covered < 0.98 * 400
+    assert np.mean(values) == pytest.approx(true, rel=0.05)
+    x, y = np.random.default_rng(1).random((2, 60, 3))
+    rng = np.random.default_rng(5)
+    parts = [np.array_split(rng.permutation(60), 3) for _ in range(2)]
+    values = [kernel_distance_of_all(x[a], y[b])[0] for a, b in zip(*parts, strict=True)]
+    assert kernel_interval(x, y, seed=5, subset=20).value == pytest.approx(np.mean(values))
 
 
 def test_the_ends_are_where_the_value_begins_to_surprise():
@@ -76,8 +94,8 @@ def test_the_ends_are_where_the_value_begins_to_surprise():
 
 def test_too_few_pictures_are_refused():
     with pytest.raises(UserError, match="at least 4 rows"):
-        kernel_interval(np.ones((3, 2)), np.ones((9, 2)))
+        kernel_interval(np.ones((3, 2)), np.ones((9, 2)), seed=0)
 
 
 def test_equal_pictures_are_at_0():
-    assert kernel_interval(np.ones((5, 2)), np.ones((6, 2))) == (0, 0, 0)
+    assert kernel_interval(np.ones((5, 2)), np.ones((6, 2)), seed=0) == (0, 0, 0)
