@@ -6,7 +6,7 @@ import torch
 from schemas.metric_value import FeatureNetwork, Resize
 from stages.features import FeatureExtractor
 
-SIDE = 32
+SIDE = 64
 
 
 def edges(pictures):
@@ -18,9 +18,9 @@ def edges(pictures):
 
 def looks(pictures):
     """Return mean colours of a few squares, and how much neighbouring pixels differ in each."""
-    colours = torch.nn.functional.avg_pool2d(pictures, 8)
+    colours = torch.nn.functional.avg_pool2d(pictures, 16)
     steps = torch.diff(pictures.mean(dim=1), dim=2).abs()
-    detail = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(steps, (0, 1)), 8)
+    detail = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(steps, (0, 1)), 16)
     return torch.cat([colours.flatten(1), 4 * detail.flatten(1)], dim=1) / 255
 
 
