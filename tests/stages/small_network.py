@@ -21,7 +21,7 @@ def looks(pictures):
     colours = torch.nn.functional.avg_pool2d(pictures, 16)
     steps = torch.diff(pictures.mean(dim=1), dim=2).abs()
     detail = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(steps, (0, 1)), 16)
-    return torch.cat([colours.flatten(1), 4 * detail.flatten(1)], dim=1) / 255
+    return torch.cat([colours.flatten(1), 16 * detail.flatten(1)], dim=1) / 255
 
 
 def network(embed):

@@ -78,7 +78,7 @@ def test_copies_are_found_and_shown_beside_what_was_copied(clean):
     assert low < 4 / 40 < high
     assert found.drawn["first"]["closer_than_any"].share == 0
     assert set(found.planted) == set(PLANTED)
-    assert all(shares["closer_than_any"] == 1 for shares in found.planted.values())
+    assert min(shares["closer_than_1st_percentile"] for shares in found.planted.values()) > 0.95
     assert found.false_alarms["closer_than_1st_percentile"] < 0.05
     assert "At least" not in found.words
     assert "of every kind, at least 95 % are found so" in found.words
