@@ -1,4 +1,4 @@
-"""Keep the results of a demo that has run: a short report.json, and README's lines from it.
+"""Keep the results of a demo that has run: a short report.json, README's lines and its picture.
 
 python -m tests.bench.demo_results runs/demo
 """
@@ -10,9 +10,11 @@ from pathlib import Path
 from pipelines.results import report_of, results
 from schemas.run_report import Report
 from schemas.run_report.stages_part import FunnelStep
+from tests.bench import demo_picture
 
 ROOT = Path(__file__).resolve().parents[2]
-README, KEPT = ROOT / "README.md", ROOT / "tests/bench/results/demo.json"
+README, PICTURE = ROOT / "README.md", ROOT / ".assets/demo.png"
+KEPT = ROOT / "tests/bench/results/demo.json"
 LINES = re.compile(r"(?<=<!-- results:begin)([^\n]*-->\n).*?(?=\n<!-- results:end -->)", re.DOTALL)
 
 
@@ -37,6 +39,7 @@ def main(run: str) -> None:
     text, blocks = LINES.subn(lambda mark: mark[1] + results(report), README.read_text())
     assert blocks == 1, "README lost its marks"
     README.write_text(text)
+    demo_picture.draw(run).save(PICTURE, optimize=True)
 
 
 if __name__ == "__main__":
