@@ -10,7 +10,7 @@ from schemas.run_report import parse_report
 from tests.bench.demo_results import KEPT, README, shortened
 from tests.stages.reports import BLUE_RING, RED_STAR, judgement, small_report
 
-# Of the never-seen 2 of 3 favourites are right and 1 first picture; of other prompts, 5 of 6 would be.
+# Of the never-seen 2 of 3 favourites are right and 1 first picture; handed to others, 5 of 6 are.
 JUDGEMENTS = [
     judgement("a red star", [], [RED_STAR]),
     judgement("a red star", [BLUE_RING], [RED_STAR, BLUE_RING]),
