@@ -22,14 +22,21 @@ from stages.weights.published import DECODER, ENCODER, open_published, save_publ
 
 PUBLISHED = (f"{ENCODER}.pt", f"{DECODER}.pt")
 SIDE = 256  # pixels: what the release learned from
+RELEASED_PATCH = 8  # pixels per side of one of its codes
 
 
 def convert(source: str, target: str, *, published: bool, side: int | None) -> str:
     """Write the files; describe what they hold in a line."""
     found = open_published(source)
     side = side or found.side or SIDE
-    if side < 8 or side % 8:
-        raise ConfigError(f"--side: wanted a multiple of 8 pixels, found {side}")
+    patch = found.shape.patch
+    if side < patch or side % patch:
+        raise ConfigError(f"--side: wanted a multiple of {patch} pixels, found {side}")
+    if published and patch != RELEASED_PATCH:
+        raise ConfigError(
+            f"--published: wanted a dVAE of {RELEASED_PATCH} pixels a code, which is what the "
+            f"released code has, found {patch}; train with tokens.patch={RELEASED_PATCH}"
+        )
     out = open_folder(target)
     names = PUBLISHED if published else (WEIGHTS, MODEL_CONFIG)
     _require_free(out, names)

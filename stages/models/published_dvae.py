@@ -13,7 +13,8 @@ from torch import Tensor
 
 from schemas.errors import SchemaMismatch
 from schemas.settings import DvaeShape
-from stages.models.dvae import GROUPS, Dvae
+from schemas.settings.tokens import PATCHES
+from stages.models.dvae import Dvae
 
 TO_RELEASED = {"decoder.codebook": "decoder.blocks.input", "weight": "w", "bias": "b"}
 TO_OURS = {theirs: ours for ours, theirs in TO_RELEASED.items()}
@@ -74,10 +75,11 @@ def _sizes(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
                 f"no convolution {name}; give both of its parts"
             )
     groups = {match[1] for name in named if (match := re.search(r"\.group_(\d+)\.", name))}
-    if len(groups) != GROUPS:
+    patch = 2 ** (len(groups) - 1)
+    if patch not in PATCHES:
         raise SchemaMismatch(
-            f"{where}: wanted {GROUPS} groups of blocks, found {len(groups)}; only networks that "
-            f"make one code of {2 ** (GROUPS - 1)} x {2 ** (GROUPS - 1)} pixels can be taken over"
+            f"{where}: wanted 4 groups of blocks (3 or 5 in a dVAE of ours), found {len(groups)}; "
+            "only networks that make one code of 8 x 8 pixels (4 x 4, 16 x 16) can be taken over"
         )
     width = named[first].shape[0]
     if width < 4:
@@ -91,5 +93,7 @@ def _sizes(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
     blocks = {match[1] for name in named if (match := re.search(r"\.(block_\d+)\.", name))}
     if not blocks:
         raise SchemaMismatch(f"{where}: wanted blocks in each group, found none; fetch it again")
-    shape = DvaeShape(width=width, blocks=len(blocks), codebook_width=named[codes].shape[0])
+    shape = DvaeShape(
+        width=width, blocks=len(blocks), codebook_width=named[codes].shape[0], patch=patch
+    )
     return shape, named[codes].shape[1]

@@ -12,7 +12,8 @@ from stages import pictures, weights
 from stages.data import augment
 from stages.data.order import generator
 from stages.data.table import Columns, Table, first
-from stages.models.dvae import Block, Dvae, elbo_terms
+from stages.models.dvae import Dvae, elbo_terms
+from stages.models.dvae_networks import Block
 from stages.models.flops import dvae_flops
 from stages.pictures.tensors import to_tensor
 from stages.train_dvae.health import alarm
@@ -87,11 +88,15 @@ class DvaeTask(Task):
     def loss_counts(self, batch: Batch) -> dict[str, int]:
         number = len(batch["pixels"])
         side = self.cfg.side
-        return {"reconstruction": number * 3 * side**2, "kl": number * (side // 8) ** 2}
+        return {
+            "reconstruction": number * 3 * side**2,
+            "kl": number * (side // self.cfg.patch) ** 2,
+        }
 
     def loss_weights(self, step: int) -> dict[str, float]:
-        """Divide the whole bound by the number of pixel values, so that the KL weighs beta/192."""
-        return {"reconstruction": 1.0, "kl": self.schedule(step)["beta"] / (3 * 8**2)}
+        """Divide the whole bound by the number of pixel values: the KL weighs beta/192 at 8."""
+        values = 3 * self.cfg.patch**2  # of a code
+        return {"reconstruction": 1.0, "kl": self.schedule(step)["beta"] / values}
 
     def validate(self, model: nn.Module, step: int) -> Validation:
         """Measure codes without noise, as encode and the prior will see them."""
