@@ -22,7 +22,7 @@ from stages.weights.published import DECODER, ENCODER, open_published, save_publ
 
 PUBLISHED = (f"{ENCODER}.pt", f"{DECODER}.pt")
 SIDE = 256  # pixels: what the release learned from
-RELEASED_PATCH = 8  # pixels per side of one of its codes
+RELEASED = ("random", 8)  # how it starts, and pixels per side of one of its codes
 
 
 def convert(source: str, target: str, *, published: bool, side: int | None) -> str:
@@ -32,10 +32,10 @@ def convert(source: str, target: str, *, published: bool, side: int | None) -> s
     patch = found.shape.patch
     if side < patch or side % patch:
         raise ConfigError(f"--side: wanted a multiple of {patch} pixels, found {side}")
-    if published and patch != RELEASED_PATCH:
+    if published and (found.shape.init, patch) != RELEASED:
         raise ConfigError(
-            f"--published: wanted a dVAE of {RELEASED_PATCH} pixels a code, which is what the "
-            f"released code has, found {patch}; train with tokens.patch={RELEASED_PATCH}"
+            f"--published: wanted the released code's networks (dvae.init={RELEASED[0]}, "
+            f"tokens.patch={RELEASED[1]}), found {found.shape.init} and {patch}; train with these"
         )
     out = open_folder(target)
     names = PUBLISHED if published else (WEIGHTS, MODEL_CONFIG)

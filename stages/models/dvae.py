@@ -18,22 +18,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from schemas.settings import DvaeShape
-from stages.models.dvae_networks import CodeGrid, CodeLogits, Decoder, Encoder, Pictures
-
-EPSILON = 0.1  # appendix A.3: keeps the logit of a pixel finite
+from stages.models.dvae_networks import (
+    CodeGrid,
+    CodeLogits,
+    Decoder,
+    Encoder,
+    Pictures,
+    map_pixels,
+    unmap_pixels,
+)
+from stages.models.patch_dvae import PatchDecoder, PatchEncoder
 
 # The source of random numbers: torch's default, one generator, or one for each picture of a batch.
 Noise = torch.Generator | Sequence[torch.Generator] | None
-
-
-def map_pixels(pixels: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Map [0, 1] to [0.1, 0.9], where a logit-Laplace is well behaved (equation 3)."""
-    return (1 - 2 * EPSILON) * pixels + EPSILON
-
-
-def unmap_pixels(mapped: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Undo `map_pixels`, clamped to [0, 1]."""
-    return ((mapped - EPSILON) / (1 - 2 * EPSILON)).clamp(0, 1)
 
 
 class Dvae(nn.Module):
@@ -42,16 +39,28 @@ class Dvae(nn.Module):
     def __init__(self, shape: DvaeShape, image_vocab: int) -> None:
         super().__init__()
         self.patch = shape.patch
-        self.encoder = Encoder(shape, image_vocab)
-        self.decoder = Decoder(shape, image_vocab)
+        self.encoder: Encoder | PatchEncoder
+        self.decoder: Decoder | PatchDecoder
+        if shape.init == "patches":
+            self.encoder = PatchEncoder(shape, image_vocab)
+            self.decoder = PatchDecoder(shape, image_vocab)
+        else:
+            self.encoder = Encoder(shape, image_vocab)
+            self.decoder = Decoder(shape, image_vocab)
 
     def forward(
         self, pixels: Pictures, temperature: float, generator: Noise = None
     ) -> tuple[CodeLogits, Pictures, Pictures]:
-        """Return the encoder's logits, and mu and ln b of every pixel value."""
+        """Return the encoder's logits, and mu and ln b of every pixel value.
+
+        Codes that are held are always the likeliest ones, without noise.
+        """
         logits = self.logits(pixels)
-        z = relaxed_sample(logits, temperature, generator)
-        mu, ln_b = self.decoder(z).chunk(2, dim=1)
+        if isinstance(self.decoder, PatchDecoder):
+            maps = self.decoder.from_codes(logits.argmax(dim=1))
+        else:
+            maps = self.decoder(relaxed_sample(logits, temperature, generator))
+        mu, ln_b = maps.chunk(2, dim=1)
         return logits, mu, ln_b
 
     def logits(self, pixels: Pictures) -> CodeLogits:

@@ -24,9 +24,21 @@ from schemas.settings import DvaeShape
 
 INT32_MAX = 2**31 - 1
 
+EPSILON = 0.1  # appendix A.3: keeps the logit of a pixel finite
+
 Pictures = Float[Tensor, "b 3 H W"]
 CodeLogits = Float[Tensor, "b K h w"]
 CodeGrid = Int[Tensor, "b h w"]
+
+
+def map_pixels(pixels: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Map [0, 1] to [0.1, 0.9], where a logit-Laplace is well behaved (equation 3)."""
+    return (1 - 2 * EPSILON) * pixels + EPSILON
+
+
+def unmap_pixels(mapped: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Undo `map_pixels`, clamped to [0, 1]."""
+    return ((mapped - EPSILON) / (1 - 2 * EPSILON)).clamp(0, 1)
 
 
 class Conv2d(nn.Conv2d):

@@ -21,7 +21,7 @@ from torch import Tensor
 MIDDLE = 128  # of 256 levels
 STEPS = 10  # of Lloyd's; 30 more gain the demo 0.03 dB
 DRAWS = 8  # of the start, each an eighth of the centres
-SQUARES = 65_536  # that are learned from
+PICTURES, SQUARES = 1_024, 65_536  # that are learned from: the first ones, and some of theirs
 BATCH = 2_048  # squares compared with all centres at a time
 
 

@@ -5,6 +5,7 @@ hold `w` and `b`. Ours are `encoder` and `decoder` of one module, with torch's `
 and the decoder's input is the `codebook`. All sizes are read off the tensors.
 """
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -66,6 +67,8 @@ def from_published(tensors: Mapping[str, Tensor], where: str) -> tuple[Dvae, Dva
 
 def _sizes(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
     """Read the hyperparameters off the first and last convolutions and the blocks' names."""
+    if "decoder.centres.weight" in named:
+        return _sizes_of_patches(named, where)
     first, last = "encoder.blocks.input.weight", "decoder.blocks.output.conv.weight"
     codes = "decoder.codebook.weight"
     for name in (first, codes, last):
@@ -97,3 +100,21 @@ def _sizes(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
         width=width, blocks=len(blocks), codebook_width=named[codes].shape[0], patch=patch
     )
     return shape, named[codes].shape[1]
+
+
+def _sizes_of_patches(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
+    """Read the same off a network of ours that started as k-means on patches."""
+    names = ("decoder.centres.weight", "decoder.codebook.weight", "decoder.output.conv.weight")
+    if not all(name in named and named[name].ndim == 4 for name in names):
+        raise SchemaMismatch(f"{where}: wanted {', '.join(names)}, found not all; train it again")
+    centres, codebook, last = (named[name].shape for name in names)
+    patch = math.isqrt(centres[0] // 3)
+    blocks = {match[1] for name in named if (match := re.search(r"\.(block_\d+)\.", name))}
+    shape = DvaeShape(
+        width=last[1] // patch,
+        blocks=len(blocks),
+        codebook_width=codebook[0],
+        init="patches",
+        patch=patch,
+    )
+    return shape, centres[1]

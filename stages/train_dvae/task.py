@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from schemas.folder import Folder
@@ -16,6 +17,7 @@ from stages.models.dvae import Dvae, elbo_terms
 from stages.models.dvae_networks import Block
 from stages.models.flops import dvae_flops
 from stages.pictures.tensors import to_tensor
+from stages.train_dvae import patches
 from stages.train_dvae.health import alarm
 from stages.train_dvae.measures import measure
 from stages.training import schedules
@@ -40,6 +42,8 @@ class DvaeTask(Task):
     def build(self) -> nn.Module:
         """Return a fresh model in channels_last layout, which suits convolutions."""
         model = Dvae(self.cfg, self.cfg.image_vocab)
+        if self.cfg.init == "patches":
+            patches.start(model, self.train, self.cfg)
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def layers(self, model: nn.Module) -> list[nn.Module]:
@@ -98,11 +102,20 @@ class DvaeTask(Task):
         values = 3 * self.cfg.patch**2  # of a code
         return {"reconstruction": 1.0, "kl": self.schedule(step)["beta"] / values}
 
+    def settle(self, model: nn.Module) -> None:
+        """Keep of a start as k-means at least that."""
+        assert isinstance(model, Dvae)
+        if self.cfg.init == "patches":
+            patches.keep_what_helps(model, self.validation_pictures())
+
+    def validation_pictures(self) -> UInt8[Tensor, "n h w 3"]:
+        columns = first(self.held_out, self.columns, VALIDATION_PICTURES)
+        return augment.held_out(columns["image"].tolist(), self.cfg.side)[0]
+
     def validate(self, model: nn.Module, step: int) -> Validation:
         """Measure codes without noise, as encode and the prior will see them."""
         assert isinstance(model, Dvae)
-        columns = first(self.held_out, self.columns, VALIDATION_PICTURES)
-        pixels, _ = augment.held_out(columns["image"].tolist(), self.cfg.side)
+        pixels = self.validation_pictures()
         temperature = self.schedule(step)["temperature"]
         torch.manual_seed(self.cfg.fit.seed)  # the same noise at every validation
         batch_size = min(self.cfg.fit.batch_size, VALIDATION_BATCH_SIZE)

@@ -46,14 +46,15 @@ def test_files_that_are_there_are_not_overwritten(tmp_path, capsys):
     assert main([release, str(ours), "--published"]) == 2
 
 
-def test_codes_of_other_sizes_have_no_released_form(tmp_path, capsys):
-    shape = DvaeShape(width=4, blocks=1, codebook_width=8, patch=4)
-    sizes = weights.DvaeConfig(shape=shape, image_vocab=16, side=12)
+@pytest.mark.parametrize("other", [{"patch": 4}, {"init": "patches"}])
+def test_networks_of_ours_alone_have_no_released_form(tmp_path, capsys, other):
+    shape = DvaeShape(width=4, blocks=1, codebook_width=8, **other)
+    sizes = weights.DvaeConfig(shape=shape, image_vocab=16, side=16)
     weights.save_model(open_folder(tmp_path / "ours"), Dvae(shape, 16), sizes)
     assert main([str(tmp_path / "ours"), str(tmp_path / "again")]) == 0
     assert weights.read_config(open_folder(tmp_path / "again"), weights.DvaeConfig) == sizes
     assert main([str(tmp_path / "ours"), str(tmp_path / "plain"), "--published"]) == 2
-    assert "wanted a dVAE of 8 pixels a code, which is what the" in capsys.readouterr().err
+    assert "tokens.patch=8), found" in capsys.readouterr().err
     assert not (tmp_path / "plain").exists()
 
 

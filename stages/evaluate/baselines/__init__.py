@@ -27,12 +27,11 @@ from stages.evaluate.baselines.drawings import KeptPrompts, beside_nearest
 from stages.evaluate.reconstructions import Captioned, captioned, reconstruct, through_dvae
 from stages.models.clip import Reranker
 from stages.models.fidelity import ssim
-from stages.models.patch_kmeans import PatchKmeans
+from stages.models.patch_kmeans import PICTURES, PatchKmeans
 from stages.pictures import Pixels
 
 __all__ = ["KeptPrompts", "baselines", "compared"]
 
-PICTURES = 1_024  # training pictures that k-means learns from
 ROWS = 16_384  # training rows whose codes are counted, the first ones: a fair sample
 
 

@@ -1,0 +1,52 @@
+"""How a dVAE starts as k-means on patches, and how much of what it learned is kept."""
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from schemas.settings import DvaeSettings
+from stages.data import augment
+from stages.data.table import Table, first
+from stages.models.dvae import Dvae, picture_of
+from stages.models.fidelity import Psnr
+from stages.models.patch_dvae import PatchDecoder, PatchEncoder, start_as
+from stages.models.patch_kmeans import PICTURES, PatchKmeans
+from stages.pictures.tensors import to_tensor
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of what the decoder adds to the centres
+BATCH = 16
+
+
+def start(model: Dvae, train: Table, cfg: DvaeSettings) -> None:
+    """Fill a fresh model with the centres of training pictures; the same on every worker."""
+    assert isinstance(model.encoder, PatchEncoder)
+    assert isinstance(model.decoder, PatchDecoder)
+    images = first(train, ("image",), PICTURES)["image"].tolist()
+    pixels, _ = augment.held_out(images, cfg.side)
+    kmeans = PatchKmeans.of(pixels, cfg.patch, cfg.image_vocab, cfg.fit.seed)
+    levels = [
+        (255 * (kmeans.decode(kmeans.codes(part)) - part)).square().mean(dim=(1, 2, 3))
+        for part in map(to_tensor, pixels.split(BATCH))
+    ]
+    start_as(kmeans, model.encoder, model.decoder, torch.cat(levels).mean().item())
+
+
+@torch.no_grad()
+def keep_what_helps(model: Dvae, held_out: UInt8[Tensor, "n h w 3"]) -> float:
+    """Shrink what the decoder adds to the share that suits held-out pictures best; return it.
+
+    A share of 0 is k-means, so on these pictures no model is worse than that.
+    """
+    decoder = model.decoder
+    assert isinstance(decoder, PatchDecoder)
+    device = next(model.parameters()).device
+    psnr = {share: Psnr() for share in SHARES}
+    for part in held_out.split(BATCH):
+        real = to_tensor(part.to(device))
+        codes = model.codes(real)
+        mu, centres = decoder.from_codes(codes)[:, :3], decoder.centres_alone(codes)
+        for share, found in psnr.items():
+            found.add(picture_of(torch.lerp(centres, mu, share)), real)
+    best = max(SHARES, key=lambda share: psnr[share].db)
+    decoder.scale_context(best)
+    return best
