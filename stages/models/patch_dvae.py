@@ -32,7 +32,6 @@ from stages.models.dvae_networks import (
     Pictures,
     group_widths,
     map_pixels,
-    output_head,
     unmap_pixels,
 )
 from stages.models.patch_kmeans import MIDDLE, PatchKmeans
@@ -72,8 +71,8 @@ class PatchDecoder(nn.Module):
                 for n in range(shape.blocks)
             )
         )
-        self.output = output_head(Conv2d(channels, 2 * values, 1))
-        nn.init.zeros_(self.output.conv.weight)
+        self.head = Conv2d(channels, 2 * values, 1)
+        nn.init.zeros_(self.head.weight)
 
     def forward(self, z: CodeLogits) -> Float[Tensor, "b 6 H W"]:
         return self._maps(self.centres(z), self.codebook(z))
@@ -85,7 +84,7 @@ class PatchDecoder(nn.Module):
     def _maps(
         self, centres: Float[Tensor, "b v h w"], embedded: Float[Tensor, "b d h w"]
     ) -> Float[Tensor, "b 6 H W"]:
-        mu, ln_b = self.output(self.context(embedded)).float().chunk(2, dim=1)
+        mu, ln_b = self.head(self.context(embedded).relu()).float().chunk(2, dim=1)
         return torch.cat([self._laid_out(centres + mu), self._laid_out(ln_b)], dim=1)
 
     def _laid_out(self, squares: Float[Tensor, "b v h w"]) -> Pictures:
@@ -99,8 +98,8 @@ class PatchDecoder(nn.Module):
     @torch.no_grad()
     def scale_context(self, share: float) -> None:
         """Multiply what is added to the centres by `share`."""
-        assert self.output.conv.bias is not None
-        for weights in (self.output.conv.weight, self.output.conv.bias):
+        assert self.head.bias is not None
+        for weights in (self.head.weight, self.head.bias):
             weights[: len(weights) // 2] *= share
 
 
@@ -118,6 +117,7 @@ def start_as(
     centres = torch.cat([kmeans.centres, kmeans.centres[:1].expand(missing, -1)])
     bias = -scale * centres.square().sum(dim=1) / 2
     bias[len(kmeans.centres) :] -= 1  # beaten by the code whose centre it repeats
+    assert encoder.centres.bias is not None
     encoder.centres.weight.copy_(rearrange(scale * centres, "k v -> k v 1 1"))
     encoder.centres.bias.copy_(bias)
     mu = torch.logit(map_pixels((centres + MIDDLE) / 255))

@@ -2,12 +2,13 @@
 
 import torch
 from jaxtyping import UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from schemas.settings import DvaeSettings
 from stages.data import augment
 from stages.data.table import Table, first
-from stages.models.dvae import Dvae, picture_of
+from stages.models.dvae import Dvae, picture_of, terms_of
+from stages.models.dvae_networks import Pictures, map_pixels
 from stages.models.fidelity import Psnr
 from stages.models.patch_dvae import PatchDecoder, PatchEncoder, start_as
 from stages.models.patch_kmeans import PICTURES, PatchKmeans
@@ -15,6 +16,7 @@ from stages.pictures.tensors import to_tensor
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of what the decoder adds to the centres
 BATCH = 16
+WEIGHT = 1_000.0  # of a squared error in the loss: as much as some nats
 
 
 def start(model: Dvae, train: Table, cfg: DvaeSettings) -> None:
@@ -29,6 +31,18 @@ def start(model: Dvae, train: Table, cfg: DvaeSettings) -> None:
         for part in map(to_tensor, pixels.split(BATCH))
     ]
     start_as(kmeans, model.encoder, model.decoder, torch.cat(levels).mean().item())
+
+
+def loss_sums(model: nn.Module, pixels: Pictures) -> dict[str, Tensor]:
+    """Sum the bound and the squared errors of mapped pixels.
+
+    A centre is a mean, best in squares. The bound's distance is smallest at a median, in logits:
+    mu by the bound would draw plain squares worse than k-means. So the bound only says ln b.
+    """
+    logits, mu, ln_b = model(pixels, 0.0)
+    terms = terms_of(pixels, logits, mu.detach(), ln_b)
+    errors = (torch.sigmoid(mu) - map_pixels(pixels)).square().sum()
+    return {"reconstruction": terms.reconstruction, "kl": terms.kl, "squared_error": errors}
 
 
 @torch.no_grad()

@@ -81,8 +81,13 @@ class DvaeTask(Task):
         }
 
     def loss_sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Sum both terms of the bound in nats, with noise from each row's own seed."""
+        """Sum both terms of the bound in nats, with noise from each row's own seed.
+
+        Of a start as k-means also squared errors, and the bound then learns its width alone.
+        """
         pixels = to_tensor(batch["pixels"])
+        if self.cfg.init == "patches":
+            return patches.loss_sums(model, pixels)
         noise = [
             torch.Generator(pixels.device).manual_seed(seed) for seed in batch["seed"].tolist()
         ]
@@ -90,17 +95,16 @@ class DvaeTask(Task):
         return {"reconstruction": terms.reconstruction, "kl": terms.kl}
 
     def loss_counts(self, batch: Batch) -> dict[str, int]:
-        number = len(batch["pixels"])
-        side = self.cfg.side
-        return {
-            "reconstruction": number * 3 * side**2,
-            "kl": number * (side // self.cfg.patch) ** 2,
-        }
+        number, cfg = len(batch["pixels"]), self.cfg
+        values = number * 3 * cfg.side**2
+        squared = {"squared_error": values} if cfg.init == "patches" else {}
+        return {"reconstruction": values, "kl": number * (cfg.side // cfg.patch) ** 2, **squared}
 
     def loss_weights(self, step: int) -> dict[str, float]:
         """Divide the whole bound by the number of pixel values: the KL weighs beta/192 at 8."""
         values = 3 * self.cfg.patch**2  # of a code
-        return {"reconstruction": 1.0, "kl": self.schedule(step)["beta"] / values}
+        squared = {"squared_error": patches.WEIGHT} if self.cfg.init == "patches" else {}
+        return {"reconstruction": 1.0, "kl": self.schedule(step)["beta"] / values, **squared}
 
     def settle(self, model: nn.Module) -> None:
         """Keep of a start as k-means at least that."""
