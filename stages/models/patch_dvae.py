@@ -71,8 +71,9 @@ class PatchDecoder(nn.Module):
                 for n in range(shape.blocks)
             )
         )
-        self.head = Conv2d(channels, 2 * values, 1)
-        nn.init.zeros_(self.head.weight)
+        self.added, self.ln_b = Conv2d(channels, values, 1), Conv2d(channels, values, 1)
+        nn.init.zeros_(self.added.weight)
+        nn.init.zeros_(self.ln_b.weight)
 
     def forward(self, z: CodeLogits) -> Float[Tensor, "b 6 H W"]:
         return self._maps(self.centres(z), self.codebook(z))
@@ -84,8 +85,10 @@ class PatchDecoder(nn.Module):
     def _maps(
         self, centres: Float[Tensor, "b v h w"], embedded: Float[Tensor, "b d h w"]
     ) -> Float[Tensor, "b 6 H W"]:
-        mu, ln_b = self.head(self.context(embedded).relu()).float().chunk(2, dim=1)
-        return torch.cat([self._laid_out(centres + mu), self._laid_out(ln_b)], dim=1)
+        found = self.context(embedded).relu()
+        mu = centres + self.added(found).float()
+        ln_b = self.ln_b(found.detach()).float()  # what it learns moves no picture
+        return torch.cat([self._laid_out(mu), self._laid_out(ln_b)], dim=1)
 
     def _laid_out(self, squares: Float[Tensor, "b v h w"]) -> Pictures:
         order = "b (y x c) h w -> b c (h y) (w x)"
@@ -98,19 +101,22 @@ class PatchDecoder(nn.Module):
     @torch.no_grad()
     def scale_context(self, share: float) -> None:
         """Multiply what is added to the centres by `share`."""
-        assert self.head.bias is not None
-        for weights in (self.head.weight, self.head.bias):
-            weights[: len(weights) // 2] *= share
+        for weights in self.added.parameters():
+            weights.mul_(share)
 
 
 @torch.no_grad()
 def start_as(
-    kmeans: PatchKmeans, encoder: PatchEncoder, decoder: PatchDecoder, variance: float
+    kmeans: PatchKmeans,
+    encoder: PatchEncoder,
+    decoder: PatchDecoder,
+    variance: float,
+    ln_b: float = 0.0,
 ) -> None:
     """Make the networks draw what `kmeans` draws; fewer centres than codes leave some unused.
 
-    `variance` is the mean square of a level's distance to its centre. The logits' scale is rounded
-    to a power of two, so that they are exact.
+    `variance` is the mean square of a level's distance to its centre, and `ln_b` the logarithm of
+    the mean distance in logits. The logits' scale is rounded to a power of two: they are exact.
     """
     scale = 2.0 ** round(math.log2(1 / max(1.0, variance)))  # twice that of a squared distance
     missing = encoder.centres.out_channels - len(kmeans.centres)
@@ -122,3 +128,5 @@ def start_as(
     encoder.centres.bias.copy_(bias)
     mu = torch.logit(map_pixels((centres + MIDDLE) / 255))
     decoder.centres.weight.copy_(rearrange(mu, "k v -> v k 1 1"))
+    assert decoder.ln_b.bias is not None
+    decoder.ln_b.bias.fill_(ln_b)

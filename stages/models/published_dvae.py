@@ -104,7 +104,7 @@ def _sizes(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
 
 def _sizes_of_patches(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
     """Read the same off a network of ours that started as k-means on patches."""
-    names = ("decoder.centres.weight", "decoder.codebook.weight", "decoder.head.weight")
+    names = ("decoder.centres.weight", "decoder.codebook.weight", "decoder.added.weight")
     if not all(name in named and named[name].ndim == 4 for name in names):
         raise SchemaMismatch(f"{where}: wanted {', '.join(names)}, found not all; train it again")
     centres, codebook, last = (named[name].shape for name in names)

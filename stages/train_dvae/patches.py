@@ -1,5 +1,7 @@
 """How a dVAE starts as k-means on patches, and how much of what it learned is kept."""
 
+import math
+
 import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
@@ -16,6 +18,8 @@ from stages.pictures.tensors import to_tensor
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of what the decoder adds to the centres
 BATCH = 16
+MEASURED = 64  # pictures whose distances to the centres are measured
+LEAST_B = 1e-3  # where all of them are drawn exactly
 WEIGHT = 1_000.0  # of a squared error in the loss: as much as some nats
 
 
@@ -26,11 +30,16 @@ def start(model: Dvae, train: Table, cfg: DvaeSettings) -> None:
     images = first(train, ("image",), PICTURES)["image"].tolist()
     pixels, _ = augment.held_out(images, cfg.side)
     kmeans = PatchKmeans.of(pixels, cfg.patch, cfg.image_vocab, cfg.fit.seed)
-    levels = [
-        (255 * (kmeans.decode(kmeans.codes(part)) - part)).square().mean(dim=(1, 2, 3))
-        for part in map(to_tensor, pixels.split(BATCH))
-    ]
-    start_as(kmeans, model.encoder, model.decoder, torch.cat(levels).mean().item())
+    variance, distance = distances(kmeans, pixels[:MEASURED])
+    start_as(kmeans, model.encoder, model.decoder, variance, math.log(max(distance, LEAST_B)))
+
+
+def distances(kmeans: PatchKmeans, pictures: UInt8[Tensor, "n h w 3"]) -> tuple[float, float]:
+    """Return the mean square of levels' distances to their centres, and in logits the mean."""
+    pixels = to_tensor(pictures)
+    drawn = kmeans.decode(kmeans.codes(pixels))
+    logits = torch.logit(map_pixels(drawn)) - torch.logit(map_pixels(pixels))
+    return (255 * (drawn - pixels)).square().mean().item(), logits.abs().mean().item()
 
 
 def loss_sums(model: nn.Module, pixels: Pictures) -> dict[str, Tensor]:

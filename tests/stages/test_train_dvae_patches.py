@@ -58,7 +58,7 @@ def test_it_learns_beyond_kmeans_and_says_so(tmp_path):
 def test_what_makes_held_out_pictures_worse_is_not_kept(tmp_path):
     task = task_of(tmp_path, settings())
     model = task.build()
-    torch.nn.init.normal_(model.decoder.head.weight, std=1.0)
+    torch.nn.init.normal_(model.decoder.added.weight, std=1.0)
     assert psnr(model, task) < psnr(kmeans_of(task), task) - 1
     spoilt = task.validate(model, 40)
     assert spoilt.alarm.startswith("what the decoder adds to k-means makes held-out pictures worse")

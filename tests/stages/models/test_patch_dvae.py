@@ -94,7 +94,7 @@ def test_codes_are_held_and_all_else_learns():
 def test_a_square_is_drawn_by_the_codes_around_it():
     """What is added to a centre depends on neighbours, and not on squares far away."""
     dvae, _ = started(4)
-    torch.nn.init.normal_(dvae.decoder.head.weight, std=0.1)
+    torch.nn.init.normal_(dvae.decoder.added.weight, std=0.1)
     codes = torch.zeros(1, 24, 24, dtype=torch.long)
     plain = dvae.decode(codes)
     codes[0, 12, 12] = 1
@@ -108,7 +108,7 @@ def test_a_square_is_drawn_by_the_codes_around_it():
 
 def test_a_share_of_what_is_added_lies_between_the_centre_and_all_of_it():
     dvae, _ = started(8)
-    torch.nn.init.normal_(dvae.decoder.head.weight, std=0.1)
+    torch.nn.init.normal_(dvae.decoder.added.weight, std=0.1)
     codes = torch.randint(K, (2, 3, 4))
     whole, ln_b = dvae.decoder.from_codes(codes).chunk(2, dim=1)
     centres = dvae.decoder.centres_alone(codes)
