@@ -22,7 +22,7 @@ DEFAULTS = {  # stage -> its REVISION, and a digest of its defaults
     "encode": (3, "6d2efd1c7127"),
     "train_prior": (4, "e1f35c4d4550"),
     "train_clip": (2, "41cbec18c81f"),
-    "sample": (4, "5e01cbe1328b"),
+    "sample": (5, "5e01cbe1328b"),
     "evaluate": (8, "32fb780c1af9"),
 }
 
