@@ -22,7 +22,7 @@ from stages.pictures import encode_png
 from tests import tiny_run
 from tests.stages.photographs import photograph
 from tests.stages.reports import small_report
-from tests.stages.small_network import SIDE, edges, network
+from tests.stages.small_network import SIDE, edges, looks, network
 
 NETWORK = network(edges)
 
@@ -99,16 +99,17 @@ def test_a_network_that_cannot_tell_copies_says_so(clean):
 
 
 def test_distances_are_of_equal_numbers_and_rise_with_what_is_done_to_pictures(clean):
-    favourite = blurred(photographs(3_000, 100), 3)
-    figures, _ = look(NETWORK, sets(clean, favourite, nearest=photographs(4_000, 50)))
+    favourite = blurred(photographs(3_000, 100), 6)
+    by_colour = network(looks)
+    figures, _ = look(by_colour, sets(clean, favourite, nearest=photographs(4_000, 50)))
     at = {name: one.at_count for name, one in figures.distances.items()}
     assert {value.count for value in at.values()} == {50}
     assert {value.metric for value in at.values()} == {"fd"}
     assert at["first"].reference.count == 120
-    assert at["first"].network == NETWORK.network
+    assert at["first"].network == by_colour.network
     assert "of only 50 drawn and 120 reference pictures" in at["first"].flag
     assert at["training"].value < at["favourite"].value / 2
-    assert at["reconstructions"].value < at["favourite"].value
+    assert at["training"].value < at["reconstructions"].value < at["favourite"].value
     for one in figures.distances.values():
         low, high = one.without_bias.interval
         assert low < one.without_bias.value < high
