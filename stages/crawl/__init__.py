@@ -43,14 +43,8 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlSettings) -> Result:
     counted = surveyed(out) | damage(outcome)
     for name in out.list(INPUT):
         out.remove(name)
-    return Result(
-        rows_in=outcome.rows_in,
-        rows_out=outcome.rows_out,
-        rejects=outcome.rejects,
-        health={"success_share": round(outcome.rows_out / max(outcome.rows_in, 1), 4)} | counted,
-        files=outcome.files,
-        quarantined=outcome.quarantined,
-    )
+    success_share = round(outcome.rows_out / max(outcome.rows_in, 1), 4)
+    return outcome.result(health={"success_share": success_share} | counted)
 
 
 def _fetch(**how: Any) -> Callable[[Piece], Made]:
