@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -50,11 +51,11 @@ def processes_of(folder):
 def end_all(folder):
     for kill in (signal.SIGTERM, signal.SIGKILL):
         for pid in processes_of(folder):
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, kill)
-            except ProcessLookupError:
-                continue
-        time.sleep(3)
+        end = time.monotonic() + 3
+        while any(processes_of(folder)) and time.monotonic() < end:
+            time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def wait_for_agent(environment):
     deadline = time.monotonic() + 60
     code, log = submit(environment, "--", "true")
     while code and "No available agent" in log and time.monotonic() < deadline:
-        time.sleep(2)
+        time.sleep(0.5)
         code, log = submit(environment, "--", "true")
     assert code == 0, log[-3000:]
 
