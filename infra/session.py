@@ -30,7 +30,6 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "GOMP_SPINCOUNT": "10000",  # half a millisecond; beside other programs less (cpu_threads.py)
     "RAY_worker_niceness": "0",  # at Ray's low priority, workers hardly run beside other programs
-    "NO_ALBUMENTATIONS_UPDATE": "1",  # img2dataset's dependency asks PyPI at import otherwise
 }
 OBJECT_STORE_BYTES = 512 * 2**20  # only small rows are sent; pictures stay inside the actors
 LOGICAL_CPUS = 8  # actors mostly wait for the network, so more of them than cores may run

@@ -34,10 +34,7 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlSettings) -> Result:
         what="crawl",
         workers=cfg.run.workers,
         instead=_give_up,
-        env={  # both are read when the libraries are imported
-            "OPENCV_IO_MAX_IMAGE_PIXELS": str(cfg.max_pixels),
-            "NO_ALBUMENTATIONS_UPDATE": "1",
-        },
+        env={"OPENCV_IO_MAX_IMAGE_PIXELS": str(cfg.max_pixels)},  # read when OpenCV is imported
     )
     require_pictures(outcome, out, cfg.source)
     counted = surveyed(out) | damage(outcome)
@@ -48,7 +45,7 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlSettings) -> Result:
 
 
 def _fetch(**how: Any) -> Callable[[Piece], Made]:
-    """Import img2dataset where it is needed, in the worker."""
+    """Import what fetches where it is needed, in the worker."""
     from stages.crawl.fetch import FetchPiece
 
     return FetchPiece(**how)

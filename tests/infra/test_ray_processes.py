@@ -1,4 +1,4 @@
-"""A private Ray starts what it needs, and asks nobody which cloud this is: in a network of its own."""
+"""A private Ray starts what it needs, and asks nobody which cloud this is."""
 
 import os
 import shutil
