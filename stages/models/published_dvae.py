@@ -14,6 +14,7 @@ from torch import Tensor
 from schemas.errors import SchemaMismatch
 from schemas.settings import DvaeShape
 from stages.models.dvae import GROUPS, Dvae
+from stages.models.on_meta import on_meta
 
 TO_RELEASED = {"decoder.codebook": "decoder.blocks.input", "weight": "w", "bias": "b"}
 TO_OURS = {theirs: ours for ours, theirs in TO_RELEASED.items()}
@@ -42,7 +43,7 @@ def from_published(tensors: Mapping[str, Tensor], where: str) -> tuple[Dvae, Dva
     """
     named = {_renamed(name, TO_OURS): value for name, value in tensors.items()}
     shape, image_vocab = _sizes(named, where)
-    with torch.device("meta"):
+    with on_meta():
         dvae = Dvae(shape, image_vocab)
     wanted = {name: tuple(value.shape) for name, value in dvae.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in named.items()}

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from PIL import Image
 
 from schemas import rows
 from schemas.errors import ConfigError
 from schemas.settings import EvaluateSettings, PriorShape, SampleSettings, Settings, TokenSpec
+from stages.models.on_meta import on_meta
 from stages.models.prior import Prior
 from stages.models.sampling import SamplingParams
 from stages.sample.generator import Picture, load_generator
@@ -160,7 +160,7 @@ def test_the_judge_and_forgetting_are_refused_together():
 
 @pytest.fixture
 def meta_prior():
-    with torch.device("meta"):
+    with on_meta():
         return Prior(TokenSpec(), PriorShape(layers=24, heads=28))
 
 
