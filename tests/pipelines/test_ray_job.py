@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -112,12 +113,29 @@ def submit(environment, *arguments):
 
 
 @pytest.fixture(scope="module")
-def submitted(cluster, tmp_path_factory):
-    """The root of a whole run by an uploaded working directory."""
-    root = tmp_path_factory.mktemp("elsewhere") / "and another root"
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("elsewhere") / "and another root"
+
+
+@pytest.fixture(scope="module")
+def jobs(cluster, root):
+    """Exit code and log of three jobs that run at the same time."""
     settings = [argument for setting in OTHERWISE for argument in ("--set", setting)]
-    code, log = submit(cluster, "--working-dir", ".", "--", "pipelines/full.py",
-                       "--preset", "tiny", "--root", root, *settings)  # fmt: skip
+    tiny = ("--working-dir", ".", "--", "pipelines/full.py", "--preset", "tiny")
+    asked = {
+        "whole run": (*tiny, "--root", root, *settings),
+        "relative root": tiny,
+        "bare command": ("--", "pipelines/full.py", "--plan"),
+    }
+    with ThreadPoolExecutor() as pool:
+        ended = pool.map(lambda arguments: submit(cluster, *arguments), asked.values())
+        return dict(zip(asked, ended, strict=True))
+
+
+@pytest.fixture(scope="module")
+def submitted(jobs, root):
+    """The root of a whole run by an uploaded working directory."""
+    code, log = jobs["whole run"]
     assert code == 0, log[-6000:]
     return root
 
@@ -160,13 +178,13 @@ def test_a_failed_stage_ends_the_job_with_its_reason(cluster, submitted):
     assert "dB" in last[0], log[-3000:]
 
 
-def test_a_relative_root_in_an_uploaded_copy_fails_in_a_sentence(cluster):
-    code, log = submit(cluster, "--working-dir", ".", "--", "pipelines/full.py", "--preset", "tiny")
+def test_a_relative_root_in_an_uploaded_copy_fails_in_a_sentence(jobs):
+    code, log = jobs["relative root"]
     assert code == 1
     assert "must be an absolute path or an object-store address" in log
 
 
-def test_the_bare_command_works_from_the_repositorys_root(cluster):
-    code, log = submit(cluster, "--", "pipelines/full.py", "--plan")
+def test_the_bare_command_works_from_the_repositorys_root(jobs):
+    code, log = jobs["bare command"]
     assert code == 0, log[-3000:]
     assert "train_prior" in log
