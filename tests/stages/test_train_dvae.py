@@ -166,12 +166,17 @@ def test_the_stage_on_two_ray_workers(tmp_path, ray_cluster):
     assert not out.exists("model.safetensors")  # finished: nothing is made again
 
 
+def begin(cfg, *job):
+    torch.set_num_threads(1)  # as here
+    fit(cfg, *job, ALONE)
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_weights_of_an_undisturbed_one(task, tmp_path):
     cfg = settings(steps=120, save_every=20)
     task = DvaeTask(cfg, task.train, task.held_out)
     out, undisturbed = open_folder(tmp_path / "out"), open_folder(tmp_path / "undisturbed")
-    arguments = (cfg, task, out.path, ALONE)
-    process = multiprocessing.get_context("forkserver").Process(target=fit, args=arguments)
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=begin, args=(cfg, task, out.path))
     process.start()
     while not checkpoints.steps(out) and process.is_alive():
         time.sleep(0.01)
