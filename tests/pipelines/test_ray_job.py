@@ -8,7 +8,6 @@ what resuming needs (schemas.artifacts.ASIDE).
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from infra.store import Store
 from schemas.artifacts import ASIDE, BPE, CLEAN_PAIRS, DVAE, MEASURED, PAIRS, TOKEN_PAIRS
 from schemas.manifest import MANIFEST
 from tests.pipelines.runs import ROOT, statuses
+from tests.stages.training.workers import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 BIN = Path(sys.executable).parent
@@ -32,11 +32,6 @@ OTHERWISE = (
     "crawl.run.workers=2", "crawl.run.threads=5", "filter.run.workers=2", "encode.run.workers=2",
     "encode.run.threads=1", "encode.run.decoders=1", "crawl.run.host_connections=3",
 )  # fmt: skip
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def processes_of(folder):

@@ -56,7 +56,8 @@ def killed_worker(inputs, out, moment):
 
 
 def killed_node(inputs, out, moment):
-    result, dead, _ = run_and_lose_a_node(encode, inputs, out.url, CFG, moment)
+    result, dead, done = run_and_lose_a_node(encode, inputs, out.url, CFG, moment)
+    assert any("_Actor" in title for title in dead) or done is None
     return result, dead
 
 

@@ -64,10 +64,8 @@ def written(out, world, across=0):
 def test_any_number_of_workers_reads_what_any_number_wrote(folder, writers, readers, wrote, reads):
     tensors = written(folder, writers, wrote)
     for rank in range(readers):
-        found, wanted = (
-            cut(readers, rank, torch.zeros_like, reads),
-            cut(readers, rank, across=reads),
-        )
+        found = cut(readers, rank, torch.zeros_like, reads)
+        wanted = cut(readers, rank, across=reads)
         with checkpoint_files.CheckpointReader(folder, tensors) as reader:
             for name, piece in found.items():
                 reader.fill(name, piece)
