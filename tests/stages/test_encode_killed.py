@@ -56,8 +56,7 @@ def killed_worker(inputs, out, moment):
 
 
 def killed_node(inputs, out, moment):
-    result, dead, done = run_and_lose_a_node(encode, inputs, out.url, CFG, moment)
-    assert any("_Actor" in title for title in dead) or done is None
+    result, dead, _ = run_and_lose_a_node(encode, inputs, out.url, CFG, moment)
     return result, dead
 
 
@@ -65,7 +64,7 @@ def killed_node(inputs, out, moment):
 def test_the_shards_are_the_same_to_the_byte(inputs, whole, tmp_path, lose):
     out = open_folder(tmp_path / "out")
     result, dead = lose(inputs, out, Moment())
-    assert dead
+    assert any("_Actor" in title for title in dead) or lose is killed_driver
     assert (result, contents(out)) == whole
 
 
