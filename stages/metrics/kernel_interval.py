@@ -43,9 +43,11 @@ def kernel_interval(x: Features, y: Features, seed: int, subset: int = SUBSET) -
     parts = [np.array_split(rng.permutation(len(one)), count) for one in (x, y)]
     found = [_terms(x[ours], y[theirs]) for ours, theirs in zip(*parts, strict=True)]
     value, biased, along, square = np.mean(found, axis=0).tolist()
+    slope = along / biased if biased else 0.0
+    here = max(4 * along - 2 * square, 2 * square)  # the variance is the least at 0
     # the mean of so many independent estimates has so many times less variance
-    direction = along / biased / count if biased else 0.0
-    return KernelEstimate(value, *score_interval(value, direction, square / count))
+    own = slope / count, here / count, 2 * square / count
+    return KernelEstimate(value, *score_interval(value, *own))
 
 
 class _Terms(NamedTuple):
@@ -71,17 +73,18 @@ def _terms(x: Features, y: Features) -> _Terms:
     return _Terms(biased - trace, biased, along, trace_of_square)
 
 
-def score_interval(value: float, along: float, trace_of_square: float) -> tuple[float, float]:
+def score_interval(value: float, slope: float, here: float, at_0: float) -> tuple[float, float]:
     """Return the lowest and the highest true distance t for which `value` is no surprise.
 
-    At t it has the variance 4 t along + 2 trace_of_square, where `along` is the variance of e in
-    the direction of delta. Of the Cornish-Fisher quantiles the term of skewness is taken as it is
-    far from 0, (z^2 - 1) along. So the ends are the roots of a quadratic equation in t.
+    The variance of the estimate is `here` at t = value, `at_0` at t = 0, and changes by 4 `slope`
+    with t, where `slope` is the variance of e in the direction of delta. Of the Cornish-Fisher
+    quantiles the term of skewness is taken as it is far from 0, (z^2 - 1) slope. So the ends are
+    the roots of a quadratic equation in t.
     """
-    shift = (Z_95**2 - 1) * along
-    surprise = shift + Z_95 * math.sqrt(2 * trace_of_square)  # the largest value to expect at 0
-    middle = value - shift + 2 * Z_95**2 * along
-    inside = 4 * along * (value - shift + Z_95**2 * along) + 2 * trace_of_square
+    shift = (Z_95**2 - 1) * slope
+    surprise = shift + Z_95 * math.sqrt(at_0)  # the largest value to expect at 0
+    middle = value - shift + 2 * Z_95**2 * slope
+    inside = here + 4 * slope * (Z_95**2 * slope - shift)
     half = Z_95 * math.sqrt(max(0.0, inside))
     return (max(0.0, middle - half) if value > surprise else 0.0), max(0.0, middle + half)
 
