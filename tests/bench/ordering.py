@@ -153,7 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "drawings": of_drawings(store.newest(SAMPLES)),
     }
     if dvae_quality.STAMPS.exists():
-        stamps = [crop_centre(one, side) for some in dvae_quality.stamps() for one in some]
+        every = (one for some in dvae_quality.stamps() for one in some)
+        stamps = [crop_centre(one, side) for one in every if min(one.shape[:2]) >= side]
         parts["stamps"] = of_pictures(extractor, stamps, lambda some: kmeans(some, 1_024))
     wrong = 0
     for name, chains in parts.items():

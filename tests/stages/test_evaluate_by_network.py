@@ -152,5 +152,6 @@ def test_the_page_shows_suspects_and_distances(clean):
     assert "“prompt 9”, below “number 8”" in section
     assert section.count("data:image/png") == 2 * len(pairs)
     assert "planted copies: brightened" in section
+    assert "Numbers: <code>networks</code> in report.json" in section
     assert "training pictures: the floor" in section
     assert 'id="networks"' not in render(small_report(), Gallery())
