@@ -35,7 +35,7 @@ from stages.metrics.frechet import frechet_distance
 from stages.metrics.kernel import cmmd, kernel_distance_of_all
 from stages.metrics.moments import Moments
 from stages.metrics.neighbours import density_coverage
-from stages.models.patch_kmeans import PatchKmeans, squares_of
+from stages.models.patch_kmeans import PatchKmeans
 from stages.models.r_precision import r_precision
 from stages.pictures import Pixels, crop_centre
 from stages.pictures.tensors import from_tensor, to_tensor
@@ -43,6 +43,7 @@ from stages.weights import DvaeConfig, load_dvae, read_config
 from tests.bench import dvae_quality
 
 COUNT = 1_000  # pictures on either side
+PATCH = 8  # pixels of a side of k-means' squares, as the paper's codes have
 RADII = (1, 2, 4)
 PROMPTS = 256
 
@@ -87,9 +88,7 @@ def through(tokenizer: Tokenizer, pictures: Sequence[Pixels]) -> list[Pixels]:
 
 
 def kmeans(pictures: Sequence[Pixels], codes: int) -> PatchKmeans:
-    squares = squares_of(torch.from_numpy(np.stack(pictures)))
-    order = torch.randperm(len(squares), generator=torch.Generator().manual_seed(0))
-    return PatchKmeans.fit(squares[order[:65_536]], codes)
+    return PatchKmeans.of(torch.from_numpy(np.stack(pictures)), PATCH, codes)
 
 
 def of_pictures(

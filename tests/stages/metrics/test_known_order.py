@@ -15,7 +15,7 @@ from stages.metrics.blur import gaussian_blur
 from stages.metrics.frechet import frechet_distance
 from stages.metrics.kernel import cmmd, kernel_distance_of_all
 from stages.metrics.moments import Moments
-from stages.models.patch_kmeans import PatchKmeans, squares_of
+from stages.models.patch_kmeans import PatchKmeans
 from stages.pictures import crop_centre, decode
 from stages.pictures.tensors import from_tensor, to_tensor
 from tests.stages.labelled import STAMPS
@@ -53,7 +53,7 @@ def seen(corpus):
 
 
 def kmeans(pictures, codes):
-    return PatchKmeans.fit(squares_of(torch.from_numpy(np.stack(pictures))), codes)
+    return PatchKmeans.of(torch.from_numpy(np.stack(pictures)), 8, codes)
 
 
 def through(tokenizer, pictures):
