@@ -22,11 +22,11 @@ from pipelines.score.caption_set import Caption, CaptionSet, doubled
 from pipelines.score.problems import Problem, problem
 from schemas.errors import ConfigError
 from stages.data.digests import digest_of_files
+from stages.data.parquet import NAME_COLUMNS
 from stages.pictures.forms import SUFFIXES
 
 TEXTS, TEST_CLASSES = "text_c10", "testclasses.txt"  # of CUB
-CAPTION = ("caption", "text", "prompt")  # columns
-PICTURE = ("picture", "file_name", "image", "name", "key", "id")
+CAPTION_COLUMNS = ("caption", "text", "prompt")
 TABLES = (".jsonl", ".parquet")
 
 
@@ -134,7 +134,7 @@ def cub(path: Path) -> CaptionSet:
 def table(path: Path) -> CaptionSet:
     """Read a table with a caption and the name of its picture in each row."""
     rows = read_rows(path, "--captions")
-    text, picture = (column(rows, names, path, "--captions") for names in (CAPTION, PICTURE))
+    text, picture = (column(rows, names, path, "--captions") for names in (CAPTION_COLUMNS, NAME_COLUMNS))
     datasets = {str(row.get("dataset", "a table")) for row in rows}  # as `lines` writes it
     form = datasets.pop() if len(datasets) == 1 else "a table"
     return _plain(path, form, ((str(row[picture]), str(row[text] or "")) for row in rows))

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.score.caption_files import PICTURE, column, read_rows, stem
+from pipelines.score.caption_files import column, read_rows, stem
 from pipelines.score.caption_set import Caption, CaptionSet
 from pipelines.score.picture_set import SCORE, PictureSet, TablePictures
 from pipelines.score.problems import Problem, problem
 from schemas.errors import ConfigError
+from stages.data.parquet import NAME_COLUMNS
 
 SCORES = "scores.jsonl"  # beside the candidates
 FLAT, CANDIDATES = "NAME.png", "NAME/0.png"
@@ -180,7 +181,7 @@ def read_scores(source: PictureSet, address: str) -> dict[str, float] | None:
     if not path.is_file():
         return None
     rows = read_rows(path, "--best-of")
-    picture, score = (column(rows, names, path, "--best-of") for names in (PICTURE, SCORE))
+    picture, score = (column(rows, names, path, "--best-of") for names in (NAME_COLUMNS, SCORE))
     try:
         return {stem(str(row[picture])): float(row[score]) for row in rows}
     except (TypeError, ValueError) as error:

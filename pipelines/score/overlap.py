@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.score.caption_files import PICTURE, TABLES, column, read_rows, stem
+from pipelines.score.caption_files import TABLES, column, read_rows, stem
 from pipelines.score.problems import Problem, problem
 from pipelines.score.score_file import Overlap
 from schemas.errors import ConfigError
+from stages.data.parquet import NAME_COLUMNS
 
 COMMENT = "#"
 
@@ -48,7 +49,7 @@ def _listed(path: Path) -> list[str]:
     try:
         if path.suffix in TABLES:
             rows = read_rows(path, "--overlap")
-            named = column(rows, PICTURE, path, "--overlap")
+            named = column(rows, NAME_COLUMNS, path, "--overlap")
             found = [str(row[named]) for row in rows]
         else:
             lines = (line.strip() for line in path.read_text("utf-8").splitlines())

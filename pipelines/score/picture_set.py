@@ -8,14 +8,12 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.score.caption_files import PICTURE
 from schemas.errors import ConfigError
-from stages.data.parquet import picture_column
+from stages.data.parquet import picture_column, picture_names
 from stages.pictures import SUFFIXES
 from stages.storage import reaching, system_of
 
 PARQUET = ".parquet"
-CANDIDATE = ("prompt_id", "candidate")  # columns of a run's samples, named PROMPT_ID/CANDIDATE
 SCORE = ("score", "clip_score")
 
 
@@ -98,7 +96,7 @@ def _of_tables(name: str, system: Any, files: Sequence[str]) -> TablePictures:
                 with pq.ParquetFile(opened) as parquet:
                     columns[file] = picture_column(parquet.schema_arrow, file)
                     for group in range(parquet.num_row_groups):
-                        names = _names(parquet, group, PurePosixPath(file).stem)
+                        names = picture_names(parquet, group, file)
                         places.update({n: (file, group, row) for row, n in enumerate(names)})
                         scores.update(zip(names, _scores(parquet, group), strict=False))
             except pa.ArrowException as error:
@@ -109,29 +107,9 @@ def _of_tables(name: str, system: Any, files: Sequence[str]) -> TablePictures:
     return TablePictures(name, list(places), system, places, columns, scores)
 
 
-def _names(parquet: pq.ParquetFile, group: int, first: str) -> list[str]:
-    """Return the names of a row group's pictures: their own, or else by file and number."""
-    schema = parquet.schema_arrow
-    if set(CANDIDATE) <= set(schema.names):
-        rows = parquet.read_row_group(group, list(CANDIDATE)).to_pylist()
-        return ["{prompt_id}/{candidate}".format(**row) for row in rows]
-    for column in PICTURE:
-        if _is_name(schema, column):
-            return [str(name) for name in parquet.read_row_group(group, [column])[0].to_pylist()]
-    size = parquet.metadata.row_group(group).num_rows
-    return [f"{first}/{group}-{row}" for row in range(size)]
-
-
 def _scores(parquet: pq.ParquetFile, group: int) -> list[float]:
     """Return the scores of a row group's pictures; none if the table has none."""
     for column in SCORE:
         if column in parquet.schema_arrow.names:
             return parquet.read_row_group(group, [column])[0].to_pylist()
     return []
-
-
-def _is_name(schema: pa.Schema, column: str) -> bool:
-    if column not in schema.names:
-        return False
-    kind = schema.field(column).type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
