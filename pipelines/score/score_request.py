@@ -10,7 +10,8 @@ from pipelines.score.caption_files import read_captions
 from pipelines.score.caption_set import CaptionSet, chosen
 from pipelines.score.drawn import drawings, read_scores, without_captions
 from pipelines.score.evaluation import MeasuredSystem, evaluate
-from pipelines.score.picture_set import open_pictures
+from pipelines.score.picture_set import REFERENCE, open_pictures
+from pipelines.score.run_places import samples_of
 from pipelines.score.score_file import ScoreFile
 from pipelines.score.system_scores import Setup
 from schemas.artifacts import CLIP
@@ -24,19 +25,20 @@ def require_sense(args: argparse.Namespace) -> None:
     if args.gpu:
         require_gpu()
     names = [name for name, _ in named(args.pictures)]
+    captions = args.captions or drawn_by_runs(args)
     for good, flag, wanted, found in (
         (args.pictures or args.list, "--pictures", "a system's pictures to measure", "none"),
         (len(set(names)) == len(names), "--pictures", "names that differ", ", ".join(names)),
         (not args.pictures or args.reference, "--reference", "real pictures", "none"),
         (not args.pictures or args.features or args.root, "--features", "a network, or --root of "
          "a run whose CLIP is used", "neither"),
-        (not args.list or args.captions, "--captions", "captions to list", "none"),
-        (args.count is None or args.captions, "--captions", "captions to choose from", "none"),
+        (not args.list or captions, "--captions", "captions to list", "none"),
+        (args.count is None or captions, "--captions", "captions to choose from", "none"),
         (args.count is None or args.count > 0, "--count", "1 or more", args.count),
         (args.seed >= 0, "--seed", "0 or more", args.seed),
         (args.side >= 0, "--side", "0 or more pixels", args.side),
         (all(n > 0 for n in args.best_of), "--best-of", "1 or more", min(args.best_of)),
-        (max(args.best_of) == 1 or args.captions, "--captions", "captions with candidates", "none"),
+        (max(args.best_of) == 1 or captions, "--captions", "captions with candidates", "none"),
         (all(0 <= r < math.inf for r in args.radii), "--radii", "0 or more pixels", args.radii),
     ):  # fmt: skip
         if not good:
@@ -54,11 +56,20 @@ def named(places: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
+def drawn_by_runs(args: argparse.Namespace) -> bool:
+    """Return whether all pictures are drawings of runs, which say what they were drawn for."""
+    return bool(args.pictures) and all(samples_of(place) for _, place in named(args.pictures))
+
+
 def chosen_captions(args: argparse.Namespace) -> CaptionSet | None:
-    """Read the captions, and choose from them; None where none are given."""
-    if args.captions is None:
-        return None
-    return chosen(read_captions(args.captions), args.count, args.seed)
+    """Read the captions, or else what the first of runs drew, and choose from them.
+
+    None where none are given.
+    """
+    place = args.captions
+    if place is None and drawn_by_runs(args):
+        _, place = named(args.pictures)[0]
+    return None if place is None else chosen(read_captions(place), args.count, args.seed)
 
 
 def evaluated(args: argparse.Namespace, captions: CaptionSet | None) -> ScoreFile:
@@ -66,7 +77,7 @@ def evaluated(args: argparse.Namespace, captions: CaptionSet | None) -> ScoreFil
     systems = [
         one for name, place in named(args.pictures) for one in _systems(name, place, captions, args)
     ]
-    reference = open_pictures(args.reference, "--reference")
+    reference = open_pictures(args.reference, REFERENCE)
     setup = Setup(
         radii=sorted({0.0, *args.radii}), side=args.side, seed=args.seed, infinity=args.infinity
     )
