@@ -31,14 +31,14 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--pictures", action="append", default=[], metavar="[NAME=]PLACE",
                       help="a system's pictures, or a run; may be repeated")  # fmt: skip
     line.add_argument("--captions", metavar="PLACE",
-                      help="what they were drawn for (default: prompts of the first run)")  # fmt: skip
+                      help="what they were drawn for (of a run: its prompts)")  # fmt: skip
     line.add_argument("--count", type=int, metavar="N",
                       help="choose so many captions (default all)")  # fmt: skip
     line.add_argument("--seed", type=int, default=0, help="of the choice (default 0)")
     line.add_argument("--list", type=Path, metavar="FILE",
                       help="write the chosen captions as JSONL, for drawing them")  # fmt: skip
     line.add_argument("--reference", metavar="PLACE",
-                      help="real pictures to compare with, or a run: its validation part")  # fmt: skip
+                      help="real pictures, or a run: those it held out")  # fmt: skip
     line.add_argument("--overlap", metavar="FILE",
                       help="list of reference pictures to leave out as well")  # fmt: skip
     line.add_argument("--features", action="append", default=[], metavar="PLACE",
