@@ -54,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
                       help="of candidates NAME/0.png, ... by scores.jsonl (default 1)")  # fmt: skip
     line.add_argument("--infinity", action="store_true",
                       help="also FID without bias, its interval, and at infinity")  # fmt: skip
+    line.add_argument("--cache", metavar="DIR",
+                      help="keep features there, to go on if interrupted")  # fmt: skip
     line.add_argument("--gpu", action="store_true", help="compute on the GPU")
     line.add_argument("--beside", action="append", default=[], metavar="FILE",
                       help="also show the numbers of an earlier score.json")  # fmt: skip

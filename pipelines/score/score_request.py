@@ -4,12 +4,13 @@ import argparse
 import math
 from collections.abc import Sequence
 
-from infra.store import Store
+from infra.store import Store, open_folder
 from pipelines.draw.text_to_image import require_gpu
 from pipelines.score.caption_files import read_captions
 from pipelines.score.caption_set import CaptionSet, chosen
 from pipelines.score.drawn import drawings, read_scores, without_captions
 from pipelines.score.evaluation import MeasuredSystem, evaluate
+from pipelines.score.feature_cache import FeatureCache
 from pipelines.score.picture_set import REFERENCE, open_pictures
 from pipelines.score.run_places import samples_of
 from pipelines.score.score_file import ScoreFile
@@ -81,7 +82,8 @@ def evaluated(args: argparse.Namespace, captions: CaptionSet | None) -> ScoreFil
     setup = Setup(
         radii=sorted({0.0, *args.radii}), side=args.side, seed=args.seed, infinity=args.infinity
     )
-    return evaluate(systems, captions, reference, args.overlap, _extractors(args), setup)
+    cache = FeatureCache(open_folder(args.cache)) if args.cache else None
+    return evaluate(systems, captions, reference, args.overlap, _extractors(args), setup, cache)
 
 
 def _systems(

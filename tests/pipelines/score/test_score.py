@@ -12,7 +12,7 @@ from rich.console import Console
 from scipy.linalg import sqrtm
 
 from pipelines.score.__main__ import main
-from pipelines.score.look import fitted
+from pipelines.score.picture_files import fitted
 from pipelines.score.score_file import ScoreFile
 from pipelines.score.score_table import show
 from stages.features.networks import open_network
