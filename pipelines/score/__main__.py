@@ -18,6 +18,7 @@ from rich.console import Console
 from pipelines.command import arguments, command, log_to_errors, program, shown, writing_to
 from pipelines.score.caption_set import lines
 from pipelines.score.score_file import read_score_file, require_comparable
+from pipelines.score.score_page import render_scores
 from pipelines.score.score_request import chosen_captions, evaluated, require_sense
 from pipelines.score.score_table import show
 
@@ -61,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
                       help="also show the numbers of an earlier score.json")  # fmt: skip
     line.add_argument("--out", type=Path, default=Path("score.json"), metavar="FILE",
                       help="where the numbers go (default score.json)")  # fmt: skip
+    line.add_argument("--page", type=Path, metavar="FILE",
+                      help="also write the numbers and curves as one HTML file")  # fmt: skip
     return line
 
 
@@ -82,8 +85,12 @@ def main(args: argparse.Namespace) -> int:
         args.out.write_bytes(found.to_bytes())
     for address, other in beside.items():
         require_comparable(found, other, address)
+    if args.page:
+        with writing_to(f"--page {args.page}"):
+            args.page.write_text(render_scores(found, beside), encoding="utf-8")
     show(console, found, beside)
-    console.print(f"\nall numbers: {shown(str(args.out))}", soft_wrap=True)
+    places = " and ".join(shown(str(place)) for place in (args.out, args.page) if place)
+    console.print(f"\nall numbers: {places}", soft_wrap=True)
     return 3 if any(problem.is_loss for _, problem in found.problems) else 0
 
 

@@ -111,7 +111,12 @@ class ScoreFile(Record):
 
 
 def label(system: System) -> str:
-    return system.name if system.best_of == 1 else f"{system.name}, best of {system.best_of}"
+    return system.name + best_of(system)
+
+
+def best_of(system: System) -> str:
+    """Return what the label says of the number of candidates."""
+    return "" if system.best_of == 1 else f", best of {system.best_of}"
 
 
 def programs() -> dict[str, str]:
