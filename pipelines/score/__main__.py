@@ -40,6 +40,8 @@ def parser() -> argparse.ArgumentParser:
                       help="write the chosen captions as JSONL, for drawing them")  # fmt: skip
     line.add_argument("--reference", metavar="PLACE",
                       help="real pictures, or a run: those it held out")  # fmt: skip
+    line.add_argument("--reconstruct", metavar="ROOT",
+                      help="also what this run's dVAE makes of the reference: rFID")  # fmt: skip
     line.add_argument("--overlap", metavar="FILE",
                       help="list of reference pictures to leave out as well")  # fmt: skip
     line.add_argument("--features", action="append", default=[], metavar="PLACE",
@@ -77,7 +79,7 @@ def main(args: argparse.Namespace) -> int:
         with writing_to(f"--list {args.list}"):
             args.list.write_bytes(lines(captions))
         console.print(f"{len(captions.captions):,} captions: {shown(str(args.list))}")
-    if not args.pictures:
+    if not args.pictures and not args.reconstruct:
         return 0
     beside = {address: read_score_file(address) for address in args.beside}
     found = evaluated(args, captions)

@@ -12,6 +12,7 @@ from pipelines.score.drawn import drawings, read_scores, without_captions
 from pipelines.score.evaluation import MeasuredSystem, evaluate
 from pipelines.score.feature_cache import FeatureCache
 from pipelines.score.picture_set import REFERENCE, open_pictures
+from pipelines.score.reconstructed import reconstructed
 from pipelines.score.run_places import samples_of
 from pipelines.score.score_file import ScoreFile
 from pipelines.score.system_scores import Setup
@@ -27,11 +28,12 @@ def require_sense(args: argparse.Namespace) -> None:
         require_gpu()
     names = [name for name, _ in named(args.pictures)]
     captions = args.captions or drawn_by_runs(args)
+    measured = args.pictures or args.reconstruct
     for good, flag, wanted, found in (
-        (args.pictures or args.list, "--pictures", "a system's pictures to measure", "none"),
+        (measured or args.list, "--pictures", "a system's pictures to measure", "none"),
         (len(set(names)) == len(names), "--pictures", "names that differ", ", ".join(names)),
-        (not args.pictures or args.reference, "--reference", "real pictures", "none"),
-        (not args.pictures or args.features or args.root, "--features", "a network, or --root of "
+        (not measured or args.reference, "--reference", "real pictures", "none"),
+        (not measured or args.features or args.root, "--features", "a network, or --root of "
          "a run whose CLIP is used", "neither"),
         (not args.list or captions, "--captions", "captions to list", "none"),
         (args.count is None or captions, "--captions", "captions to choose from", "none"),
@@ -79,6 +81,9 @@ def evaluated(args: argparse.Namespace, captions: CaptionSet | None) -> ScoreFil
         one for name, place in named(args.pictures) for one in _systems(name, place, captions, args)
     ]
     reference = open_pictures(args.reference, REFERENCE)
+    if args.reconstruct:
+        made = reconstructed(args.reconstruct, reference, _device(args))
+        systems.append(MeasuredSystem(made.name, without_captions(made)))
     setup = Setup(
         radii=sorted({0.0, *args.radii}), side=args.side, seed=args.seed, infinity=args.infinity
     )
@@ -99,8 +104,12 @@ def _systems(
     ]
 
 
+def _device(args: argparse.Namespace) -> str:
+    return "cuda" if args.gpu else "cpu"
+
+
 def _extractors(args: argparse.Namespace) -> list[FeatureExtractor]:
-    device = "cuda" if args.gpu else "cpu"
+    device = _device(args)
     found = [open_network(address, args.resize, device) for address in args.features]
     if args.root:
         found.append(clip_of_run(Store(args.root).newest(CLIP), device))

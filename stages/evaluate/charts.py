@@ -89,8 +89,8 @@ def line_chart(
 ) -> Markup:
     """Draw named lines over one x axis, each in a band of its intervals where these are given.
 
-    Points that are not finite are left out; lines that `dashed` names are. With `counting` every point has a dot, and the x axis a
-    mark at each x; with `doubling` it is logarithmic too.
+    Points that are not finite are left out. With `counting` every point has a dot, and the x axis a
+    mark at each x; with `doubling` it is logarithmic too. Lines that `dashed` names have dashes.
     """
     counting = counting or doubling
     finite = {

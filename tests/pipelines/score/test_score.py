@@ -92,6 +92,7 @@ def test_all_is_measured_as_it_is_defined(made, capsys):
     metrics = {one.metric for one in ours.values}
     assert metrics == {
         "fd", "kid", "precision", "recall", "density", "coverage", "cmmd", "clip_score",
+        "r_precision",
     }  # fmt: skip
     for word in ("ours", "noisy", "Frechet distance by blur radius", "KID", "CLIP score"):
         assert word in printed
@@ -205,7 +206,7 @@ def test_earlier_numbers_stand_beside_these_only_if_they_were_made_alike(made, c
     (made / "foreign.json").write_text("{}")
     code, _, printed = score(made, capsys, "--beside", made / "foreign.json")
     assert code == 2
-    assert "wanted a score.json of format 1" in printed
+    assert "wanted a score.json of format 2" in printed
 
 
 def test_pictures_without_captions_are_compared_with_the_reference_alone(made, capsys):
