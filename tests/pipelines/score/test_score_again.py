@@ -1,4 +1,4 @@
-"""The same evaluation again: the same bytes, also if it was interrupted; on other threads, nearly."""
+"""The same evaluation again: the same bytes, also if interrupted; on other threads, nearly."""
 
 import json
 import os
