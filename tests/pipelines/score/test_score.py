@@ -1,6 +1,7 @@
 """A small set in MS-COCO's formats goes the way of the 30,000 captions; what is off is named."""
 
 import hashlib
+import html
 import io
 import json
 import re
@@ -172,6 +173,36 @@ def test_what_is_missing_or_unreadable_is_named_and_left_out(made, capsys):
     assert f"holes: files that cannot be read as pictures: 1 ({chosen[3]}.png)" in said
     assert f"reference: files that cannot be read as pictures: 1 ({first.name})" in said
     assert found.systems[0].values[0].reference.count == 22
+
+
+def test_captions_that_are_off_are_named_on_the_whole_way(made, capsys):
+    """As MS-COCO's file may be: a picture without a caption, the same caption for two pictures."""
+    images, annotations = coco.read(made)
+    annotations = annotations[coco.EACH :]  # the first picture has none left
+    for annotation in annotations[: 2 * coco.EACH]:
+        annotation["caption"] = "a cat"
+    annotations[-1]["caption"] = "\n"
+    annotations[-2]["image_id"] = 7
+    (made / "off").mkdir()
+    coco.write(made / "off", images, annotations)
+    line = ["--captions", made / "off/captions_val2014.json", "--count", coco.PICTURES - 1]
+    code, found, printed = score(made, capsys, *line, "--page", made / "off/score.html")
+    assert code == 3
+    assert [(one.count, one.called) for one in found.systems] == [
+        (coco.PICTURES - 1, "NAME.png, NAME is the picture's id")
+    ]
+    said = " ".join(printed.split())
+    page = html.unescape((made / "off/score.html").read_text())
+    for whose, words in (
+        ("captions", f"listed pictures without a caption: 1 ({coco.file_name(100)}); left out"),
+        ("captions", "captions with the words of an earlier one: 1 ("),
+        ("captions", f"empty captions: 1 ({annotations[-1]['id']}); left out"),
+        ("captions", f"of pictures that the file does not list: 1 ({annotations[-2]['id']})"),
+        ("ours", "pictures of no chosen caption: 1 (100.png); left out"),
+    ):
+        assert words in said
+        assert f"<b>{whose}</b>: " in page
+        assert words in page
 
 
 def test_the_curve_over_the_number_of_candidates(made, capsys):
