@@ -42,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
                       help="real pictures, or a run: those it held out")  # fmt: skip
     line.add_argument("--reconstruct", metavar="ROOT",
                       help="also what this run's dVAE makes of the reference: rFID")  # fmt: skip
+    line.add_argument("--lpips", metavar="FILE",
+                      help="weights of AlexNet or VGG16, for LPIPS of these")  # fmt: skip
     line.add_argument("--overlap", metavar="FILE",
                       help="list of reference pictures to leave out as well")  # fmt: skip
     line.add_argument("--features", action="append", default=[], metavar="PLACE",

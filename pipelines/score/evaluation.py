@@ -13,7 +13,14 @@ from pipelines.score.overlap import LeftOut, read_overlap
 from pipelines.score.picture_set import PictureSet
 from pipelines.score.problems import Problem, problem
 from pipelines.score.published_rows import published
-from pipelines.score.score_file import Captions, ReferenceSide, ScoreFile, System, programs
+from pipelines.score.score_file import (
+    Captions,
+    Fidelity,
+    ReferenceSide,
+    ScoreFile,
+    System,
+    programs,
+)
 from pipelines.score.shown_shapes import judge_drawings
 from pipelines.score.system_scores import Setup, measure, versions
 from stages.features import FeatureExtractor
@@ -26,6 +33,7 @@ class MeasuredSystem:
 
     name: str
     drawings: DrawnPictures
+    fidelity: Fidelity | None = None  # of reconstructions
     seen: Look | None = None
     values: list[Reported] = field(default_factory=list)
 
@@ -109,5 +117,6 @@ def _system(one: MeasuredSystem) -> System:
         called=one.drawings.called,
         problems=(*one.drawings.problems, *problem("unreadable", one.seen.unreadable)),
         values=tuple(one.values),
+        fidelity=one.fidelity,
         shown=judge_drawings(one.drawings),
     )

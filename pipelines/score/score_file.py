@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from pipelines.score.problems import Problem
 from schemas.errors import ConfigError
 from schemas.manifest import Record
-from stages.metrics.reported import Reported, comparable
+from stages.metrics.reported import FeatureNetwork, Reported, comparable
 
 FORMAT_VERSION: Literal[2] = 2
 PROGRAMS = ("dalle-ray", "torch", "transformers", "numpy", "scipy", "pillow",
@@ -59,6 +59,16 @@ class ShownShapes(Record):
     whole_interval: tuple[float, float]
 
 
+class Fidelity(Record):
+    """How close a dVAE's reconstructions are to their pictures, cut to its side."""
+
+    pictures: int
+    psnr_db: float = Field(description="of the mean squared error over all pictures")
+    ssim: float
+    lpips: float | None = Field(description="null if no network was handed in")
+    lpips_network: FeatureNetwork | None
+
+
 class System(Record):
     """One system that was measured, and its numbers."""
 
@@ -70,6 +80,7 @@ class System(Record):
     called: str
     problems: tuple[Problem, ...]
     values: tuple[Reported, ...]
+    fidelity: Fidelity | None = Field(None, description="null unless they are reconstructions")
     shown: ShownShapes | None = Field(
         None, description="null unless all captions are the demo world's"
     )

@@ -7,6 +7,7 @@ from pipelines.score.score_file import ScoreFile
 from pipelines.score.score_rows import (
     Systems,
     all_systems,
+    fidelity_table,
     flags,
     sections,
     shapes_table,
@@ -26,6 +27,7 @@ def render_scores(found: ScoreFile, beside: Mapping[str, ScoreFile]) -> str:
             (one, radius_charts(found, systems, one.network), count_charts(systems, one.network))
             for one in sections(found, systems)
         ],
+        fidelity_table=fidelity_table(systems),
         shapes_table=shapes_table(systems),
         shapes_charts=shapes_charts(systems),
         flags=flags(found),

@@ -12,7 +12,7 @@ from pipelines.score.drawn import drawings, read_scores, without_captions
 from pipelines.score.evaluation import MeasuredSystem, evaluate
 from pipelines.score.feature_cache import FeatureCache
 from pipelines.score.picture_set import REFERENCE, open_pictures
-from pipelines.score.reconstructed import reconstructed
+from pipelines.score.reconstructed import fidelity, reconstructed
 from pipelines.score.run_places import samples_of
 from pipelines.score.score_file import ScoreFile
 from pipelines.score.system_scores import Setup
@@ -35,6 +35,7 @@ def require_sense(args: argparse.Namespace) -> None:
         (not measured or args.reference, "--reference", "real pictures", "none"),
         (not measured or args.features or args.root, "--features", "a network, or --root of "
          "a run whose CLIP is used", "neither"),
+        (not args.lpips or args.reconstruct, "--reconstruct", "a run whose dVAE is measured", "none"),
         (not args.list or captions, "--captions", "captions to list", "none"),
         (args.count is None or captions, "--captions", "captions to choose from", "none"),
         (args.count is None or args.count > 0, "--count", "1 or more", args.count),
@@ -83,7 +84,8 @@ def evaluated(args: argparse.Namespace, captions: CaptionSet | None) -> ScoreFil
     reference = open_pictures(args.reference, REFERENCE)
     if args.reconstruct:
         made = reconstructed(args.reconstruct, reference, _device(args))
-        systems.append(MeasuredSystem(made.name, without_captions(made)))
+        found = fidelity(made, args.lpips)
+        systems.append(MeasuredSystem(made.name, without_captions(made), found))
     setup = Setup(
         radii=sorted({0.0, *args.radii}), side=args.side, seed=args.seed, infinity=args.infinity
     )

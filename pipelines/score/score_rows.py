@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.score.score_file import PublishedRow, ScoreFile, ShownShapes, System, label
+from pipelines.score.score_file import Fidelity, PublishedRow, ScoreFile, ShownShapes, System, label
 from stages.metrics.reported import FeatureNetwork, Reported
 
 BY_RADIUS = {
@@ -83,6 +83,19 @@ def shapes_table(systems: Systems) -> ScoreTable | None:
     rows = [_shapes_row(name, one.shown) for name, one in systems if one.shown is not None]
     title = "The pictures show what their captions say, by the demo's judge (95 %)"
     return ScoreTable(title, ["colour and shape", "everything"], rows) if rows else None
+
+
+def fidelity_table(systems: Systems) -> ScoreTable | None:
+    """Return how close reconstructions are to their pictures; None if there are none."""
+    rows = [_fidelity_row(name, one.fidelity) for name, one in systems if one.fidelity is not None]
+    title = "Reconstructions, each beside its picture"
+    return ScoreTable(title, ["PSNR", "SSIM", "LPIPS"], rows) if rows else None
+
+
+def _fidelity_row(name: str, found: Fidelity) -> TableRow:
+    lpips = "" if found.lpips is None else f"{found.lpips:.4f}"
+    cells = [f"{found.psnr_db:.2f} dB", f"{found.ssim:.4f}", lpips]
+    return TableRow(name, f"{found.pictures:,}", cells)
 
 
 def _shapes_row(name: str, shown: ShownShapes) -> TableRow:

@@ -10,6 +10,7 @@ from pipelines.score.score_file import ScoreFile
 from pipelines.score.score_rows import (
     ScoreTable,
     all_systems,
+    fidelity_table,
     flags,
     sections,
     shapes_table,
@@ -28,8 +29,9 @@ def show(console: Console, found: ScoreFile, beside: Mapping[str, ScoreFile]) ->
             console.print(f"  {shown(text)}")
         for table in section.tables:
             _print(console, table)
-    if (judged := shapes_table(systems)) is not None:
-        _print(console, judged)
+    for one in (fidelity_table(systems), shapes_table(systems)):
+        if one is not None:
+            _print(console, one)
     if said := flags(found):
         console.print()
     for text in said:
