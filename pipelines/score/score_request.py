@@ -35,7 +35,7 @@ def require_sense(args: argparse.Namespace) -> None:
         (not measured or args.reference, "--reference", "real pictures", "none"),
         (not measured or args.features or args.root, "--features", "a network, or --root of "
          "a run whose CLIP is used", "neither"),
-        (not args.lpips or args.reconstruct, "--reconstruct", "a run whose dVAE is measured", "none"),
+        (not args.lpips or args.reconstruct, "--reconstruct", "a run with a dVAE", "none"),
         (not args.list or captions, "--captions", "captions to list", "none"),
         (args.count is None or captions, "--captions", "captions to choose from", "none"),
         (args.count is None or args.count > 0, "--count", "1 or more", args.count),

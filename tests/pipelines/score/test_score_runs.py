@@ -1,6 +1,7 @@
 """A run of ours is scored as it stands: its drawings, its prompts, its pictures, its dVAE."""
 
-import numpy as np
+import math
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,6 +13,7 @@ from stages import shapes, weights
 from stages.evaluate.accuracy import accuracy
 from stages.evaluate.judgements import judged
 from stages.evaluate.reading import prompts
+from stages.models.fidelity import ssim
 from stages.pictures import crop_centre, decode, encode_png
 from stages.pictures.tensors import from_tensor, to_tensor
 from tests import tiny_run
@@ -98,10 +100,11 @@ def test_the_distance_of_reconstructions_is_that_of_the_pictures_that_the_dvae_m
 ):
     dvae = weights.load_dvae(tiny_run.folder(Store(root), tiny_run.DVAE))
     (tmp_path / "made").mkdir()
-    for row in tiny_run.clean_rows("val"):
-        cut = crop_centre(decode(row["image"]), tiny_run.TOKENS.side)
-        (made,) = from_tensor(dvae.decode(dvae.codes(to_tensor([cut]))))
-        (tmp_path / f"made/{row['key']}.png").write_bytes(encode_png(np.asarray(made)))
+    rows = tiny_run.clean_rows("val")
+    real = to_tensor([crop_centre(decode(row["image"]), tiny_run.TOKENS.side) for row in rows])
+    made = dvae.decode(dvae.codes(real))
+    for row, pixels in zip(rows, from_tensor(made), strict=True):
+        (tmp_path / f"made/{row['key']}.png").write_bytes(encode_png(pixels))
     line = ["--reference", root, "--root", root]
     code, found = score(tmp_path, *line, "--reconstruct", root)
     assert code == 0
@@ -109,4 +112,8 @@ def test_the_distance_of_reconstructions_is_that_of_the_pictures_that_the_dvae_m
     (ours,), (theirs,) = found.systems, wanted.systems
     assert ours.name == f"dVAE of {root.rpartition('/')[2]}"
     assert [v.value for v in ours.values] == [pytest.approx(v.value) for v in theirs.values]
-    assert ours.count == tiny_run.SIZES["val"]
+    assert ours.count == ours.fidelity.pictures == len(rows)
+    error = (made - real).double().square().mean().item()
+    assert ours.fidelity.psnr_db == pytest.approx(-10 * math.log10(error))
+    assert ours.fidelity.ssim == pytest.approx(ssim(made, real).mean().item(), abs=1e-5)
+    assert (theirs.fidelity, ours.fidelity.lpips) == (None, None)
