@@ -36,5 +36,5 @@ def test_it_is_torchmetrics_own_on_the_same_weights(make, tmp_path, monkeypatch)
 
 def test_another_network_is_refused(tmp_path):
     torch.save({"features.0.weight": torch.zeros(4, 3, 3, 3)}, tmp_path / "other.pth")
-    with pytest.raises(SchemaMismatch, match="weights of AlexNet or VGG16 .* found 1 tensors"):
+    with pytest.raises(SchemaMismatch, match=r"weights of AlexNet or VGG16 .* found 1 tensors"):
         open_lpips(str(tmp_path / "other.pth"))
