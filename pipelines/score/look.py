@@ -81,12 +81,11 @@ def look(
         for files in file_batches(source, in_reading_order(source, names), side):
             for radius, each in sums.items():
                 seen = see(extractor, files, radius, cache)
-                good = np.flatnonzero(seen.readable)
-                kept = np.array([files.names[place] not in left_out for place in good], bool)
-                each.add(seen, kept)
-            found.unreadable += [files.names[place] for place in np.flatnonzero(~seen.readable)]
-            found.names += [files.names[place] for place in good]
-            found.digests += [files.digests[place] for place in good]
+                good = np.flatnonzero(seen.readable).tolist()
+                each.add(seen, np.array([files.names[at] not in left_out for at in good], np.bool_))
+            found.unreadable += [files.names[at] for at in np.flatnonzero(~seen.readable).tolist()]
+            found.names += [files.names[at] for at in good]
+            found.digests += [files.digests[at] for at in good]
             bar.advance(len(files.names))
     if not found.names:
         raise ConfigError(

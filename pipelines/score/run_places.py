@@ -3,8 +3,9 @@
 The place is the root of the run, or the folder of one of its artifacts.
 """
 
+from infra.folders import open_folder
 from infra.nearby import SUMMARY
-from infra.store import Store, open_folder
+from infra.store import Store
 from schemas.artifacts import CLEAN_PAIRS, SAMPLES, Artifact
 from schemas.folder import Folder
 from schemas.manifest import MANIFEST

@@ -4,7 +4,7 @@ Paper: section 3.1, figure 9(a) to (c), which draws FID and IS.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -15,9 +15,9 @@ from stages.metrics.reported import FeatureNetwork, Reported
 
 PUBLISHED = "published"
 BY_COUNT = {
-    "fid": "FID by N, lower is better",
-    "fd": "Frechet distance by N, lower is better",
-    "inception_score": "Inception Score by N, higher is better",
+    "fid": "FID by N",
+    "fd": "Frechet distance by N",
+    "inception_score": "Inception Score by N",
     "clip_score": "CLIP score by N",
     "r_precision": "R-precision by N",
 }
@@ -36,31 +36,29 @@ def radius_charts(found: ScoreFile, systems: Systems, network: FeatureNetwork) -
             if ours and published_values(row, metric)
         }
         both: dict[str, Points] = {**ours, **papers}
-        charts.append(line_chart(both, title, "blur radius", counting=True, dashed=papers))
+        short, _, better = title.partition(", ")
+        unit = f"blur radius; {better}"
+        charts.append(line_chart(both, short, unit, counting=True, dashed=papers))
     return [chart for chart in charts if chart]
 
 
 def count_charts(systems: Systems, network: FeatureNetwork) -> list[Markup]:
     """Draw each metric of unblurred pictures by N, if there are several."""
-
-    def charts() -> Iterator[Markup]:
-        for metric, title in BY_COUNT.items():
-            curves = _by_count(systems, lambda one, metric=metric: _unblurred(one, network, metric))
-            yield line_chart(curves, title, UNIT, doubling=True)
-
-    return [chart for chart in charts() if chart]
+    charts = []
+    for metric, title in BY_COUNT.items():
+        points = [_unblurred(system, network, metric) for _, system in systems]
+        charts.append(line_chart(_by_count(systems, points), title, UNIT, doubling=True))
+    return [chart for chart in charts if chart]
 
 
 def shapes_charts(systems: Systems) -> list[Markup]:
     """Draw by N how many drawings show what their captions say, if there are several."""
-    titles = {"right": "colour and shape are right, by N", "whole": "everything is right, by N"}
-
-    def charts() -> Iterator[Markup]:
-        for part, title in titles.items():
-            curves = _by_count(systems, lambda one, part=part: _shown(one, part))
-            yield line_chart(curves, title, UNIT, doubling=True, percent=True)
-
-    return [chart for chart in charts() if chart]
+    charts = []
+    titles = {"right": "colour and shape right, by N", "whole": "everything right, by N"}
+    for part, title in titles.items():
+        curves = _by_count(systems, [_shown(system, part) for _, system in systems])
+        charts.append(line_chart(curves, title, UNIT, doubling=True, percent=True))
+    return [chart for chart in charts if chart]
 
 
 def _plain(system: System, network: FeatureNetwork, metric: str) -> list[Reported]:
@@ -91,12 +89,10 @@ def _shown(system: System, part: str) -> tuple[float, ...] | None:
     return (share, *getattr(system.shown, f"{part}_interval"))
 
 
-def _by_count(
-    systems: Systems, point: Callable[[System], tuple[float, ...] | None]
-) -> dict[str, Points]:
-    """Return a curve for each system that was measured with several numbers of candidates."""
+def _by_count(systems: Systems, points: Sequence[tuple[float, ...] | None]) -> dict[str, Points]:
+    """Return the curve of each system, from its value at each number of candidates."""
     curves: dict[str, list[tuple[float, ...]]] = defaultdict(list)
-    for name, system in systems:
-        if (found := point(system)) is not None:
-            curves[name.replace(best_of(system), "")].append((system.best_of, *found))
+    for (name, system), point in zip(systems, points, strict=True):
+        if point is not None:
+            curves[name.replace(best_of(system), "")].append((system.best_of, *point))
     return {name: sorted(curve) for name, curve in curves.items()}

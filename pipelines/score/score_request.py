@@ -4,7 +4,8 @@ import argparse
 import math
 from collections.abc import Sequence
 
-from infra.store import Store, open_folder
+from infra.folders import open_folder
+from infra.store import Store
 from pipelines.draw.text_to_image import require_gpu
 from pipelines.score.caption_files import read_captions
 from pipelines.score.caption_set import CaptionSet, chosen

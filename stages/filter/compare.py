@@ -160,8 +160,8 @@ def overlaps_with(
         return ours, theirs
     lively = reference.contrast >= cfg.min_contrast
     hashes = reference.perceptual_hash[lively]
-    near = nearest_within(found.perceptual_hash, hashes, cfg.near_bits) >= 0
-    near = np.flatnonzero(near & (found.contrast >= cfg.min_contrast))
+    is_near = nearest_within(found.perceptual_hash, hashes, cfg.near_bits) >= 0
+    near = np.flatnonzero(is_near & (found.contrast >= cfg.min_contrast))
     first = nearest_within(hashes, found.perceptual_hash[near], cfg.near_bits)
     alike = np.full(len(theirs), -1)
     alike[reference.decoded[lively]] = np.where(first < 0, -1, np.append(near, -1)[first])

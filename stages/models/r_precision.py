@@ -48,7 +48,7 @@ def r_precision_of_features(
     return RPrecision(np.array(found, bool), _chance(rivals))
 
 
-def _chance(rivals: Sequence[Int[np.ndarray, " r"]]) -> float:
+def _chance(rivals: Sequence[Int[np.ndarray, " _"]]) -> float:
     return float(np.mean([1 / (1 + len(others)) for others in rivals]))
 
 

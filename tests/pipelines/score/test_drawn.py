@@ -27,7 +27,7 @@ def captions(tmp_path):
 
 def drawn(captions, folder, best_of=1):
     source = open_pictures(str(folder), "--pictures")
-    found = drawings(source, captions, best_of, read_scores(source, folder))
+    found = drawings(source, captions, best_of, read_scores(source, str(folder)))
     return found, {one.kind: (one.count, *one.examples) for one in found.problems}
 
 
