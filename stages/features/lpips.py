@@ -114,5 +114,5 @@ def published_weights(backbone: Backbone) -> list[Float[Tensor, "1 c 1 1"]]:
     """Return how much each channel counts, by layer, as the authors published it."""
     place = files("torchmetrics.functional.image") / f"lpips_models/{backbone.published}.pth"
     with as_file(place) as path:
-        tensors = torch.load(path, weights_only=True)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
     return [tensors[f"lin{layer}.model.1.weight"] for layer in range(len(backbone.seen_after))]

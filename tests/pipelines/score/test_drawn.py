@@ -196,7 +196,7 @@ def test_overlaps_are_named_by_path_or_file_with_or_without_ending(tmp_path):
     assert [(one.kind, one.count, one.examples) for one in found.problems] == [
         ("foreign_overlap", 1, ("d.jpg",))
     ]
-    with pytest.raises(ConfigError, match=r"--overlap: wanted a list"):
+    with pytest.raises(ConfigError, match=r"none.txt. of --overlap, found"):
         read_overlap(str(tmp_path / "none.txt"), names)
     path.write_text("# none\n")
     with pytest.raises(ConfigError, match=r"--overlap: wanted names .*found none"):
