@@ -157,7 +157,8 @@ FAULTS = {
         lambda f: (f / "painter/003.png").unlink(),
         'found 1 without one in {f}/painter, first "a picture called 003" (003)'),
     "no picture is called so": (
-        rewritten("captions.jsonl", '{"picture": "x", "caption": "y"}'),
+        lambda f: (f / "painter/000.png").unlink() or rewritten(
+            "captions.jsonl", '{"picture": "x", "caption": "y"}')(f),
         "--system painter: wanted pictures that are called as captions are, such as x or 0"),
     "a picture is broken": (
         rewritten("painter/003.png", "no picture"), "found 003 of {f}/painter undecodable"),

@@ -58,7 +58,8 @@ def test_other_threads_change_the_seventh_digit_at_most(line, first, tmp_path):
         [value["value"] for value in json.loads(data)["systems"][0]["values"]]
         for data in (first, out.read_bytes())
     ]
-    assert numbers[1] == pytest.approx(numbers[0], rel=1e-6)
+    # a KID near 0 is the difference of kernels that are near 1
+    assert numbers[1] == pytest.approx(numbers[0], rel=1e-6, abs=1e-8)
 
 
 @pytest.fixture
