@@ -48,7 +48,7 @@ def _numbers(systems: Systems) -> Iterator[tuple[str, ...]]:
                 name,
                 value.metric.replace("_", " "),
                 f"{value.value:.6g}",
-                _spread(value),
+                _error(value),
                 f"{value.count:,}",
                 f"{reference.count:,}" if reference else "",
                 f"{value.network.name} ({value.network.sha256[:12]})",
@@ -57,7 +57,7 @@ def _numbers(systems: Systems) -> Iterator[tuple[str, ...]]:
             )
 
 
-def _spread(value: Reported) -> str:
+def _error(value: Reported) -> str:
     if value.interval:
         return "{:.6g} to {:.6g}".format(*value.interval)
     return "" if value.standard_error is None else f"± {value.standard_error:.2g}"
