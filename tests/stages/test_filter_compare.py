@@ -130,7 +130,7 @@ def test_pictures_of_an_evaluation_set_are_not_learned(ray_cluster, corpus, tmp_
     benchmark = tmp_path / "benchmark"
     benchmark.mkdir()
     (benchmark / "exact.jpg").write_bytes(found[7]["image"])
-    (benchmark / "broken.jpg").write_bytes(b"no picture")
+    (benchmark / "broken.jpg").write_bytes(b"nor is this")
     (benchmark / "flat.jpg").write_bytes(found[65]["image"])
     Image.new("RGB", (90, 90), (90, 120, 90)).save(benchmark / "flat.png")
     photo(8).resize((160, 160)).save(benchmark / "near.png")
