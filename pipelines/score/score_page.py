@@ -13,7 +13,7 @@ from pipelines.score.score_rows import (
     shapes_table,
     sources,
 )
-from stages.evaluate.page import template
+from stages.evaluate.templates import template
 from stages.metrics.reported import Reported
 
 

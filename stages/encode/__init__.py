@@ -48,13 +48,7 @@ def run(inputs: Inputs, out: Folder, cfg: EncodeSettings) -> Result:
     health: Counter[str] = Counter()
     for stats in outcome.stats:
         health.update(stats.health)
-    return Result(
-        rows_in=outcome.rows_in,
-        rows_out=outcome.rows_out,
-        rejects=outcome.rejects,
-        health=dict(health),
-        files=outcome.files,
-    )
+    return outcome.result(health=dict(health))
 
 
 def check_sizes(inputs: Inputs, cfg: EncodeSettings) -> None:
@@ -63,6 +57,7 @@ def check_sizes(inputs: Inputs, cfg: EncodeSettings) -> None:
     found = {
         "image_vocab": (dvae.image_vocab, cfg.tokens.image_vocab, "train_dvae"),
         "side": (dvae.side, cfg.tokens.side, "train_dvae"),
+        "patch": (dvae.shape.patch, cfg.tokens.patch, "train_dvae"),
         "text_vocab": (load_bpe(inputs.folder(BPE)).vocab, cfg.tokens.text_vocab, "train_bpe"),
     }
     for name, (have, want, stage) in found.items():

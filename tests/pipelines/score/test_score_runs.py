@@ -64,13 +64,10 @@ def test_a_run_is_right_as_often_as_its_report_says_for_each_number_of_candidate
             if (judgement := judged(prompt, 0)) is not None
         ]
     )
-    prompts_of = sum(one["prompts"] for one in wanted.values())
+    prompts_of = sum(one.prompts for one in wanted.values())
     assert [system.best_of for system in found.systems] == [1, 2, 4]
     for system in found.systems:
-        right = [
-            one["by_candidates"][str(system.best_of)]["right"] * one["prompts"]
-            for one in wanted.values()
-        ]
+        right = [one.by_candidates[system.best_of].right * one.prompts for one in wanted.values()]
         assert system.shown.captions == prompts_of
         assert system.shown.right == pytest.approx(sum(right) / prompts_of)
     one, two, four = (system.shown for system in found.systems)
