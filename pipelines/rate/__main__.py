@@ -14,12 +14,12 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.command import arguments, command, printable, program, writing_to
-from pipelines.rate.answers import TALLY, read_answers, read_plan
+from pipelines.rate.answers import TALLY, TALLY_PAGE, read_answers, read_plan
 from pipelines.rate.make import make, page_name
 from pipelines.rate.rated_captions import prompts_of_runs, read_captions
 from pipelines.rate.rated_systems import require_different, shared_captions, system
 from pipelines.rate.tally import tally
-from pipelines.rate.tally_table import print_tally
+from pipelines.rate.tally_table import print_tally, render_tally
 from stages.numbers import byte_size
 
 WIDTH = 80
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--raters", type=_count, default=5,
                      help="pages to make; each pair is on five of them (default 5)")  # fmt: skip
     one.add_argument("--seed", type=_from_0, default=0, help="of all that is drawn by lot")
-    other = verbs.add_parser("tally", help="count the votes and write tally.json")
+    other = verbs.add_parser("tally", help="count the votes, write tally.json, tally.html")
     other.add_argument("folder", type=Path, metavar="DIR", help="where plan.json and answers are")
     return line
 
@@ -92,8 +92,10 @@ def _make(args: argparse.Namespace) -> None:
 def _tally(folder: Path) -> None:
     plan = read_plan(folder)
     found = tally(plan, read_answers(folder, plan))
-    with writing_to(f"{folder / TALLY}"):
-        (folder / TALLY).write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    files = {TALLY: found.model_dump_json(indent=2) + "\n", TALLY_PAGE: render_tally(found)}
+    for name, text in files.items():
+        with writing_to(f"{folder / name}"):
+            (folder / name).write_text(text, encoding="utf-8")
     print_tally(Console(width=WIDTH, highlight=False), found)
 
 

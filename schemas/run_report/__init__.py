@@ -48,13 +48,13 @@ class Report(ReportPart):
     checks: tuple[ReportCheck, ...]
 
 
-def read_report(folder: Folder) -> Report:
-    """Return the report of a finished `report` artifact.
+def read_report(folder: Folder, name: str = REPORT_JSON) -> Report:
+    """Return the report of a finished `report` artifact; `name` is what an error calls it.
 
     Raises SchemaMismatch for another version, and for what is no report of ours.
     """
     with folder.open(REPORT_JSON) as file:
-        return parse_report(file.read(), REPORT_JSON)
+        return parse_report(file.read(), name)
 
 
 def parse_report(data: bytes, name: str) -> Report:

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from markupsafe import Markup, escape
 
+from schemas.run_report.accuracy_part import SetAccuracy
+
 Points = Sequence[tuple[float, ...]]  # x and y, or x, y and the interval that y lies in
-Judged = Sequence[tuple[str, Mapping[str, Any]]]  # sets of prompts, with their part of the report
+Judged = Sequence[tuple[str, SetAccuracy]]  # sets of prompts, with their part of the report
 LINE_POINTS = 400  # a line of more points is thinned: a page needs no more
 LINES = 3  # that a reader can tell apart
 KEYS = {"held_out": "never seen", "seen": "seen", "two_shapes": "two shapes"}
@@ -147,7 +148,7 @@ def accuracy_chart(judged: Judged) -> Markup:
         parts.append(f'<line class="grid" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>')
         parts.append(f'<text class="tick mid" x="{x}" y="{bottom + 15}">{percent} %</text>')
     for index, (name, row, key) in enumerate(rows):
-        y, percent = top + index * 26 + 5, 100 * row[key]
+        y, percent = top + index * 26 + 5, 100 * getattr(row, key)
         label = f"{name.replace('_', ' ')}, {key}"
         kind = "bar" if key == "reranked" else "bar weak"
         parts += [
@@ -155,8 +156,8 @@ def accuracy_chart(judged: Judged) -> Markup:
             f'<rect class="{kind}" x="{left}" y="{y}" width="{percent * across:.1f}" height="16"/>',
             f'<text class="value" x="{right + 8}" y="{y + 12}">{percent:.1f} %</text>',
         ]
-        if f"{key}_interval" in row:
-            low, high = (left + 100 * bound * across for bound in row[f"{key}_interval"])
+        if bounds := getattr(row, f"{key}_interval", None):
+            low, high = (left + 100 * bound * across for bound in bounds)
             parts.append(f'<path class="whisker" d="M{low:.1f},{y + 8}H{high:.1f}"/>')
     return _svg(parts, 720, round(bottom + 22), "Judged accuracy with 95 % intervals")
 
@@ -165,10 +166,10 @@ def reranking_charts(judged: Judged) -> list[Markup]:
     """Draw how often CLIP's favourite is right, and its score, by how many there are to choose."""
     right, scores = {}, {}
     for name, row in judged[:LINES]:
-        found = {int(count): of for count, of in row["by_candidates"].items()}
         key = KEYS.get(name, name)
-        right[key] = [(n, of["right"], *of["right_interval"]) for n, of in found.items()]
-        scores[key] = [(n, of["clip_score"]) for n, of in found.items()]
+        found = row.by_candidates.items()
+        right[key] = [(n, of.right, *of.right_interval) for n, of in found]
+        scores[key] = [(n, of.clip_score) for n, of in found]
     unit = "candidates to choose from"
     return [
         line_chart(right, "CLIP's favourite is right", unit, doubling=True, percent=True),
@@ -180,8 +181,8 @@ def length_chart(judged: Judged) -> Markup:
     """Draw how often all that a prompt says is so, by how much it says; the last point is open."""
     lines = {
         KEYS.get(name, name): [
-            (int(length.partition(" ")[0]), of["whole"], *of["whole_interval"])
-            for length, of in row["by_length"].items()
+            (int(length.partition(" ")[0]), of.whole, *of.whole_interval)
+            for length, of in row.by_length.items()
         ]
         for name, row in judged[:LINES]
     }

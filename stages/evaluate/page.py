@@ -12,6 +12,9 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
+from schemas.run_report import Report
+from schemas.run_report.baselines_part import ChooserFigures, ChooserShares, ComparedPart
+from schemas.run_report.report_part import Change, ReportPart
 from stages import shapes
 from stages.evaluate.charts import (
     Points,
@@ -21,7 +24,7 @@ from stages.evaluate.charts import (
     line_chart,
     reranking_charts,
 )
-from stages.evaluate.checks import amount, harm, is_set
+from stages.evaluate.checks import amount, harm
 from stages.evaluate.combinations import grid, worst
 from stages.numbers import duration
 from stages.pictures import Pixels, encode_png
@@ -89,37 +92,33 @@ class Gallery:
     training: Mapping[str, Mapping[str, Points]] = field(default_factory=dict)
 
 
-def render(report: Mapping[str, Any], gallery: Gallery) -> str:
+def render(report: Report, gallery: Gallery) -> str:
     """Return the page for the numbers of report.json and the pictures behind them."""
-    accuracy = report["accuracy"]
-    judged = [(name, accuracy[name]) for name in _in_order(accuracy) if is_set(accuracy[name])]
+    sets = {} if report.accuracy is None else report.accuracy.sets
+    judged = [(name, sets[name]) for name in in_order(sets)]
     hidden = set() if judged else {"accuracy"}
-    compared = report["baselines"]["compared"]
-    parts = {row["part"] for row in compared}  # said first, so not again among what is weak
+    compared = report.baselines.compared
+    parts = {row.part for row in compared}  # said first, so not again among what is weak
     originals = (original for _, original, _ in gallery.reconstructed)
     return template("stages.evaluate", "page.html").render(
         report=report,
         gallery=gallery,
-        made_in=duration(sum(report["seconds"].values())),
+        made_in=duration(sum(report.seconds.values())),
         unfolded=UNFOLDED,
         sections=[item for item in SECTIONS.items() if item[0] not in hidden],
         tiles=tiles(report),
-        candidates=report["samples"]["candidates"],
-        sets=[
-            (SETS.get(name, name.replace("_", " ")), gallery.drawn[name])
-            for name in _in_order(gallery.drawn)
-        ],
-        set_titles=SETS,
+        candidates=report.samples.candidates,
+        sets=[(set_title(name), gallery.drawn[name]) for name in in_order(gallery.drawn)],
         judged=judged,
-        counts=list(judged[0][1]["by_candidates"]) if judged else [],
+        counts=list(judged[0][1].by_candidates) if judged else [],
         combinations=[
-            f"{SETS.get(name, name)}: {_of(row['prompts'], 'prompt')} of "
-            f"{_of(row['combinations'], 'combination')}; {worst(row)}"
+            f"{set_title(name)}: {_of(row.prompts, 'prompt')} of "
+            f"{_of(row.combinations, 'combination')}; {worst(row)}"
             for name, row in judged
         ],
         grid=grid(judged),
         shapes=shapes.SHAPES,
-        harm=[harm(name, row) for name, row in judged if row["gain"]["share"] < 0],
+        harm=[harm(name, row) for name, row in judged if row.gain.share < 0],
         accuracy_chart=accuracy_chart(judged),
         reranking_charts=reranking_charts(judged),
         aspects=ASPECTS,
@@ -127,11 +126,9 @@ def render(report: Mapping[str, Any], gallery: Gallery) -> str:
         rendering="pixelated" if all(map(is_small, originals)) else "auto",
         code_chart=histogram(sorted(gallery.code_counts, reverse=True), "uses of a code", "codes"),
         training=[_training(name, lines) for name, lines in gallery.training.items() if lines],
-        weak=[
-            check for check in report["checks"] if not check["ok"] and check["what"] not in parts
-        ],
-        choosers=_choosers(report["baselines"]["clip"]),
-        lost=[row for row in compared if not row["better"]],
+        weak=[check for check in report.checks if not check.ok and check.what not in parts],
+        choosers=_choosers(report.baselines.clip),
+        lost=[row for row in compared if not row.better],
     )
 
 
@@ -144,7 +141,7 @@ def template(package: str, name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (percent, interval, points, change, uri, flat, amount, difference)
+    filters = (percent, interval, points, change, uri, flat, amount, difference, set_title)
     environment.filters |= {function.__name__: function for function in filters}
     return environment.get_template(name)
 
@@ -157,54 +154,56 @@ def interval(bounds: Sequence[float]) -> str:
     return f"{100 * bounds[0]:.0f}\N{EN DASH}{100 * bounds[1]:.0f}{NBSP}%"
 
 
-def points(gain: Mapping[str, float | None]) -> str:
+def points(gain: Change) -> str:
     """Format the size of a change in points, with its standard error if known."""
-    error = gain["standard_error"]
-    share = f"{100 * abs(gain['share'] or 0):.1f}"
+    error = gain.standard_error
+    share = f"{100 * abs(gain.share):.1f}"
     return share if error is None else f"{share} ± {100 * error:.1f}"
 
 
-def change(gain: Mapping[str, float | None]) -> str:
+def change(gain: Change) -> str:
     """Format a change in points with its sign."""
-    sign = "-" if (gain["share"] or 0) < 0 else "+"
+    sign = "-" if gain.share < 0 else "+"
     return sign + points(gain)
 
 
-def difference(row: Mapping[str, Any]) -> str:
+def difference(row: ComparedPart) -> str:
     """Format the difference of a comparison with its sign, and its standard error if known."""
-    scale, unit = (100, "points") if row["unit"] == "%" else (1, row["unit"])
-    digits, error = {"points": 1, "dB": 1}.get(unit, 3), row["standard_error"]
+    scale, unit = (100, "points") if row.unit == "%" else (1, row.unit)
+    digits, error = {"points": 1, "dB": 1}.get(unit, 3), row.standard_error
     spread = "" if error is None else f" ± {scale * error:.{digits}f}"
-    return f"{scale * row['difference']:+.{digits}f}{spread} {unit}".rstrip()
+    return f"{scale * row.difference:+.{digits}f}{spread} {unit}".rstrip()
 
 
 def _of(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
-def _choosers(by_score: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+def _choosers(found: ChooserFigures | None) -> list[tuple[str, ChooserShares]]:
     """Return the rows of the table of choosers: each set of prompts, then all."""
-    sets = by_score.get("sets", {})
-    rows = [(SETS.get(name, name), sets[name]) for name in _in_order(sets)]
-    return [*rows, ("All prompts", by_score["all"])] if by_score else []
+    if found is None:
+        return []
+    rows = [(set_title(name), found.sets[name]) for name in in_order(found.sets)]
+    return [*rows, ("All prompts", found.all)]
 
 
-def tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+def tiles(report: Report) -> list[tuple[str, str]]:
     """Return the few numbers that a reader wants first, each with its label."""
-    funnel, dvae, held_out = report["funnel"], report["dvae"], report["accuracy"].get("held_out")
+    funnel, dvae = report.funnel, report.dvae
     found = [
-        (f"{funnel[1]['kept']:,}", f"pairs kept of {funnel[0]['rows_in']:,} listed"),
-        (f"{dvae['codes_used']:,}", f"of {dvae['codes']:,} codes in use"),
-        (f"{dvae['psnr_db']:.1f} dB", "PSNR of reconstructions"),
+        (f"{funnel[1].kept:,}", f"pairs kept of {funnel[0].rows_in:,} listed"),
+        (f"{dvae.codes_used:,}", f"of {dvae.codes:,} codes in use"),
+        (f"{dvae.psnr_db:.1f} dB", "PSNR of reconstructions"),
     ]
-    if not held_out:
+    held_out = None if report.accuracy is None else report.accuracy.sets.get("held_out")
+    if held_out is None:
         return found
-    best = f"right for combinations never seen, best of {held_out['candidates']}"
+    best = f"right for combinations never seen, best of {held_out.candidates}"
     return [
-        (percent(held_out["reranked"]), best),
-        (percent(held_out["single"]), "right without reranking"),
-        (percent(held_out["whole"]["reranked"]), "everything the prompt says is so, best of all"),
-        (percent(held_out["chance"]), "by chance"),
+        (percent(held_out.reranked), best),
+        (percent(held_out.single), "right without reranking"),
+        (percent(held_out.whole.reranked), "everything the prompt says is so, best of all"),
+        (percent(held_out.chance), "by chance"),
         *found,
     ]
 
@@ -242,16 +241,23 @@ def is_small(pixels: Pixels) -> bool:
     return max(np.shape(pixels)[:2]) <= PIXEL_ART_SIDE
 
 
-def _in_order(names: Iterable[str]) -> list[str]:
+def set_title(name: str) -> str:
+    """Return what a set of prompts is called in a heading."""
+    return SETS.get(name, name.replace("_", " "))
+
+
+def in_order(names: Iterable[str]) -> list[str]:
     """Return names of sets, those of the demo's world first."""
     known = list(SETS)
     return sorted(names, key=lambda n: (known.index(n) if n in SETS else len(known), n))
 
 
 def flat(tree: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
-    """Return the leaves of a tree as dotted names and short texts."""
+    """Return the leaves of a tree of dicts and report's parts as dotted names and short texts."""
     found = []
     for name, value in tree.items():
+        if isinstance(value, ReportPart):
+            value = value.model_dump(mode="json")
         if isinstance(value, Mapping):
             found += flat(value, f"{before}{name}.")
         else:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from schemas.artifacts import CLEAN_PAIRS
 from schemas.folder import Inputs
+from schemas.run_report.models_part import ReconstructionFigures
 from stages.data.parquet import Row, read_rows, validation_part
 from stages.models.codebook import code_counts, codebook_health
 from stages.models.dvae import Dvae
@@ -44,18 +45,18 @@ class Reconstructions:
     psnr_db: float
     mean_colour_psnr_db: float
 
-    def figures(self) -> dict[str, float]:
-        """Return the numbers of the report's `dvae` part."""
+    def figures(self) -> ReconstructionFigures:
+        """Return the numbers of the report."""
         health = codebook_health(torch.from_numpy(self.code_counts))
-        return {
-            "pictures": self.pictures,
-            "positions": int(self.code_counts.sum()),
-            "codes": len(self.code_counts),
-            "codes_used": health.used,
-            "perplexity": health.perplexity,
-            "psnr_db": self.psnr_db,
-            "mean_colour_psnr_db": self.mean_colour_psnr_db,
-        }
+        return ReconstructionFigures(
+            pictures=self.pictures,
+            positions=int(self.code_counts.sum()),
+            codes=len(self.code_counts),
+            codes_used=health.used,
+            perplexity=health.perplexity,
+            psnr_db=self.psnr_db,
+            mean_colour_psnr_db=self.mean_colour_psnr_db,
+        )
 
 
 def measured_pictures(inputs: Inputs, side: int, count: int) -> tuple[str, list[Captioned]]:

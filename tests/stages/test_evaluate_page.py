@@ -152,14 +152,14 @@ def test_captions_and_urls_cannot_become_markup():
 
 
 def test_a_collapse_is_said_in_words():
-    weak = {check["what"] for check in small_report()["checks"] if not check["ok"]}
+    weak = {check.what for check in small_report().checks if not check.ok}
     assert {"codes in use", "reconstruction over one flat colour"} <= weak
     assert "The codes have collapsed" in small_page()
 
 
 def test_a_report_without_a_judge_has_no_accuracy_section():
-    report = small_report() | {"accuracy": {}}
-    page = render(report | {"checks": checks(report)}, Gallery())
+    report = small_report().model_copy(update={"accuracy": None})
+    page = render(report.model_copy(update={"checks": checks(report)}), Gallery())
     assert "Does it draw what it is told?" not in page
 
 

@@ -10,7 +10,6 @@ CLIP      a random choice, and the best that any choice could do (choosers)
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,13 @@ from jaxtyping import Int
 from schemas.artifacts import CLEAN_PAIRS, DVAE, PRIOR, TOKEN_PAIRS, TRAIN
 from schemas.folder import Folder, Inputs
 from schemas.rows import matrix
+from schemas.run_report.baselines_part import (
+    Baselines,
+    CodeCountFigures,
+    PatchKmeansFigures,
+    SsimBeside,
+)
+from schemas.run_report.models_part import DvaeFigures
 from stages.data.parquet import read_rows, row_groups, validation_part
 from stages.data.table import PRIOR_VALIDATION_ROWS
 from stages.evaluate.baselines.code_frequencies import nats_per_code
@@ -30,7 +36,7 @@ from stages.models.fidelity import ssim
 from stages.models.patch_kmeans import PATCH, PatchKmeans, squares_of
 from stages.pictures import Pixels
 
-__all__ = ["KeptPrompts", "baselines", "compared"]
+__all__ = ["KeptPrompts", "baselines"]
 
 PICTURES = 1_024  # training pictures that k-means learns from,
 SQUARES = 65_536  # and as many of their squares, at random
@@ -38,27 +44,29 @@ ROWS = 16_384  # training rows whose codes are counted, the first ones: a fair s
 
 
 def baselines(
-    inputs: Inputs, pictures: Sequence[Captioned], clip: Reranker, drawn: KeptPrompts
-) -> dict[str, Any]:
+    inputs: Inputs,
+    pictures: Sequence[Captioned],
+    clip: Reranker,
+    drawn: KeptPrompts,
+    ours: DvaeFigures,
+) -> Baselines:
     """Measure every baseline, on the validation pictures and prompts that the report measures."""
     settings = inputs.manifest(DVAE).settings
-    return {
-        "dvae": beside_dvae(inputs, pictures, settings["side"], settings["image_vocab"]),
-        "prior": beside_prior(inputs, settings["image_vocab"]),
-        "drawing": beside_nearest(
-            drawn.kept, clip, inputs.folder(CLEAN_PAIRS), settings["side"]
-        ),
-        "clip": drawn.by_score(),
-    }  # fmt: skip
+    side, image_vocab = settings["side"], settings["image_vocab"]
+    measured = Baselines(
+        dvae=beside_dvae(inputs, pictures, side, image_vocab),
+        prior=beside_prior(inputs, image_vocab),
+        drawing=beside_nearest(drawn.kept, clip, inputs.folder(CLEAN_PAIRS), side),
+        clip=drawn.by_score(),
+        compared=(),
+    )
+    return measured.model_copy(update={"compared": compared(ours, drawn.candidates, measured)})
 
 
 def beside_dvae(
     inputs: Inputs, pictures: Sequence[Captioned], side: int, image_vocab: int
-) -> dict[str, Any]:
-    """Return the numbers of the report's `dvae` part for k-means on training pictures.
-
-    `ssim` has both on the pictures of the dVAE's own validation, where it measured its own.
-    """
+) -> PatchKmeansFigures:
+    """Return the numbers of the report's `dvae` part for k-means on training pictures."""
     rows = read_rows(inputs.folder(CLEAN_PAIRS), TRAIN, ["caption", "image"])
     train = [picture.pixels for picture in islice(captioned(rows, side), PICTURES)]
     squares = squares_of(torch.from_numpy(np.stack(train)))
@@ -66,11 +74,11 @@ def beside_dvae(
     kmeans = PatchKmeans.fit(squares[order[:SQUARES]], image_vocab)
     pixels = [picture.pixels for picture in pictures]
     figures = reconstruct(kmeans, pixels, image_vocab, keep=0).figures()
-    both = {}
+    both = None
     if "ssim" in (health := inputs.manifest(DVAE).health):
         own = health["positions"] // (side // PATCH) ** 2
-        both = {"ours": health["ssim"], "kmeans": mean_ssim(kmeans, pixels[:own])}
-    return {"training_pictures": len(train), "ssim": both, **figures}
+        both = SsimBeside(ours=health["ssim"], kmeans=mean_ssim(kmeans, pixels[:own]))
+    return PatchKmeansFigures(training_pictures=len(train), ssim=both, **figures.model_dump())
 
 
 def mean_ssim(kmeans: PatchKmeans, pictures: Sequence[Pixels]) -> float:
@@ -78,20 +86,17 @@ def mean_ssim(kmeans: PatchKmeans, pictures: Sequence[Pixels]) -> float:
     return torch.cat(found).mean().item()
 
 
-def beside_prior(inputs: Inputs, image_vocab: int) -> dict[str, Any]:
-    """Return nats per code by counts, on the rows behind the prior's own validation.
-
-    `prior` is what it measured there at its end; None if it is not known.
-    """
+def beside_prior(inputs: Inputs, image_vocab: int) -> CodeCountFigures:
+    """Return nats per code by counts, on the rows behind the prior's own validation."""
     folder = inputs.folder(TOKEN_PAIRS)
     train = first_codes(folder, TRAIN, ROWS)
     held_out = first_codes(folder, validation_part(folder), PRIOR_VALIDATION_ROWS)
-    return {
-        "training_rows": len(train),
-        "validation_rows": len(held_out),
-        "prior": inputs.manifest(PRIOR).health.get("validation_image"),
+    return CodeCountFigures(
+        training_rows=len(train),
+        validation_rows=len(held_out),
+        prior=inputs.manifest(PRIOR).health.get("validation_image"),
         **nats_per_code(train, held_out, image_vocab),
-    }
+    )
 
 
 def first_codes(folder: Folder, part: str, count: int) -> Int[np.ndarray, "n I"]:
