@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from pipelines.compare import figure_tests
 from pipelines.compare.figure_tests import Test
 from schemas.run_report import Report
-from stages.evaluate.page import SETS
+from stages.evaluate.page import set_title
 
 Bounds = tuple[float, float]
 
@@ -69,7 +69,7 @@ def _clip(reports: Sequence[Report]) -> Iterator[ComparedFigure]:
 
 
 def _set(reports: Sequence[Report], kind: str) -> Iterator[ComparedFigure]:
-    section = f"drawings: {SETS.get(kind, kind)}"
+    section = f"drawings: {set_title(kind)}"
     sets = [r.accuracy.sets.get(kind) if r.accuracy else None for r in reports]
     counts = " or ".join(dict.fromkeys(str(one.candidates) for one in sets if one is not None))
     for name, parts, key, hits in (
