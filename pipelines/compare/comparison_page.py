@@ -11,7 +11,7 @@ from pipelines.compare.comparison_table import KINDS, NOISE, bounds, number, rea
 from pipelines.compare.same_prompts import SharedPrompt
 from schemas.artifacts import CLIP, DVAE, PRIOR
 from stages.evaluate.charts import Points, line_chart
-from stages.evaluate.page import PACE, SETS, VALIDATION, is_small, template
+from stages.evaluate.page import PACE, VALIDATION, is_small, set_title, template
 from stages.evaluate.reading import curves, metrics
 from stages.numbers import duration
 
@@ -35,7 +35,7 @@ def render_comparison(
         reasons=reasons(found),
         methods=sorted({v.how for row in found.figures for v in row.verdicts if v.p is not None}),
         training=overlaid(runs),
-        sets=[(SETS.get(name, name), list(own)) for name, own in groupby(prompts, lambda p: p.set)],
+        sets=[(set_title(name), list(own)) for name, own in groupby(prompts, lambda p: p.set)],
         rendering=_rendering(prompts),
         number=number,
         bounds=bounds,

@@ -5,6 +5,7 @@ the report.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from pipelines.compare.noise import (
 from schemas.run_report import Report
 from schemas.run_report.outcomes_part import Outcomes
 from stages import shapes
-from stages.evaluate.intervals import interval
+from stages.evaluate.intervals import Names, interval
 
 # What a test finds; words if it refuses, None where the noise is not known.
 Finding = TestedDifference | str | None
@@ -73,14 +74,19 @@ def drawings(kind: str, hits: str) -> Test:
             return "only one of them drew such prompts"
         right: list[Sequence[bool]] = [getattr(before, hits), getattr(after, hits)]
         prompts = (before.prompts, after.prompts)
-        names = [[frozenset(shapes.named(text)) for text in texts] for texts in prompts]
         if before.prompts == after.prompts:
-            return of_prompts(*right, names[0])
+            return of_prompts(*right, _names(before.prompts))
         shares = [float(np.mean(values)) for values in right]
-        bounds = [interval(*own) for own in zip(right, names, strict=True)]
+        bounds = [interval(*own) for own in zip(right, map(_names, prompts), strict=True)]
         return of_intervals(shares, bounds, "prompt", min(map(len, prompts)))
 
     return test
+
+
+@lru_cache
+def _names(prompts: tuple[str, ...]) -> list[Names]:
+    """Return the combinations that each prompt names, which are asked for by several figures."""
+    return [frozenset(shapes.named(prompt)) for prompt in prompts]
 
 
 def _both(one: Report, other: Report) -> tuple[Outcomes, Outcomes] | str | None:
