@@ -1,13 +1,14 @@
 """The runs that are compared: their reports, and what is left of the artifacts behind them."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from string import ascii_uppercase
 
 from infra.folders import open_folder
-from infra.paths import normal
+from infra.paths import is_remote, normal
 from infra.store import Store, read_manifest
 from schemas.artifacts import REPORT, REPORT_JSON, Artifact
 from schemas.errors import ArtifactMissing, ConfigError
@@ -67,7 +68,8 @@ def read_runs(places: Sequence[str]) -> list[ComparedRun]:
 
 def _read(places: Sequence[str]) -> Iterator[ComparedRun]:
     for letter, place in zip(ascii_uppercase, places, strict=False):
-        folder, name = _report_of(normal(place, name="a run"))
+        address = normal(place, name="a run")
+        folder, name = _report_of(address if is_remote(address) else os.path.abspath(address))
         with folder.open(name) as file:
             data = file.read()
         report = parse_report(data, f"{folder.url}/{name}")
@@ -81,7 +83,7 @@ def _report_of(place: str) -> tuple[Folder, str]:
     """Return where the report of a place is: a report.json, the folder of one, or a run's root."""
     above, _, name = place.rpartition("/")
     if name.endswith(".json"):
-        folder = open_folder(above or ("/" if place.startswith("/") else "."))
+        folder = open_folder(above or "/")
         if not folder.exists(name):
             raise ArtifactMissing(f"wanted a report.json, found no file {place}; mend the path")
         return folder, name

@@ -48,7 +48,7 @@ def overlaid(runs: Sequence[ComparedRun]) -> Charts:
     found = []
     for artifact in TRAINED:
         logs = {run.letter: run.folder(artifact) for run in runs}
-        lines = {name: curves(metrics(folder)) for name, folder in logs.items() if folder}
+        lines = {name: curves(metrics(log)) if log else {} for name, log in logs.items()}
         names = sorted({name for of_run in lines.values() for name in of_run}, key=_place)
         charts = {name: _chart(name, lines) for name in names}
         learned = [charts[name] for name in names if name not in PACE]
@@ -63,7 +63,7 @@ def _place(name: str) -> tuple[str, bool]:
 
 
 def _chart(name: str, lines: Mapping[str, Mapping[str, Points]]) -> Markup:
-    own = {letter: of_run[name] for letter, of_run in lines.items() if name in of_run}
+    own = {letter: of_run.get(name, []) for letter, of_run in lines.items()}
     return line_chart(own, name.replace("_", " "))
 
 

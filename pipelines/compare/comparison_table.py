@@ -159,7 +159,7 @@ def _pace(row: StageRow, place: int) -> str:
 def _health(console: Console, found: RunComparison) -> None:
     for row in found.stages:
         if row.health:
-            table = _table(found, f"{row.stage} measured")
+            table = _table(found, f"{shown(row.stage)} measured")
             for name, values in row.health.items():
                 table.add_row(shown(name), *map(shown, values))
             console.print()

@@ -16,6 +16,14 @@ PICTURES, PROMPTS = 120, 96
 SETS = {
     kind: tuple(shapes.prompts(kind, PROMPTS, 0)) for kind in ("held_out", "seen", "two_shapes")
 }
+KINDS = {
+    kind: [shapes.named(text) for text in texts] for kind, texts in SETS.items()
+}  # of colour and shape, that each prompt names
+PLACES = {
+    one: place
+    for place, one in enumerate(sorted({k for own in KINDS.values() for many in own for k in many}))
+}
+NAMES = {kind: [[PLACES[one] for one in many] for many in own] for kind, own in KINDS.items()}
 TEMPLATE = small_report(
     [judgement("a red star", [], [], kind=kind) for kind in SETS for _ in range(2)]
 )
@@ -74,15 +82,7 @@ class World:
         self.rng = rng
         self.picture = rng.normal(0, 0.8, PICTURES)
         self.captions = rng.integers(0, PICTURES // 2, PICTURES)
-        kinds = sorted(
-            {kind for own in SETS.values() for text in own for kind in shapes.named(text)}
-        )
-        self.place = {kind: number for number, kind in enumerate(kinds)}
-        self.combination = rng.normal(1.5, 1.0, len(kinds))
-        self.names = {
-            kind: [[self.place[one] for one in shapes.named(text)] for text in own]
-            for kind, own in SETS.items()
-        }
+        self.combination = rng.normal(1.5, 1.0, len(PLACES))
 
     def run(self, *, errors=0.0, found=0.0, nats=0.0, right=0.0, **other):
         """Make a report of a run with luck of its own, better or worse by what is planted.
@@ -97,7 +97,7 @@ class World:
                 key: rng.random(PROMPTS) < _share(self._combined(names, own) + right - low)
                 for key, low in (("single", 0.5), ("reranked", 0.0), ("whole", 1.0))
             }
-            for kind, names in self.names.items()
+            for kind, names in NAMES.items()
         }
         return report(
             np.exp(self.picture + errors + rng.normal(0, 0.3, PICTURES) - 5),

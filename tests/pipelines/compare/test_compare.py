@@ -54,7 +54,7 @@ def test_lines_fit_into_80_columns_and_nothing_commands_the_terminal(one, other,
     paths = (one, other)
     lines = [line for line in text.splitlines() if not any(path in line for path in paths)]
     assert max(map(len, lines)) <= 80
-    assert HOSTILE[:10] in text
+    assert "<img" in text
     assert "C: no difference" in text
 
 
