@@ -79,5 +79,6 @@ class RunComparison(Record):
     figures: tuple[FigureRow, ...]
     checks: tuple[DifferingRow, ...] = Field(description="that hold in some runs only")
     stages: tuple[StageRow, ...]
+    numbers: dict[str, tuple[str, ...]] = Field(description="all that differ in the reports")
     alpha: float = Field(description="bound of p_together")
     tested: int = Field(description="comparisons that are corrected for each other")

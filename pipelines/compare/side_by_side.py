@@ -1,6 +1,7 @@
 """Lay finished runs side by side."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pipelines.compare.compared_runs import ComparedRun
 from pipelines.compare.comparison_file import RunComparison, RunRecord, StageRow
@@ -19,6 +20,8 @@ from pipelines.compare.verdicts import judge_figures
 from schemas.manifest import Manifest
 from schemas.run_report.stages_part import StageRecord
 
+ELSEWHERE = {"stages", "seconds", "versions", "funnel", "checks", "outcomes"}  # parts of a report
+
 
 def side_by_side(runs: Sequence[ComparedRun]) -> RunComparison:
     """Return everything that is compared, but for curves and drawings."""
@@ -31,6 +34,7 @@ def side_by_side(runs: Sequence[ComparedRun]) -> RunComparison:
         figures=tuple(rows),
         checks=tuple(differing_checks(runs)),
         stages=tuple(_stage(name, runs) for name in _stages(runs)),
+        numbers=_differing_leaves([r.model_dump(mode="json", exclude=ELSEWHERE) for r in reports]),
         alpha=ALPHA,
         tested=tested,
     )
@@ -59,7 +63,9 @@ def _stage(name: str, runs: Sequence[ComparedRun]) -> StageRow:
         rows_out=tuple(None if one is None else one.rows_out for one in found),
         seconds=tuple(None if one is None else one.seconds for one in found),
         rows_per_second=tuple(None if one is None else one.rows_per_second for one in found),
-        health=_differing_health([{} if one is None else one.health for one in found]),
+        health=_differing_leaves(
+            [{} if one is None else one.health | {"rejects": one.rejects} for one in found]
+        ),
     )
 
 
@@ -70,16 +76,12 @@ def _of_stage(run: ComparedRun, name: str) -> StageRecord | Manifest | None:
     return run.report.stages.get(name)
 
 
-def _differing_health(healths: Sequence[dict[str, object]]) -> dict[str, tuple[str, ...]]:
-    """Return the single numbers and words that stages measured and that differ."""
+def _differing_leaves(trees: Sequence[dict[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Return the single numbers and words that differ, by their dotted names."""
     flat = [
-        {name: written(value) for name, value in flat_settings(health) if not _is_list(value)}
-        for health in healths
+        {name: written(value) for name, value in flat_settings(tree) if not isinstance(value, list)}
+        for tree in trees
     ]
     names = dict.fromkeys(name for one in flat for name in one)
     rows = {name: tuple(one.get(name, MISSING) for one in flat) for name in names}
     return {name: values for name, values in rows.items() if len(set(values)) > 1}
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list | tuple)
