@@ -6,16 +6,16 @@ All numbers are from the run's report.json, which may be given in place of the r
 """
 
 import argparse
+import re
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 from infra.store import Store
 from pipelines.command import arguments, command, printable, program
 from schemas.artifacts import REPORT
 from schemas.run_report import Report, parse_report, read_report
-from schemas.run_report.accuracy_part import Accuracy, SetAccuracy
+from schemas.run_report.accuracy_part import SetAccuracy
 from schemas.run_report.report_part import Interval
 from stages import markdown
 from stages.evaluate.checks import amount
@@ -23,6 +23,7 @@ from stages.evaluate.page import in_order, set_title
 from stages.storage import reaching
 
 WIDTH = 112
+UNIT = re.compile(r"(?<=\d) (?=%|dB|nats)")
 
 
 def report_of(run: str) -> Report:
@@ -38,27 +39,28 @@ def report_of(run: str) -> Report:
 
 
 def results(report: Report) -> str:
-    """Return the lines."""
-    paragraphs = [*_judged(report.accuracy), _models(report), _simplest(report)]
-    return "\n\n".join(
-        text if text.startswith("|") else textwrap.fill(text, WIDTH, break_on_hyphens=False)
-        for text in paragraphs
-    )
-
-
-def _judged(accuracy: Accuracy | None) -> Iterator[str]:
-    """Yield how often drawings are right, in a sentence of the never-seen and in a table."""
+    """Return a table of what the judge found, if there is one, and a paragraph on the rest."""
+    prose = _wrapped(f"{_models(report)} {_simplest(report)}")
+    accuracy = report.accuracy
     if accuracy is None or not accuracy.sets:
-        return
-    best = f"best of {accuracy.candidates} by CLIP"
-    if unseen := accuracy.sets.get("held_out"):
-        yield (
-            f"The {best} is right for {unseen.reranked:.0%} of {unseen.prompts} prompts whose "
-            f"combination of colour and shape the model never saw; chance is {unseen.chance:.0%}."
-        )
-    heads = ("prompts", best, "first picture", "chance", "all that is said, best", "chance")
-    names = in_order(accuracy.sets)
-    yield markdown.table(heads, (_row(name, accuracy.sets[name]) for name in names))
+        return prose
+    best = f"best of {accuracy.candidates}"
+    heads = (
+        "prompts",
+        f"colour and shape right, {best} by CLIP",
+        "first picture",
+        "chance",
+        f"everything right, {best}",
+    )
+    rows = (_row(name, accuracy.sets[name]) for name in in_order(accuracy.sets))
+    return f"{markdown.table(heads, rows)}\n\n{prose}"
+
+
+def _wrapped(text: str) -> str:
+    """Break a paragraph into lines, but not between a number and its unit."""
+    whole = UNIT.sub("\N{NO-BREAK SPACE}", text)
+    lines = textwrap.fill(whole, WIDTH, break_on_hyphens=False, break_long_words=False)
+    return lines.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _row(name: str, row: SetAccuracy) -> tuple[str, ...]:
@@ -66,15 +68,18 @@ def _row(name: str, row: SetAccuracy) -> tuple[str, ...]:
         printable(set_title(name)).replace("|", "\\|"),
         _share(row.reranked, row.reranked_interval),
         _share(row.single, row.single_interval),
-        f"{100 * row.chance:.0f} %",
+        _percent(row.chance),
         _share(row.whole.reranked, row.whole.reranked_interval),
-        f"{100 * row.whole.chance:.0f} %",
     )
 
 
 def _share(share: float, interval: Interval) -> str:
     low, high = interval
-    return f"{100 * share:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+    return f"{_percent(share)} ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _models(report: Report) -> str:
@@ -87,24 +92,25 @@ def _models(report: Report) -> str:
     if clip is None:
         return f"{found}."
     return (
-        f"{found}, and CLIP finds the caption of {100 * clip.r_precision:.0f} % (chance is "
-        f"{100 * clip.chance:.0f} %)."
+        f"{found}, and CLIP finds the caption of {_percent(clip.r_precision)} (chance is "
+        f"{_percent(clip.chance)})."
     )
 
 
 def _simplest(report: Report) -> str:
-    """Say which parts are not better than the simplest thing that does the same job."""
+    """Say what is not better than the simplest thing that does the same job."""
     rows = report.baselines.compared
     lost = [
-        f"{row.part} ({amount(row.ours, row.unit)}, {row.simplest} {amount(row.baseline, row.unit)})"
+        f"{row.part} ({amount(row.ours, row.unit)}, {amount(row.baseline, row.unit)})"
         for row in rows
         if not row.better
     ]
     if not lost:
-        return f"All {len(rows)} parts are better than the simplest thing that does the same job."
+        return f"All {len(rows)} figures beat those of the simplest thing that does the same job."
     return (
-        f"Of {len(rows)} parts, {len(rows) - len(lost)} are better than the simplest thing that "
-        f"does the same job. Not better: {'; '.join(lost)}."
+        f"Of {len(rows)} figures, {len(rows) - len(lost)} beat those of the simplest thing that "
+        "does the same job; not better, or by no more than luck, are (ours, the simplest): "
+        f"{'; '.join(lost)}."
     )
 
 

@@ -30,7 +30,7 @@ from schemas.run_report.report_part import ReportPart
 from schemas.run_report.stages_part import DrawnCounts, FunnelStep, ReportCheck, StageRecord
 
 VERSION: Literal[1] = 1
-MEND = "make it again (pipelines/full.py --root ROOT --only evaluate)"
+MEND = "make it again with this release (pipelines/full.py --root ROOT --only evaluate)"
 
 
 class Report(ReportPart):

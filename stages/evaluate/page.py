@@ -1,20 +1,13 @@
 """The report as one HTML file that needs no network: pictures and charts are inside it."""
 
-import base64
-import io
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import jinja2
-import numpy as np
 from markupsafe import Markup
-from PIL import Image
 
+from schemas.artifacts import METRICS
 from schemas.run_report import Report
-from schemas.run_report.baselines_part import ChooserFigures, ChooserShares, ComparedPart
-from schemas.run_report.report_part import Change, ReportPart
+from schemas.run_report.baselines_part import ChooserFigures, ChooserShares
 from stages import shapes
 from stages.evaluate.charts import (
     Points,
@@ -24,10 +17,11 @@ from stages.evaluate.charts import (
     line_chart,
     reranking_charts,
 )
-from stages.evaluate.checks import amount, harm
+from stages.evaluate.checks import harm
 from stages.evaluate.combinations import grid, worst
+from stages.evaluate.templates import is_small, percent, template
 from stages.numbers import duration
-from stages.pictures import Pixels, encode_png
+from stages.pictures import Pixels
 
 SETS = {
     "held_out": "Combinations never seen in training",
@@ -45,6 +39,21 @@ SECTIONS = {
     "training": "Training",
     "stages": "Stages, settings, versions",
 }
+# What each section was measured on, as stages and their files, and its part of report.json.
+SOURCES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "drawn": ("samples", (("sample", "table/"),)),
+    "accuracy": ("accuracy", (("sample", "table/"), ("train_dvae", ""))),
+    "simplest": (
+        "baselines",
+        (("filter", "train/"), ("filter", "val/"), ("encode", ""), ("sample", "table/")),
+    ),
+    "funnel": ("funnel", (("crawl", ""), ("filter", ""), ("encode", ""))),
+    "dvae": ("dvae", (("filter", "val/"), ("train_dvae", ""))),
+    "training": (
+        "",
+        tuple((stage, METRICS) for stage in ("train_dvae", "train_prior", "train_clip")),
+    ),
+}
 ASPECTS = {  # what a prompt says, and what is asked of the picture
     "shape": "a shape is there, in its colour",
     "size": "it is small, or large",
@@ -52,8 +61,6 @@ ASPECTS = {  # what a prompt says, and what is asked of the picture
     "relation": "it is above, to the left of, ... another",
     "count": "there are so many shapes and no more",
 }
-NBSP = "\N{NO-BREAK SPACE}"
-PIXEL_ART_SIDE = 96  # pictures up to here are enlarged as crisp squares, and kept lossless
 VALIDATION = "validation_"  # before the name of what training measures too
 PACE = {  # schedules and speed in a training log, not what was learned
     *("beta", "temperature", "learning_rate", "gradient_norm", "skipped_updates"),
@@ -61,8 +68,6 @@ PACE = {  # schedules and speed in a training log, not what was learned
     *("model_flop_utilisation", "peak_flops", "peak_memory_gib"),
 }
 UNFOLDED = 6  # prompts of a set; a click shows the others
-VALUE_LENGTH = 200  # characters of one setting or measurement
-SHOWN_SIDE = 256  # larger pictures are shrunk to this on the page
 
 
 @dataclass(frozen=True)
@@ -100,12 +105,13 @@ def render(report: Report, gallery: Gallery) -> str:
     compared = report.baselines.compared
     parts = {row.part for row in compared}  # said first, so not again among what is weak
     originals = (original for _, original, _ in gallery.reconstructed)
-    return template("stages.evaluate", "page.html").render(
+    return template("stages.evaluate", "page.html", set_title=set_title).render(
         report=report,
         gallery=gallery,
         made_in=duration(sum(report.seconds.values())),
         unfolded=UNFOLDED,
         sections=[item for item in SECTIONS.items() if item[0] not in hidden],
+        sources={anchor: sources(report, anchor) for anchor in SOURCES},
         tiles=tiles(report),
         candidates=report.samples.candidates,
         sets=[(set_title(name), gallery.drawn[name]) for name in in_order(gallery.drawn)],
@@ -132,49 +138,6 @@ def render(report: Report, gallery: Gallery) -> str:
     )
 
 
-def template(package: str, name: str) -> jinja2.Template:
-    """Read a page that lies beside the code of a package, with our filters to be used in it."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(package, "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters = (percent, interval, points, change, uri, flat, amount, difference, set_title)
-    environment.filters |= {function.__name__: function for function in filters}
-    return environment.get_template(name)
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.1f}{NBSP}%"
-
-
-def interval(bounds: Sequence[float]) -> str:
-    return f"{100 * bounds[0]:.0f}\N{EN DASH}{100 * bounds[1]:.0f}{NBSP}%"
-
-
-def points(gain: Change) -> str:
-    """Format the size of a change in points, with its standard error if known."""
-    error = gain.standard_error
-    share = f"{100 * abs(gain.share):.1f}"
-    return share if error is None else f"{share} ± {100 * error:.1f}"
-
-
-def change(gain: Change) -> str:
-    """Format a change in points with its sign."""
-    sign = "-" if gain.share < 0 else "+"
-    return sign + points(gain)
-
-
-def difference(row: ComparedPart) -> str:
-    """Format the difference of a comparison with its sign, and its standard error if known."""
-    scale, unit = (100, "points") if row.unit == "%" else (1, row.unit)
-    digits, error = {"points": 1, "dB": 1}.get(unit, 3), row.standard_error
-    spread = "" if error is None else f" ± {scale * error:.{digits}f}"
-    return f"{scale * row.difference:+.{digits}f}{spread} {unit}".rstrip()
-
-
 def _of(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
@@ -185,6 +148,13 @@ def _choosers(found: ChooserFigures | None) -> list[tuple[str, ChooserShares]]:
         return []
     rows = [(set_title(name), found.sets[name]) for name in in_order(found.sets)]
     return [*rows, ("All prompts", found.all)]
+
+
+def sources(report: Report, anchor: str) -> tuple[str, list[str]]:
+    """Return the part of report.json that a section shows, and the files it was measured on."""
+    part, files = SOURCES[anchor]
+    stages = report.stages
+    return part, [f"{stages[name].artifact}/{file}" for name, file in files if name in stages]
 
 
 def tiles(report: Report) -> list[tuple[str, str]]:
@@ -223,24 +193,6 @@ def _training(name: str, lines: Mapping[str, Points]) -> tuple[str, list[Markup]
     return name, learned, [chart for key, chart in charts.items() if key in pace]
 
 
-def uri(pixels: Pixels) -> str:
-    """Put a picture into a data: address; small ones lossless, larger ones as JPEG."""
-    if is_small(pixels):
-        kind, data = "png", encode_png(pixels)
-    else:
-        file = io.BytesIO()
-        image = Image.fromarray(pixels)
-        image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-        image.save(file, "JPEG", quality=90)
-        kind, data = "jpeg", file.getvalue()
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def is_small(pixels: Pixels) -> bool:
-    """Say whether a picture is enlarged as crisp squares rather than smoothly."""
-    return max(np.shape(pixels)[:2]) <= PIXEL_ART_SIDE
-
-
 def set_title(name: str) -> str:
     """Return what a set of prompts is called in a heading."""
     return SETS.get(name, name.replace("_", " "))
@@ -250,16 +202,3 @@ def in_order(names: Iterable[str]) -> list[str]:
     """Return names of sets, those of the demo's world first."""
     known = list(SETS)
     return sorted(names, key=lambda n: (known.index(n) if n in SETS else len(known), n))
-
-
-def flat(tree: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
-    """Return the leaves of a tree of dicts and report's parts as dotted names and short texts."""
-    found = []
-    for name, value in tree.items():
-        if isinstance(value, ReportPart):
-            value = value.model_dump(mode="json")
-        if isinstance(value, Mapping):
-            found += flat(value, f"{before}{name}.")
-        else:
-            found.append((f"{before}{name}", textwrap.shorten(str(value), VALUE_LENGTH)))
-    return found

@@ -15,7 +15,7 @@ from pipelines.rate.rated_systems import FavouritesOfRun
 from pipelines.rate.rating_page import ruined
 from schemas.artifacts import SAMPLES
 from stages.data.parquet import read_rows
-from stages.evaluate.page import uri
+from stages.evaluate.templates import uri
 from stages.pictures import decode
 from tests.pipelines.rate.planted import captions_file, pictures
 
