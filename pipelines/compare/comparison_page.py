@@ -11,7 +11,8 @@ from pipelines.compare.comparison_table import KINDS, NOISE, bounds, number, rea
 from pipelines.compare.same_prompts import SharedPrompt
 from schemas.artifacts import CLIP, DVAE, PRIOR
 from stages.evaluate.charts import Points, line_chart
-from stages.evaluate.page import PACE, VALIDATION, is_small, set_title, template
+from stages.evaluate.page import PACE, VALIDATION, set_title
+from stages.evaluate.templates import is_small, template
 from stages.evaluate.reading import curves, metrics
 from stages.numbers import duration
 
