@@ -12,8 +12,8 @@ from pipelines.compare.same_prompts import SharedPrompt
 from schemas.artifacts import CLIP, DVAE, PRIOR
 from stages.evaluate.charts import Points, line_chart
 from stages.evaluate.page import PACE, VALIDATION, set_title
-from stages.evaluate.templates import is_small, template
 from stages.evaluate.reading import curves, metrics
+from stages.evaluate.templates import is_small, template
 from stages.numbers import duration
 
 TRAINED = (DVAE, PRIOR, CLIP)
