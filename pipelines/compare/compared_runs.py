@@ -50,10 +50,12 @@ class ComparedRun:
 
     def folder(self, artifact: Artifact) -> Folder | None:
         """Return an artifact that the report was made of; None if it is not at hand."""
-        for address in self.artifacts.values() if self.store is not None else ():
-            folder = self.store.at(address)
-            if address.startswith(f"{artifact.name}/") and folder.exists(MANIFEST):
-                return folder
+        if self.store is None:
+            return None
+        for address in self.artifacts.values():
+            if address.startswith(f"{artifact.name}/"):
+                folder = self.store.at(address)
+                return folder if folder.exists(MANIFEST) else None
         return None
 
 

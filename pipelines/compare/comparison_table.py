@@ -34,8 +34,8 @@ def show(console: Console, found: RunComparison) -> None:
     _differing(console, found, "code, libraries and what was read", found.code)
     console.print(f"\n[bold]beyond noise[/]: {shown(summary(found))}")
     console.print(NOISE, style="dim")
-    for section, rows in groupby(found.figures, lambda row: row.section):
-        _figures(console, found, section, list(rows))
+    for section, own in groupby(found.figures, lambda row: row.section):
+        _figures(console, found, section, list(own))
     for number, reason in enumerate(reasons(found), start=1):
         console.print(f"[dim]({number}) {shown(reason)}[/]")
     _differing(console, found, "checks that hold in some runs only", found.checks)

@@ -72,10 +72,11 @@ def drawings(kind: str, hits: str) -> Test:
         before, after = (outcomes.prompts.get(kind) for outcomes in both)
         if before is None or after is None:
             return "only one of them drew such prompts"
-        right: list[Sequence[bool]] = [getattr(before, hits), getattr(after, hits)]
+        right: tuple[Sequence[bool], Sequence[bool]]
+        right = getattr(before, hits), getattr(after, hits)
         prompts = (before.prompts, after.prompts)
         if before.prompts == after.prompts:
-            return of_prompts(*right, _names(before.prompts))
+            return of_prompts(right[0], right[1], _names(before.prompts))
         shares = [float(np.mean(values)) for values in right]
         bounds = [interval(*own) for own in zip(right, map(_names, prompts), strict=True)]
         return of_intervals(shares, bounds, "prompt", min(map(len, prompts)))

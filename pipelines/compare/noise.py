@@ -8,12 +8,15 @@ seed ends elsewhere is not in it, for a run has one of each.
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtr, stdtr
 
 from stages.evaluate.intervals import Z_95, Names, standard_error
+
+Key = TypeVar("Key", bound=Hashable)
 
 ALPHA = 0.05  # of all comparisons together, so many may call something different by noise alone
 LEAST = 1e-300  # in place of 0, where something is divided by it
@@ -127,7 +130,7 @@ def student(difference: float, error: float | None, degrees: int) -> float:
     return float(2 * stdtr(degrees, -abs(difference) / max(error, LEAST)))
 
 
-def holm(values: Mapping[Hashable, float]) -> dict[Hashable, float]:
+def holm(values: Mapping[Key, float]) -> dict[Key, float]:
     """Return p-values that all may be held against one bound together (Holm 1979)."""
     adjusted, largest = {}, 0.0
     for place, (key, p) in enumerate(sorted(values.items(), key=lambda item: item[1])):
