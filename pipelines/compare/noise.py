@@ -71,8 +71,8 @@ def of_prompts(
     differences = np.subtract(np.asarray(other, float), np.asarray(one, float))
     error = standard_error(differences.tolist(), names)
     degrees = len(frozenset().union(*names)) - 1
-    together = student(float(differences.mean()), error, degrees)
-    p = max(alone.p, together)
+    clustered = student(float(differences.mean()), error, degrees)
+    p = max(alone.p, clustered)
     return TestedDifference(p, "shared combinations", "prompt", len(names), alone.differ)
 
 

@@ -56,7 +56,7 @@ def _verdict(
     letters: Sequence[str],
     other: int,
     found: Finding,
-    together: float | None,
+    corrected: float | None,
 ) -> NoiseVerdict:
     run, first, second = letters[other], figure.values[0], figure.values[other]
     if first is None or second is None:
@@ -70,7 +70,7 @@ def _verdict(
         words = "no difference"
     if found is None:
         return NoiseVerdict(run=run, finding=words, difference=difference)
-    different = together is not None and together < ALPHA
+    different = corrected is not None and corrected < ALPHA
     rises = (difference > 0) != figure.lower_is_better
     return NoiseVerdict(
         run=run,
@@ -78,7 +78,7 @@ def _verdict(
         better=letters[other if rises else 0] if different else None,
         difference=difference,
         p=found.p,
-        p_together=together,
+        p_together=corrected,
         how=found.how,
         items=found.items,
         items_that_differ=found.differ,

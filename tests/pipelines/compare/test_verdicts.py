@@ -57,17 +57,20 @@ def test_a_run_compared_with_itself_shows_no_difference():
 @pytest.mark.parametrize(
     ("planted", "name"),
     [
-        ({"errors": -0.2}, "PSNR"),
+        ({"errors": -0.4}, "PSNR"),
         ({"nats": -0.1}, "prior"),
-        ({"found": 1.5}, "R-precision"),
+        ({"found": 3.0}, "R-precision"),
     ],
 )
-def test_what_is_planted_is_found_and_nothing_else(planted, name):
-    world = World(np.random.default_rng(3))
-    found, tested = verdicts(world.run(), world.run(**planted))
-    assert [(called, run) for (_, called), run in better(found).items()] == [(name, "B")]
-    assert tested == 12
-    assert of(found, name).words.startswith("B better, p ")
+def test_what_is_planted_is_found_and_hardly_anything_else(planted, name):
+    rng, others = np.random.default_rng(0), 0
+    for _ in range(10):
+        world = World(rng)
+        found, tested = verdicts(world.run(), world.run(**planted))
+        assert tested == 12
+        assert of(found, name).words.startswith("B better, p ")
+        others += len(better(found)) - 1
+    assert others <= 2
     back, _ = verdicts(world.run(**planted), world.run())
     assert of(back, name).better == "A"
 
