@@ -7,7 +7,15 @@ from markupsafe import Markup
 
 from pipelines.compare.compared_runs import ComparedRun
 from pipelines.compare.comparison_file import RunComparison
-from pipelines.compare.comparison_table import KINDS, NOISE, bounds, number, reasons, summary
+from pipelines.compare.comparison_table import (
+    KINDS,
+    NOISE,
+    bounds,
+    number,
+    per_second,
+    reasons,
+    summary,
+)
 from pipelines.compare.same_prompts import SharedPrompt
 from schemas.artifacts import CLIP, DVAE, PRIOR
 from stages.evaluate.charts import Points, line_chart
@@ -41,6 +49,7 @@ def render_comparison(
         number=number,
         bounds=bounds,
         duration=duration,
+        per_second=per_second,
     )
 
 

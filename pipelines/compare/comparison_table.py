@@ -78,6 +78,10 @@ def number(value: float | None, unit: str) -> str:
     )
 
 
+def per_second(rows: float) -> str:
+    return f"{rows:,.0f} / s" if rows >= 10 else f"{rows:.2g} / s"
+
+
 def bounds(interval: tuple[float, float] | None) -> str:
     if interval is None:
         return ""
@@ -153,7 +157,7 @@ def _pace(row: StageRow, place: int) -> str:
     rows, seconds, pace = row.rows_out[place], row.seconds[place], row.rows_per_second[place]
     if rows is None or seconds is None or pace is None:
         return "-"
-    return f"{rows:,}\n{duration(seconds)}\n{pace:,.0f} / s"
+    return f"{rows:,}\n{duration(seconds)}\n{per_second(pace)}"
 
 
 def _health(console: Console, found: RunComparison) -> None:

@@ -26,7 +26,8 @@ ELSEWHERE = {"stages", "seconds", "versions", "funnel", "checks", "outcomes"}  #
 def side_by_side(runs: Sequence[ComparedRun]) -> RunComparison:
     """Return everything that is compared, but for curves and drawings."""
     reports = [run.report for run in runs]
-    rows, tested = judge_figures(list(figures(reports)), [run.letter for run in runs], reports)
+    known = [one for one in figures(reports) if any(value is not None for value in one.values)]
+    rows, tested = judge_figures(known, [run.letter for run in runs], reports)
     return RunComparison(
         runs=tuple(map(_record, runs)),
         settings=tuple(differing_settings(runs)),
