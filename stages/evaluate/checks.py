@@ -96,7 +96,7 @@ def _beside(compared: Sequence[ComparedPart]) -> Iterator[ReportCheck]:
 
 
 def _world(dvae: DvaeFigures, accuracy: Accuracy) -> Iterator[ReportCheck]:
-    parts: dict[str, ReportPart] = {"dvae": dvae, "judge": accuracy.judge, **accuracy.sets}
+    parts: dict[str, ReportPart] = {**accuracy.sets, "dvae": dvae, "judge": accuracy.judge}
     for part, key, what, floor, unit, meaning in WORLD:
         if part in parts:
             number = getattr(parts[part], key)

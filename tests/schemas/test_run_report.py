@@ -38,7 +38,7 @@ def test_another_version_is_refused_in_one_sentence(version, found):
 def test_what_is_no_report_is_refused():
     assert "wanted JSON in old/report.json" in refused(b"<html>")
     assert "found none" in refused(b"[1]")
-    assert "dvae: Field required" in refused(json.dumps({"version": VERSION}).encode())
+    assert "accuracy: Field required" in refused(json.dumps({"version": VERSION}).encode())
     assert "more: Extra inputs" in refused(json.dumps(TREE | {"more": 1}).encode())
 
 
