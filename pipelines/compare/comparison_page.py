@@ -17,7 +17,7 @@ from pipelines.compare.comparison_table import (
     summary,
 )
 from pipelines.compare.same_prompts import SharedPrompt
-from schemas.artifacts import CLIP, DVAE, PRIOR
+from schemas.artifacts import CLIP, DVAE, PRIOR, Artifact
 from stages.evaluate.charts import Points, line_chart
 from stages.evaluate.page import PACE, VALIDATION, set_title
 from stages.evaluate.reading import curves, metrics
@@ -44,6 +44,7 @@ def render_comparison(
         reasons=reasons(found),
         methods=sorted({v.how for row in found.figures for v in row.verdicts if v.p is not None}),
         training=overlaid(runs),
+        shared={a.name for a in TRAINED if len({_address(run, a) for run in runs}) == 1},
         sets=[(set_title(name), list(own)) for name, own in groupby(prompts, lambda p: p.set)],
         rendering=_rendering(prompts),
         number=number,
@@ -51,6 +52,12 @@ def render_comparison(
         duration=duration,
         per_second=per_second,
     )
+
+
+def _address(run: ComparedRun, artifact: Artifact) -> str:
+    """Return the address of an artifact of a run; its letter if it has none."""
+    found = (each for each in run.artifacts.values() if each.startswith(f"{artifact.name}/"))
+    return next(found, run.letter)
 
 
 def overlaid(runs: Sequence[ComparedRun]) -> Charts:
@@ -61,10 +68,16 @@ def overlaid(runs: Sequence[ComparedRun]) -> Charts:
         lines = {name: curves(metrics(log)) if log else {} for name, log in logs.items()}
         names = sorted({name for of_run in lines.values() for name in of_run}, key=_place)
         charts = {name: _chart(name, lines) for name in names}
-        learned = [charts[name] for name in names if name not in PACE]
-        if learned:
-            found.append((artifact.name, learned, [charts[n] for n in names if n in PACE]))
+        pace = PACE | {name for name in names if _is_constant(name, lines)}
+        learned = [charts[name] for name in names if name not in pace]
+        if charts:
+            found.append((artifact.name, learned, [charts[n] for n in names if n in pace]))
     return found
+
+
+def _is_constant(name: str, lines: Mapping[str, Mapping[str, Points]]) -> bool:
+    found = [[y for _, y, *_ in of_run.get(name, [])] for of_run in lines.values()]
+    return all(len(set(ys)) < 2 for ys in found) and any(len(ys) > 1 for ys in found)
 
 
 def _place(name: str) -> tuple[str, bool]:

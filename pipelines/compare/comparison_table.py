@@ -1,6 +1,6 @@
 """What compare prints: tables of 80 columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from rich.console import Console
@@ -110,11 +110,7 @@ def _differing(
     console: Console, found: RunComparison, title: str, rows: Sequence[DifferingRow]
 ) -> None:
     if rows:
-        table = _table(found, title)
-        for row in rows:
-            table.add_row(shown(row.name), *map(shown, row.values))
-        console.print()
-        console.print(table)
+        _print_texts(console, found, title, ((row.name, row.values) for row in rows))
 
 
 def _figures(
@@ -163,8 +159,17 @@ def _pace(row: StageRow, place: int) -> str:
 def _health(console: Console, found: RunComparison) -> None:
     for row in found.stages:
         if row.health:
-            table = _table(found, f"{shown(row.stage)} measured")
-            for name, values in row.health.items():
-                table.add_row(shown(name), *map(shown, values))
-            console.print()
-            console.print(table)
+            _print_texts(console, found, f"{row.stage} measured", row.health.items())
+
+
+def _print_texts(
+    console: Console,
+    found: RunComparison,
+    title: str,
+    rows: Iterable[tuple[str, Sequence[str]]],
+) -> None:
+    table = _table(found, "")
+    for name, values in rows:
+        table.add_row(shown(name), *map(shown, values))
+    console.print(f"\n[bold]{shown(title)}[/]")
+    console.print(table)
