@@ -116,7 +116,7 @@ def line_chart(
             edge += [(x, low) for x, _, low, _ in reversed(band)]
             plot.parts.append(f'<polygon class="band line-{index}" points="{plot.path(edge)}"/>')
         plot.parts.append(f'<polyline class="line line-{index}" points="{plot.path(points)}"/>')
-        for x, y, *_ in points if counting else ():
+        for x, y, *_ in points if counting or len(points) == 1 else ():
             plot.dot(index, plot.x(x), plot.y(y), 2.6)
         if keyed:
             plot.dot(index, beside + 4, 30, 3.4)
