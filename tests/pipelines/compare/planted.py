@@ -12,7 +12,7 @@ from stages import shapes
 from stages.models.fidelity import psnr_db
 from tests.stages.reports import judgement, small_report
 
-PICTURES, PROMPTS = 96, 48
+PICTURES, PROMPTS = 96, 72
 SETS = {
     kind: tuple(shapes.prompts(kind, PROMPTS, 0)) for kind in ("held_out", "seen", "two_shapes")
 }
@@ -84,7 +84,7 @@ class World:
     def __init__(self, rng):
         self.rng = rng
         self.picture = rng.normal(0, 0.8, PICTURES)
-        self.captions = rng.integers(0, PICTURES // 2, PICTURES)
+        self.captions = rng.integers(0, PICTURES // 4, PICTURES)
         self.combination = rng.normal(1.5, 1.0, len(PLACES))
 
     def run(self, *, errors=0.0, found=0.0, nats=0.0, right=0.0, **other):
@@ -93,8 +93,8 @@ class World:
         Its luck with a combination, or with a caption, shows in all prompts that name it.
         """
         rng = self.rng
-        own = rng.normal(0, 0.7, len(self.combination))
-        of_caption = rng.normal(0, 0.7, PICTURES)[self.captions]
+        own = rng.normal(0, 1.5, len(self.combination))
+        of_caption = rng.normal(0, 1.5, PICTURES)[self.captions]
         hits = {
             kind: {
                 key: rng.random(PROMPTS) < _share(likely + right - low)
