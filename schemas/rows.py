@@ -117,6 +117,9 @@ SAMPLE = pa.schema(
         pa.field("seed", pa.int64(), nullable=False),
         pa.field("candidate", pa.int32(), nullable=False),
         pa.field("clip_score", pa.float32(), nullable=False),  # cosine similarity
+        # Nats: the sum of ln p of its codes by the prior, after the caption and `given`. It is that
+        # of the prior itself: without temperature, top-k, top-p and guidance.
+        pa.field("log_likelihood", pa.float32(), nullable=False),
         pa.field("rank", pa.int32(), nullable=False),  # 0 = CLIP's favourite of the prompt
         pa.field("given", pa.list_(pa.uint16())),  # codes of the top rows, if it completes them
         pa.field("png", pa.binary()),  # prompt, seed and candidate inside; null if forgotten

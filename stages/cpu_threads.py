@@ -12,6 +12,7 @@ import ctypes
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -19,7 +20,8 @@ import torch
 SECONDS = 2.0  # between two looks at the machine
 ROOM = 0.5  # cores that other programs may use beside all of our threads
 
-_NOTHING = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
+_JOB = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_NOTHING = _JOB(lambda _: None)
 _watch: "LoadWatch | None" = None
 
 
@@ -30,6 +32,23 @@ def use_threads(threads: int) -> None:
     if threads > 1 and _watch is None and (libgomp := _libgomp()) is not None:
         _watch = LoadWatch(threads, libgomp)
         _watch.start()
+
+
+def on_every_thread(job: Callable[[], object]) -> None:
+    """Run `job` on the calling thread and on each of those with which torch computes for it.
+
+    A thread takes over the floating-point modes of its maker when it begins, and later changes
+    reach the thread that makes them alone.
+    """
+    libgomp = _libgomp()
+    if libgomp is None:
+        job()
+        return
+
+    def on_one_thread(_: int | None) -> None:
+        job()
+
+    libgomp.GOMP_parallel(_JOB(on_one_thread), None, torch.get_num_threads(), 0)
 
 
 class LoadWatch(threading.Thread):

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter, itemgetter
 
+from schemas import rows
 from schemas.artifacts import METRICS, SAMPLES
 from schemas.folder import Folder, Inputs
-from stages.data.parquet import read_rows
+from stages.data.parquet import Row, row_groups
 
-DRAWN = ("candidate", "seed", "rank", "clip_score", "png")  # columns of one drawn picture
+# columns of one drawn picture
+DRAWN = ("candidate", "seed", "rank", "clip_score", "log_likelihood", "png")
 PROMPT = ("prompt_id", "prompt", "set")  # and of all for one prompt
 
 
@@ -45,6 +47,7 @@ class Candidate:
     seed: int
     rank: int
     clip_score: float
+    log_likelihood: float  # by the prior, in nats
     png: bytes | None  # None where sample was told to forget it
 
 
@@ -69,7 +72,14 @@ class DrawnPrompt:
 
 def prompts(inputs: Inputs) -> Iterator[DrawnPrompt]:
     """Yield every prompt with its candidates; the rows of a prompt lie together in one shard."""
-    table = read_rows(inputs.folder(SAMPLES), "table/", (*PROMPT, *DRAWN))
-    for (number, text, kind), group in groupby(table, key=itemgetter(*PROMPT)):
+    for (number, text, kind), group in groupby(_rows(inputs), key=itemgetter(*PROMPT)):
         drawn = (Candidate(*itemgetter(*DRAWN)(row)) for row in group)
         yield DrawnPrompt(number, text, kind, tuple(sorted(drawn, key=attrgetter("rank"))))
+
+
+def _rows(inputs: Inputs) -> Iterator[Row]:
+    """Yield the rows of the samples; raise SchemaMismatch for those of another revision."""
+    folder = inputs.folder(SAMPLES)
+    for name in folder.list("table/"):
+        for group in row_groups(folder, name, (*PROMPT, *DRAWN), schema=rows.SAMPLE):
+            yield from group.to_pylist()

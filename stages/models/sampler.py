@@ -3,6 +3,10 @@
 Paper: section 2.6; where the first codes of a picture are given, it is completed (the paper's
 image-to-image translation, section 3.3). How a single code is drawn is in `sampling`.
 
+A picture comes with its log-likelihood: the sum of ln p of each code that was drawn, after the
+caption and the codes before it. It is that of the prior itself, without temperature, top-k, top-p
+and guidance, so a forward pass over the finished codes gives the same.
+
 A picture is a function of (seed, prompt, candidate), whatever is drawn in the same batch:
 
 * Its random numbers come from its own seed alone (counter-based, drawn on the CPU).
@@ -21,7 +25,7 @@ codes, K image codes, I image length, T text length.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from einops import rearrange, repeat
@@ -34,6 +38,13 @@ from stages.models.prior import Prior
 from stages.models.sampling import DEFAULT_SAMPLING, SamplingParams, guide, sample_code, uniforms
 
 WARM_UPS = 3  # steps before CUDA can record one
+
+
+class DrawnCodes(NamedTuple):
+    """Codes of pictures, and how likely the prior finds them."""
+
+    codes: Int[Tensor, "*pictures I"]
+    log_likelihood: Float[Tensor, "*pictures"]  # nats
 
 
 class TileSampler:
@@ -53,11 +64,12 @@ class TileSampler:
         self.decoder = TileDecoder(prior, lanes, rows, dtype, compiled=record)
         self.uniform = torch.zeros(shape, dtype=torch.double, device=device)
         self.codes = torch.zeros(shape, dtype=torch.long, device=device)
+        self.log_likelihood = torch.zeros(shape[1:], dtype=torch.double, device=device)
         self.advance = self._advance
         if record:
             self.advance = _recorded(self._advance, reset=self.decoder.position.zero_)
 
-    def draw(self, prefixes: Sequence[Prefix], seeds: Int[Tensor, "l c"]) -> Int[Tensor, "l c I"]:
+    def draw(self, prefixes: Sequence[Prefix], seeds: Int[Tensor, "l c"]) -> DrawnCodes:
         """Draw a picture per seed; each lane has a prefix, and with guidance then an empty one."""
         length = len(self.codes)
         numbers = torch.stack([uniforms(seed, length) for seed in seeds.flatten().tolist()])
@@ -66,10 +78,13 @@ class TileSampler:
         given = torch.stack([prefix.given for prefix in prefixes[: self.lanes]])
         first = given.shape[1]
         self.codes[:first] = rearrange(given, "l g -> g l 1")
+        self.log_likelihood.zero_()
         self.codes[first] = self._sample(logits, self.uniform[first])
         for _ in range(first + 1, length):
             self.advance()
-        return rearrange(self.codes, "i l c -> l c i").clone()
+        return DrawnCodes(
+            rearrange(self.codes, "i l c -> l c i").clone(), self.log_likelihood.float()
+        )
 
     def _advance(self) -> None:
         """Decode the newest code of every row and draw the one after it."""
@@ -83,10 +98,14 @@ class TileSampler:
     def _sample(
         self, logits: Float[Tensor, "lanes c K"], uniform: Float64[Tensor, "l c"]
     ) -> Int[Tensor, "l c"]:
+        """Draw a code of every row, and add its log-likelihood."""
+        conditional = logits[: self.lanes]
         if self.sampling.guided:
-            conditional, unconditional = logits.chunk(2)
-            logits = guide(conditional, unconditional, self.sampling.guidance)
-        return sample_code(logits, uniform, self.sampling)
+            logits = guide(conditional, logits[self.lanes :], self.sampling.guidance)
+        codes = sample_code(logits, uniform, self.sampling)
+        own = conditional.log_softmax(dim=-1).gather(-1, rearrange(codes, "l c -> l c 1"))
+        self.log_likelihood += rearrange(own, "l c 1 -> l c")
+        return codes
 
 
 def _recorded(work: Callable[[], None], reset: Callable[[], object]) -> Callable[[], None]:
@@ -138,7 +157,7 @@ class Sampler:
         seeds: Int[Tensor, "p n"],
         sampling: SamplingParams = DEFAULT_SAMPLING,
         given: Int[Tensor, "p g"] | None = None,
-    ) -> Int[Tensor, "p n I"]:
+    ) -> DrawnCodes:
         """Draw one picture's codes per seed; a prompt's seeds are those of candidates 0, 1, ...
 
         Each prompt's pictures begin with its `given` codes. Several prompts at once are faster than
@@ -165,8 +184,13 @@ class Sampler:
                     strict=True,
                 )
             ]
-        codes = torch.cat(tiles)[: len(prompt_of_lane)]
-        return rearrange(codes, "(p l) c i -> p (l c) i", p=len(text))[:, : seeds.shape[1]]
+        codes, log_likelihood = (
+            torch.cat(parts)[: len(prompt_of_lane)] for parts in zip(*tiles, strict=True)
+        )
+        return DrawnCodes(
+            rearrange(codes, "(p l) c i -> p (l c) i", p=len(text))[:, : seeds.shape[1]],
+            rearrange(log_likelihood, "(p l) c -> p (l c)", p=len(text))[:, : seeds.shape[1]],
+        )
 
     def tile_sampler(self, sampling: SamplingParams) -> TileSampler:
         """Return the tile sampler of these parameters: the last one, or a new one in its memory."""

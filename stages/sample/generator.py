@@ -23,7 +23,7 @@ from schemas.settings import SampleSettings, TokenSpec, rows_of_lane
 from stages.models.bpe import Bpe
 from stages.models.clip import Reranker
 from stages.models.dvae import Dvae
-from stages.models.sampler import Sampler
+from stages.models.sampler import DrawnCodes, Sampler
 from stages.models.sampling import SamplingParams, candidate_seed
 from stages.pictures import Pixels, encode_png
 from stages.pictures.tensors import from_tensor, to_tensor
@@ -39,6 +39,7 @@ class Picture:
     candidate: int
     seed: int
     clip_score: float  # cosine similarity with the prompt
+    log_likelihood: float  # of its codes by the prior, in nats
     rank: int  # 0 is CLIP's favourite
     pixels: Pixels
 
@@ -81,10 +82,10 @@ class Generator:
         the tile. Other `sampling` than in the last call costs a moment before the first picture.
         """
         seeds = torch.tensor([[candidate_seed(seed, p, i) for i in candidates] for p in prompts])
-        codes = self.sampler.draw(self.tokenize(prompts), seeds, sampling or self.sampling, given)
+        drawn = self.sampler.draw(self.tokenize(prompts), seeds, sampling or self.sampling, given)
         return [
-            self._ranked(prompt, candidates, own_seeds.tolist(), own_codes)
-            for prompt, own_seeds, own_codes in zip(prompts, seeds, codes, strict=True)
+            self._ranked(prompt, candidates, own_seeds.tolist(), DrawnCodes(*own))
+            for prompt, own_seeds, *own in zip(prompts, seeds, *drawn, strict=True)
         ]
 
     def png(
@@ -129,14 +130,17 @@ class Generator:
 
     @torch.inference_mode()
     def _ranked(
-        self, prompt: str, candidates: range, seeds: list[int], codes: Int[Tensor, "n I"]
+        self, prompt: str, candidates: range, seeds: list[int], drawn: DrawnCodes
     ) -> list[Picture]:
         text = self.clip.text_features([prompt])
-        lanes = _lanes(codes, rows_of_lane(self.sampler.tile))
+        lanes = _lanes(drawn.codes, rows_of_lane(self.sampler.tile))
         scored = [one for lane in lanes for one in self._decode(lane, text)]
+        likely = drawn.log_likelihood.tolist()
         return ranked(
-            Picture(prompt, candidate, seed, score, 0, pixels)
-            for candidate, seed, (score, pixels) in zip(candidates, seeds, scored, strict=False)
+            Picture(prompt, candidate, seed, score, nats, 0, pixels)
+            for candidate, seed, nats, (score, pixels) in zip(
+                candidates, seeds, likely, scored, strict=False
+            )
         )
 
     def _decode(

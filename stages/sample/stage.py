@@ -22,7 +22,7 @@ from stages.sample.prompts import Prompt, digest, pictures, prompts
 from stages.sample.tile_size import agreed_tile
 from stages.shards import Made, Shard, run_shards
 
-REVISION = 4
+REVISION = 5
 LOG = logging.getLogger(__name__)
 
 SLUG_LENGTH = 48  # characters of the prompt in a file name
@@ -166,7 +166,7 @@ def slug(prompt: str) -> str:
 def _row(
     prompt: Prompt, picture: Picture, png: bytes | None, file: str | None
 ) -> dict[str, object]:
-    names = ("prompt", "seed", "candidate", "clip_score", "rank")
+    names = ("prompt", "seed", "candidate", "clip_score", "log_likelihood", "rank")
     drawn = {name: getattr(picture, name) for name in names}
     asked = {"prompt_id": prompt.prompt_id, "set": prompt.set, "given": prompt.given or None}
     return drawn | asked | {"png": png, "file": file}

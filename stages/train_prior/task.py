@@ -122,7 +122,7 @@ class PriorTask(Task):
         seeds = torch.tensor(
             [[candidate_seed(seed, caption, i) for i in range(CANDIDATES)] for caption in captions]
         )
-        codes = Sampler(model, tile=CANDIDATES, record=False).draw(text, seeds).cpu()
+        codes = Sampler(model, tile=CANDIDATES, record=False).draw(text, seeds).codes.cpu()
         grids = rearrange(codes, "p n (h w) -> (p n) h w", h=self.cfg.tokens.grid)
         dvae = weights.load_dvae(self.dvae)  # on the CPU: a few pictures do not need more
         tiles = list(from_tensor(dvae.decode(grids)))

@@ -19,7 +19,7 @@ DEFAULTS = {  # stage -> its REVISION, and a digest of its defaults
     "encode": (3, "204eff30886c"),
     "train_prior": (4, "8d584e507c84"),
     "train_clip": (2, "41cbec18c81f"),
-    "sample": (4, "5e01cbe1328b"),
+    "sample": (5, "5e01cbe1328b"),
     "evaluate": (10, "32fb780c1af9"),
 }
 

@@ -58,7 +58,7 @@ def drawn_prompt(text, kinds, ranks, side=64):
         figure = Figure(kind, shapes.COLOURS[kind.colour], "large", 0.5, 0.5, 0.25)
         scene = shapes.Scene((figure,), (200, 200, 200), "middle", "", text)
         png = encode_png(shapes.draw(scene, side))
-        ranked.append(Candidate(number, seed=number, rank=rank, clip_score=-rank, png=png))
+        ranked.append(Candidate(number, number, rank, clip_score=-rank, log_likelihood=0, png=png))
     return DrawnPrompt(0, text, "seen", tuple(sorted(ranked, key=lambda one: one.rank)))
 
 

@@ -68,8 +68,8 @@ def drawn(text, pictures, ranks=None, kind="seen"):
     """A prompt whose candidates are these pictures, in their order or as ranked."""
     ranks = range(len(pictures)) if ranks is None else ranks
     made = [
-        Candidate(n, seed=n, rank=rank, clip_score=1.0 - rank, png=encode_png(picture))
-        for n, (picture, rank) in enumerate(zip(pictures, ranks, strict=True))
+        Candidate(n, seed=n, rank=rank, clip_score=-rank, log_likelihood=-n, png=encode_png(own))
+        for n, (own, rank) in enumerate(zip(pictures, ranks, strict=True))
     ]
     return DrawnPrompt(0, text, kind, tuple(sorted(made, key=lambda one: one.rank)))
 

@@ -26,7 +26,7 @@ from schemas.settings import (
 from stages import sample
 from stages.data.parquet import parquet_bytes
 from stages.models.prior import Prior
-from stages.models.sampling import SamplingParams
+from stages.models.sampling import SamplingParams, candidate_seed
 from stages.sample.generator import Picture, load_generator
 from stages.sample.prompts import EMPTY, UNREADABLE, Prompt, prompts
 from stages.sample.stage import DrawShard, slug
@@ -253,12 +253,29 @@ def test_the_best_are_loose_pngs_that_say_how_to_draw_them_again(inputs):
     assert text.items() >= (how | {"precision": "float32", "tile": "2", "run_seed": "0"}).items()
 
 
+def test_the_log_likelihood_is_the_priors_in_any_company(inputs):
+    """Each candidate's own, after it was ranked; to the bit the same with fewer beside it."""
+
+    def found(**changes):
+        table, _ = drawn(inputs, **changes)
+        return {(row["prompt"], row["candidate"]): row["log_likelihood"] for row in table}
+
+    many, generator = found(), load_generator(inputs, settings())
+    for prompt in SOME:
+        seeds = torch.tensor([[candidate_seed(0, prompt.text, n) for n in range(4)]])
+        wanted = generator.sampler.draw(generator.tokenize([prompt.text]), seeds).log_likelihood
+        assert [many[prompt.text, n] for n in range(4)] == wanted[0].tolist()
+    few = found(some=SOME[1:], candidates=3)
+    assert few.items() <= many.items()
+    assert len(few) == 3
+
+
 AWKWARD = (0.1 + 0.2, 1e-7, 1 / 3, 5e-324, 1.7976931348623157e308, 1.0000001, 123456.789, 7, 1.0)
 
 
 @pytest.mark.parametrize("value", [*AWKWARD, math.inf, -0.0])
 def test_each_number_in_a_png_reads_back_as_what_it_was(generator, value):
-    picture = Picture("1e-7", 2**40, 2**63 - 1, value, 0, np.zeros((2, 2, 3), np.uint8))
+    picture = Picture("1e-7", 2**40, 2**63 - 1, value, -1.0, 0, np.zeros((2, 2, 3), np.uint8))
     sampling = SamplingParams(temperature=value, top_k=2**20, top_p=value, guidance=value)
     png = generator.png(picture, 1 - 2**53, sampling)
     text = Image.open(io.BytesIO(png)).text
@@ -275,7 +292,8 @@ def test_pixels_of_what_is_not_kept_can_be_forgotten(inputs):
     assert [row["png"] for row in table] == [
         row["png"] if row["rank"] < 2 else None for row in whole
     ]
-    assert [row["clip_score"] for row in table] == [row["clip_score"] for row in whole]
+    for score in ("clip_score", "log_likelihood"):
+        assert [row[score] for row in table] == [row[score] for row in whole]
     assert len(made.files) == 2 * len(SOME) + 1
 
 

@@ -87,7 +87,7 @@ def test_every_candidate_completes_the_given_codes(pipeline, generator, picture)
         torch.tensor([[drawn.seed for drawn in same]]),
         generator.sampling,
         found.codes[None],
-    )
+    ).codes
     assert torch.equal(codes[0, :, :2], found.codes.expand(3, 2))
 
 

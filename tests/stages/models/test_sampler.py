@@ -10,7 +10,7 @@ import torch
 from schemas.settings import TokenSpec
 from stages.models.sampler import Sampler
 from stages.models.sampling import SamplingParams, candidate_seed, sample_code, uniforms
-from tests.stages.models.small_prior import TEXT, TOKENS, noisy, random_codes
+from tests.stages.models.small_prior import TEXT, TOKENS, VARIANTS, noisy, random_codes
 
 SEED, UNIFORMS = 4163147837928207018, [0.5206054981474657, 0.4447197299631057]
 PRIOR = noisy(3)
@@ -27,7 +27,7 @@ def code_of(logits, uniform, **sampling):
 
 
 def sample(prior, text, seeds, *, tile, given=None, **sampling):
-    return Sampler(prior, tile=tile).draw(text, seeds, SamplingParams(**sampling), given)
+    return Sampler(prior, tile=tile).draw(text, seeds, SamplingParams(**sampling), given).codes
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,8 @@ def require_no_company(sampler, own, sampling, given):
     together = sampler.draw(text, own, sampling, given)
     for order, few in (([2, 0, 1], own.shape[1]), ([0, 2], 17), ([1], 4)):
         alone = sampler.draw(text[order], own[order, :few], sampling, given[order])
-        assert torch.equal(alone, together[order, :few])
+        for part, whole in zip(alone, together, strict=True):
+            assert torch.equal(part, whole[order, :few])
     return together
 
 
@@ -121,9 +122,34 @@ def require_no_company(sampler, own, sampling, given):
 @pytest.mark.parametrize("count", [0, 6])
 def test_pictures_keep_what_is_given_and_are_the_same_in_any_company(precision, guidance, count):
     sampler, given = Sampler(noisy(3), tile=32, precision=precision), random_codes(3, 6)[:, :count]
-    drawn = require_no_company(sampler, seeds(3, 20), SamplingParams(guidance=guidance), given)
+    drawn, _ = require_no_company(sampler, seeds(3, 20), SamplingParams(guidance=guidance), given)
     assert torch.equal(drawn[:, :, :count], given[:, None].expand(-1, 20, -1))
     assert len({tuple(codes) for codes in drawn.flatten(0, 1).tolist()}) == 60
+
+
+PARAMETERS = {
+    "as the paper": SamplingParams(),
+    "sharper": SamplingParams(temperature=0.5, top_k=5, top_p=0.9),
+    "guided": SamplingParams(guidance=2.5),
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("sampling", PARAMETERS.values(), ids=PARAMETERS)
+@pytest.mark.parametrize("count", [0, 6])
+@torch.no_grad()
+def test_the_log_likelihood_is_that_of_a_forward_pass_over_the_codes(name, sampling, count):
+    """Of the prior itself, however codes are sampled from it; given codes are not counted."""
+    prior, given = noisy(3, **VARIANTS[name]), random_codes(3, 6)[:, :count]
+    codes, found = Sampler(prior, tile=16).draw(TEXT, seeds(3, 5), sampling, given)
+    assert found.dtype == torch.float32
+    for prompt in range(3):
+        own = codes[prompt]
+        _, logits = prior(TEXT[[prompt]].expand(5, -1), own)
+        log_p = logits.double().log_softmax(-1).gather(-1, own[..., None])[..., 0]
+        wanted = log_p[:, count:].sum(dim=1).float()
+        torch.testing.assert_close(found[prompt], wanted, rtol=1e-5, atol=0)
+    assert len(found.unique()) == 15
 
 
 def test_a_seed_belongs_to_run_prompt_and_candidate():
@@ -185,12 +211,12 @@ def test_a_picture_that_begins_as_given_goes_on_as_it_would_have():
 
 def test_a_sampler_draws_the_same_after_other_parameters():
     sampler, own = Sampler(PRIOR, tile=4), seeds(3, 2)
-    before = sampler.draw(TEXT, own)
+    before = sampler.draw(TEXT, own).codes
     other = sampler.draw(
         TEXT, own, SamplingParams(temperature=0.5, top_k=4, top_p=0.9, guidance=2.0)
-    )
+    ).codes
     assert not torch.equal(other, before)
-    assert torch.equal(sampler.draw(TEXT, own), before)
+    assert torch.equal(sampler.draw(TEXT, own).codes, before)
     assert torch.equal(
         sample(PRIOR, TEXT, own, temperature=0.5, top_k=4, top_p=0.9, guidance=2.0, tile=4), other
     )
@@ -204,10 +230,10 @@ def test_on_a_gpu_pictures_are_the_same_in_any_company(precision, sampling, coun
     """And nearly always the same with each step recorded as without."""
     prior, own = noisy(3, head_dim=16).to(on_gpu), seeds(3, 40)
     sampler, given = Sampler(prior, tile=32, precision=precision), random_codes(3, 6)[:, :count]
-    together = require_no_company(sampler, own, sampling, given.to(on_gpu))
+    together, _ = require_no_company(sampler, own, sampling, given.to(on_gpu))
     if precision == "float32":  # nearly: kernels that are compiled round otherwise
         plain = Sampler(prior, tile=32, record=False)
-        again = plain.draw(TEXT.to(on_gpu), own, sampling, given.to(on_gpu))
+        again = plain.draw(TEXT.to(on_gpu), own, sampling, given.to(on_gpu)).codes
         assert (again == together).all(-1).float().mean() > 0.95
 
 

@@ -35,7 +35,7 @@ def test_a_prior_of_any_size_learns_and_draws(grid, text_len, codes, layers, att
     assert all(weight.grad.isfinite().all() for weight in prior.parameters())
     for candidates, tile in ((1, 1), (3, 2)):
         seeds = torch.arange(2 * candidates).view(2, candidates)
-        drawn = Sampler(prior.eval(), tile=tile).draw(text, seeds)
+        drawn = Sampler(prior.eval(), tile=tile).draw(text, seeds).codes
         assert drawn.shape == (2, candidates, grid**2)
         assert 0 <= drawn.min() <= drawn.max() < codes
 
@@ -47,7 +47,7 @@ def test_the_only_code_of_a_picture_is_drawn_by_its_own_odds(positions):
     with torch.no_grad():
         _, logits = prior(text, torch.zeros(2, 0, dtype=torch.long))
     count = 2_000
-    drawn = Sampler(prior.eval(), tile=64).draw(text, torch.arange(2 * count).view(2, count))
+    drawn = Sampler(prior.eval(), tile=64).draw(text, torch.arange(2 * count).view(2, count)).codes
     for row in range(2):
         found = drawn[row].flatten().bincount(minlength=3) / count
         torch.testing.assert_close(found, logits[row, 0].softmax(0), rtol=0, atol=0.05)

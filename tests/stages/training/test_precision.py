@@ -1,6 +1,9 @@
+import sys
+
+import pytest
 import torch
 
-from stages.training.precision import BF16_UNITS, product_type
+from stages.training.precision import BF16_UNITS, product_type, without_subnormals
 
 CPU = torch.device("cpu")
 
@@ -16,3 +19,19 @@ def test_auto_uses_bfloat16_only_where_the_processor_has_a_unit_for_it(monkeypat
         assert product_type("auto", CPU) is torch.bfloat16
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False, "avx2": True})
     assert product_type("auto", CPU) is torch.float32
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libgomp")
+def test_no_thread_computes_with_subnormals_while_training():
+    torch.set_num_threads(2)
+    numbers = torch.full((1 << 20,), 1e-30)
+    numbers + numbers  # torch's threads exist by now, as they do when a training begins
+
+    def flushed():
+        """Per thread: torch gives each half of a large tensor to one."""
+        return [bool((half == 0).all()) for half in (numbers * 1e-10).chunk(2)]
+
+    assert flushed() == [False, False]
+    with without_subnormals():
+        assert flushed() == [True, True]
+    assert flushed() == [False, False]
