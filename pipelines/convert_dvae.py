@@ -22,14 +22,21 @@ from stages.weights.published import DECODER, ENCODER, open_published, save_publ
 
 PUBLISHED = (f"{ENCODER}.pt", f"{DECODER}.pt")
 SIDE = 256  # pixels: what the release learned from
+RELEASED = ("random", 8)  # how it starts, and pixels per side of one of its codes
 
 
 def convert(source: str, target: str, *, published: bool, side: int | None) -> str:
     """Write the files; describe what they hold in a line."""
     found = open_published(source)
     side = side or found.side or SIDE
-    if side < 8 or side % 8:
-        raise ConfigError(f"--side: wanted a multiple of 8 pixels, found {side}")
+    patch = found.shape.patch
+    if side < patch or side % patch:
+        raise ConfigError(f"--side: wanted a multiple of {patch} pixels, found {side}")
+    if published and (found.shape.init, patch) != RELEASED:
+        raise ConfigError(
+            f"--published: wanted the released code's networks (dvae.init={RELEASED[0]}, "
+            f"tokens.patch={RELEASED[1]}), found {found.shape.init} and {patch}; train with these"
+        )
     out = open_folder(target)
     names = PUBLISHED if published else (WEIGHTS, MODEL_CONFIG)
     _require_free(out, names)

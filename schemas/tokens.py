@@ -28,6 +28,7 @@ class TokenHeader(Record):
     image_vocab: int
     text_len: int
     grid: int
+    patch: int | None = None  # pixels per side of a code; not said where they are 8
     crop: str | None = None
     crops: int | None = None
     codes: str | None = None
@@ -44,7 +45,8 @@ class TokenHeader(Record):
             dvae_sha256=dvae.content_sha256,
             bpe_fingerprint=bpe.fingerprint,
             bpe_sha256=bpe.content_sha256,
-            **tokens.model_dump(),
+            **tokens.model_dump(exclude={"patch"}),
+            patch=tokens.patch if tokens.patch != 8 else None,
         )
 
     @classmethod
@@ -81,7 +83,8 @@ class TokenHeader(Record):
     @property
     def spec(self) -> TokenSpec:
         """Alphabets and lengths; raises ValueError for sizes that cannot be."""
-        return TokenSpec(**{name: getattr(self, name) for name in TokenSpec.model_fields})
+        sizes = {name: getattr(self, name) for name in TokenSpec.model_fields}
+        return TokenSpec(**{name: size for name, size in sizes.items() if size is not None})
 
     @property
     def schema(self) -> pa.Schema:

@@ -25,13 +25,13 @@ GALLERY_ROWS = 200
 def gallery(found: ShardSet, tokens: TokenCounts) -> str:
     """Return the HTML page; it lacks the pictures whose dVAE or clean_pairs are gone."""
     pairs = list(some_rows(found.folder, tokens.shards.good, GALLERY_ROWS))
-    grid = tokens.first.header.grid
+    spec = tokens.first.header.spec
     dvae = found.beside(DVAE.name, tokens.first.header.dvae_fingerprint)
     manifest = found.manifest
     record = manifest.inputs.get(CLEAN_PAIRS.name) if manifest else None
     clean = found.beside(CLEAN_PAIRS.name, record.fingerprint if record else None)
-    shown = originals(clean, pairs, 8 * grid) if clean else {}
-    decoded = reconstructions(load_dvae(dvae), pairs, grid) if dvae else [None] * len(pairs)
+    shown = originals(clean, pairs, spec.side) if clean else {}
+    decoded = reconstructions(load_dvae(dvae), pairs, spec.grid) if dvae else [None] * len(pairs)
     cards = [
         row | {"original": shown.get(row["key"]), "reconstruction": picture}
         for row, picture in zip(pairs, decoded, strict=True)

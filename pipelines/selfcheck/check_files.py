@@ -83,7 +83,10 @@ def shards(run: Run) -> CheckResult:
 def _expected_metadata(run: Run) -> dict[str, str]:
     found = read_config(run.inputs.folder(DVAE), DvaeConfig)
     vocab = load_bpe(run.inputs.folder(BPE)).vocab
-    tokens = TokenSpec(text_vocab=vocab, image_vocab=found.image_vocab, grid=found.side // 8)
+    patch = found.shape.patch
+    tokens = TokenSpec(
+        text_vocab=vocab, image_vocab=found.image_vocab, grid=found.side // patch, patch=patch
+    )
     dvae, bpe = (
         run.inputs.manifest(made).model_copy(update={"content_sha256": content(run, made)})
         for made in (DVAE, BPE)

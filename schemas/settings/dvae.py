@@ -1,10 +1,20 @@
 """The discrete VAE."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from schemas.settings.base import Config, Count, InputPath, NonNegative, Positive, Share, SharedSize
+from schemas.settings.base import (
+    Config,
+    Count,
+    InputPath,
+    NonNegative,
+    Positive,
+    Share,
+    Shared,
+    SharedSize,
+)
+from schemas.settings.tokens import Patch
 from schemas.settings.training import FitSettings, TrainingRun, TrainingSettings, not_in_float16
 
 
@@ -25,6 +35,11 @@ class DvaeShape(Config):
     width: Count = Field(256, ge=4, le=16_384, description="channels at full resolution (n_hid)")
     blocks: Count = Field(2, le=1_000, description="residual blocks per group (n_blk_per_group)")
     codebook_width: Count = Field(128, le=16_384, description="decoder's first channels (n_init)")
+    init: Literal["random", "patches"] = Field(
+        "random",
+        description="patches: codes are k-means of patches, and the decoder learns what to add",
+    )
+    patch: Annotated[Patch, Shared()] = 8
 
 
 class DvaeSettings(TrainingSettings, DvaeShape):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from schemas.settings.base import Config, Count, Shared, SharedSize
 
@@ -11,6 +11,17 @@ BYTES = 256  # a text alphabet begins with one id for each byte, so that it can 
 
 MOST_SLOTS = 16_384  # the paper has 1,280
 
+PATCHES = (4, 8, 16)  # pixels along the side of a code's square: the dVAE halves 2, 3 or 4 times
+
+
+def _is_halved(patch: int) -> int:
+    if patch not in PATCHES:
+        raise ValueError(f"patch must be 4, 8 (the paper's) or 16, found {patch}")
+    return patch
+
+
+Patch = Annotated[Count, AfterValidator(_is_halved)]
+
 
 class TokenSpec(Config):
     """The alphabets and lengths that the dVAE, the encoder, the prior and sampling share."""
@@ -18,12 +29,13 @@ class TokenSpec(Config):
     text_vocab: Count = Field(16_384, description="size of the BPE alphabet (section 2.2)")
     text_len: Count = Field(256, description="tokens of a caption; longer ones are cut")
     image_vocab: Count = Field(8_192, description="codes of the dVAE's codebook")
-    grid: Count = Field(32, description="codes per side; a picture has 8 x 8 pixels for each")
+    grid: Count = Field(32, description="codes per side of a picture")
+    patch: Patch = Field(8, description="pixels per side of a code: 4, 8 (the paper's) or 16")
 
     @property
     def side(self) -> int:
-        """Pixels per side of a training picture: the dVAE halves it three times."""
-        return 8 * self.grid
+        """Pixels per side of a training picture."""
+        return self.patch * self.grid
 
     @property
     def image_len(self) -> int:

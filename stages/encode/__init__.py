@@ -63,6 +63,7 @@ def check_sizes(inputs: Inputs, cfg: EncodeSettings) -> None:
     found = {
         "image_vocab": (dvae.image_vocab, cfg.tokens.image_vocab, "train_dvae"),
         "side": (dvae.side, cfg.tokens.side, "train_dvae"),
+        "patch": (dvae.shape.patch, cfg.tokens.patch, "train_dvae"),
         "text_vocab": (load_bpe(inputs.folder(BPE)).vocab, cfg.tokens.text_vocab, "train_bpe"),
     }
     for name, (have, want, stage) in found.items():

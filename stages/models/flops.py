@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from schemas.settings import PriorShape, TokenSpec
-from stages.models.dvae import GROUPS, Dvae
+from stages.models.dvae import Dvae
 from stages.models.masks import SequenceLayout, make_mask, mask_of_layer
 from stages.models.prior import Prior
 
@@ -40,16 +40,16 @@ def dvae_flops(dvae: Dvae, side: int) -> int:
     """Return the FLOPs of all convolutions for one picture of `side` pixels."""
     convolutions = {n: m for n, m in dvae.named_modules() if isinstance(m, nn.Conv2d)}
     return sum(
-        2 * convolution.weight.numel() * (side // _reduction(name)) ** 2
+        2 * convolution.weight.numel() * (side // _reduction(name, dvae.patch)) ** 2
         for name, convolution in convolutions.items()
     )
 
 
-def _reduction(name: str) -> int:
+def _reduction(name: str, patch: int) -> int:
     """Return by how much a layer's feature map is smaller than the picture, along a side."""
     group = re.search(r"group_(\d)", name)
     if group is not None:
-        halvings = int(group[1]) - 1
-        return 2 ** (halvings if name.startswith("encoder") else GROUPS - 1 - halvings)
+        resized = 2 ** (int(group[1]) - 1)
+        return resized if name.startswith("encoder") else patch // resized
     full_size = ("encoder.blocks.input", "decoder.blocks.output")
-    return 1 if name.startswith(full_size) else 2 ** (GROUPS - 1)
+    return 1 if name.startswith(full_size) else patch

@@ -7,9 +7,10 @@ that draws several squares at a time, the farther ones more often (k-means||, Ba
 Levels and centres are whole numbers around zero. So all products and sums are exact in 32 bits, and
 the same squares give the same centres on any number of threads and on any device.
 
-Dimensions: b batch, H W pixels, h w codes, K centres, n squares, v values of a square (3 PATCH^2).
+Dimensions: b batch, H W pixels, h w codes, K centres, n squares, v values of a square (3 patch^2).
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,10 +18,10 @@ from einops import rearrange
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-PATCH = 8  # pixels: the dVAE's codes lie on an eighth of its picture
 MIDDLE = 128  # of 256 levels
 STEPS = 10  # of Lloyd's; 30 more gain the demo 0.03 dB
 DRAWS = 8  # of the start, each an eighth of the centres
+PICTURES, SQUARES = 1_024, 65_536  # that are learned from: the first ones, and some of theirs
 BATCH = 2_048  # squares compared with all centres at a time
 
 
@@ -29,6 +30,15 @@ class PatchKmeans:
     """Codes and pictures as a Dvae has them, from a table of centres."""
 
     centres: Float[Tensor, "K v"]  # whole levels, MIDDLE taken away
+
+    @classmethod
+    def of(
+        cls, pictures: UInt8[Tensor, "b H W 3"], patch: int, codes: int, seed: int = 0
+    ) -> "PatchKmeans":
+        """Find `codes` centres of the squares of some pictures, SQUARES of them at random."""
+        squares = squares_of(pictures, patch)
+        order = torch.randperm(len(squares), generator=torch.Generator().manual_seed(seed))
+        return cls.fit(squares[order[:SQUARES]], codes, seed)
 
     @classmethod
     def fit(cls, squares: UInt8[Tensor, "n v"], codes: int, seed: int = 0) -> "PatchKmeans":
@@ -40,23 +50,28 @@ class PatchKmeans:
             centres = _step(levels, centres)
         return cls(centres)
 
+    @property
+    def patch(self) -> int:
+        """Pixels per side of a square."""
+        return math.isqrt(self.centres.shape[1] // 3)
+
     def codes(self, pixels: Float[Tensor, "b 3 H W"]) -> Int[Tensor, "b h w"]:
         """Return the nearest centre of each square, the first of equally near ones."""
         levels = (255 * pixels).round() - MIDDLE
-        squares = squares_of(rearrange(levels, "b c h w -> b h w c"))
-        rows, columns = pixels.shape[2] // PATCH, pixels.shape[3] // PATCH
+        squares = squares_of(rearrange(levels, "b c h w -> b h w c"), self.patch)
+        rows, columns = pixels.shape[2] // self.patch, pixels.shape[3] // self.patch
         own, _ = _nearest(squares, self.centres)
         return rearrange(own, "(b h w) -> b h w", h=rows, w=columns)
 
     def decode(self, codes: Int[Tensor, "b h w"]) -> Float[Tensor, "b 3 H W"]:
         """Draw the centre of each code, in [0, 1]."""
         squares = (self.centres[codes] + MIDDLE) / 255
-        return rearrange(squares, "b h w (y x c) -> b c (h y) (w x)", y=PATCH, x=PATCH)
+        return rearrange(squares, "b h w (y x c) -> b c (h y) (w x)", y=self.patch, x=self.patch)
 
 
-def squares_of(pictures: Tensor) -> Tensor:
+def squares_of(pictures: Tensor, patch: int) -> Tensor:
     """Cut (b, H, W, 3) into squares (n, v), picture by picture and row by row."""
-    return rearrange(pictures, "b (h y) (w x) c -> (b h w) (y x c)", y=PATCH, x=PATCH)
+    return rearrange(pictures, "b (h y) (w x) c -> (b h w) (y x c)", y=patch, x=patch)
 
 
 def _nearest(

@@ -5,6 +5,7 @@ hold `w` and `b`. Ours are `encoder` and `decoder` of one module, with torch's `
 and the decoder's input is the `codebook`. All sizes are read off the tensors.
 """
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from schemas.errors import SchemaMismatch
 from schemas.settings import DvaeShape
-from stages.models.dvae import GROUPS, Dvae
+from schemas.settings.tokens import PATCHES
+from stages.models.dvae import Dvae
 
 TO_RELEASED = {"decoder.codebook": "decoder.blocks.input", "weight": "w", "bias": "b"}
 TO_OURS = {theirs: ours for ours, theirs in TO_RELEASED.items()}
@@ -65,6 +67,8 @@ def from_published(tensors: Mapping[str, Tensor], where: str) -> tuple[Dvae, Dva
 
 def _sizes(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
     """Read the hyperparameters off the first and last convolutions and the blocks' names."""
+    if "decoder.centres.weight" in named:
+        return _sizes_of_patches(named, where)
     first, last = "encoder.blocks.input.weight", "decoder.blocks.output.conv.weight"
     codes = "decoder.codebook.weight"
     for name in (first, codes, last):
@@ -74,10 +78,11 @@ def _sizes(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
                 f"no convolution {name}; give both of its parts"
             )
     groups = {match[1] for name in named if (match := re.search(r"\.group_(\d+)\.", name))}
-    if len(groups) != GROUPS:
+    patch = 2 ** (len(groups) - 1)
+    if patch not in PATCHES:
         raise SchemaMismatch(
-            f"{where}: wanted {GROUPS} groups of blocks, found {len(groups)}; only networks that "
-            f"make one code of {2 ** (GROUPS - 1)} x {2 ** (GROUPS - 1)} pixels can be taken over"
+            f"{where}: wanted 4 groups of blocks (3 or 5 in a dVAE of ours), found {len(groups)}; "
+            "only networks that make one code of 8 x 8 pixels (4 x 4, 16 x 16) can be taken over"
         )
     width = named[first].shape[0]
     if width < 4:
@@ -91,5 +96,25 @@ def _sizes(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
     blocks = {match[1] for name in named if (match := re.search(r"\.(block_\d+)\.", name))}
     if not blocks:
         raise SchemaMismatch(f"{where}: wanted blocks in each group, found none; fetch it again")
-    shape = DvaeShape(width=width, blocks=len(blocks), codebook_width=named[codes].shape[0])
+    shape = DvaeShape(
+        width=width, blocks=len(blocks), codebook_width=named[codes].shape[0], patch=patch
+    )
     return shape, named[codes].shape[1]
+
+
+def _sizes_of_patches(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
+    """Read the same off a network of ours that started as k-means on patches."""
+    names = ("decoder.centres.weight", "decoder.codebook.weight", "decoder.added.weight")
+    if not all(name in named and named[name].ndim == 4 for name in names):
+        raise SchemaMismatch(f"{where}: wanted {', '.join(names)}, found not all; train it again")
+    centres, codebook, last = (named[name].shape for name in names)
+    patch = math.isqrt(centres[0] // 3)
+    blocks = {match[1] for name in named if (match := re.search(r"\.(block_\d+)\.", name))}
+    shape = DvaeShape(
+        width=last[1] // patch,
+        blocks=len(blocks),
+        codebook_width=codebook[0],
+        init="patches",
+        patch=patch,
+    )
+    return shape, centres[1]

@@ -23,7 +23,31 @@ def alarm(seen: Mapping[str, float], cfg: DvaeSettings, step: int) -> str | None
     """Return what is wrong after `step` updates and what to change; None if nothing is."""
     if step < max(GRACE, HORIZONS * cfg.fit.ema_share) * cfg.fit.steps:
         return None
+    if cfg.init == "patches":
+        return worse_than_kmeans(seen, cfg) or too_few_squares(seen, cfg)
     return mixtures(seen, cfg, step) or nothing_learned(seen, cfg) or few_codes(seen, cfg)
+
+
+def worse_than_kmeans(seen: Mapping[str, float], cfg: DvaeSettings) -> str | None:
+    """Look for a decoder that spoils what it starts from."""
+    if seen["psnr_db"] >= seen["kmeans_psnr_db"]:
+        return None
+    return (
+        f"what the decoder adds to k-means makes held-out pictures worse ({seen['psnr_db']:.1f} "
+        f"dB, and {seen['kmeans_psnr_db']:.1f} dB without it), and less of it will be kept: lower "
+        f"dvae.fit.learning_rate, now {cfg.fit.learning_rate:g}, or train on more pictures"
+    )
+
+
+def too_few_squares(seen: Mapping[str, float], cfg: DvaeSettings) -> str | None:
+    """Look for centres that tell no more of a picture than its mean colour does."""
+    if seen["psnr_db"] >= seen["mean_colour_psnr_db"] + ENOUGH_DECIBELS:
+        return None
+    return (
+        f"the codes carry next to nothing: {seen['psnr_db']:.1f} dB, and a picture's mean colour "
+        f"alone gives {seen['mean_colour_psnr_db']:.1f} dB; raise tokens.image_vocab, now "
+        f"{cfg.image_vocab}, or lower tokens.patch, now {cfg.patch}"
+    )
 
 
 def nothing_learned(seen: Mapping[str, float], cfg: DvaeSettings) -> str | None:

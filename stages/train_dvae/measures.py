@@ -8,6 +8,7 @@ from torch import Tensor
 from stages.models.codebook import code_counts, codebook_health
 from stages.models.dvae import Dvae, elbo_terms, picture_of, terms_of
 from stages.models.fidelity import Psnr, mean_colour, ssim
+from stages.models.patch_dvae import PatchDecoder
 from stages.pictures.tensors import from_tensor, to_tensor
 from stages.training.task import Scalars
 
@@ -17,6 +18,8 @@ def measure(
 ) -> tuple[Scalars, UInt8[np.ndarray, "n h w 3"]]:
     """Return both bounds in nats per pixel value, and how faithful and how used the codes are.
 
+    Of a start as k-means also `kmeans_psnr_db`, that of the centres alone.
+
     `psnr_db` and `ssim` are of the pictures returned: drawn from hard codes, which are all that
     encode gives. `relaxed_psnr_db` is of training's mixtures of codes; where it is much higher, the
     decoder relies on mixtures that encode cannot give.
@@ -24,7 +27,7 @@ def measure(
     device = next(model.parameters()).device
     counts = torch.zeros(model.decoder.codebook.in_channels, dtype=torch.long, device=device)
     sums = dict.fromkeys(("relaxed", "true", "kl", "ssim"), 0.0)
-    hard, soft, flat = Psnr(), Psnr(), Psnr()
+    hard, soft, flat, kmeans = Psnr(), Psnr(), Psnr(), Psnr()
     positions, drawn = 0, []
     for part in pixels.split(batch_size):
         real = to_tensor(part.to(device))
@@ -38,12 +41,16 @@ def measure(
         hard.add(picture, real)
         soft.add(picture_of(mu), real)
         flat.add(mean_colour(real), real)
+        if isinstance(model.decoder, PatchDecoder):
+            kmeans.add(picture_of(model.decoder.centres_alone(codes)), real)
         sums["ssim"] += ssim(picture, real).sum().item()
         positions += relaxed.positions
         counts += code_counts(codes, len(counts))
         drawn.append(from_tensor(picture))
     used, values = codebook_health(counts), pixels.numel()
+    beside = {"kmeans_psnr_db": kmeans.db} if kmeans.pictures else {}
     return {
+        **beside,
         "elb_relaxed": -sums["relaxed"] / values,
         "elb_true": -sums["true"] / values,
         "elb_gap": (sums["true"] - sums["relaxed"]) / values,

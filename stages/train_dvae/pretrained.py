@@ -8,6 +8,7 @@ from schemas.errors import ConfigError
 from schemas.folder import Folder
 from schemas.manifest import Result
 from schemas.settings import DvaeSettings, DvaeShape
+from schemas.settings.base import Shared
 from stages import weights
 from stages.cpu_threads import use_threads
 from stages.models.dvae import Dvae
@@ -32,12 +33,14 @@ def outside(cfg: DvaeSettings) -> dict[str, str]:
 def open_matching(cfg: DvaeSettings) -> Dvae:
     """Open the weights; raise ConfigError unless their sizes are those of the settings."""
     found = open_published(cfg.pretrained)
+    shared = DvaeShape.marked(Shared)  # set in `tokens`
     sizes = {
-        f"dvae.{n}": (getattr(found.shape, n), getattr(cfg, n)) for n in DvaeShape.model_fields
+        f"{'tokens' if n in shared else 'dvae'}.{n}": (getattr(found.shape, n), getattr(cfg, n))
+        for n in DvaeShape.model_fields
     }
     sizes["tokens.image_vocab"] = (found.image_vocab, cfg.image_vocab)
     if found.side is not None:
-        sizes["tokens.grid"] = (found.side // 8, cfg.side // 8)
+        sizes["tokens.grid"] = (found.side // found.shape.patch, cfg.side // cfg.patch)
     other = {name: size for name, size in sizes.items() if size[0] != size[1]}
     if other:
         raise ConfigError(

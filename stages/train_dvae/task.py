@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from schemas.folder import Folder
@@ -12,9 +13,11 @@ from stages import pictures, weights
 from stages.data import augment
 from stages.data.order import generator
 from stages.data.table import Columns, Table, first
-from stages.models.dvae import Block, Dvae, elbo_terms
+from stages.models.dvae import Dvae, elbo_terms
+from stages.models.dvae_networks import Block
 from stages.models.flops import dvae_flops
 from stages.pictures.tensors import to_tensor
+from stages.train_dvae import patches
 from stages.train_dvae.health import alarm
 from stages.train_dvae.measures import measure
 from stages.training import schedules
@@ -39,6 +42,8 @@ class DvaeTask(Task):
     def build(self) -> nn.Module:
         """Return a fresh model in channels_last layout, which suits convolutions."""
         model = Dvae(self.cfg, self.cfg.image_vocab)
+        if self.cfg.init == "patches":
+            patches.start(model, self.train, self.cfg)
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def layers(self, model: nn.Module) -> list[nn.Module]:
@@ -76,8 +81,13 @@ class DvaeTask(Task):
         }
 
     def loss_sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Sum both terms of the bound in nats, with noise from each row's own seed."""
+        """Sum both terms of the bound in nats, with noise from each row's own seed.
+
+        Of a start as k-means also squared errors, and the bound then learns its width alone.
+        """
         pixels = to_tensor(batch["pixels"])
+        if self.cfg.init == "patches":
+            return patches.loss_sums(model, pixels)
         noise = [
             torch.Generator(pixels.device).manual_seed(seed) for seed in batch["seed"].tolist()
         ]
@@ -85,19 +95,31 @@ class DvaeTask(Task):
         return {"reconstruction": terms.reconstruction, "kl": terms.kl}
 
     def loss_counts(self, batch: Batch) -> dict[str, int]:
-        number = len(batch["pixels"])
-        side = self.cfg.side
-        return {"reconstruction": number * 3 * side**2, "kl": number * (side // 8) ** 2}
+        number, cfg = len(batch["pixels"]), self.cfg
+        values = number * 3 * cfg.side**2
+        squared = {"squared_error": values} if cfg.init == "patches" else {}
+        return {"reconstruction": values, "kl": number * (cfg.side // cfg.patch) ** 2, **squared}
 
     def loss_weights(self, step: int) -> dict[str, float]:
-        """Divide the whole bound by the number of pixel values, so that the KL weighs beta/192."""
-        return {"reconstruction": 1.0, "kl": self.schedule(step)["beta"] / (3 * 8**2)}
+        """Divide the whole bound by the number of pixel values: the KL weighs beta/192 at 8."""
+        values = 3 * self.cfg.patch**2  # of a code
+        squared = {"squared_error": patches.WEIGHT} if self.cfg.init == "patches" else {}
+        return {"reconstruction": 1.0, "kl": self.schedule(step)["beta"] / values, **squared}
+
+    def settle(self, model: nn.Module) -> None:
+        """Keep of a start as k-means at least that."""
+        assert isinstance(model, Dvae)
+        if self.cfg.init == "patches":
+            patches.keep_what_helps(model, self.validation_pictures())
+
+    def validation_pictures(self) -> UInt8[Tensor, "n h w 3"]:
+        columns = first(self.held_out, self.columns, VALIDATION_PICTURES)
+        return augment.held_out(columns["image"].tolist(), self.cfg.side)[0]
 
     def validate(self, model: nn.Module, step: int) -> Validation:
         """Measure codes without noise, as encode and the prior will see them."""
         assert isinstance(model, Dvae)
-        columns = first(self.held_out, self.columns, VALIDATION_PICTURES)
-        pixels, _ = augment.held_out(columns["image"].tolist(), self.cfg.side)
+        pixels = self.validation_pictures()
         temperature = self.schedule(step)["temperature"]
         torch.manual_seed(self.cfg.fit.seed)  # the same noise at every validation
         batch_size = min(self.cfg.fit.batch_size, VALIDATION_BATCH_SIZE)

@@ -101,6 +101,9 @@ class Task(ABC):
     def clamp_parameters(self, model: nn.Module) -> None:  # noqa: B027
         """Bring parameters back into their range, after each update."""
 
+    def settle(self, model: nn.Module) -> None:  # noqa: B027
+        """Choose, at the end, what of EMA weights is kept; then they are measured and exported."""
+
     @abstractmethod
     def validate(self, model: nn.Module, step: int) -> Validation:
         """Measure a model with EMA weights."""

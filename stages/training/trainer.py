@@ -252,6 +252,7 @@ class Trainer:
         """Validate and export the EMA weights, on rank 0."""
         if self.metrics is None or model is None:
             return {}
+        self.task.settle(model)
         measured = self.validate(model) | {"skipped_updates": self.state.skipped}
         self.metrics.commit()
         self.metrics.close()

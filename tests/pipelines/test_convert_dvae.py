@@ -5,7 +5,9 @@ import torch
 
 from infra.store import open_folder
 from pipelines.convert_dvae import main
+from schemas.settings import DvaeShape
 from stages import weights
+from stages.models.dvae import Dvae
 from tests.stages.weights.test_published import agree, publish, released
 
 
@@ -42,6 +44,18 @@ def test_files_that_are_there_are_not_overwritten(tmp_path, capsys):
     assert {path.name: path.read_bytes() for path in ours.iterdir()} == before
     assert main([release, str(ours), "--published"]) == 0  # other names
     assert main([release, str(ours), "--published"]) == 2
+
+
+@pytest.mark.parametrize("other", [{"patch": 4}, {"init": "patches"}])
+def test_networks_of_ours_alone_have_no_released_form(tmp_path, capsys, other):
+    shape = DvaeShape(width=4, blocks=1, codebook_width=8, **other)
+    sizes = weights.DvaeConfig(shape=shape, image_vocab=16, side=16)
+    weights.save_model(open_folder(tmp_path / "ours"), Dvae(shape, 16), sizes)
+    assert main([str(tmp_path / "ours"), str(tmp_path / "again")]) == 0
+    assert weights.read_config(open_folder(tmp_path / "again"), weights.DvaeConfig) == sizes
+    assert main([str(tmp_path / "ours"), str(tmp_path / "plain"), "--published"]) == 2
+    assert "tokens.patch=8), found" in capsys.readouterr().err
+    assert not (tmp_path / "plain").exists()
 
 
 def test_what_cannot_be_converted_is_one_sentence_and_exit_code_2(tmp_path, capsys):

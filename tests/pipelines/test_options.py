@@ -102,6 +102,7 @@ def test_a_file_goes_over_the_preset_and_assignments_over_the_file(tmp_path):
         # What only a stage would have refused, hours later.
         ("tokens.text_vocab=255", "tokens.text_vocab must be at least 256, one id for each byte"),
         ("tokens.text_len=16384", "must be at most 16384, because an attention mask"),
+        ("tokens.patch=5", "tokens.patch: patch must be 4, 8 (the paper's) or 16, found 5"),
         ("tokens.grid=2000", "tokens: text_len + grid x grid must be at most 16384"),
         ("crawl.max_pixels=255", "crawl.max_pixels must be at least 256, the pixels of a picture"),
         ("crawl.timeout_seconds=1e6", "input should be less than or equal to 86400"),

@@ -7,7 +7,10 @@ import pytest
 from pydantic import create_model
 
 from pipelines.full import dalle
-from schemas.settings import Config, How, Settings, leaves
+from schemas.errors import SchemaMismatch
+from schemas.manifest import Manifest
+from schemas.settings import Config, How, Settings, TokenSpec, leaves
+from schemas.tokens import TokenHeader
 
 STAGES = {stage.name: stage for stage in dalle(Settings())}
 DEFAULTS = {  # stage -> its REVISION, and a digest of its defaults
@@ -15,9 +18,9 @@ DEFAULTS = {  # stage -> its REVISION, and a digest of its defaults
     "measure": (2, "2dcb4a83fd04"),
     "filter": (3, "21cedf3621c7"),
     "train_bpe": (1, "43924763e10a"),
-    "train_dvae": (2, "0e8afd1832c1"),
-    "encode": (3, "204eff30886c"),
-    "train_prior": (4, "8d584e507c84"),
+    "train_dvae": (2, "0a7661f21b0d"),
+    "encode": (3, "6d2efd1c7127"),
+    "train_prior": (4, "e1f35c4d4550"),
     "train_clip": (2, "41cbec18c81f"),
     "sample": (5, "5e01cbe1328b"),
     "evaluate": (10, "32fb780c1af9"),
@@ -67,6 +70,33 @@ def test_a_part_is_how_if_and_only_if_it_is_called_run_or_gate():
 @pytest.mark.parametrize("leaf", list(leaves()), ids=lambda leaf: leaf.path)
 def test_every_setting_says_what_it_is(leaf):
     assert len((leaf.field.description or "").split()) >= 2
+
+
+def test_a_picture_has_the_pixels_of_its_codes():
+    sides = {patch: TokenSpec(grid=6, patch=patch).side for patch in (4, 8, 16)}
+    assert sides == {4: 24, 8: 48, 16: 96}
+    cfg = Settings.model_validate({"tokens": {"grid": 6, "patch": 4}, "dvae": {"patch": 16}})
+    assert (cfg.dvae.patch, cfg.dvae.side, cfg.crawl.side) == (4, 24, 24)
+    assert "tokens.patch" in {leaf.path for leaf in leaves()} >= {"clip.patch"}
+    assert "dvae.patch" not in {leaf.path for leaf in leaves()}
+
+
+def test_a_token_file_says_how_large_its_codes_are_where_they_are_not_the_papers():
+    usual, finer = header_of(8), header_of(4)
+    assert "patch" not in usual.text()  # as in files that could have no other
+    assert (usual.spec.patch, finer.spec.patch) == (8, 4)
+    assert usual.differences(finer) == {"patch": ("nothing", "4")}
+    assert TokenHeader.read(finer.schema, where="x") == finer
+    with pytest.raises(SchemaMismatch, match="a wrong value of"):
+        TokenHeader.read(finer.and_also(patch=5).schema, where="x")
+
+
+def header_of(patch):
+    dvae, bpe = (
+        Manifest.model_construct(fingerprint=name, content_sha256=name) for name in ("dvae", "bpe")
+    )
+    spec = TokenSpec(text_vocab=300, text_len=5, image_vocab=7, grid=3, patch=patch)
+    return TokenHeader.of(dvae, bpe, spec)
 
 
 def test_sizes_that_stages_share_are_set_in_one_place():

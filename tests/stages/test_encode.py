@@ -307,6 +307,7 @@ def test_the_artifact(ray_cluster, inputs, tmp_path):
     [
         ({"image_vocab": 64}, "image_vocab 64, as the settings `tokens` say, found 32"),
         ({"grid": 8}, "side 64, as the settings `tokens` say, found 32"),
+        ({"grid": 8, "patch": 4}, "patch 4, as the settings `tokens` say, found 8"),
         ({"text_vocab": 400}, "text_vocab 400, as the settings `tokens` say, found 300"),
     ],
 )

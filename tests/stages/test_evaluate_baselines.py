@@ -142,11 +142,11 @@ def test_ssim_is_compared_on_the_pictures_of_the_dvaes_own_validation(inputs, fo
     publish(folder, own.model_copy(update={"health": health, "files": {}}))
     with_health = Inputs({**inputs.folders, DVAE.name: folder})
     _, pictures = measured_pictures(inputs, 16, 6)
-    found = [beside_dvae(with_health, pictures[:n], 16, 16).ssim for n in (3, 6)]
+    found = [beside_dvae(with_health, pictures[:n], 16, 16, 8).ssim for n in (3, 6)]
     assert found[0] == found[1]
     assert found[0].ours == 0.25
     assert found[0].kmeans > 0.4
-    assert beside_dvae(inputs, pictures, 16, 16).ssim is None
+    assert beside_dvae(inputs, pictures, 16, 16, 8).ssim is None
 
 
 def test_counts_are_measured_on_the_rows_behind_the_priors_own_loss(inputs):

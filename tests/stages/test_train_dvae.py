@@ -43,6 +43,10 @@ def task(tmp_path):
 def test_the_kl_weighs_beta_over_192():
     task = DvaeTask(DvaeSettings(), None, None)
     assert task.loss_weights(5_000)["kl"] == pytest.approx(6.6 / 192)
+    finer = DvaeTask(DvaeSettings(patch=4), None, None)
+    assert finer.loss_weights(5_000)["kl"] == pytest.approx(6.6 / 48)  # values of a code
+    counts = finer.loss_counts({"pixels": torch.zeros(3, 256, 256, 3)})
+    assert counts == {"reconstruction": 3 * 3 * 256**2, "kl": 3 * 64**2}
     assert task.loss_weights(0)["kl"] == 0
     assert task.schedule(0) == {"beta": 0, "temperature": 1}
     assert task.schedule(150_000)["temperature"] == pytest.approx(1 / 16)

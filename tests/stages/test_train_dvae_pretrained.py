@@ -66,6 +66,14 @@ def test_an_artifact_of_another_side_is_refused(tmp_path):
         train_dvae.outside(pretrained(tmp_path, side=32))
 
 
+def test_an_artifact_of_finer_codes_is_taken_with_its_patch(tmp_path):
+    task = DvaeTask(settings().model_copy(update={"patch": 4}), None, None)
+    task.export(task.build(), open_folder(tmp_path))
+    assert set(train_dvae.outside(pretrained(tmp_path, patch=4))) == {"pretrained"}
+    with pytest.raises(ConfigError, match=r"--set tokens.patch=4 --set tokens.grid=4 takes them"):
+        train_dvae.outside(pretrained(tmp_path))
+
+
 def test_a_path_without_weights_is_refused_before_anything_runs(tmp_path):
     with pytest.raises(ConfigError, match="found neither"):
         fingerprints(tmp_path, f"pretrained={tmp_path}/nowhere")

@@ -33,13 +33,11 @@ from stages.evaluate.baselines.drawings import KeptPrompts, beside_nearest
 from stages.evaluate.reconstructions import Captioned, captioned, reconstruct, through_dvae
 from stages.models.clip import Reranker
 from stages.models.fidelity import ssim
-from stages.models.patch_kmeans import PATCH, PatchKmeans, squares_of
+from stages.models.patch_kmeans import PICTURES, PatchKmeans
 from stages.pictures import Pixels
 
 __all__ = ["KeptPrompts", "baselines", "first_tokens"]
 
-PICTURES = 1_024  # training pictures that k-means learns from,
-SQUARES = 65_536  # and as many of their squares, at random
 ROWS = 16_384  # training rows whose codes are counted, the first ones: a fair sample
 
 
@@ -53,8 +51,9 @@ def baselines(
     """Measure every baseline, on the validation pictures and prompts that the report measures."""
     settings = inputs.manifest(DVAE).settings
     side, image_vocab = settings["side"], settings["image_vocab"]
+    patch = settings.get("patch", 8)  # not said by artifacts that could have no other
     measured = Baselines(
-        dvae=beside_dvae(inputs, pictures, side, image_vocab),
+        dvae=beside_dvae(inputs, pictures, side, image_vocab, patch),
         prior=beside_prior(inputs, image_vocab),
         drawing=beside_nearest(drawn.kept, clip, inputs.folder(CLEAN_PAIRS), side),
         clip=drawn.by_score(),
@@ -64,19 +63,17 @@ def baselines(
 
 
 def beside_dvae(
-    inputs: Inputs, pictures: Sequence[Captioned], side: int, image_vocab: int
+    inputs: Inputs, pictures: Sequence[Captioned], side: int, image_vocab: int, patch: int
 ) -> PatchKmeansFigures:
     """Return the numbers of the report's `dvae` part for k-means on training pictures."""
     rows = read_rows(inputs.folder(CLEAN_PAIRS), TRAIN, ["caption", "image"])
     train = [picture.pixels for picture in islice(captioned(rows, side), PICTURES)]
-    squares = squares_of(torch.from_numpy(np.stack(train)))
-    order = torch.randperm(len(squares), generator=torch.Generator().manual_seed(0))
-    kmeans = PatchKmeans.fit(squares[order[:SQUARES]], image_vocab)
+    kmeans = PatchKmeans.of(torch.from_numpy(np.stack(train)), patch, image_vocab)
     pixels = [picture.pixels for picture in pictures]
     figures = reconstruct(kmeans, pixels, image_vocab, keep=0).figures()
     both = None
     if "ssim" in (health := inputs.manifest(DVAE).health):
-        own = health["positions"] // (side // PATCH) ** 2
+        own = health["positions"] // (side // patch) ** 2
         both = SsimBeside(ours=health["ssim"], kmeans=mean_ssim(kmeans, pixels[:own]))
     return PatchKmeansFigures(training_pictures=len(train), ssim=both, **figures.model_dump())
 

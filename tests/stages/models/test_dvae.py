@@ -7,10 +7,9 @@ import torch
 from torch import nn
 
 from schemas.settings import DvaeShape
-from stages.models import dvae as module
+from stages.models import dvae_networks as module
 from stages.models.dvae import (
     Dvae,
-    Upsample,
     elbo_terms,
     kl_to_uniform,
     logit_laplace_nll,
@@ -18,6 +17,7 @@ from stages.models.dvae import (
     relaxed_sample,
     unmap_pixels,
 )
+from stages.models.dvae_networks import Upsample
 from stages.models.fidelity import psnr_db
 from stages.training.schedules import cosine
 from tests.stages.models.losses import elbo_loss
@@ -42,6 +42,18 @@ def test_a_block_is_its_skip_path_plus_its_gain_times_its_residual_path():
     res = block.res_path.conv_1(x.relu()).relu()
     expected = block.id_path(x) + 0.25 * block.res_path.conv_2(res)
     torch.testing.assert_close(block(x), expected)
+
+
+@pytest.mark.parametrize(("patch", "widths"), [(4, [4, 8, 16]), (16, [4, 8, 16, 32, 64])])
+def test_a_code_of_other_sizes_has_a_group_more_or_less(patch, widths):
+    """The halvings of `patch` lie between groups, and channels double with each."""
+    dvae = Dvae(DvaeShape(width=4, blocks=2, codebook_width=5, patch=patch), K)
+    for network, name, order in ((dvae.encoder, "pool", 1), (dvae.decoder, "upsample", -1)):
+        groups = [part for part in network.blocks if hasattr(part, "block_1")]
+        found = [group.block_2.res_path.conv_4.out_channels for group in groups]
+        assert found[::order] == widths
+        assert [hasattr(group, name) for group in groups] == [True] * (len(widths) - 1) + [False]
+        assert {group.block_1.gain for group in groups} == {1 / (2 * len(widths)) ** 2}
 
 
 def test_fresh_weights_have_the_released_spread():
@@ -221,7 +233,7 @@ def test_pictures_are_doubled_in_parts_where_there_are_many_numbers(monkeypatch)
     x = torch.randn(5, 3, 2, 4, requires_grad=True)
     wanted = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
     gradient = torch.randn_like(wanted)
-    monkeypatch.setattr("stages.models.dvae.INT32_MAX", 2 * wanted[0].numel())
+    monkeypatch.setattr("stages.models.dvae_networks.INT32_MAX", 2 * wanted[0].numel())
     found = Upsample()(x)
     assert torch.equal(found, wanted)
     torch.testing.assert_close(

@@ -36,7 +36,7 @@ def world(start, count, side=32):
 
 
 def fitted(pictures, codes):
-    return PatchKmeans.fit(squares_of(torch.from_numpy(np.stack(pictures))), codes)
+    return PatchKmeans.fit(squares_of(torch.from_numpy(np.stack(pictures)), 8), codes)
 
 
 def psnr(tokenizer, pictures, codes=64):
@@ -46,9 +46,21 @@ def psnr(tokenizer, pictures, codes=64):
 def test_squares_lie_where_the_codes_of_a_picture_lie():
     picture = np.zeros((1, 16, 24, 3), np.uint8)
     picture[0, 8:, 16:, 2] = np.arange(64).reshape(8, 8)  # the last of 2 x 3
-    squares = squares_of(torch.from_numpy(picture)).reshape(6, 8, 8, 3)
+    squares = squares_of(torch.from_numpy(picture), 8).reshape(6, 8, 8, 3)
     assert squares[:5].sum() == 0
     assert (squares[5, :, :, 2].numpy() == np.arange(64).reshape(8, 8)).all()
+
+
+@pytest.mark.parametrize("patch", [4, 16])
+def test_squares_of_other_sizes_are_cut_and_laid_out_alike(patch):
+    pictures = torch.randint(0, 256, (2, 32, 48, 3), dtype=torch.uint8)
+    squares = squares_of(pictures, patch)
+    assert torch.equal(squares[1].reshape(patch, patch, 3), pictures[0, :patch, patch : 2 * patch])
+    kmeans = PatchKmeans.of(pictures, patch, len(squares))
+    assert kmeans.patch == patch
+    pixels = to_tensor(pictures)
+    assert kmeans.codes(pixels).shape == (2, 32 // patch, 48 // patch)
+    torch.testing.assert_close(kmeans.decode(kmeans.codes(pixels)), pixels)
 
 
 def test_a_picture_becomes_the_nearest_centres_and_is_drawn_as_these():

@@ -53,10 +53,12 @@ def test_the_only_code_of_a_picture_is_drawn_by_its_own_odds(positions):
         torch.testing.assert_close(found, logits[row, 0].softmax(0), rtol=0, atol=0.05)
 
 
+@pytest.mark.parametrize("patch", [4, 8, 16])
 @pytest.mark.parametrize(("grid", "codes", "rows"), list(itertools.product((1, 2), (1, 2), (0, 1))))
-def test_a_dvae_of_any_size_learns_and_decodes_any_number_of_pictures(grid, codes, rows):
-    dvae = Dvae(DvaeShape(width=4, blocks=1, codebook_width=1), codes)
-    pixels = torch.rand(rows, 3, 8 * grid, 8 * grid)
+def test_a_dvae_of_any_size_learns_and_decodes_any_number_of_pictures(grid, codes, rows, patch):
+    dvae = Dvae(DvaeShape(width=4, blocks=1, codebook_width=1, patch=patch), codes)
+    pixels = torch.rand(rows, 3, patch * grid, patch * grid)
+    assert dvae.codes(pixels).shape == (rows, grid, grid)
     elbo_terms(dvae, pixels, 0.5).reconstruction.backward()
     assert all(weight.grad.isfinite().all() for weight in dvae.decoder.parameters())
     assert dvae.decode(dvae.codes(pixels)).shape == pixels.shape

@@ -14,7 +14,7 @@ from schemas.rows import CLEAN_PAIR
 from stages.data import augment
 from stages.data.parquet import PICTURE_FILE, parquet_bytes
 from stages.data.table import open_table
-from stages.models.dvae import Upsample
+from stages.models.dvae_networks import Upsample
 from stages.pictures.tensors import to_tensor
 from stages.train_clip import ClipTask
 from stages.train_dvae import DvaeTask
