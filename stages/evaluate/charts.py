@@ -23,7 +23,7 @@ class Plot:
     ) -> None:
         self.title, self.xs, self.ys, self.top = title, xs, ys, top
         self.width, self.height = width, top + 175
-        self.left, self.right, self.bottom = 46.0, width - 8.0, top + 142.0
+        self.left, self.right, self.bottom = 46.0, width - 16.0, top + 142.0
         self.parts: list[str] = []
         self.text("title", self.left, 16, title)
 
@@ -164,7 +164,7 @@ def accuracy_chart(judged: Judged) -> Markup:
         parts.append(f'<text class="tick mid" x="{x}" y="{bottom + 15}">{percent} %</text>')
     for index, (name, row, key) in enumerate(rows):
         y, percent = top + index * 26 + 5, 100 * getattr(row, key)
-        label = f"{name.replace('_', ' ')}, {key}"
+        label = f"{KEYS.get(name, name.replace('_', ' '))}, {key}"
         kind = "bar" if key == "reranked" else "bar weak"
         parts += [
             f'<text class="label" x="{left - 8}" y="{y + 12}">{escape(label)}</text>',
