@@ -119,7 +119,7 @@ def line_chart(
             plot.parts.append(f'<polygon class="band line-{index}" points="{plot.path(edge)}"/>')
         kind = f"line line-{index}" + (" dashed" if name in dashed else "")
         plot.parts.append(f'<polyline class="{kind}" points="{plot.path(points)}"/>')
-        for x, y, *_ in points if counting else ():
+        for x, y, *_ in points if counting or len(points) == 1 else ():
             plot.dot(index, plot.x(x), plot.y(y), 2.6)
     for index, (name, (beside, row)) in enumerate(zip(finite, keys, strict=False)):
         plot.dot(index, plot.left + beside + 4, 30 + 18 * row, 3.4)
