@@ -9,6 +9,7 @@ Each rater gets one page, and puts the file that it saves beside plan.json.
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,10 +17,17 @@ from rich.console import Console
 from pipelines.command import arguments, command, printable, program, writing_to
 from pipelines.rate.answers import TALLY, TALLY_PAGE, read_answers, read_plan
 from pipelines.rate.make import make, page_name
-from pipelines.rate.rated_captions import prompts_of_runs, read_captions
-from pipelines.rate.rated_systems import require_different, shared_captions, system
+from pipelines.rate.rated_systems import (
+    RatedSystem,
+    captions_for,
+    named_places,
+    shared_captions,
+    system,
+)
 from pipelines.rate.tally import tally
 from pipelines.rate.tally_table import print_tally, render_tally
+from pipelines.score.caption_set import CaptionSet
+from pipelines.score.problems import Problem
 from stages.numbers import byte_size
 
 WIDTH = 80
@@ -29,12 +37,12 @@ def parser() -> argparse.ArgumentParser:
     line = arguments("rate", __doc__)
     verbs = line.add_subparsers(dest="verb", required=True)
     one = verbs.add_parser("make", help="write the raters' pages and plan.json")
-    one.add_argument("--system", action="append", default=[], metavar="NAME=FOLDER",
-                     help="a folder of pictures, or the root of a run: its favourites by CLIP; "
-                          "give two or more")  # fmt: skip
-    one.add_argument("--captions", metavar="FILE",
-                     help=".jsonl with `picture` and `caption`; if all systems are runs, their "
-                          "prompts are the default")  # fmt: skip
+    one.add_argument("--system", action="append", default=[], metavar="NAME=PLACE",
+                     help="pictures as pipelines.score takes them: a folder, or the root of a "
+                          "run, whose favourites by CLIP are shown; give two or more")  # fmt: skip
+    one.add_argument("--captions", metavar="PLACE",
+                     help="captions as pipelines.score takes them; if all systems are runs, "
+                          "their prompts are the default")  # fmt: skip
     one.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to")
     one.add_argument("--pairs", type=_count, default=1_000,
                      help="pairs to rate, besides gold questions (default 1000)")  # fmt: skip
@@ -69,12 +77,15 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _make(args: argparse.Namespace) -> None:
-    systems = [system(text) for text in args.system]
-    require_different(systems)
-    listed = read_captions(args.captions) if args.captions else prompts_of_runs(systems)
+    places = named_places(args.system)
+    listed = captions_for(list(places.values()), args.captions, args.seed)
+    systems = [system(name, place, listed) for name, place in places.items()]
     captions = shared_captions(systems, listed)
-    if len(captions) < len(listed):
-        print(f"passed over {len(listed) - len(captions):,} captions: no system has a picture")
+    for whose, problem in _problems(listed, systems):
+        print(printable(f"{whose}: {problem.sentence}"))
+    if len(captions) < len(listed.captions):
+        lost = len(listed.captions) - len(captions)
+        print(f"passed over {lost:,} captions: no system has a picture")
     plan = make(systems, captions, args.out,
                 pairs=args.pairs, raters=args.raters, seed=args.seed)  # fmt: skip
     gold = sum(pair.ruined is not None for pair in plan.pairs)
@@ -87,6 +98,13 @@ def _make(args: argparse.Namespace) -> None:
         f"next: put the files that raters save into that folder, and run\n"
         f"  python -m pipelines.rate tally {printable(str(args.out))}"
     )
+
+
+def _problems(
+    captions: CaptionSet, systems: Sequence[RatedSystem]
+) -> Iterator[tuple[str, Problem]]:
+    yield from (("captions", one) for one in captions.problems)
+    yield from ((own.name, one) for own in systems for one in own.problems)
 
 
 def _tally(folder: Path) -> None:

@@ -65,7 +65,7 @@ VALIDATION = "validation_"  # before the name of what training measures too
 PACE = {  # schedules and speed in a training log, not what was learned
     *("beta", "temperature", "learning_rate", "gradient_norm", "skipped_updates"),
     *("rows_per_second", "tokens_per_second", "waiting_share"),
-    *("model_flop_utilisation", "peak_flops", "peak_memory_gib"),
+    *("model_flop_utilisation", "peak_flops", "peak_memory_gib", "cores", "cores_wanted"),
 }
 UNFOLDED = 6  # prompts of a set; a click shows the others
 

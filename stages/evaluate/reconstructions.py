@@ -44,6 +44,7 @@ class Reconstructions:
     code_counts: np.ndarray  # how often each code of the codebook occurred
     psnr_db: float
     mean_colour_psnr_db: float
+    squared_errors: Sequence[float] = ()  # of each picture, a mean over its values
 
     def figures(self) -> ReconstructionFigures:
         """Return the numbers of the report."""
@@ -97,10 +98,12 @@ def reconstruct(
     """Encode and decode pictures with hard codes and measure the error."""
     counts = np.zeros(image_vocab, np.int64)
     psnr, flat = Psnr(), Psnr()
+    errors: list[float] = []
     kept: list[Pixels] = []
     for pixels, drawn, codes in through_dvae(dvae, pictures):
         counts += code_counts(codes, image_vocab).numpy()
         psnr.add(drawn, pixels)
         flat.add(mean_colour(pixels), pixels)
+        errors += (drawn.double() - pixels.double()).square().mean(dim=(1, 2, 3)).tolist()
         kept.extend(from_tensor(drawn)[: keep - len(kept)])
-    return Reconstructions(len(pictures), kept, counts, psnr.db, flat.db)
+    return Reconstructions(len(pictures), kept, counts, psnr.db, flat.db, errors)

@@ -22,6 +22,7 @@ from schemas.manifest import Manifest, Result
 from schemas.run_report import Report
 from schemas.run_report.accuracy_part import Accuracy, JudgeAudit
 from schemas.run_report.models_part import DvaeFigures
+from schemas.run_report.outcomes_part import Outcomes
 from schemas.run_report.stages_part import DrawnCounts, StageRecord
 from schemas.settings import EvaluateSettings
 from stages.cpu_threads import use_threads
@@ -29,17 +30,18 @@ from stages.evaluate.accuracy import accuracy, gain
 from stages.evaluate.baselines import KeptPrompts, baselines
 from stages.evaluate.checks import checks
 from stages.evaluate.funnel import funnel
+from stages.evaluate.item_outcomes import code_outcomes, picture_outcomes, prompt_outcomes
 from stages.evaluate.judge_audit import judge_itself
 from stages.evaluate.judgements import Judgement, judged
 from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
 from stages.evaluate.reading import DrawnPrompt, curves, metrics, prompts
 from stages.evaluate.reconstructions import measured_pictures, reconstruct
-from stages.evaluate.retrieval import retrieval
+from stages.evaluate.retrieval import caption_scores, figures
 from stages.pictures import Pixels, contact_sheet, decode, encode_png
 from stages.progress import Progress
 from stages.weights import load_clip, load_dvae
 
-REVISION = 9
+REVISION = 10
 READS = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
 TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
 
@@ -69,22 +71,29 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     seen = reconstruct(dvae, [p.pixels for p in pictures], image_vocab, RECONSTRUCTIONS_SHOWN)
     drawn = read_samples(inputs, manifests[SAMPLES.name], judge=cfg.judge == "shapes")
     clip = load_clip(inputs.folder(CLIP))
+    scores = caption_scores(clip, pictures) if pictures else None
     accuracy = None
     if cfg.judge == "shapes":
         # Twice as many: the judge's own error must be known better than what it judges.
         accuracy = _accuracy(drawn, judge_itself(dvae, side, 2 * cfg.pictures))
-    figures = DvaeFigures(split=split, **seen.figures().model_dump())
+    ours = DvaeFigures(split=split, **seen.figures().model_dump())
     measured = Report(
         accuracy=accuracy,
-        dvae=figures,
-        clip=retrieval(clip, pictures),
+        dvae=ours,
+        clip=None if scores is None else figures(scores, [p.caption for p in pictures]),
         samples=DrawnCounts(candidates=drawn.kept.candidates, prompts=drawn.kept.counts),
         funnel=funnel(inputs),
         seconds={manifest.stage: manifest.seconds for manifest in manifests.values()},
         stages={manifest.stage: _stage(manifest) for manifest in manifests.values()},
         versions=_versions(manifests),
-        baselines=baselines(inputs, pictures, clip, drawn.kept, figures),
+        baselines=baselines(inputs, pictures, clip, drawn.kept, ours),
         checks=(),
+        outcomes=Outcomes(
+            revision=REVISION,
+            pictures=picture_outcomes(pictures, seen.squared_errors, scores),
+            codes=code_outcomes(inputs),
+            prompts=prompt_outcomes(drawn.judgements),
+        ),
     )
     report = measured.model_copy(update={"checks": checks(measured)})
     gallery = Gallery(

@@ -36,7 +36,7 @@ from stages.models.fidelity import ssim
 from stages.models.patch_kmeans import PICTURES, PatchKmeans
 from stages.pictures import Pixels
 
-__all__ = ["KeptPrompts", "baselines"]
+__all__ = ["KeptPrompts", "baselines", "first_tokens"]
 
 ROWS = 16_384  # training rows whose codes are counted, the first ones: a fair sample
 
@@ -86,8 +86,8 @@ def mean_ssim(kmeans: PatchKmeans, pictures: Sequence[Pixels]) -> float:
 def beside_prior(inputs: Inputs, image_vocab: int) -> CodeCountFigures:
     """Return nats per code by counts, on the rows behind the prior's own validation."""
     folder = inputs.folder(TOKEN_PAIRS)
-    train = first_codes(folder, TRAIN, ROWS)
-    held_out = first_codes(folder, validation_part(folder), PRIOR_VALIDATION_ROWS)
+    train = first_tokens(folder, TRAIN, ROWS)
+    held_out = first_tokens(folder, validation_part(folder), PRIOR_VALIDATION_ROWS)
     return CodeCountFigures(
         training_rows=len(train),
         validation_rows=len(held_out),
@@ -96,12 +96,14 @@ def beside_prior(inputs: Inputs, image_vocab: int) -> CodeCountFigures:
     )
 
 
-def first_codes(folder: Folder, part: str, count: int) -> Int[np.ndarray, "n I"]:
-    """Return the codes of the first `count` pictures of a part of token_pairs; of all, if fewer."""
+def first_tokens(
+    folder: Folder, part: str, count: int, column: str = "image"
+) -> Int[np.ndarray, "n I"]:
+    """Return the codes of the first `count` rows of a part of token_pairs; of all, if fewer."""
     groups = (
-        matrix(group["image"])
+        matrix(group[column])
         for name in folder.list(part)
-        for group in row_groups(folder, name, ["image"])
+        for group in row_groups(folder, name, [column])
     )
     found: list[np.ndarray] = []
     while sum(map(len, found)) < count and (group := next(groups, None)) is not None:
