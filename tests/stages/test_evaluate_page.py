@@ -218,5 +218,10 @@ def test_counts_that_double_are_equally_far_apart_and_intervals_are_a_band():
         assert words in svg
 
 
+def test_a_line_of_one_point_is_a_dot():
+    svg = charts.line_chart({"a": [(1, 0.5)], "b": [(1, 0.4), (2, 0.3)]}, "loss")
+    assert [svg.count(f'<circle class="line-{n}"') for n in (0, 1)] == [2, 1]  # and the keys'
+
+
 def test_one_candidate_is_no_curve():
     assert charts.line_chart({"seen": [(1, 0.5)]}, "right", "candidates", doubling=True) == ""
