@@ -6,13 +6,14 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.cloud_detection import no_cloud_detection
 from infra.machines import require_seen
 from infra.ray_address import cluster_address, require_head
+from infra.ray_processes import needed_processes
 from infra.ray_scratch import own_folder
 from schemas.errors import SessionFailed
 
@@ -29,7 +30,6 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "GOMP_SPINCOUNT": "10000",  # half a millisecond; beside other programs less (cpu_threads.py)
     "RAY_worker_niceness": "0",  # at Ray's low priority, workers hardly run beside other programs
-    "NO_ALBUMENTATIONS_UPDATE": "1",  # img2dataset's dependency asks PyPI at import otherwise
 }
 OBJECT_STORE_BYTES = 512 * 2**20  # only small rows are sent; pictures stay inside the actors
 LOGICAL_CPUS = 8  # actors mostly wait for the network, so more of them than cores may run
@@ -56,31 +56,41 @@ def start(
 
     if ray.is_initialized():
         return
-    workers = dict(missing)
-    if not uploaded_working_dir():  # Ray puts an uploaded copy on the path by itself
-        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-        workers["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     # Workers report with their results; their logs are in Ray's own folder.
-    common = {
-        "runtime_env": {"env_vars": workers},
-        "logging_level": logging.ERROR,
-        "log_to_driver": False,
-    }
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is not None:
         require_head(address)
-        _init(address=address, **common)
+        # Ray puts an uploaded copy on the path by itself.
+        workers = missing if uploaded_working_dir() else missing | {"PYTHONPATH": path}
+        _init(address=address, runtime_env={"env_vars": workers}, **quiet)
         if root is not None:
             require_seen(sees, root)
     else:
-        with no_cloud_detection():
+        # Its workers inherit the environment; for one of their own, Ray would start each twice.
+        with needed_processes(), _python_path(path):
             _init(
                 address="local",  # even if another Ray runs on this machine
-                **common,
+                **quiet,
                 num_cpus=max(LOGICAL_CPUS, os.cpu_count() or 1),
                 object_store_memory=OBJECT_STORE_BYTES,
                 include_dashboard=False,
                 _temp_dir=temp_dir or _scratch(),
             )
+
+
+@contextmanager
+def _python_path(path: str) -> Iterator[None]:
+    """Set PYTHONPATH within the block."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = path
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 _own: list[str] = []  # folders to remove with the private Ray

@@ -1,6 +1,5 @@
 """Tables that full.py prints in 80 columns: the stages, the plan, and the outcome of a run."""
 
-import json
 from collections.abc import Sequence
 
 import torch
@@ -10,8 +9,9 @@ from rich.table import Table
 from infra.store import Store
 from pipelines.command import shown
 from pipelines.planner import Stage, Step
-from schemas.artifacts import PAIRS, REPORT, REPORT_JSON
+from schemas.artifacts import PAIRS, REPORT
 from schemas.errors import ConfigError
+from schemas.run_report import read_report
 from schemas.settings import Settings
 from stages import markdown
 from stages.crawl.sources import SOURCES
@@ -127,9 +127,9 @@ def shortfalls(steps: Sequence[Step], store: Store) -> str:
 
 def _headline(store: Store, step: Step, console: Console) -> None:
     """Print the accuracies of the report, if it has any."""
-    with store.folder(REPORT.name, step.fingerprint).open(REPORT_JSON) as file:
-        accuracy = json.load(file).get("accuracy", {})
+    accuracy = read_report(store.folder(REPORT.name, step.fingerprint)).accuracy
+    sets = {} if accuracy is None else accuracy.sets
     for kind in ("seen", "held_out", "two_shapes"):
-        if kind in accuracy:
-            best, single = accuracy[kind]["reranked"], accuracy[kind]["single"]
+        if kind in sets:
+            best, single = sets[kind].reranked, sets[kind].single
             console.print(f"judged right, {kind:10} best by CLIP {best:4.0%}, single {single:4.0%}")

@@ -1,5 +1,6 @@
 """Open the paths and addresses that settings name, on any storage of fsspec."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -51,3 +52,9 @@ def is_file(system: Any, path: str) -> bool:
 def opened(address: str) -> Any:
     system, inner = system_of(address)
     return system.open(inner, "rb")
+
+
+def text_lines(data: bytes) -> list[str]:
+    """Split a text file at line ends only; str.splitlines would also split at U+2028 and others."""
+    text = io.StringIO(data.decode("utf-8-sig"), newline=None)
+    return [line.removesuffix("\n") for line in text]

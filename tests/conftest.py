@@ -1,5 +1,6 @@
 """Shared by all tests: one Ray for the session, shape checks, and what a machine may lack."""
 
+import os
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from jaxtyping import install_import_hook
 
 from tests.pipelines.runs import full
 
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # of img2dataset's: else it asks PyPI at import
 settings.register_profile("ours", deadline=None)  # a busy machine is not slow code
 settings.load_profile("ours")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts ignore it in `make test &`

@@ -158,6 +158,7 @@ def test_no_blind_except(path):
     [
         ("pipelines.full", {"transformers", "scipy.stats", "pandas", "ray", "img2dataset"}),
         *[(f"stages.{name}", {"torch", "transformers"}) for name in ("crawl", "measure", "filter")],
+        ("stages.crawl.fetch", {"torch", "pandas", "wandb", "albumentations", "webdataset"}),
     ],
 )
 def test_what_takes_seconds_to_import_is_imported_where_it_is_needed(module, libraries):

@@ -27,7 +27,7 @@ from typing import NamedTuple
 from pipelines.export_tokens.new_files import NewFiles
 from schemas.errors import ConfigError
 from stages.pictures import contact_sheet, decode, encode_png
-from stages.storage import opened, reaching, system_of
+from stages.storage import opened, reaching, system_of, text_lines
 
 LONGEST_NAME = 255  # bytes, of a file
 GRID = 2  # pictures beside each other, and below
@@ -129,8 +129,7 @@ def _compbench_name(asked: Asked, number: int) -> str:
 
 def _lines(address: str) -> list[str]:
     with reaching(address, "--prompts"), opened(address) as file:
-        text: str = file.read().decode("utf-8-sig")
-    return [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
+        return [line for line in text_lines(file.read()) if line.strip()]
 
 
 def _write(files: NewFiles, name: str, data: bytes) -> None:

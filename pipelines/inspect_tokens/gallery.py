@@ -13,7 +13,7 @@ from pipelines.inspect_tokens.token_shards import ShardSet, some_rows
 from schemas.artifacts import CLEAN_PAIRS, DVAE
 from schemas.folder import Folder
 from stages.evaluate.charts import histogram
-from stages.evaluate.page import is_small, template
+from stages.evaluate.templates import is_small, template
 from stages.models.dvae import Dvae
 from stages.pictures import Pixels, decode
 from stages.pictures.tensors import from_tensor

@@ -16,7 +16,7 @@ from schemas.manifest import Record
 from stages.evaluate.raters import FIRST, MISSING, NEITHER, SECOND, Choices
 from stages.storage import reaching
 
-TALLY = "tally.json"
+TALLY, TALLY_PAGE = "tally.json", "tally.html"
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -1,171 +1,101 @@
 """The systems that are compared: folders of pictures, and runs, whose favourites are shown."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from operator import itemgetter
-from pathlib import Path
-from typing import Protocol
 
-from infra.nearby import SUMMARY
-from infra.paths import is_remote
-from infra.store import Store
 from pipelines.rate.rating_plan import RatedCaption
-from schemas.artifacts import SAMPLES
+from pipelines.score.caption_files import read_captions
+from pipelines.score.caption_set import Caption, CaptionSet, chosen
+from pipelines.score.drawn import drawings, read_scores
+from pipelines.score.picture_set import PictureSet, in_reading_order, open_pictures
+from pipelines.score.problems import Problem
+from pipelines.score.run_places import samples_of
 from schemas.errors import ConfigError
-from schemas.folder import Folder
-from stages.data.parquet import Row, read_rows
-from stages.pictures import SUFFIXES, PictureError, Pixels, decode
-from stages.storage import reaching
-
-
-class RatedSystem(Protocol):
-    """Whatever has a picture for each caption."""
-
-    @property
-    def name(self) -> str:
-        """What the system is called in the tally."""
-
-    @property
-    def source(self) -> str:
-        """Where its pictures are."""
-
-    def lacks(self, captions: Collection[RatedCaption]) -> list[RatedCaption]:
-        """Return the captions without a picture."""
-
-    def pictures(self, captions: Collection[RatedCaption]) -> Iterator[tuple[RatedCaption, bytes]]:
-        """Yield the picture file of each caption; a caption that it lacks is passed over."""
+from stages.pictures import PictureError, Pixels, decode
 
 
 @dataclass(frozen=True)
-class FolderOfPictures:
-    """A folder, also of a program of other people; a caption's key is its picture's name."""
+class RatedSystem:
+    """What one system drew: a picture for each caption, of several candidates the best by score."""
 
     name: str
-    source: str
+    source: str  # where its pictures are
+    pictures: PictureSet
+    drawn: Mapping[str, str]  # the picture of each caption, by the caption's key
+    problems: Sequence[Problem] = ()
 
-    @cached_property
-    def files(self) -> Mapping[str, Path]:
-        """Return the pictures by name below the folder, without its ending."""
-        top = Path(self.source).expanduser()
-        if not top.is_dir():
+
+def named_places(texts: Sequence[str]) -> dict[str, str]:
+    """Read each NAME=PLACE; raise ConfigError unless there are two or more of different names."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, _, place = (part.strip() for part in text.partition("="))
+        if not name or not place:
             raise ConfigError(
-                f"wanted a folder of pictures or a run for --system {self.name}, found none at "
-                f"{self.source}; mend the path"
+                f"wanted --system NAME=FOLDER or NAME=ROOT of a run, found '{text}'; write it so"
             )
-        found: dict[str, Path] = {}
-        with reaching(self.source, f"--system {self.name}"):
-            paths = sorted(path for path in top.rglob("*") if path.suffix.lower() in SUFFIXES)
-        for path in paths:
-            key = path.relative_to(top).with_suffix("").as_posix()
-            if key in found:
-                raise ConfigError(
-                    f"wanted one picture of each name in {self.source}, found {found[key].name} "
-                    f"and {path.name}; move one of them away"
-                )
-            found[key] = path
-        return found
-
-    def lacks(self, captions: Collection[RatedCaption]) -> list[RatedCaption]:
-        return [one for one in captions if one.key not in self.files]
-
-    def pictures(self, captions: Collection[RatedCaption]) -> Iterator[tuple[RatedCaption, bytes]]:
-        for one in captions:
-            path = self.files[one.key]
-            with reaching(str(path), f"--system {self.name}"):
-                data = path.read_bytes()
-            yield one, data
-
-
-@dataclass(frozen=True)
-class FavouritesOfRun:
-    """A finished run of ours; CLIP's favourite of each prompt is its picture."""
-
-    name: str
-    source: str
-
-    @cached_property
-    def samples(self) -> Folder:
-        return Store(self.source).newest(SAMPLES)
-
-    @cached_property
-    def prompts(self) -> tuple[str, ...]:
-        """Return its different prompts, in order."""
-        favourites = self._favourites(("prompt",))
-        return tuple(dict.fromkeys(row["prompt"] for row in favourites))
-
-    def lacks(self, captions: Collection[RatedCaption]) -> list[RatedCaption]:
-        drawn = set(self.prompts)
-        return [one for one in captions if one.caption not in drawn]
-
-    def pictures(self, captions: Collection[RatedCaption]) -> Iterator[tuple[RatedCaption, bytes]]:
-        wanted: dict[str, list[RatedCaption]] = {}
-        for one in captions:
-            wanted.setdefault(one.caption, []).append(one)
-        for prompt, png in map(itemgetter("prompt", "png"), self._favourites(("prompt", "png"))):
-            for one in wanted.pop(prompt, ()):
-                yield one, png
-
-    def _favourites(self, columns: tuple[str, ...]) -> Iterator[Row]:
-        table = read_rows(self.samples, "table/", ("rank", *columns))
-        return (row for row in table if row["rank"] == 0)
-
-
-def system(text: str) -> RatedSystem:
-    """Read NAME=FOLDER or NAME=ROOT; raise ConfigError if it is neither."""
-    name, _, source = (part.strip() for part in text.partition("="))
-    if not name or not source:
+        if name in found:
+            raise ConfigError(f"wanted a name for each system, found two '{name}'; rename one")
+        found[name] = place
+    if len(found) < 2:
         raise ConfigError(
-            f"wanted --system NAME=FOLDER or NAME=ROOT of a run, found '{text}'; write it so"
+            f"wanted two systems to compare, found {len(found)}; give --system NAME=FOLDER twice"
         )
-    is_run = is_remote(source) or (Path(source).expanduser() / SUMMARY).is_file()
-    return FavouritesOfRun(name, source) if is_run else FolderOfPictures(name, source)
+    return found
 
 
-def require_different(systems: Sequence[RatedSystem]) -> None:
-    """Raise ConfigError unless there are two systems or more, each with a name of its own."""
-    names = [system.name for system in systems]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise ConfigError(f"wanted a name for each system, found two '{doubled[0]}'; rename one")
-    if len(systems) < 2:
-        raise ConfigError(
-            f"wanted two systems to compare, found {len(systems)}; give --system NAME=FOLDER twice"
-        )
+def captions_for(places: Sequence[str], address: str | None, seed: int) -> CaptionSet:
+    """Read the captions, or where none are given and all systems are runs, the first one's prompts.
+
+    Of each picture of MS-COCO one is chosen by the seed. Raises ConfigError if there are none.
+    """
+    for place in places if address is None else ():
+        if samples_of(place) is None:
+            raise ConfigError(
+                f"wanted --captions FILE, which says what the pictures in {place} are to show, "
+                "found none; give it"
+            )
+    return chosen(read_captions(address or places[0]), None, seed)
 
 
-def shared_captions(
-    systems: Sequence[RatedSystem], captions: Sequence[RatedCaption]
-) -> list[RatedCaption]:
+def key(caption: Caption) -> str:
+    return caption.names[0]
+
+
+def system(name: str, place: str, captions: CaptionSet) -> RatedSystem:
+    """Find what a system drew for the captions; raise ConfigError if that is nothing."""
+    pictures = open_pictures(place, f"--system {name}")
+    found = drawings(pictures, captions, None, read_scores(pictures, place))
+    drawn = {key(pair.caption): pair.picture for pair in found.pairs if pair.caption}
+    problems = [one for one in found.problems if one.kind != "no_picture"]  # said of all at once
+    return RatedSystem(name, place, pictures, drawn, problems)
+
+
+def shared_captions(systems: Sequence[RatedSystem], captions: CaptionSet) -> list[RatedCaption]:
     """Return the captions for which systems have pictures, all of them or none.
 
     Raises ConfigError if some have a picture for a caption and some have not.
     """
-    lacking = [set(system.lacks(captions)) for system in systems]
-    nobodys = set.intersection(*lacking)
-    for system, own in zip(systems, lacking, strict=True):
-        missing = [one for one in captions if one in own - nobodys]
+    drawn = [one for one in captions.captions if any(key(one) in own.drawn for own in systems)]
+    for own in systems:
+        missing = [one for one in drawn if key(one) not in own.drawn]
         if missing:
             first = missing[0]
             raise ConfigError(
                 f"wanted pictures of all systems for the same captions, found {len(missing):,} "
-                f'without one in {system.source}, first "{first.caption}" ({first.key}), which '
+                f'without one in {own.source}, first "{first.text}" ({key(first)}), which '
                 "other systems have; add them, or give --captions without these"
             )
-    shared = [one for one in captions if one not in nobodys]
-    if not shared:
-        raise ConfigError(
-            f"wanted pictures that are called as --captions calls them, such as "
-            f"{captions[0].key}.png, found none in {systems[0].source}; rename them"
-        )
-    return shared
+    return [RatedCaption(key(one), one.text) for one in drawn]
 
 
 def decoded(
     system: RatedSystem, captions: Sequence[RatedCaption]
 ) -> Iterator[tuple[RatedCaption, bytes, Pixels]]:
     """Yield each caption's picture; raise ConfigError for one that no decoder reads."""
-    for one, data in system.pictures(captions):
+    by_picture = {system.drawn[one.key]: one for one in captions}
+    for name in in_reading_order(system.pictures, by_picture):
+        one, data = by_picture[name], system.pictures.read(name)
         try:
             yield one, data, decode(data)
         except PictureError as error:

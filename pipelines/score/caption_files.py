@@ -1,4 +1,4 @@
-"""Read captions: MS-COCO's file, CUB's folder, a table, lines, or a text beside each picture.
+"""Read captions: MS-COCO's file, CUB's folder, a table, lines, texts beside pictures, or a run's.
 
 | what is given | captions |
 |---|---|
@@ -7,6 +7,7 @@
 | `.jsonl` or `.parquet` with the columns `caption` and `picture` | one a row |
 | `.txt` | one a line; the picture of line i (from 0) is called i |
 | a folder of `NAME.txt` | the first line of each |
+| the root of a run, or its samples | the prompts that it drew |
 """
 
 import hashlib
@@ -20,13 +21,16 @@ import pyarrow.parquet as pq
 
 from pipelines.score.caption_set import Caption, CaptionSet, doubled
 from pipelines.score.problems import Problem, problem
+from pipelines.score.run_places import SAMPLE_TABLE, samples_of
 from schemas.errors import ConfigError
+from schemas.folder import Folder
 from stages.data.digests import digest_of_files
-from stages.pictures.forms import SUFFIXES
+from stages.data.parquet import NAME_COLUMNS, read_rows
+from stages.pictures import SUFFIXES
+from stages.storage import opened, reaching, text_lines
 
 TEXTS, TEST_CLASSES = "text_c10", "testclasses.txt"  # of CUB
-CAPTION = ("caption", "text", "prompt")  # columns
-PICTURE = ("picture", "file_name", "image", "name", "key", "id")
+CAPTION_COLUMNS = ("caption", "text", "prompt")
 TABLES = (".jsonl", ".parquet")
 
 
@@ -34,21 +38,24 @@ def read_captions(address: str) -> CaptionSet:
     """Read a set of captions; raise ConfigError for one that is not there or not readable."""
     path = Path(address)
     try:
-        return _of_folder(path) if path.is_dir() else _of_file(path)
+        if (samples := samples_of(address)) is not None:
+            return of_run(address, samples)
+        return _of_folder(path) if path.is_dir() else _of_file(address)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"--captions: wanted captions at '{address}', found {_brief(error)}; give MS-COCO's "
+            f"--captions: wanted captions at '{path}', found {_brief(error)}; give MS-COCO's "
             "captions_*.json, CUB's folder, a .jsonl, .parquet or .txt file, or a folder of texts"
         ) from error
 
 
-def _of_file(path: Path) -> CaptionSet:
+def _of_file(address: str) -> CaptionSet:
+    path = Path(address)
     if path.suffix == ".json":
-        return coco(path)
+        return coco(address)
     if path.suffix in TABLES:
-        return table(path)
+        return table(address)
     if path.suffix == ".txt":
-        rows = enumerate(path.read_text("utf-8").splitlines())
+        rows = enumerate(text_lines(read_file(address, "--captions")))
         return _plain(path, "lines of text", ((str(number), text) for number, text in rows))
     raise ConfigError(
         f"--captions: wanted a .json (MS-COCO), .jsonl, .parquet or .txt file, found '{path}'"
@@ -56,22 +63,33 @@ def _of_file(path: Path) -> CaptionSet:
     )
 
 
+def read_file(address: str, flag: str) -> bytes:
+    """Return the bytes at a path or address; raise ConfigError if they cannot be had."""
+    with reaching(address, flag), opened(address) as file:
+        return bytes(file.read())
+
+
 def _of_folder(path: Path) -> CaptionSet:
     if (path / TEXTS).is_dir():
         return cub(path)
     rows = (
-        (
-            str(file.relative_to(path).with_suffix("")),
-            (file.read_text("utf-8").splitlines() or [""])[0],
-        )
+        (str(file.relative_to(path).with_suffix("")), (_lines_of(file) or [""])[0])
         for file in _texts(path)
     )
     return _plain(path, "a text beside each picture", rows)
 
 
-def coco(path: Path) -> CaptionSet:
+def of_run(place: str, samples: Folder) -> CaptionSet:
+    """Return the prompts of a run, in their order."""
+    rows = read_rows(samples, SAMPLE_TABLE, ("prompt_id", "prompt"))
+    prompts = dict(sorted((row["prompt_id"], row["prompt"]) for row in rows))
+    name = Path(place).name
+    return _plain(Path(name), "a run's prompts", ((str(n), text) for n, text in prompts.items()))
+
+
+def coco(address: str) -> CaptionSet:
     """Read MS-COCO's captions; a picture may be called by its file, its id or its caption's id."""
-    content = path.read_bytes()
+    content = read_file(address, "--captions")
     try:
         found = json.loads(content)
         images = {int(one["id"]): str(one["file_name"]) for one in found["images"]}
@@ -79,7 +97,7 @@ def coco(path: Path) -> CaptionSet:
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"--captions: wanted MS-COCO's `images` (id, file_name) and `annotations` (id, "
-            f"image_id, caption) in '{path}', found {_brief(error)}; fetch the file again"
+            f"image_id, caption) in '{address}', found {_brief(error)}; fetch the file again"
         ) from error
     captions = [
         Caption(text.strip(), (stem(images[image]), str(image), str(own)), images[image])
@@ -88,7 +106,7 @@ def coco(path: Path) -> CaptionSet:
     ]
     with_caption = {caption.picture for caption in captions}
     return CaptionSet(
-        name=path.name,
+        name=Path(address).name,
         sha256=hashlib.sha256(content).hexdigest(),
         format="MS-COCO",
         schemes=("the picture's file", "the picture's id", "the caption's id"),
@@ -110,7 +128,7 @@ def cub(path: Path) -> CaptionSet:
     rows = [
         Caption(text.strip(), (f"{file.parent.name}/{file.stem}_{i}",), f"{file.stem}.jpg")
         for file in files
-        for i, text in enumerate(file.read_text("utf-8", "replace").splitlines())
+        for i, text in enumerate(_lines_of(file))
     ]
     filled = [caption for caption in rows if caption.text]
     repeats = set(again := doubled(filled))
@@ -131,13 +149,16 @@ def cub(path: Path) -> CaptionSet:
     )
 
 
-def table(path: Path) -> CaptionSet:
+def table(address: str) -> CaptionSet:
     """Read a table with a caption and the name of its picture in each row."""
-    rows = read_rows(path, "--captions")
-    text, picture = (column(rows, names, path, "--captions") for names in (CAPTION, PICTURE))
+    rows = table_rows(address, "--captions")
+    text, picture = (
+        column(rows, names, address, "--captions") for names in (CAPTION_COLUMNS, NAME_COLUMNS)
+    )
     datasets = {str(row.get("dataset", "a table")) for row in rows}  # as `lines` writes it
     form = datasets.pop() if len(datasets) == 1 else "a table"
-    return _plain(path, form, ((str(row[picture]), str(row[text] or "")) for row in rows))
+    named = ((str(row[picture]), str(row[text] or "")) for row in rows)
+    return _plain(Path(address), form, named)
 
 
 def _plain(path: Path, form: str, rows: Iterable[tuple[str, str]]) -> CaptionSet:
@@ -167,17 +188,18 @@ def _plain(path: Path, form: str, rows: Iterable[tuple[str, str]]) -> CaptionSet
     )
 
 
-def read_rows(path: Path, flag: str) -> list[Mapping[str, Any]]:
+def table_rows(address: str, flag: str) -> list[Mapping[str, Any]]:
     """Read the rows of a JSONL or Parquet file that fits in memory; raise ConfigError."""
+    data = read_file(address, flag)
     try:
-        if path.suffix == ".parquet":
-            schema = pq.read_schema(path)
-            plain = [field.name for field in schema if is_plain(field.type)]
-            return pq.read_table(path, columns=plain).to_pylist()
-        return list(_objects(path))
-    except (OSError, ValueError, pa.ArrowException) as error:
+        if not address.endswith(".parquet"):
+            return list(_objects(data))
+        with pq.ParquetFile(pa.BufferReader(data)) as parquet:
+            plain = [field.name for field in parquet.schema_arrow if is_plain(field.type)]
+            return parquet.read(plain).to_pylist()
+    except (ValueError, pa.ArrowException) as error:
         raise ConfigError(
-            f"{flag}: wanted a readable table at '{path}', found {_brief(error)}; replace it"
+            f"{flag}: wanted a readable table at '{address}', found {_brief(error)}; replace it"
         ) from error
 
 
@@ -186,8 +208,8 @@ def is_plain(kind: pa.DataType) -> bool:
     return pa.types.is_primitive(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
-def _objects(path: Path) -> Iterator[Mapping[str, Any]]:
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+def _objects(data: bytes) -> Iterator[Mapping[str, Any]]:
+    for number, line in enumerate(text_lines(data), 1):
         if line.strip():
             try:
                 found = json.loads(line)
@@ -198,14 +220,14 @@ def _objects(path: Path) -> Iterator[Mapping[str, Any]]:
             yield found
 
 
-def column(rows: list[Mapping[str, Any]], names: tuple[str, ...], path: Path, flag: str) -> str:
+def column(rows: list[Mapping[str, Any]], names: tuple[str, ...], place: str, flag: str) -> str:
     """Return which of these columns all rows have; raise ConfigError if none."""
     shared = set.intersection(*(set(row) for row in rows)) if rows else set()
     for name in names:
         if name in shared:
             return name
     raise ConfigError(
-        f"{flag}: wanted rows with a column {' or '.join(names)} in '{path}', found "
+        f"{flag}: wanted rows with a column {' or '.join(names)} in '{place}', found "
         f"{', '.join(sorted(shared)) or 'none that all rows have'}; rename it"
     )
 
@@ -215,6 +237,10 @@ def stem(name: str) -> str:
     lower = name.lower()
     ending = next((ending for ending in SUFFIXES if lower.endswith(ending)), "")
     return name.removesuffix(name[len(name) - len(ending) :]) if ending else name
+
+
+def _lines_of(file: Path) -> list[str]:
+    return text_lines(file.read_bytes())
 
 
 def _texts(path: Path) -> list[Path]:

@@ -1,23 +1,25 @@
 """Which picture was drawn for which caption: by name, single or the best of several candidates.
 
 Pictures are flat (`NAME.png`) or candidates (`NAME/0.png`, `NAME/1.png`, ...). Which names are
-meant, for MS-COCO those of files, pictures or captions, is what finds the most captions.
+meant, for MS-COCO those of files, pictures or captions, is what finds the most captions. Drawings
+of a run are found by their prompts.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.score.caption_files import PICTURE, column, read_rows, stem
+from pipelines.score.caption_files import column, stem, table_rows
 from pipelines.score.caption_set import Caption, CaptionSet
-from pipelines.score.picture_set import SCORE, PictureSet, TablePictures
+from pipelines.score.picture_set import SCORES, PictureSet, TablePictures
 from pipelines.score.problems import Problem, problem
 from schemas.errors import ConfigError
+from stages.data.parquet import NAME_COLUMNS
+from stages.storage import is_file, reaching, system_of
 
-SCORES = "scores.jsonl"  # beside the candidates
+SCORES_FILE = "scores.jsonl"  # beside the candidates
 FLAT, CANDIDATES = "NAME.png", "NAME/0.png"
 
 Candidate = tuple[int, str]  # its number, and its picture's name
@@ -42,19 +44,17 @@ class DrawnPictures:
 
 
 @dataclass(frozen=True)
-class Naming:
-    """How pictures are called: their layout, and which of a caption's names is meant."""
+class Offered:
+    """What there is to choose from for each caption, and how it was found."""
 
     layout: str
-    scheme: int
-    index: Mapping[str, Sequence[Candidate]]
+    called: str  # what pictures are called by, in words
+    own: Mapping[Caption, str]  # what the caption itself is called then
+    candidates: Mapping[Caption, Sequence[Candidate]]
 
-    def candidates(self, caption: Caption) -> list[Candidate]:
-        """Return what was drawn for a caption, by number."""
-        return sorted(self.index.get(normal(caption.names[self.scheme]), ()))
-
-    def found(self, captions: CaptionSet) -> int:
-        return sum(bool(self.candidates(caption)) for caption in captions.captions)
+    @property
+    def found(self) -> int:
+        return sum(map(bool, self.candidates.values()))
 
 
 def without_captions(source: PictureSet) -> DrawnPictures:
@@ -65,34 +65,40 @@ def without_captions(source: PictureSet) -> DrawnPictures:
 
 
 def drawings(
-    source: PictureSet, captions: CaptionSet, best_of: int, scores: Mapping[str, float] | None
+    source: PictureSet,
+    captions: CaptionSet,
+    best_of: int | None,
+    scores: Mapping[str, float] | None,
 ) -> DrawnPictures:
     """Find the picture of each caption, the best of its first `best_of` candidates by score.
 
-    A tie is the first one's. Raises ConfigError if no caption has a picture, or if there is a
-    choice and no scores.
+    None is the best of all, or the first one where there are no scores. A tie is the first one's.
+    Raises ConfigError if no caption has a picture, or if there is a choice and no scores.
     """
-    naming = naming_of(source, captions)
-    if best_of > 1 and (naming.layout == FLAT or scores is None):
+    offered = offer(source, captions)
+    if best_of is None:
+        most = max(number for some in offered.candidates.values() for number, _ in some) + 1
+        best_of = 1 if offered.layout == FLAT or scores is None else most
+    if best_of > 1 and (offered.layout == FLAT or scores is None):
         raise ConfigError(
             f"--best-of {best_of}: wanted candidates {CANDIDATES}, NAME/1.png, ... in "
-            f"'{source.name}' and their scores in {SCORES} there, found "
-            f"{'single pictures' if naming.layout == FLAT else 'no scores'}; add them, or leave "
+            f"'{source.name}' and their scores in {SCORES_FILE} there, found "
+            f"{'single pictures' if offered.layout == FLAT else 'no scores'}; add them, or leave "
             "it at 1"
         )
-    offered = {one: naming.candidates(one) for one in captions.captions}
-    within = {one: _first(some, naming.layout, best_of) for one, some in offered.items()}
+    within = {
+        one: _first(some, offered.layout, best_of) for one, some in offered.candidates.items()
+    }
     pairs = [
         Pair(_best(some, scores if best_of > 1 else None), caption)
         for caption, some in within.items()
         if some
     ]
-    called = f"{naming.layout}, NAME is {captions.schemes[naming.scheme]}"
-    problems = _problems(source, naming, offered, within, best_of)
+    problems = _problems(source, offered, within, best_of)
     if best_of > 1 and scores is not None:
         unscored = (n for some in within.values() for _, n in some if stem(n) not in scores)
         problems += problem("no_score", unscored)
-    return DrawnPictures(source, tuple(pairs), called, best_of, tuple(problems))
+    return DrawnPictures(source, tuple(pairs), offered.called, best_of, tuple(problems))
 
 
 def _first(candidates: Sequence[Candidate], layout: str, best_of: int) -> list[Candidate]:
@@ -110,15 +116,14 @@ def _best(candidates: Sequence[Candidate], scores: Mapping[str, float] | None) -
 
 def _problems(
     source: PictureSet,
-    naming: Naming,
-    offered: Mapping[Caption, Sequence[Candidate]],
+    offered: Offered,
     within: Mapping[Caption, Sequence[Candidate]],
     best_of: int,
 ) -> list[Problem]:
-    own = {caption: caption.names[naming.scheme] for caption in offered}
-    used = {name for some in offered.values() for _, name in some}
-    flat = naming.layout == FLAT
-    more = (name for some in offered.values() for _, name in some[1:] if flat)
+    own, every = offered.own, offered.candidates.values()
+    used = {name for some in every for _, name in some}
+    flat = offered.layout == FLAT
+    more = (name for some in every for _, name in some[1:] if flat)
     few = (own[one] for one, some in within.items() if 0 < len(some) < best_of and not flat)
     return [
         *problem("no_picture", (own[one] for one, some in within.items() if not some)),
@@ -128,26 +133,43 @@ def _problems(
     ]
 
 
-def naming_of(source: PictureSet, captions: CaptionSet) -> Naming:
-    """Return the naming by which the most captions have a picture; the first one of equals.
-
-    Raises ConfigError if none has.
-    """
-    indexes = {layout: _index(source.names, layout) for layout in (FLAT, CANDIDATES)}
-    namings = [
-        Naming(layout, scheme, index)
-        for layout, index in indexes.items()
-        for scheme in range(len(captions.schemes))
-    ]
-    best = max(namings, key=lambda naming: naming.found(captions))
-    if not best.found(captions):
-        wanted = " or ".join(dict.fromkeys(captions.captions[0].names))
+def offer(source: PictureSet, captions: CaptionSet) -> Offered:
+    """Find what was drawn for each caption; raise ConfigError if there is nothing for any."""
+    if isinstance(source, TablePictures) and source.prompts:
+        best, wanted = _by_prompt(source, captions), "of the prompts that are given"
+    else:
+        best = max(_by_names(source, captions), key=lambda one: one.found)
+        names = " or ".join(dict.fromkeys(captions.captions[0].names))
+        wanted = f"that are called as captions are, such as {names}"
+    if not best.found:
         raise ConfigError(
-            f"--pictures: wanted pictures that are called as captions are, such as {wanted}, in "
-            f"'{source.name}', found {source.names[0]} and {len(source.names) - 1:,} more, none of "
-            "which is; rename them (--list writes the names that are wanted)"
+            f"{source.flag}: wanted pictures {wanted}, in '{source.name}', found "
+            f"{source.names[0]} and {len(source.names) - 1:,} more, none of which is; rename them "
+            "(`pipelines.score --list` writes the names that are wanted), or give other captions"
         )
     return best
+
+
+def _by_names(source: PictureSet, captions: CaptionSet) -> Iterator[Offered]:
+    """Yield what is found by each layout and each scheme of names."""
+    for layout in (FLAT, CANDIDATES):
+        index = _index(source.names, layout)
+        for scheme, words in enumerate(captions.schemes):
+            own = {one: one.names[scheme] for one in captions.captions}
+            found = {one: sorted(index.get(normal(name), ())) for one, name in own.items()}
+            yield Offered(layout, f"{layout}, NAME is {words}", own, found)
+
+
+def _by_prompt(source: TablePictures, captions: CaptionSet) -> Offered:
+    """Find a run's drawings; captions of the same words get its prompts of these words in turn."""
+    numbers: dict[str, dict[str, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
+    for name, prompt in source.prompts.items():
+        number, _, candidate = name.rpartition("/")
+        numbers[prompt.strip()][number].append((int(candidate), name))
+    waiting = {prompt: iter(found.values()) for prompt, found in numbers.items()}
+    found = {one: sorted(next(waiting.get(one.text, iter(())), ())) for one in captions.captions}
+    own = {one: one.names[0] for one in captions.captions}
+    return Offered(CANDIDATES, "candidates of a run, by their prompt", own, found)
 
 
 def _index(names: Sequence[str], layout: str) -> dict[str, list[Candidate]]:
@@ -176,14 +198,16 @@ def read_scores(source: PictureSet, address: str) -> dict[str, float] | None:
     """
     if isinstance(source, TablePictures):
         return {stem(name): score for name, score in source.scores.items()} or None
-    path = Path(address) / SCORES
-    if not path.is_file():
-        return None
-    rows = read_rows(path, "--best-of")
-    picture, score = (column(rows, names, path, "--best-of") for names in (PICTURE, SCORE))
+    place = f"{address.rstrip('/')}/{SCORES_FILE}"
+    with reaching(place, source.flag):
+        system, path = system_of(place)
+        if not is_file(system, path):
+            return None
+    rows = table_rows(place, "--best-of")
+    picture, score = (column(rows, names, place, "--best-of") for names in (NAME_COLUMNS, SCORES))
     try:
         return {stem(str(row[picture])): float(row[score]) for row in rows}
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"--best-of: wanted a number for each {score} in '{path}', found {error}; mend it"
+            f"--best-of: wanted a number for each {score} in '{place}', found {error}; mend it"
         ) from error

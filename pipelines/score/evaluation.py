@@ -7,12 +7,21 @@ from pathlib import PurePath
 from pipelines.score.caption_files import stem
 from pipelines.score.caption_set import CaptionSet
 from pipelines.score.drawn import DrawnPictures
+from pipelines.score.feature_cache import FeatureCache
 from pipelines.score.look import Look, look
 from pipelines.score.overlap import LeftOut, read_overlap
 from pipelines.score.picture_set import PictureSet
 from pipelines.score.problems import Problem, problem
 from pipelines.score.published_rows import published
-from pipelines.score.score_file import Captions, ReferenceSide, ScoreFile, System, programs
+from pipelines.score.score_file import (
+    Captions,
+    Fidelity,
+    ReferenceSide,
+    ScoreFile,
+    System,
+    programs,
+)
+from pipelines.score.shown_shapes import judge_drawings
 from pipelines.score.system_scores import Setup, measure, versions
 from stages.features import FeatureExtractor
 from stages.metrics.reported import Reported
@@ -24,6 +33,7 @@ class MeasuredSystem:
 
     name: str
     drawings: DrawnPictures
+    fidelity: Fidelity | None = None  # of reconstructions
     seen: Look | None = None
     values: list[Reported] = field(default_factory=list)
 
@@ -35,20 +45,21 @@ def evaluate(
     overlap: str | None,
     extractors: Sequence[FeatureExtractor],
     setup: Setup,
+    cache: FeatureCache | None = None,
 ) -> ScoreFile:
     """Measure every system by every network; raise ConfigError for what cannot be measured."""
     left_out = read_overlap(overlap, reference.names) if overlap else None
     unreadable: list[str] = []
     for extractor in extractors:
         names = frozenset() if left_out is None else left_out.names
-        real = look(extractor, reference, reference.names, setup.radii, setup.side, names)
+        radii, side = setup.radii, setup.side
+        real = look(extractor, reference, reference.names, radii, side, names, cache)
         unreadable = real.unreadable
         against = versions(real, reference.name, left_out.record.name if left_out else None)
         for one in systems:
             caption_of = {pair.picture: pair.caption for pair in one.drawings.pairs}
-            one.seen = look(
-                extractor, one.drawings.source, list(caption_of), setup.radii, setup.side
-            )
+            drawn = list(caption_of)
+            one.seen = look(extractor, one.drawings.source, drawn, radii, side, cache=cache)
             own = [caption_of[name] for name in one.seen.names]
             one.values += measure(extractor, one.seen, own, against, setup)
     return ScoreFile(
@@ -106,4 +117,6 @@ def _system(one: MeasuredSystem) -> System:
         called=one.drawings.called,
         problems=(*one.drawings.problems, *problem("unreadable", one.seen.unreadable)),
         values=tuple(one.values),
+        fidelity=one.fidelity,
+        shown=judge_drawings(one.drawings),
     )

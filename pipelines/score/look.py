@@ -5,32 +5,23 @@ reads: so a radius means the same number of pixels on both sides.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
-from PIL import Image
 
-from pipelines.score.picture_set import PictureSet
+from pipelines.score.feature_cache import FeatureCache, SeenFiles, cache_key
+from pipelines.score.picture_files import PictureFiles, file_batches
+from pipelines.score.picture_set import PictureSet, in_reading_order
 from schemas.errors import ConfigError
-from stages.features import BATCH, FeatureExtractor, Features, centre_square
+from stages.features import BATCH, FeatureExtractor, Features
 from stages.metrics.blur import gaussian_blur
 from stages.metrics.moments import Moments
-from stages.pictures import PictureError, Pixels, decode
 from stages.progress import Progress
 from stages.threads import in_threads
 
 AT_ONCE = 32 * BATCH  # rows that are added to the moments at a time, for each addition costs d x d
-
-
-class PictureFile(NamedTuple):
-    """A file that was read: its pixels are None if it is no picture."""
-
-    name: str
-    sha256: str
-    pixels: Pixels | None
 
 
 @dataclass
@@ -78,20 +69,24 @@ def look(
     radii: Sequence[float],
     side: int,
     left_out: Collection[str] = (),
+    cache: FeatureCache | None = None,
 ) -> Look:
-    """Look at these pictures, in their order; raise ConfigError if none can be read."""
-    sums = {radius: _Sum(extractor, radius, leaves_out=bool(left_out)) for radius in radii}
+    """Look at these pictures; raise ConfigError if none can be read.
+
+    What is found is in their order, though they are read in that of the set.
+    """
+    sums = {radius: _Sum(leaves_out=bool(left_out), keeps_features=radius == 0) for radius in radii}
     found = Look([], [], [], left_out, np.zeros((0, 0), np.float32), {})
     with Progress(f"{source.name} by {extractor.network.name}", len(names), unit="pictures") as bar:
-        for batch in _batches(source, names, side):
-            good = [one for one in batch if one.pixels is not None]
-            found.unreadable += [one.name for one in batch if one.pixels is None]
-            found.names += [one.name for one in good]
-            found.digests += [one.sha256 for one in good]
-            kept = np.array([one.name not in left_out for one in good], bool)
-            for each in sums.values():
-                each.add([one.pixels for one in good if one.pixels is not None], kept)
-            bar.advance(len(batch))
+        for files in file_batches(source, in_reading_order(source, names), side):
+            for radius, each in sums.items():
+                seen = see(extractor, files, radius, cache)
+                good = np.flatnonzero(seen.readable).tolist()
+                each.add(seen, np.array([files.names[at] not in left_out for at in good], np.bool_))
+            found.unreadable += [files.names[at] for at in np.flatnonzero(~seen.readable).tolist()]
+            found.names += [files.names[at] for at in good]
+            found.digests += [files.digests[at] for at in good]
+            bar.advance(len(files.names))
     if not found.names:
         raise ConfigError(
             f"wanted pictures in '{source.name}', found {len(names):,} files and none that can be "
@@ -99,29 +94,61 @@ def look(
         )
     found.blurred = {radius: each.finished() for radius, each in sums.items()}
     found.features = np.concatenate(sums[0].features)
+    _put_in_order(found, names)
     return found
+
+
+def see(
+    extractor: FeatureExtractor, files: PictureFiles, radius: float, cache: FeatureCache | None
+) -> SeenFiles:
+    """Return what a network makes of some files at one radius, from the cache if it is there."""
+    if cache is None:
+        return _see(extractor, files, radius)
+    key = cache_key(extractor, files, radius)
+    seen = cache.get(key)
+    if seen is None:
+        seen = _see(extractor, files, radius)
+        cache.put(key, seen)
+    return seen
+
+
+def _see(extractor: FeatureExtractor, files: PictureFiles, radius: float) -> SeenFiles:
+    pictures = [one for one in files.pixels if one is not None]
+    blurred = in_threads(lambda picture: gaussian_blur(picture, radius), pictures, threads=2)
+    readable = np.array([one is not None for one in files.pixels])
+    return SeenFiles(readable, extractor.see(list(blurred)) if pictures else None)
+
+
+def _put_in_order(found: Look, names: Sequence[str]) -> None:
+    place = {name: number for number, name in enumerate(names)}
+    order = np.argsort([place[name] for name in found.names])
+    found.names, found.digests = (
+        [some[own] for own in order] for some in (found.names, found.digests)
+    )
+    found.features = found.features[order]
+    for one in found.blurred.values():
+        if one.probabilities is not None:
+            one.probabilities = one.probabilities[order]
 
 
 class _Sum:
     """Adds up what is seen at one radius."""
 
-    def __init__(self, extractor: FeatureExtractor, radius: float, *, leaves_out: bool) -> None:
-        self.extractor, self.radius, self.leaves_out = extractor, radius, leaves_out
+    def __init__(self, *, leaves_out: bool, keeps_features: bool) -> None:
+        self.leaves_out, self.keeps_features = leaves_out, keeps_features
         self.result = Blurred()
         self.features: list[Features] = []
         self.kept: list[np.ndarray] = []
         self.probabilities: list[Features] = []
         self.added = 0  # batches that are in the moments
 
-    def add(self, pictures: Sequence[Pixels], kept: np.ndarray) -> None:
-        if not pictures:
+    def add(self, files: SeenFiles, kept: np.ndarray) -> None:
+        if files.seen is None:
             return
-        blurred = in_threads(lambda picture: gaussian_blur(picture, self.radius), pictures, 2)
-        seen = self.extractor.see(list(blurred))
-        self.features.append(seen.features)
+        self.features.append(files.seen.features)
         self.kept.append(kept)
-        if seen.probabilities is not None:
-            self.probabilities.append(seen.probabilities)
+        if files.seen.probabilities is not None:
+            self.probabilities.append(files.seen.probabilities)
         if sum(map(len, self.features[self.added :])) >= AT_ONCE:
             self._add_to_moments()
 
@@ -131,7 +158,7 @@ class _Sum:
         self.result.all.add(features)
         if self.leaves_out:
             self.result.rest.add(features[kept])
-        if self.radius == 0:
+        if self.keeps_features:
             self.added = len(self.features)
         else:
             self.features, self.kept = [], []
@@ -142,29 +169,3 @@ class _Sum:
         if self.probabilities:
             self.result.probabilities = np.concatenate(self.probabilities)
         return self.result
-
-
-def _batches(source: PictureSet, names: Sequence[str], side: int) -> Iterator[list[PictureFile]]:
-    """Read and decode in batches. A table is read row by row, so only decoding is in threads."""
-
-    def opened(file: tuple[str, bytes]) -> PictureFile:
-        name, data = file
-        try:
-            pixels = fitted(decode(data), side)
-        except PictureError:
-            pixels = None
-        return PictureFile(name, hashlib.sha256(data).hexdigest(), pixels)
-
-    for start in range(0, len(names), BATCH):
-        files = [(name, source.read(name)) for name in names[start : start + BATCH]]
-        yield list(in_threads(opened, files, threads=2))
-
-
-def fitted(picture: Pixels, side: int) -> Pixels:
-    """Return the centre square at this side, by Pillow's bicubic filter; side 0 changes nothing."""
-    if side == 0:
-        return picture
-    square = np.ascontiguousarray(centre_square(picture))
-    if len(square) == side:
-        return square
-    return np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.BICUBIC))

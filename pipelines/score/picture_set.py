@@ -1,6 +1,6 @@
-"""Pictures that are handed in: a folder of files, or Parquet files that hold them."""
+"""Pictures that are handed in: a folder of files, Parquet files with them inside, or a run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Protocol
@@ -8,27 +8,31 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.score.caption_files import PICTURE
+from pipelines.score.run_places import drawings_of, held_out_of
 from schemas.errors import ConfigError
-from stages.data.parquet import picture_column
+from stages.data.parquet import CANDIDATE_COLUMNS, picture_column, picture_names
 from stages.pictures import SUFFIXES
 from stages.storage import reaching, system_of
 
 PARQUET = ".parquet"
-CANDIDATE = ("prompt_id", "candidate")  # columns of a run's samples, named PROMPT_ID/CANDIDATE
-SCORE = ("score", "clip_score")
+REFERENCE = "--reference"
+SCORES = ("score", "clip_score")  # columns
 
 
 class PictureSet(Protocol):
-    """MeasuredSystem pictures in a fixed order, read one at a time."""
+    """Pictures in a fixed order, read one at a time."""
 
     @property
     def name(self) -> str:
         """The last part of the address: what the set is called in results."""
 
     @property
+    def flag(self) -> str:
+        """The flag of the command line that named the set."""
+
+    @property
     def names(self) -> Sequence[str]:
-        """The pictures' names, sorted."""
+        """The pictures' names, in the order in which they are read fastest."""
 
     def read(self, name: str) -> bytes:
         """Return the file of a picture."""
@@ -39,6 +43,7 @@ class FolderPictures:
     """Files with a picture's ending, at any depth; their names are paths below the folder."""
 
     name: str
+    flag: str
     names: Sequence[str]
     system: Any
     top: str
@@ -52,12 +57,17 @@ class TablePictures:
     """Rows of Parquet files; one row group is held in memory."""
 
     name: str
-    names: Sequence[str]
+    flag: str
     system: Any
-    places: dict[str, tuple[str, int, int]]  # file, row group, row in it
-    columns: dict[str, str]  # by file
-    scores: dict[str, float]  # by name, where the table has them
+    places: dict[str, tuple[str, int, int]] = field(default_factory=dict)  # file, group, row in it
+    columns: dict[str, str] = field(default_factory=dict)  # by file
+    scores: dict[str, float] = field(default_factory=dict)  # by name, where the table has them
+    prompts: dict[str, str] = field(default_factory=dict)  # by name, of a run's samples
     held: tuple[tuple[str, int], list[Any]] = field(default=(("", -1), []))
+
+    @property
+    def names(self) -> Sequence[str]:
+        return list(self.places)
 
     def read(self, name: str) -> bytes:
         file, group, row = self.places[name]
@@ -70,68 +80,57 @@ class TablePictures:
 
 
 def open_pictures(address: str, flag: str) -> PictureSet:
-    """Find the pictures at a path or fsspec address; raise ConfigError if there are none."""
-    with reaching(address, flag):
-        system, top = system_of(address)
+    """Find the pictures at a path or fsspec address; raise ConfigError if there are none.
+
+    Of a run they are its drawings, and its validation pictures as a reference.
+    """
+    place = held_out_of(address) if flag == REFERENCE else drawings_of(address)
+    name = PurePosixPath(address).name
+    with reaching(place, flag):
+        system, top = system_of(place)
         listed = sorted(system.find(top))
-        name = PurePosixPath(top).name
         pictures = [file for file in listed if file.lower().endswith(SUFFIXES)]
         if pictures:
             below = [file.removeprefix(top).lstrip("/") for file in pictures]
-            return FolderPictures(name, below, system, top)
-        tables = [file for file in listed if file.endswith(PARQUET)]
-        if tables:
-            return _of_tables(name, system, tables)
+            return FolderPictures(name, flag, below, system, top)
+        if tables := [file for file in listed if file.endswith(PARQUET)]:
+            found = TablePictures(name, flag, system)
+            for file in tables:
+                _add_table(found, file)
+            return found
     raise ConfigError(
         f"{flag}: wanted pictures ({', '.join(SUFFIXES)}) or Parquet files of them at '{address}', "
         "found none; give the folder that holds them"
     )
 
 
-def _of_tables(name: str, system: Any, files: Sequence[str]) -> TablePictures:
-    places: dict[str, tuple[str, int, int]] = {}
-    columns: dict[str, str] = {}
-    scores: dict[str, float] = {}
-    for file in files:
-        with system.open(file, "rb") as opened:
-            try:
-                with pq.ParquetFile(opened) as parquet:
-                    columns[file] = picture_column(parquet.schema_arrow, file)
-                    for group in range(parquet.num_row_groups):
-                        names = _names(parquet, group, PurePosixPath(file).stem)
-                        places.update({n: (file, group, row) for row, n in enumerate(names)})
-                        scores.update(zip(names, _scores(parquet, group), strict=False))
-            except pa.ArrowException as error:
-                raise ConfigError(
-                    f"wanted a Parquet file of pictures at '{file}', found one that cannot be read "
-                    f"({str(error).splitlines()[0]}); replace it"
-                ) from error
-    return TablePictures(name, list(places), system, places, columns, scores)
+def in_reading_order(source: PictureSet, names: Iterable[str]) -> list[str]:
+    """Return names of a set as they lie in it, for a table is slow to read in any other order."""
+    place = {name: number for number, name in enumerate(source.names)}
+    return sorted(names, key=place.__getitem__)
 
 
-def _names(parquet: pq.ParquetFile, group: int, first: str) -> list[str]:
-    """Return the names of a row group's pictures: their own, or else by file and number."""
-    schema = parquet.schema_arrow
-    if set(CANDIDATE) <= set(schema.names):
-        rows = parquet.read_row_group(group, list(CANDIDATE)).to_pylist()
-        return ["{prompt_id}/{candidate}".format(**row) for row in rows]
-    for column in PICTURE:
-        if _is_name(schema, column):
-            return [str(name) for name in parquet.read_row_group(group, [column])[0].to_pylist()]
-    size = parquet.metadata.row_group(group).num_rows
-    return [f"{first}/{group}-{row}" for row in range(size)]
+def _add_table(found: TablePictures, file: str) -> None:
+    try:
+        with found.system.open(file, "rb") as opened, pq.ParquetFile(opened) as parquet:
+            found.columns[file] = picture_column(parquet.schema_arrow, file)
+            for group in range(parquet.num_row_groups):
+                names = picture_names(parquet, group, file)
+                found.places.update({n: (file, group, row) for row, n in enumerate(names)})
+                found.scores.update(zip(names, _column(parquet, group, SCORES), strict=False))
+                if set(CANDIDATE_COLUMNS) <= set(parquet.schema_arrow.names):
+                    prompts = _column(parquet, group, ("prompt",))
+                    found.prompts.update(zip(names, prompts, strict=False))
+    except pa.ArrowException as error:
+        raise ConfigError(
+            f"{found.flag}: wanted a Parquet file of pictures at '{file}', found one that cannot "
+            f"be read ({str(error).splitlines()[0]}); replace it"
+        ) from error
 
 
-def _scores(parquet: pq.ParquetFile, group: int) -> list[float]:
-    """Return the scores of a row group's pictures; none if the table has none."""
-    for column in SCORE:
+def _column(parquet: pq.ParquetFile, group: int, called: Sequence[str]) -> list[Any]:
+    """Return the first of these columns that a table has; nothing if it has none."""
+    for column in called:
         if column in parquet.schema_arrow.names:
             return parquet.read_row_group(group, [column])[0].to_pylist()
     return []
-
-
-def _is_name(schema: pa.Schema, column: str) -> bool:
-    if column not in schema.names:
-        return False
-    kind = schema.field(column).type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)

@@ -5,14 +5,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from pipelines.score.problems import Problem
 from schemas.errors import ConfigError
 from schemas.manifest import Record
-from stages.metrics.reported import Reported, comparable
+from stages.metrics.reported import FeatureNetwork, Reported, comparable
 
-FORMAT_VERSION: Literal[1] = 1
+FORMAT_VERSION: Literal[2] = 2
 PROGRAMS = ("dalle-ray", "torch", "transformers", "numpy", "scipy", "pillow",
             "opencv-python-headless")  # fmt: skip
 
@@ -46,6 +46,29 @@ class ReferenceSide(Record):
     overlap: Overlap | None
 
 
+class ShownShapes(Record):
+    """How many drawings show what their captions say, by the judge of the demo's world.
+
+    Intervals are of 95 %, of combinations of colour and shape rather than of captions.
+    """
+
+    captions: int
+    right: float = Field(description="every colour and shape that the caption names is there")
+    right_interval: tuple[float, float]
+    whole: float = Field(description="all that the caption says is so: size, place, ... as well")
+    whole_interval: tuple[float, float]
+
+
+class Fidelity(Record):
+    """How close a dVAE's reconstructions are to their pictures, cut to its side."""
+
+    pictures: int
+    psnr_db: float = Field(description="of the mean squared error over all pictures")
+    ssim: float
+    lpips: float | None = Field(description="null if no network was handed in")
+    lpips_network: FeatureNetwork | None
+
+
 class System(Record):
     """One system that was measured, and its numbers."""
 
@@ -57,6 +80,10 @@ class System(Record):
     called: str
     problems: tuple[Problem, ...]
     values: tuple[Reported, ...]
+    fidelity: Fidelity | None = Field(None, description="null unless they are reconstructions")
+    shown: ShownShapes | None = Field(
+        None, description="null unless all captions are the demo world's"
+    )
 
 
 class PublishedRow(Record):
@@ -73,7 +100,7 @@ class PublishedRow(Record):
 class ScoreFile(Record):
     """All of an evaluation."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[2] = FORMAT_VERSION
     made_with: Mapping[str, str]
     side: int
     radii: tuple[float, ...]
@@ -95,7 +122,12 @@ class ScoreFile(Record):
 
 
 def label(system: System) -> str:
-    return system.name if system.best_of == 1 else f"{system.name}, best of {system.best_of}"
+    return system.name + best_of(system)
+
+
+def best_of(system: System) -> str:
+    """Return what the label says of the number of candidates."""
+    return "" if system.best_of == 1 else f", best of {system.best_of}"
 
 
 def programs() -> dict[str, str]:

@@ -4,13 +4,17 @@ import argparse
 import math
 from collections.abc import Sequence
 
+from infra.folders import open_folder
 from infra.store import Store
 from pipelines.draw.text_to_image import require_gpu
 from pipelines.score.caption_files import read_captions
 from pipelines.score.caption_set import CaptionSet, chosen
 from pipelines.score.drawn import drawings, read_scores, without_captions
 from pipelines.score.evaluation import MeasuredSystem, evaluate
-from pipelines.score.picture_set import open_pictures
+from pipelines.score.feature_cache import FeatureCache
+from pipelines.score.picture_set import REFERENCE, open_pictures
+from pipelines.score.reconstructed import fidelity, reconstructed
+from pipelines.score.run_places import samples_of
 from pipelines.score.score_file import ScoreFile
 from pipelines.score.system_scores import Setup
 from schemas.artifacts import CLIP
@@ -24,19 +28,22 @@ def require_sense(args: argparse.Namespace) -> None:
     if args.gpu:
         require_gpu()
     names = [name for name, _ in named(args.pictures)]
+    captions = args.captions or drawn_by_runs(args)
+    measured = args.pictures or args.reconstruct
     for good, flag, wanted, found in (
-        (args.pictures or args.list, "--pictures", "a system's pictures to measure", "none"),
+        (measured or args.list, "--pictures", "a system's pictures to measure", "none"),
         (len(set(names)) == len(names), "--pictures", "names that differ", ", ".join(names)),
-        (not args.pictures or args.reference, "--reference", "real pictures", "none"),
-        (not args.pictures or args.features or args.root, "--features", "a network, or --root of "
+        (not measured or args.reference, "--reference", "real pictures", "none"),
+        (not measured or args.features or args.root, "--features", "a network, or --root of "
          "a run whose CLIP is used", "neither"),
-        (not args.list or args.captions, "--captions", "captions to list", "none"),
-        (args.count is None or args.captions, "--captions", "captions to choose from", "none"),
+        (not args.lpips or args.reconstruct, "--reconstruct", "a run with a dVAE", "none"),
+        (not args.list or captions, "--captions", "captions to list", "none"),
+        (args.count is None or captions, "--captions", "captions to choose from", "none"),
         (args.count is None or args.count > 0, "--count", "1 or more", args.count),
         (args.seed >= 0, "--seed", "0 or more", args.seed),
         (args.side >= 0, "--side", "0 or more pixels", args.side),
         (all(n > 0 for n in args.best_of), "--best-of", "1 or more", min(args.best_of)),
-        (max(args.best_of) == 1 or args.captions, "--captions", "captions with candidates", "none"),
+        (max(args.best_of) == 1 or captions, "--captions", "captions with candidates", "none"),
         (all(0 <= r < math.inf for r in args.radii), "--radii", "0 or more pixels", args.radii),
     ):  # fmt: skip
         if not good:
@@ -54,11 +61,20 @@ def named(places: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
+def drawn_by_runs(args: argparse.Namespace) -> bool:
+    """Return whether all pictures are drawings of runs, which say what they were drawn for."""
+    return bool(args.pictures) and all(samples_of(place) for _, place in named(args.pictures))
+
+
 def chosen_captions(args: argparse.Namespace) -> CaptionSet | None:
-    """Read the captions, and choose from them; None where none are given."""
-    if args.captions is None:
-        return None
-    return chosen(read_captions(args.captions), args.count, args.seed)
+    """Read the captions, or else what the first of runs drew, and choose from them.
+
+    None where none are given.
+    """
+    place = args.captions
+    if place is None and drawn_by_runs(args):
+        _, place = named(args.pictures)[0]
+    return None if place is None else chosen(read_captions(place), args.count, args.seed)
 
 
 def evaluated(args: argparse.Namespace, captions: CaptionSet | None) -> ScoreFile:
@@ -66,11 +82,16 @@ def evaluated(args: argparse.Namespace, captions: CaptionSet | None) -> ScoreFil
     systems = [
         one for name, place in named(args.pictures) for one in _systems(name, place, captions, args)
     ]
-    reference = open_pictures(args.reference, "--reference")
+    reference = open_pictures(args.reference, REFERENCE)
+    if args.reconstruct:
+        made = reconstructed(args.reconstruct, reference, _device(args))
+        found = fidelity(made, args.lpips)
+        systems.append(MeasuredSystem(made.name, without_captions(made), found))
     setup = Setup(
         radii=sorted({0.0, *args.radii}), side=args.side, seed=args.seed, infinity=args.infinity
     )
-    return evaluate(systems, captions, reference, args.overlap, _extractors(args), setup)
+    cache = FeatureCache(open_folder(args.cache)) if args.cache else None
+    return evaluate(systems, captions, reference, args.overlap, _extractors(args), setup, cache)
 
 
 def _systems(
@@ -86,8 +107,12 @@ def _systems(
     ]
 
 
+def _device(args: argparse.Namespace) -> str:
+    return "cuda" if args.gpu else "cpu"
+
+
 def _extractors(args: argparse.Namespace) -> list[FeatureExtractor]:
-    device = "cuda" if args.gpu else "cpu"
+    device = _device(args)
     found = [open_network(address, args.resize, device) for address in args.features]
     if args.root:
         found.append(clip_of_run(Store(args.root).newest(CLIP), device))

@@ -12,6 +12,7 @@ import numpy as np
 from pipelines.score.caption_set import Caption
 from pipelines.score.look import Look
 from schemas.errors import ConfigError
+from stages.evaluate.intervals import exact
 from stages.features import FeatureExtractor, Features
 from stages.features.networks import INCEPTION
 from stages.metrics.clip_score import clip_score
@@ -22,6 +23,7 @@ from stages.metrics.kernel import cmmd, kernel_distance
 from stages.metrics.moments import Moments
 from stages.metrics.neighbours import density_coverage, precision_recall
 from stages.metrics.reported import ReferenceSet, Reported
+from stages.models.r_precision import CANDIDATES, r_precision_of_features
 
 SPLITS = 10  # of the Inception Score, as in its paper
 NEIGHBOUR, NEIGHBOUR_DENSITY = 3, 5  # k, as in the papers of recall and of coverage
@@ -192,5 +194,13 @@ def _of_drawings(
             yield report("inception_score", score, blur_radius=radius, splits=splits)
     texts = [caption.text for caption in captions if caption is not None]
     if report.extractor.embed_texts is not None and len(texts) == len(drawn.names):
-        value, error = clip_score(drawn.features, report.extractor.texts(texts))
+        embedded = report.extractor.texts(texts)
+        value, error = clip_score(drawn.features, embedded)
         yield report("clip_score", value, error=error)
+        hits, _ = r_precision_of_features(drawn.features, embedded, texts)
+        yield report(
+            "r_precision",
+            float(hits.mean()),
+            interval=exact(int(hits.sum()), len(hits)),
+            candidates=min(CANDIDATES, len(set(texts))),
+        )

@@ -34,27 +34,18 @@ def run(inputs: Inputs, out: Folder, cfg: CrawlSettings) -> Result:
         what="crawl",
         workers=cfg.run.workers,
         instead=_give_up,
-        env={  # both are read when the libraries are imported
-            "OPENCV_IO_MAX_IMAGE_PIXELS": str(cfg.max_pixels),
-            "NO_ALBUMENTATIONS_UPDATE": "1",
-        },
+        env={"OPENCV_IO_MAX_IMAGE_PIXELS": str(cfg.max_pixels)},  # read when OpenCV is imported
     )
     require_pictures(outcome, out, cfg.source)
     counted = surveyed(out) | damage(outcome)
     for name in out.list(INPUT):
         out.remove(name)
-    return Result(
-        rows_in=outcome.rows_in,
-        rows_out=outcome.rows_out,
-        rejects=outcome.rejects,
-        health={"success_share": round(outcome.rows_out / max(outcome.rows_in, 1), 4)} | counted,
-        files=outcome.files,
-        quarantined=outcome.quarantined,
-    )
+    success_share = round(outcome.rows_out / max(outcome.rows_in, 1), 4)
+    return outcome.result(health={"success_share": success_share} | counted)
 
 
 def _fetch(**how: Any) -> Callable[[Piece], Made]:
-    """Import img2dataset where it is needed, in the worker."""
+    """Import what fetches where it is needed, in the worker."""
     from stages.crawl.fetch import FetchPiece
 
     return FetchPiece(**how)

@@ -1,7 +1,4 @@
-"""Fetch and shrink one piece of a list in a worker, with img2dataset's downloader.
-
-Imported in workers only: img2dataset needs seconds and 400 MB to import.
-"""
+"""Fetch and shrink one piece of a list in a worker, with img2dataset's downloader."""
 
 import email.message
 import io
@@ -16,12 +13,12 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-from img2dataset.downloader import Downloader
 
 from schemas import rows
 from schemas.errors import steady
 from schemas.folder import Folder
 from schemas.settings import CrawlSettings
+from stages.crawl.downloader import Downloader
 from stages.crawl.earlier import OF_PICTURE, Earlier
 from stages.crawl.outcome import DAMAGED
 from stages.crawl.reasons import reason_of

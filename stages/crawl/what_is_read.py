@@ -75,7 +75,7 @@ def passed_over() -> str:
             for why, endings in file_names.PASSED_OVER.items()
         ),
         (file_names.TABLES, code(f"{stem}.txt" for stem in file_names.TABLE_STEMS)),
-        (listing.DOCUMENT_TEXTS, code(sorted(file_names.DOCUMENT_NAMES)) + " beside no picture"),
+        (file_names.DOCUMENT_TEXTS, code(sorted(file_names.DOCUMENT_NAMES)) + " beside no picture"),
         (listing.LONELY_JSON, "in a folder whose pictures have no captions in JSON"),
         (listing.ELSEWHERE, "as in `images/` and `labels/`: put captions beside their pictures"),
         (SECOND, "in the order above; read where all before it are empty"),

@@ -50,6 +50,12 @@ def digest_of_files(files: Sequence[tuple[str, str | None]]) -> str:
     return total.hexdigest()
 
 
+def sha256_of(address: str) -> str:
+    """Return the sha256 of a file at a path or fsspec address, as `sha256sum` prints it."""
+    with opened(address) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def file_digest(folder: Folder, name: str) -> FileDigest:
     """Return the size and sha256 of a committed file, read piece by piece."""
     with folder.open(name) as file:
@@ -61,8 +67,7 @@ def _digest(address: str | None) -> str:
     if address is None:
         return "not read"
     try:
-        with opened(address) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(address)
     except OSError as error:
         if error.errno in OF_THE_FILE:
             return type(error).__name__

@@ -1,6 +1,7 @@
 """Tables as whole Parquet files in memory: the same rows give the same bytes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,9 @@ Row = dict[str, Any]
 
 # Where tables of others have pictures: as bytes, or as a struct that has `bytes`.
 PICTURE_COLUMNS = ("image", "jpg", "png", "picture")
+# Where they have what a picture is called.
+NAME_COLUMNS = ("picture", "file_name", "image", "name", "key", "id")
+CANDIDATE_COLUMNS = ("prompt_id", "candidate")  # of a run's samples, called PROMPT_ID/CANDIDATE
 
 ZSTD: Mapping[str, Any] = {"compression": "zstd", "compression_level": 1}
 
@@ -124,3 +128,20 @@ def picture_column(schema: pa.Schema, name: str) -> str:
         f"wanted a column of picture files named {', '.join(PICTURE_COLUMNS)} in '{name}', found "
         f"{', '.join(schema.names)}; rename it"
     )
+
+
+def picture_names(parquet: pq.ParquetFile, group: int, file: str) -> list[str]:
+    """Return what the pictures of a row group are called: as a column says, or by file and row."""
+    schema = parquet.schema_arrow
+    if set(CANDIDATE_COLUMNS) <= set(schema.names):
+        rows = parquet.read_row_group(group, list(CANDIDATE_COLUMNS)).to_pylist()
+        return ["{prompt_id}/{candidate}".format(**row) for row in rows]
+    for column in NAME_COLUMNS:
+        if column in schema.names and _is_name(schema.field(column).type):
+            return [str(name) for name in parquet.read_row_group(group, [column])[0].to_pylist()]
+    size = parquet.metadata.row_group(group).num_rows
+    return [f"{PurePosixPath(file).stem}/{group}-{row}" for row in range(size)]
+
+
+def _is_name(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)

@@ -48,13 +48,7 @@ def run(inputs: Inputs, out: Folder, cfg: EncodeSettings) -> Result:
     health: Counter[str] = Counter()
     for stats in outcome.stats:
         health.update(stats.health)
-    return Result(
-        rows_in=outcome.rows_in,
-        rows_out=outcome.rows_out,
-        rejects=outcome.rejects,
-        health=dict(health),
-        files=outcome.files,
-    )
+    return outcome.result(health=dict(health))
 
 
 def check_sizes(inputs: Inputs, cfg: EncodeSettings) -> None:

@@ -6,10 +6,10 @@ Single is the first picture drawn, reranked is CLIP's favourite of all.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from schemas.run_report.accuracy_part import AspectAccuracy, JudgedShares, LengthAccuracy
 from stages import shapes
 from stages.evaluate.judgements import Judgement
 from stages.evaluate.shares import chance, share
@@ -17,37 +17,34 @@ from stages.evaluate.shares import chance, share
 LONG = 4  # atoms of a prompt: longer ones are counted with it
 
 
-def whole_prompts(judgements: Sequence[Judgement]) -> dict[str, Any]:
+def whole_prompts(judgements: Sequence[Judgement]) -> JudgedShares:
     """Return the share of prompts of which everything is so."""
     names = [v.names for v in judgements]
     pictures = [v.favourite for v in judgements]
-    return {
+    return JudgedShares(
         **share("single", [v.whole(v.single) for v in judgements], names),
         **share("reranked", [v.whole(v.favourite) for v in judgements], names),
-        "chance": chance(np.array([[v.whole(seen) for seen in pictures] for v in judgements])),
-    }
+        chance=chance(np.array([[v.whole(seen) for seen in pictures] for v in judgements])),
+    )
 
 
-def by_aspect(judgements: Sequence[Judgement]) -> dict[str, dict[str, Any]]:
+def by_aspect(judgements: Sequence[Judgement]) -> dict[str, AspectAccuracy]:
     """Return the share of atoms that are so, for each aspect that any prompt says something of."""
     said = {one: [v for v in judgements if _own(v, one)] for one in shapes.ASPECTS}
     return {aspect: _of_aspect(aspect, own) for aspect, own in said.items() if own}
 
 
-def by_length(judgements: Sequence[Judgement]) -> dict[str, dict[str, Any]]:
-    """Return, by the number of atoms of a prompt, what is so in CLIP's favourites.
-
-    `whole` is the share of prompts, `atoms` the share of single atoms.
-    """
+def by_length(judgements: Sequence[Judgement]) -> dict[str, LengthAccuracy]:
+    """Return, by the number of atoms of a prompt, what is so in CLIP's favourites."""
     lengths: dict[int, list[Judgement]] = {}
     for judgement in judgements:
         lengths.setdefault(min(LONG, len(judgement.atoms)), []).append(judgement)
     return {
-        f"{length} or more" if length == LONG else str(length): {
-            "prompts": len(own),
+        f"{length} or more" if length == LONG else str(length): LengthAccuracy(
+            prompts=len(own),
             **share("whole", [v.whole(v.favourite) for v in own], [v.names for v in own]),
-            "atoms": float(np.mean([a.holds(v.favourite) for v in own for a in v.atoms])),
-        }
+            atoms=float(np.mean([a.holds(v.favourite) for v in own for a in v.atoms])),
+        )
         for length, own in sorted(lengths.items())
     }
 
@@ -56,7 +53,7 @@ def _own(judgement: Judgement, aspect: str) -> list[shapes.Atom]:
     return [atom for atom in judgement.atoms if atom.aspect == aspect]
 
 
-def _of_aspect(aspect: str, judgements: Sequence[Judgement]) -> dict[str, Any]:
+def _of_aspect(aspect: str, judgements: Sequence[Judgement]) -> AspectAccuracy:
     """Return shares over all atoms of an aspect; those of one prompt name what it names.
 
     `if_there` leaves out atoms about a shape that the picture does not show at all, so it tells a
@@ -70,14 +67,14 @@ def _of_aspect(aspect: str, judgements: Sequence[Judgement]) -> dict[str, Any]:
         if atom.about <= {one.kind for one in v.favourite}
     ]
     nothing = {"if_there": None, "if_there_interval": None}
-    return {
-        "atoms": len(atoms),
+    return AspectAccuracy(
+        atoms=len(atoms),
         **share("single", [atom.holds(v.single) for v, atom in atoms], names),
         **share("reranked", [atom.holds(v.favourite) for v, atom in atoms], names),
-        "chance": chance(_share_of_others(aspect, judgements)),
-        "there": len(there),
+        chance=chance(_share_of_others(aspect, judgements)),
+        there=len(there),
         **(share("if_there", *zip(*there, strict=True)) if there else nothing),
-    }
+    )
 
 
 def _share_of_others(aspect: str, judgements: Sequence[Judgement]) -> np.ndarray:

@@ -1,15 +1,17 @@
 """The report's charts as inline SVG: colours come from the page, so they follow light and dark."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from markupsafe import Markup, escape
 
+from schemas.run_report.accuracy_part import SetAccuracy
+
 Points = Sequence[tuple[float, ...]]  # x and y, or x, y and the interval that y lies in
-Judged = Sequence[tuple[str, Mapping[str, Any]]]  # sets of prompts, with their part of the report
+Judged = Sequence[tuple[str, SetAccuracy]]  # sets of prompts, with their part of the report
 LINE_POINTS = 400  # a line of more points is thinned: a page needs no more
 LINES = 3  # that a reader can tell apart
+KEYS_WIDTH = 306  # that the keys of a line chart have beside each other
 KEYS = {"held_out": "never seen", "seen": "seen", "two_shapes": "two shapes"}
 
 
@@ -21,7 +23,7 @@ class Plot:
     ) -> None:
         self.title, self.xs, self.ys, self.top = title, xs, ys, top
         self.width, self.height = width, top + 175
-        self.left, self.right, self.bottom = 46.0, width - 8.0, top + 142.0
+        self.left, self.right, self.bottom = 46.0, width - 16.0, top + 142.0
         self.parts: list[str] = []
         self.text("title", self.left, 16, title)
 
@@ -84,11 +86,12 @@ def line_chart(
     doubling: bool = False,
     counting: bool = False,
     percent: bool = False,
+    dashed: Collection[str] = (),
 ) -> Markup:
     """Draw named lines over one x axis, each in a band of its intervals where these are given.
 
     Points that are not finite are left out. With `counting` every point has a dot, and the x axis a
-    mark at each x; with `doubling` it is logarithmic too.
+    mark at each x; with `doubling` it is logarithmic too. Lines that `dashed` names have dashes.
     """
     counting = counting or doubling
     finite = {
@@ -105,23 +108,36 @@ def line_chart(
         gap = (ticks(*ys)[1:2] or [ys[1]])[0] - ticks(*ys)[0] or 0.1
         ys = gap * math.floor(ys[0] / gap), gap * math.ceil(ys[1] / gap)
     keyed = counting or len(lines) > 1
-    plot = Plot(title, _range(xs), ys, width=360, top=48 if keyed else 30)
+    keys = _key_places(list(finite)) if keyed else []
+    plot = Plot(title, _range(xs), ys, width=360, top=30 + 18 * (keys[-1][1] + 1 if keys else 0))
     marks = {x: short(2**x if doubling else x) for x in (xs if counting else ticks(*plot.xs))}
     plot.axes(marks, unit, percent=percent)
-    beside = plot.left
     for index, (name, points) in enumerate(finite.items()):
         if band := [point for point in points if len(point) == 4]:
             edge = [(x, high) for x, _, _, high in band]
             edge += [(x, low) for x, _, low, _ in reversed(band)]
             plot.parts.append(f'<polygon class="band line-{index}" points="{plot.path(edge)}"/>')
-        plot.parts.append(f'<polyline class="line line-{index}" points="{plot.path(points)}"/>')
-        for x, y, *_ in points if counting else ():
+        kind = f"line line-{index}" + (" dashed" if name in dashed else "")
+        plot.parts.append(f'<polyline class="{kind}" points="{plot.path(points)}"/>')
+        for x, y, *_ in points if counting or len(points) == 1 else ():
             plot.dot(index, plot.x(x), plot.y(y), 2.6)
-        if keyed:
-            plot.dot(index, beside + 4, 30, 3.4)
-            plot.text(f"key line-{index}", beside + 11, 34, name)
-            beside += 26 + 6.2 * len(name)
+    for index, (name, (beside, row)) in enumerate(zip(finite, keys, strict=False)):
+        plot.dot(index, plot.left + beside + 4, 30 + 18 * row, 3.4)
+        plot.text(f"key line-{index}", plot.left + beside + 11, 34 + 18 * row, name)
     return _svg(plot.parts, plot.width, plot.height, title)
+
+
+def _key_places(names: Sequence[str]) -> list[tuple[float, int]]:
+    """Return where the key of each line begins: how far from the left, and in which row."""
+    places: list[tuple[float, int]] = []
+    beside, row = 0.0, 0
+    for name in names:
+        length = 26 + 6.2 * len(name)
+        if beside and beside + length > KEYS_WIDTH:
+            beside, row = 0.0, row + 1
+        places.append((beside, row))
+        beside += length
+    return places
 
 
 def histogram(heights: Sequence[float], title: str, unit: str) -> Markup:
@@ -147,16 +163,16 @@ def accuracy_chart(judged: Judged) -> Markup:
         parts.append(f'<line class="grid" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>')
         parts.append(f'<text class="tick mid" x="{x}" y="{bottom + 15}">{percent} %</text>')
     for index, (name, row, key) in enumerate(rows):
-        y, percent = top + index * 26 + 5, 100 * row[key]
-        label = f"{name.replace('_', ' ')}, {key}"
+        y, percent = top + index * 26 + 5, 100 * getattr(row, key)
+        label = f"{KEYS.get(name, name.replace('_', ' '))}, {key}"
         kind = "bar" if key == "reranked" else "bar weak"
         parts += [
             f'<text class="label" x="{left - 8}" y="{y + 12}">{escape(label)}</text>',
             f'<rect class="{kind}" x="{left}" y="{y}" width="{percent * across:.1f}" height="16"/>',
             f'<text class="value" x="{right + 8}" y="{y + 12}">{percent:.1f} %</text>',
         ]
-        if f"{key}_interval" in row:
-            low, high = (left + 100 * bound * across for bound in row[f"{key}_interval"])
+        if bounds := getattr(row, f"{key}_interval", None):
+            low, high = (left + 100 * bound * across for bound in bounds)
             parts.append(f'<path class="whisker" d="M{low:.1f},{y + 8}H{high:.1f}"/>')
     return _svg(parts, 720, round(bottom + 22), "Judged accuracy with 95 % intervals")
 
@@ -165,10 +181,10 @@ def reranking_charts(judged: Judged) -> list[Markup]:
     """Draw how often CLIP's favourite is right, and its score, by how many there are to choose."""
     right, scores = {}, {}
     for name, row in judged[:LINES]:
-        found = {int(count): of for count, of in row["by_candidates"].items()}
         key = KEYS.get(name, name)
-        right[key] = [(n, of["right"], *of["right_interval"]) for n, of in found.items()]
-        scores[key] = [(n, of["clip_score"]) for n, of in found.items()]
+        found = row.by_candidates.items()
+        right[key] = [(n, of.right, *of.right_interval) for n, of in found]
+        scores[key] = [(n, of.clip_score) for n, of in found]
     unit = "candidates to choose from"
     return [
         line_chart(right, "CLIP's favourite is right", unit, doubling=True, percent=True),
@@ -180,8 +196,8 @@ def length_chart(judged: Judged) -> Markup:
     """Draw how often all that a prompt says is so, by how much it says; the last point is open."""
     lines = {
         KEYS.get(name, name): [
-            (int(length.partition(" ")[0]), of["whole"], *of["whole_interval"])
-            for length, of in row["by_length"].items()
+            (int(length.partition(" ")[0]), of.whole, *of.whole_interval)
+            for length, of in row.by_length.items()
         ]
         for name, row in judged[:LINES]
     }

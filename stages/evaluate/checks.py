@@ -1,12 +1,15 @@
 """What the numbers mean, in words: which are weak, and what that does to the pictures."""
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
-Row = Mapping[str, Any]
+from schemas.run_report import Report
+from schemas.run_report.accuracy_part import Accuracy, JudgeAudit, SetAccuracy
+from schemas.run_report.baselines_part import ComparedPart
+from schemas.run_report.models_part import DvaeFigures, RetrievalFigures
+from schemas.run_report.report_part import Change, ReportPart
+from schemas.run_report.stages_part import ReportCheck
 
 # Below these a codebook of any size has collapsed: most of it is dead weight to the prior.
 COLLAPSED_SHARE = 1 / 8
@@ -44,31 +47,21 @@ WORLD = (
 )
 
 
-@dataclass(frozen=True)
-class ReportCheck:
-    """One thing that should hold, what was found, and what it means if it does not."""
-
-    what: str
-    found: str
-    wanted: str
-    ok: bool
-    meaning: str  # shown only when it is not ok
-
-
-def checks(report: Row) -> list[dict[str, Any]]:
-    """Return every check that the report has numbers for, as plain dicts."""
-    found = [*_beside(report["baselines"]), *_dvae(report["dvae"]), *_clip(report["clip"])]
-    accuracy = report["accuracy"]
-    if "judge" in accuracy:
-        found += _world({**accuracy, "dvae": report["dvae"]})
-        found += _judge(accuracy["judge"]["by_aspect"])
-        found += _accuracy(accuracy)
-    return [asdict(check) for check in found]
+def checks(report: Report) -> tuple[ReportCheck, ...]:
+    """Return every check that the report has numbers for."""
+    found = [*_beside(report.baselines.compared), *_dvae(report.dvae)]
+    if report.clip is not None:
+        found.append(_clip(report.clip))
+    if report.accuracy is not None:
+        found += _world(report.dvae, report.accuracy)
+        found += _judge(report.accuracy.judge)
+        found += _accuracy(report.accuracy)
+    return tuple(found)
 
 
-def harm(name: str, row: Row) -> str:
+def harm(name: str, row: SetAccuracy) -> str:
     """Say by how much CLIP's favourites are worse than the first pictures drawn."""
-    share, error = row["gain"]["share"], row["gain"]["standard_error"]
+    share, error = row.gain.share, row.gain.standard_error
     sure = error is not None and -share > LUCK * error
     return (
         f"Choosing with CLIP makes {called(name)} worse by {-100 * share:.1f} points "
@@ -89,181 +82,183 @@ def amount(value: float, unit: str) -> str:
     return f"{value:.{digits}f} {unit}".rstrip()
 
 
-def is_set(row: object) -> bool:
-    """Say whether a part of the accuracies belongs to a set of prompts."""
-    return isinstance(row, Mapping) and "by_candidates" in row
-
-
-def _beside(baselines: Row) -> Iterator[ReportCheck]:
+def _beside(compared: Sequence[ComparedPart]) -> Iterator[ReportCheck]:
     """Ask that each learned part is better than the simplest thing that does its job."""
-    for row in baselines["compared"]:
-        side = "below" if row["lower_is_better"] else "above"
+    for row in compared:
+        side = "below" if row.lower_is_better else "above"
         yield ReportCheck(
-            row["part"],
-            amount(row["ours"], row["unit"]),
-            f"{side} {amount(row['baseline'], row['unit'])}: {row['simplest']}",
-            row["better"],
-            row["words"],
+            what=row.part,
+            found=amount(row.ours, row.unit),
+            wanted=f"{side} {amount(row.baseline, row.unit)}: {row.simplest}",
+            ok=row.better,
+            meaning=row.words,
         )
 
 
-def _world(parts: Row) -> Iterator[ReportCheck]:
+def _world(dvae: DvaeFigures, accuracy: Accuracy) -> Iterator[ReportCheck]:
+    parts: dict[str, ReportPart] = {**accuracy.sets, "dvae": dvae, "judge": accuracy.judge}
     for part, key, what, floor, unit, meaning in WORLD:
         if part in parts:
-            number = parts[part][key]
+            number = getattr(parts[part], key)
             found, least = f"{number:.4g}{unit}", f"{floor:g}{unit}"
             if unit == "%":
                 found, least = f"{100 * number:.1f} %", f"{100 * floor:.0f} %"
-            yield ReportCheck(what, found, f"at least {least}", number >= floor, meaning)
+            yield ReportCheck(
+                what=what,
+                found=found,
+                wanted=f"at least {least}",
+                ok=number >= floor,
+                meaning=meaning,
+            )
 
 
-def _judge(by_aspect: Row) -> Iterator[ReportCheck]:
+def _judge(judge: JudgeAudit) -> Iterator[ReportCheck]:
     """Check the judge in the aspect in which it errs most: in true and in false statements."""
-    for on, called, floor in (
-        ("world", "drawn pictures", 0.99),
-        ("reconstructions", "reconstructions", 0.95),
+    for shares_by_aspect, called, floor in (
+        (judge.by_aspect["world"], "drawn pictures", 0.99),
+        (judge.by_aspect["reconstructions"], "reconstructions", 0.95),
     ):
         share, aspect, so = min(
             (share, aspect, so)
-            for aspect, shares in by_aspect[on].items()
+            for aspect, shares in shares_by_aspect.items()
             for so, share in shares.items()
         )
         yield ReportCheck(
-            f"the judge on {called}, in what it tells worst: {so} statements of {aspect}",
-            f"{100 * share:.1f} %",
-            f"at least {100 * floor:.0f} %",
-            share >= floor,
-            MISREAD,
+            what=f"the judge on {called}, in what it tells worst: {so} statements of {aspect}",
+            found=f"{100 * share:.1f} %",
+            wanted=f"at least {100 * floor:.0f} %",
+            ok=share >= floor,
+            meaning=MISREAD,
         )
 
 
-def _dvae(dvae: Row) -> Iterator[ReportCheck]:
-    used, codes = dvae["codes_used"], dvae["codes"]
-    most = min(codes, dvae["positions"])  # a few pictures cannot use all of a large codebook
+def _dvae(dvae: DvaeFigures) -> Iterator[ReportCheck]:
+    used, codes = dvae.codes_used, dvae.codes
+    most = min(codes, dvae.positions)  # a few pictures cannot use all of a large codebook
     yield ReportCheck(
-        "codes in use",
-        f"{used} of {codes}",
-        f"at least {math.ceil(COLLAPSED_SHARE * most)}",
-        used >= COLLAPSED_SHARE * most,
-        "The codes have collapsed: the dVAE describes every picture with the same few codes, so "
-        "the prior can only draw what these few can say. Train the dVAE longer, or give its KL "
-        "weight and temperature a slower schedule.",
+        what="codes in use",
+        found=f"{used} of {codes}",
+        wanted=f"at least {math.ceil(COLLAPSED_SHARE * most)}",
+        ok=used >= COLLAPSED_SHARE * most,
+        meaning="The codes have collapsed: the dVAE describes every picture with the same few "
+        "codes, so the prior can only draw what these few can say. Train the dVAE longer, or give "
+        "its KL weight and temperature a slower schedule.",
     )
-    gain = dvae["psnr_db"] - dvae["mean_colour_psnr_db"]
+    gain = dvae.psnr_db - dvae.mean_colour_psnr_db
     yield ReportCheck(
-        "reconstruction over one flat colour",
-        f"+{gain:.1f} dB" if gain >= 0 else f"{gain:.1f} dB",
-        f"at least +{MIN_GAIN_DB:.0f} dB",
-        gain >= MIN_GAIN_DB,
-        "Reconstructions are hardly better than the mean colour of each picture: the codes say "
-        "next to nothing about what is in it.",
+        what="reconstruction over one flat colour",
+        found=f"+{gain:.1f} dB" if gain >= 0 else f"{gain:.1f} dB",
+        wanted=f"at least +{MIN_GAIN_DB:.0f} dB",
+        ok=gain >= MIN_GAIN_DB,
+        meaning="Reconstructions are hardly better than the mean colour of each picture: the codes "
+        "say next to nothing about what is in it.",
     )
 
 
-def _clip(clip: Row) -> Iterator[ReportCheck]:
-    if "r_precision" not in clip:
-        return
-    if clip["chance"] == 1:
+def _clip(clip: RetrievalFigures) -> ReportCheck:
+    if clip.chance == 1:
         meaning = "All pictures have the same caption, so whether CLIP tells captions is not known."
     else:
         meaning = "CLIP cannot tell which caption belongs to a picture: its ranking is a lottery."
-    low, high = (100 * bound for bound in clip["r_precision_interval"])
-    yield ReportCheck(
-        "CLIP finds the caption of a picture",
-        f"{100 * clip['r_precision']:.1f} % ({low:.1f} to {high:.1f})",
-        f"above chance, {100 * clip['chance']:.1f} %, and above what it finds when pictures swap "
-        f"captions, {100 * clip['by_luck']:.1f} %",
-        low > 100 * clip["chance"] and clip["r_precision"] > clip["by_luck"],
-        meaning,
+    low, high = (100 * bound for bound in clip.r_precision_interval)
+    return ReportCheck(
+        what="CLIP finds the caption of a picture",
+        found=f"{100 * clip.r_precision:.1f} % ({low:.1f} to {high:.1f})",
+        wanted=f"above chance, {100 * clip.chance:.1f} %, and above what it finds when pictures "
+        f"swap captions, {100 * clip.by_luck:.1f} %",
+        ok=low > 100 * clip.chance and clip.r_precision > clip.by_luck,
+        meaning=meaning,
     )
 
 
-def _accuracy(accuracy: Row) -> Iterator[ReportCheck]:
+def _accuracy(accuracy: Accuracy) -> Iterator[ReportCheck]:
     """Check whether drawings are right, and whether choosing with CLIP makes them more so."""
-    sets = {name: row for name, row in accuracy.items() if is_set(row)}
-    for name, row in sets.items():
+    for name, row in accuracy.sets.items():
         yield _above_chance(name, row)
         yield from _told_apart(name, row)
-    if accuracy["candidates"] == 1 or not sets:
+    if accuracy.candidates == 1 or accuracy.gain is None:
         return
-    yield _gain(accuracy)
-    for name, row in sets.items():
+    yield _gain(accuracy.candidates, accuracy.gain)
+    for name, row in accuracy.sets.items():
         yield _no_harm(name, row)
         yield _no_fall(name, row)
         yield _scores_rise(name, row)
 
 
-def _above_chance(name: str, row: Row) -> ReportCheck:
-    low, high = (100 * bound for bound in row["reranked_interval"])
+def _above_chance(name: str, row: SetAccuracy) -> ReportCheck:
+    low, high = (100 * bound for bound in row.reranked_interval)
     return ReportCheck(
-        f"{called(name)}: more is right than by chance",
-        f"{100 * row['reranked']:.1f} % ({low:.0f} to {high:.0f})",
-        f"above chance, {100 * row['chance']:.1f} %",
-        low > 100 * row["chance"],
-        "The pictures would do as well for other prompts: what is drawn does not follow the words.",
+        what=f"{called(name)}: more is right than by chance",
+        found=f"{100 * row.reranked:.1f} % ({low:.0f} to {high:.0f})",
+        wanted=f"above chance, {100 * row.chance:.1f} %",
+        ok=low > 100 * row.chance,
+        meaning="The pictures would do as well for other prompts: what is drawn does not follow "
+        "the words.",
     )
 
 
-def _told_apart(name: str, row: Row) -> Iterator[ReportCheck]:
+def _told_apart(name: str, row: SetAccuracy) -> Iterator[ReportCheck]:
     """Check that of two shapes that are both there, each is where the prompt says."""
-    relation = row["by_aspect"].get("relation")
-    if relation is None or not relation["there"]:
+    relation = row.by_aspect.get("relation")
+    if relation is None or relation.if_there is None or relation.if_there_interval is None:
         return
-    low, high = (100 * bound for bound in relation["if_there_interval"])
+    low, high = (100 * bound for bound in relation.if_there_interval)
     yield ReportCheck(
-        f"{called(name)}: which of the two is where, if both are there",
-        f"{100 * relation['if_there']:.1f} % ({low:.0f} to {high:.0f})",
-        f"above {100 * SWAPPED:.0f} %, what swapping them by luck gives",
-        low > 100 * SWAPPED,
-        "The shapes are as named, but not where the prompt says: the two might as well be swapped.",
+        what=f"{called(name)}: which of the two is where, if both are there",
+        found=f"{100 * relation.if_there:.1f} % ({low:.0f} to {high:.0f})",
+        wanted=f"above {100 * SWAPPED:.0f} %, what swapping them by luck gives",
+        ok=low > 100 * SWAPPED,
+        meaning="The shapes are as named, but not where the prompt says: the two might as well be "
+        "swapped.",
     )
 
 
-def _gain(accuracy: Row) -> ReportCheck:
-    share, error = accuracy["gain"]["share"], accuracy["gain"]["standard_error"]
+def _gain(candidates: int, gain: Change) -> ReportCheck:
+    share, error = gain.share, gain.standard_error
     return ReportCheck(
-        f"what choosing among {accuracy['candidates']} adds, over all prompts",
-        f"{100 * share:+.1f} points, standard error "
+        what=f"what choosing among {candidates} adds, over all prompts",
+        found=f"{100 * share:+.1f} points, standard error "
         + ("unknown" if error is None else f"{100 * error:.1f}"),
-        f"more than {STANDARD_ERRORS} standard errors",
-        error is not None and share > STANDARD_ERRORS * error,
-        "All prompts name the same, so whether it holds for others is not known."
+        wanted=f"more than {STANDARD_ERRORS} standard errors",
+        ok=error is not None and share > STANDARD_ERRORS * error,
+        meaning="All prompts name the same, so whether it holds for others is not known."
         if error is None
         else "CLIP's favourites are hardly better than the first picture drawn, so its ranking is "
         "worth little: train it longer, or on more pairs.",
     )
 
 
-def _no_harm(name: str, row: Row) -> ReportCheck:
-    share, error = row["gain"]["share"], row["gain"]["standard_error"]
+def _no_harm(name: str, row: SetAccuracy) -> ReportCheck:
+    share, error = row.gain.share, row.gain.standard_error
     return ReportCheck(
-        f"{called(name)}: choosing with CLIP makes nothing worse",
-        f"{100 * share:+.1f} points ({_errors(share, error)})",
-        "no fewer right than of the first pictures drawn",
-        share >= 0,
-        harm(name, row),
+        what=f"{called(name)}: choosing with CLIP makes nothing worse",
+        found=f"{100 * share:+.1f} points ({_errors(share, error)})",
+        wanted="no fewer right than of the first pictures drawn",
+        ok=share >= 0,
+        meaning=harm(name, row),
     )
 
 
-def _no_fall(name: str, row: Row) -> ReportCheck:
+def _no_fall(name: str, row: SetAccuracy) -> ReportCheck:
     what = f"{called(name)}: more to choose from, no fewer right"
     wanted = f"no fall of more than {LUCK} standard errors"
-    fall = row["fall"]
+    fall = row.fall
     if fall is None:
-        return ReportCheck(what, "never fewer", wanted, ok=True, meaning="")
-    share, error, fewer, more = (fall[k] for k in ("share", "standard_error", "fewer", "more"))
+        return ReportCheck(what=what, found="never fewer", wanted=wanted, ok=True, meaning="")
+    error = fall.standard_error
     return ReportCheck(
-        what,
-        f"{100 * share:.1f} points from {fewer} to {more} candidates ({_errors(share, error)})",
-        wanted,
-        error is None or -share <= LUCK * error,
-        f"CLIP's favourite of {more} is right less often than that of {fewer}: the more there is "
-        "to choose from, the more of what misleads CLIP is in it.",
+        what=what,
+        found=f"{100 * fall.share:.1f} points from {fall.fewer} to {fall.more} candidates "
+        f"({_errors(fall.share, error)})",
+        wanted=wanted,
+        ok=error is None or -fall.share <= LUCK * error,
+        meaning=f"CLIP's favourite of {fall.more} is right less often than that of {fall.fewer}: "
+        "the more there is to choose from, the more of what misleads CLIP is in it.",
     )
 
 
-def _scores_rise(name: str, row: Row) -> ReportCheck:
-    scores = sorted((int(n), found["clip_score"]) for n, found in row["by_candidates"].items())
+def _scores_rise(name: str, row: SetAccuracy) -> ReportCheck:
+    scores = sorted((count, found.clip_score) for count, found in row.by_candidates.items())
     (first, low), (last, high) = scores[0], scores[-1]
     found = f"{low:.3f} of {first}, {high:.3f} of {last}"
     fall = next(((a, b) for a, b in pairwise(scores) if not b[1] >= a[1]), None)
@@ -271,12 +266,12 @@ def _scores_rise(name: str, row: Row) -> ReportCheck:
         (fewer, before), (more, after) = fall
         found = f"from {before:.3f} of {fewer} to {after:.3f} of {more}"
     return ReportCheck(
-        f"{called(name)}: the favourite's CLIP score rises with the choice",
-        found,
-        "no fall",
-        fall is None,
-        "The best of more cannot score less than the best of fewer: ranks and scores of the "
-        "samples do not belong together, so draw them again (--force sample).",
+        what=f"{called(name)}: the favourite's CLIP score rises with the choice",
+        found=found,
+        wanted="no fall",
+        ok=fall is None,
+        meaning="The best of more cannot score less than the best of fewer: ranks and scores of "
+        "the samples do not belong together, so draw them again (--force sample).",
     )
 
 

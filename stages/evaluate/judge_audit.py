@@ -7,8 +7,8 @@ which. The truth comes from the scene, through the same definitions (`stages.sha
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import permutations, product
-from typing import Any
 
+from schemas.run_report.accuracy_part import JudgeAudit
 from stages import shapes
 from stages.evaluate.intervals import wilson
 from stages.evaluate.reconstructions import through_dvae
@@ -20,23 +20,19 @@ JUDGE_SEED = 20_210_224  # so that the judge is tested on other pictures than th
 COUNTS = (0, 1, 2, 3)  # of shapes, that are said of each picture
 
 
-def judge_itself(dvae: Dvae, side: int, count: int) -> dict[str, Any]:
-    """Measure the judge on `count` scenes, drawn `side` pixels large.
-
-    `world` and `reconstructions` are the shares of pictures in which it finds exactly the kinds of
-    shapes that are there; `by_aspect` has the same two for single statements.
-    """
+def judge_itself(dvae: Dvae, side: int, count: int) -> JudgeAudit:
+    """Measure the judge on `count` scenes, drawn `side` pixels large."""
     scenes = [shapes.scene(JUDGE_SEED, index) for index in range(count)]
     pictures = [shapes.draw(scene, side) for scene in scenes]
     decoded = (from_tensor(drawn) for _, drawn, _ in through_dvae(dvae, pictures))
     reconstructed = (picture for tile in decoded for picture in tile)
     found = {"world": audit(scenes, pictures), "reconstructions": audit(scenes, reconstructed)}
-    return {
-        "pictures": count,
+    return JudgeAudit(
+        pictures=count,
         **{name: exact / count for name, (exact, _) in found.items()},
         **{f"{name}_interval": list(wilson(exact, count)) for name, (exact, _) in found.items()},
-        "by_aspect": {name: shares for name, (_, shares) in found.items()},
-    }
+        by_aspect={name: shares for name, (_, shares) in found.items()},
+    )
 
 
 def audit(

@@ -1,17 +1,13 @@
 """The report as one HTML file that needs no network: pictures and charts are inside it."""
 
-import base64
-import io
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import jinja2
-import numpy as np
 from markupsafe import Markup
-from PIL import Image
 
+from schemas.artifacts import METRICS
+from schemas.run_report import Report
+from schemas.run_report.baselines_part import ChooserFigures, ChooserShares
 from stages import shapes
 from stages.evaluate.charts import (
     Points,
@@ -21,10 +17,11 @@ from stages.evaluate.charts import (
     line_chart,
     reranking_charts,
 )
-from stages.evaluate.checks import amount, harm, is_set
+from stages.evaluate.checks import harm
 from stages.evaluate.combinations import grid, worst
+from stages.evaluate.templates import is_small, percent, template
 from stages.numbers import duration
-from stages.pictures import Pixels, encode_png
+from stages.pictures import Pixels
 
 SETS = {
     "held_out": "Combinations never seen in training",
@@ -42,6 +39,21 @@ SECTIONS = {
     "training": "Training",
     "stages": "Stages, settings, versions",
 }
+# What each section was measured on, as stages and their files, and its part of report.json.
+SOURCES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "drawn": ("samples", (("sample", "table/"),)),
+    "accuracy": ("accuracy", (("sample", "table/"), ("train_dvae", ""))),
+    "simplest": (
+        "baselines",
+        (("filter", "train/"), ("filter", "val/"), ("encode", ""), ("sample", "table/")),
+    ),
+    "funnel": ("funnel", (("crawl", ""), ("filter", ""), ("encode", ""))),
+    "dvae": ("dvae", (("filter", "val/"), ("train_dvae", ""))),
+    "training": (
+        "",
+        tuple((stage, METRICS) for stage in ("train_dvae", "train_prior", "train_clip")),
+    ),
+}
 ASPECTS = {  # what a prompt says, and what is asked of the picture
     "shape": "a shape is there, in its colour",
     "size": "it is small, or large",
@@ -49,17 +61,13 @@ ASPECTS = {  # what a prompt says, and what is asked of the picture
     "relation": "it is above, to the left of, ... another",
     "count": "there are so many shapes and no more",
 }
-NBSP = "\N{NO-BREAK SPACE}"
-PIXEL_ART_SIDE = 96  # pictures up to here are enlarged as crisp squares, and kept lossless
 VALIDATION = "validation_"  # before the name of what training measures too
 PACE = {  # schedules and speed in a training log, not what was learned
     *("beta", "temperature", "learning_rate", "gradient_norm", "skipped_updates"),
     *("rows_per_second", "tokens_per_second", "waiting_share"),
-    *("model_flop_utilisation", "peak_flops", "peak_memory_gib"),
+    *("model_flop_utilisation", "peak_flops", "peak_memory_gib", "cores", "cores_wanted"),
 }
 UNFOLDED = 6  # prompts of a set; a click shows the others
-VALUE_LENGTH = 200  # characters of one setting or measurement
-SHOWN_SIDE = 256  # larger pictures are shrunk to this on the page
 
 
 @dataclass(frozen=True)
@@ -89,37 +97,34 @@ class Gallery:
     training: Mapping[str, Mapping[str, Points]] = field(default_factory=dict)
 
 
-def render(report: Mapping[str, Any], gallery: Gallery) -> str:
+def render(report: Report, gallery: Gallery) -> str:
     """Return the page for the numbers of report.json and the pictures behind them."""
-    accuracy = report["accuracy"]
-    judged = [(name, accuracy[name]) for name in _in_order(accuracy) if is_set(accuracy[name])]
+    sets = {} if report.accuracy is None else report.accuracy.sets
+    judged = [(name, sets[name]) for name in in_order(sets)]
     hidden = set() if judged else {"accuracy"}
-    compared = report["baselines"]["compared"]
-    parts = {row["part"] for row in compared}  # said first, so not again among what is weak
+    compared = report.baselines.compared
+    parts = {row.part for row in compared}  # said first, so not again among what is weak
     originals = (original for _, original, _ in gallery.reconstructed)
-    return template("stages.evaluate", "page.html").render(
+    return template("stages.evaluate", "page.html", set_title=set_title).render(
         report=report,
         gallery=gallery,
-        made_in=duration(sum(report["seconds"].values())),
+        made_in=duration(sum(report.seconds.values())),
         unfolded=UNFOLDED,
         sections=[item for item in SECTIONS.items() if item[0] not in hidden],
+        sources={anchor: sources(report, anchor) for anchor in SOURCES},
         tiles=tiles(report),
-        candidates=report["samples"]["candidates"],
-        sets=[
-            (SETS.get(name, name.replace("_", " ")), gallery.drawn[name])
-            for name in _in_order(gallery.drawn)
-        ],
-        set_titles=SETS,
+        candidates=report.samples.candidates,
+        sets=[(set_title(name), gallery.drawn[name]) for name in in_order(gallery.drawn)],
         judged=judged,
-        counts=list(judged[0][1]["by_candidates"]) if judged else [],
+        counts=list(judged[0][1].by_candidates) if judged else [],
         combinations=[
-            f"{SETS.get(name, name)}: {_of(row['prompts'], 'prompt')} of "
-            f"{_of(row['combinations'], 'combination')}; {worst(row)}"
+            f"{set_title(name)}: {_of(row.prompts, 'prompt')} of "
+            f"{_of(row.combinations, 'combination')}; {worst(row)}"
             for name, row in judged
         ],
         grid=grid(judged),
         shapes=shapes.SHAPES,
-        harm=[harm(name, row) for name, row in judged if row["gain"]["share"] < 0],
+        harm=[harm(name, row) for name, row in judged if row.gain.share < 0],
         accuracy_chart=accuracy_chart(judged),
         reranking_charts=reranking_charts(judged),
         aspects=ASPECTS,
@@ -127,84 +132,48 @@ def render(report: Mapping[str, Any], gallery: Gallery) -> str:
         rendering="pixelated" if all(map(is_small, originals)) else "auto",
         code_chart=histogram(sorted(gallery.code_counts, reverse=True), "uses of a code", "codes"),
         training=[_training(name, lines) for name, lines in gallery.training.items() if lines],
-        weak=[
-            check for check in report["checks"] if not check["ok"] and check["what"] not in parts
-        ],
-        choosers=_choosers(report["baselines"]["clip"]),
-        lost=[row for row in compared if not row["better"]],
+        weak=[check for check in report.checks if not check.ok and check.what not in parts],
+        choosers=_choosers(report.baselines.clip),
+        lost=[row for row in compared if not row.better],
     )
-
-
-def template(package: str, name: str) -> jinja2.Template:
-    """Read a page that lies beside the code of a package, with our filters to be used in it."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(package, "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters = (percent, interval, points, change, uri, flat, amount, difference)
-    environment.filters |= {function.__name__: function for function in filters}
-    return environment.get_template(name)
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.1f}{NBSP}%"
-
-
-def interval(bounds: Sequence[float]) -> str:
-    return f"{100 * bounds[0]:.0f}\N{EN DASH}{100 * bounds[1]:.0f}{NBSP}%"
-
-
-def points(gain: Mapping[str, float | None]) -> str:
-    """Format the size of a change in points, with its standard error if known."""
-    error = gain["standard_error"]
-    share = f"{100 * abs(gain['share'] or 0):.1f}"
-    return share if error is None else f"{share} ± {100 * error:.1f}"
-
-
-def change(gain: Mapping[str, float | None]) -> str:
-    """Format a change in points with its sign."""
-    sign = "-" if (gain["share"] or 0) < 0 else "+"
-    return sign + points(gain)
-
-
-def difference(row: Mapping[str, Any]) -> str:
-    """Format the difference of a comparison with its sign, and its standard error if known."""
-    scale, unit = (100, "points") if row["unit"] == "%" else (1, row["unit"])
-    digits, error = {"points": 1, "dB": 1}.get(unit, 3), row["standard_error"]
-    spread = "" if error is None else f" ± {scale * error:.{digits}f}"
-    return f"{scale * row['difference']:+.{digits}f}{spread} {unit}".rstrip()
 
 
 def _of(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
-def _choosers(by_score: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+def _choosers(found: ChooserFigures | None) -> list[tuple[str, ChooserShares]]:
     """Return the rows of the table of choosers: each set of prompts, then all."""
-    sets = by_score.get("sets", {})
-    rows = [(SETS.get(name, name), sets[name]) for name in _in_order(sets)]
-    return [*rows, ("All prompts", by_score["all"])] if by_score else []
+    if found is None:
+        return []
+    rows = [(set_title(name), found.sets[name]) for name in in_order(found.sets)]
+    return [*rows, ("All prompts", found.all)]
 
 
-def tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+def sources(report: Report, anchor: str) -> tuple[str, list[str]]:
+    """Return the part of report.json that a section shows, and the files it was measured on."""
+    part, files = SOURCES[anchor]
+    stages = report.stages
+    return part, [f"{stages[name].artifact}/{file}" for name, file in files if name in stages]
+
+
+def tiles(report: Report) -> list[tuple[str, str]]:
     """Return the few numbers that a reader wants first, each with its label."""
-    funnel, dvae, held_out = report["funnel"], report["dvae"], report["accuracy"].get("held_out")
+    funnel, dvae = report.funnel, report.dvae
     found = [
-        (f"{funnel[1]['kept']:,}", f"pairs kept of {funnel[0]['rows_in']:,} listed"),
-        (f"{dvae['codes_used']:,}", f"of {dvae['codes']:,} codes in use"),
-        (f"{dvae['psnr_db']:.1f} dB", "PSNR of reconstructions"),
+        (f"{funnel[1].kept:,}", f"pairs kept of {funnel[0].rows_in:,} listed"),
+        (f"{dvae.codes_used:,}", f"of {dvae.codes:,} codes in use"),
+        (f"{dvae.psnr_db:.1f} dB", "PSNR of reconstructions"),
     ]
-    if not held_out:
+    held_out = None if report.accuracy is None else report.accuracy.sets.get("held_out")
+    if held_out is None:
         return found
-    best = f"right for combinations never seen, best of {held_out['candidates']}"
+    best = f"right for combinations never seen, best of {held_out.candidates}"
     return [
-        (percent(held_out["reranked"]), best),
-        (percent(held_out["single"]), "right without reranking"),
-        (percent(held_out["whole"]["reranked"]), "everything the prompt says is so, best of all"),
-        (percent(held_out["chance"]), "by chance"),
+        (percent(held_out.reranked), best),
+        (percent(held_out.single), "right without reranking"),
+        (percent(held_out.whole.reranked), "everything the prompt says is so, best of all"),
+        (percent(held_out.chance), "by chance"),
         *found,
     ]
 
@@ -224,36 +193,12 @@ def _training(name: str, lines: Mapping[str, Points]) -> tuple[str, list[Markup]
     return name, learned, [chart for key, chart in charts.items() if key in pace]
 
 
-def uri(pixels: Pixels) -> str:
-    """Put a picture into a data: address; small ones lossless, larger ones as JPEG."""
-    if is_small(pixels):
-        kind, data = "png", encode_png(pixels)
-    else:
-        file = io.BytesIO()
-        image = Image.fromarray(pixels)
-        image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-        image.save(file, "JPEG", quality=90)
-        kind, data = "jpeg", file.getvalue()
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+def set_title(name: str) -> str:
+    """Return what a set of prompts is called in a heading."""
+    return SETS.get(name, name.replace("_", " "))
 
 
-def is_small(pixels: Pixels) -> bool:
-    """Say whether a picture is enlarged as crisp squares rather than smoothly."""
-    return max(np.shape(pixels)[:2]) <= PIXEL_ART_SIDE
-
-
-def _in_order(names: Iterable[str]) -> list[str]:
+def in_order(names: Iterable[str]) -> list[str]:
     """Return names of sets, those of the demo's world first."""
     known = list(SETS)
     return sorted(names, key=lambda n: (known.index(n) if n in SETS else len(known), n))
-
-
-def flat(tree: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
-    """Return the leaves of a tree as dotted names and short texts."""
-    found = []
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            found += flat(value, f"{before}{name}.")
-        else:
-            found.append((f"{before}{name}", textwrap.shorten(str(value), VALUE_LENGTH)))
-    return found

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from schemas.artifacts import CLEAN_PAIRS
 from schemas.folder import Inputs
+from schemas.run_report.models_part import ReconstructionFigures
 from stages.data.parquet import Row, read_rows, validation_part
 from stages.models.codebook import code_counts, codebook_health
 from stages.models.dvae import Dvae
@@ -43,19 +44,20 @@ class Reconstructions:
     code_counts: np.ndarray  # how often each code of the codebook occurred
     psnr_db: float
     mean_colour_psnr_db: float
+    squared_errors: Sequence[float] = ()  # of each picture, a mean over its values
 
-    def figures(self) -> dict[str, float]:
-        """Return the numbers of the report's `dvae` part."""
+    def figures(self) -> ReconstructionFigures:
+        """Return the numbers of the report."""
         health = codebook_health(torch.from_numpy(self.code_counts))
-        return {
-            "pictures": self.pictures,
-            "positions": int(self.code_counts.sum()),
-            "codes": len(self.code_counts),
-            "codes_used": health.used,
-            "perplexity": health.perplexity,
-            "psnr_db": self.psnr_db,
-            "mean_colour_psnr_db": self.mean_colour_psnr_db,
-        }
+        return ReconstructionFigures(
+            pictures=self.pictures,
+            positions=int(self.code_counts.sum()),
+            codes=len(self.code_counts),
+            codes_used=health.used,
+            perplexity=health.perplexity,
+            psnr_db=self.psnr_db,
+            mean_colour_psnr_db=self.mean_colour_psnr_db,
+        )
 
 
 def measured_pictures(inputs: Inputs, side: int, count: int) -> tuple[str, list[Captioned]]:
@@ -96,10 +98,12 @@ def reconstruct(
     """Encode and decode pictures with hard codes and measure the error."""
     counts = np.zeros(image_vocab, np.int64)
     psnr, flat = Psnr(), Psnr()
+    errors: list[float] = []
     kept: list[Pixels] = []
     for pixels, drawn, codes in through_dvae(dvae, pictures):
         counts += code_counts(codes, image_vocab).numpy()
         psnr.add(drawn, pixels)
         flat.add(mean_colour(pixels), pixels)
+        errors += (drawn.double() - pixels.double()).square().mean(dim=(1, 2, 3)).tolist()
         kept.extend(from_tensor(drawn)[: keep - len(kept)])
-    return Reconstructions(len(pictures), kept, counts, psnr.db, flat.db)
+    return Reconstructions(len(pictures), kept, counts, psnr.db, flat.db, errors)

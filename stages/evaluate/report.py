@@ -1,6 +1,5 @@
 """Measure the artifacts of a run, judge its drawings, and write the report."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,23 +19,29 @@ from schemas.artifacts import (
 )
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest, Result
+from schemas.run_report import Report
+from schemas.run_report.accuracy_part import Accuracy, JudgeAudit
+from schemas.run_report.models_part import DvaeFigures
+from schemas.run_report.outcomes_part import Outcomes
+from schemas.run_report.stages_part import DrawnCounts, StageRecord
 from schemas.settings import EvaluateSettings
 from stages.cpu_threads import use_threads
 from stages.evaluate.accuracy import accuracy, gain
-from stages.evaluate.baselines import KeptPrompts, baselines, compared
+from stages.evaluate.baselines import KeptPrompts, baselines
 from stages.evaluate.checks import checks
 from stages.evaluate.funnel import funnel
+from stages.evaluate.item_outcomes import code_outcomes, picture_outcomes, prompt_outcomes
 from stages.evaluate.judge_audit import judge_itself
 from stages.evaluate.judgements import Judgement, judged
 from stages.evaluate.page import Gallery, Shown, ShownPrompt, render
 from stages.evaluate.reading import DrawnPrompt, curves, metrics, prompts
 from stages.evaluate.reconstructions import measured_pictures, reconstruct
-from stages.evaluate.retrieval import retrieval
+from stages.evaluate.retrieval import caption_scores, figures
 from stages.pictures import Pixels, contact_sheet, decode, encode_png
 from stages.progress import Progress
 from stages.weights import load_clip, load_dvae
 
-REVISION = 8
+REVISION = 10
 READS = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
 TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
 
@@ -52,8 +57,6 @@ class Drawings:
 
     judgements: list[Judgement] = field(default_factory=list)
     shown: dict[str, list[ShownPrompt]] = field(default_factory=dict)  # the first of each set
-    prompts: dict[str, int] = field(default_factory=dict)  # prompts of each set
-    candidates: int = 0  # of a prompt
     kept: KeptPrompts = field(default_factory=KeptPrompts)  # to be set beside baselines
 
 
@@ -68,22 +71,31 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     seen = reconstruct(dvae, [p.pixels for p in pictures], image_vocab, RECONSTRUCTIONS_SHOWN)
     drawn = read_samples(inputs, manifests[SAMPLES.name], judge=cfg.judge == "shapes")
     clip = load_clip(inputs.folder(CLIP))
-    report: dict[str, Any] = {
-        "accuracy": _accuracy(drawn) if cfg.judge == "shapes" else {},
-        "dvae": {"split": split} | seen.figures(),
-        "clip": retrieval(clip, pictures),
-        "samples": {"candidates": drawn.candidates, "prompts": drawn.prompts},
-        "funnel": funnel(inputs),
-        "seconds": {manifest.stage: manifest.seconds for manifest in manifests.values()},
-        "stages": {manifest.stage: _stage(manifest) for manifest in manifests.values()},
-        "versions": _versions(manifests),
-    }
+    scores = caption_scores(clip, pictures) if pictures else None
+    accuracy = None
     if cfg.judge == "shapes":
         # Twice as many: the judge's own error must be known better than what it judges.
-        report["accuracy"]["judge"] = judge_itself(dvae, side, 2 * cfg.pictures)
-    simplest = baselines(inputs, pictures, clip, drawn.kept)
-    report["baselines"] = simplest | {"compared": compared(report, simplest)}
-    report["checks"] = checks(report)
+        accuracy = _accuracy(drawn, judge_itself(dvae, side, 2 * cfg.pictures))
+    ours = DvaeFigures(split=split, **seen.figures().model_dump())
+    measured = Report(
+        accuracy=accuracy,
+        dvae=ours,
+        clip=None if scores is None else figures(scores, [p.caption for p in pictures]),
+        samples=DrawnCounts(candidates=drawn.kept.candidates, prompts=drawn.kept.counts),
+        funnel=funnel(inputs),
+        seconds={manifest.stage: manifest.seconds for manifest in manifests.values()},
+        stages={manifest.stage: _stage(manifest) for manifest in manifests.values()},
+        versions=_versions(manifests),
+        baselines=baselines(inputs, pictures, clip, drawn.kept, ours),
+        checks=(),
+        outcomes=Outcomes(
+            revision=REVISION,
+            pictures=picture_outcomes(pictures, seen.squared_errors, scores),
+            codes=code_outcomes(inputs),
+            prompts=prompt_outcomes(drawn.judgements),
+        ),
+    )
+    report = measured.model_copy(update={"checks": checks(measured)})
     gallery = Gallery(
         drawn={name: shown[:PROMPTS_SHOWN] for name, shown in drawn.shown.items()},
         reconstructed=[
@@ -96,7 +108,7 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     for name, sheet in sheets(drawn, gallery).items():
         out.commit(f"sheets/{name}.png", encode_png(sheet))
     out.commit(REPORT_HTML, render(report, gallery).encode())
-    out.commit(REPORT_JSON, json.dumps(report, indent=2, allow_nan=False).encode())
+    out.commit(REPORT_JSON, report.model_dump_json(indent=2).encode())
     return Result(rows_in=manifests[SAMPLES.name].rows_out, rows_out=1, health=_headline(report))
 
 
@@ -113,8 +125,6 @@ def read_samples(inputs: Inputs, manifest: Manifest, *, judge: bool) -> Drawings
             drawn.kept.add(prompt, judgement)
             if len(shown) < PROMPTS_ON_SHEET:
                 shown.append(_show(prompt, judgement))
-            drawn.prompts[prompt.set] = drawn.prompts.get(prompt.set, 0) + 1
-            drawn.candidates = max(drawn.candidates, len(prompt.ranked))
             progress.advance(len(prompt.ranked))
     return drawn
 
@@ -148,18 +158,23 @@ def sheets(drawn: Drawings, gallery: Gallery) -> dict[str, Pixels]:
     return found | {"reconstructions": contact_sheet(rows, columns)}
 
 
-def _accuracy(drawn: Drawings) -> dict[str, Any]:
+def _accuracy(drawn: Drawings, judge: JudgeAudit) -> Accuracy:
     sets = accuracy(drawn.judgements)
     # One number to hold the headline against: never-seen combinations if there are such prompts.
-    headline = sets.get("held_out") or next(iter(sets.values()), {"chance": 0.0})
-    overall = {"gain": gain(drawn.judgements)} if drawn.judgements else {}
-    return {**sets, "candidates": drawn.candidates, "chance": headline["chance"], **overall}
+    headline = sets.get("held_out") or next(iter(sets.values()), None)
+    return Accuracy(
+        sets=sets,
+        candidates=drawn.kept.candidates,
+        chance=0.0 if headline is None else headline.chance,
+        gain=gain(drawn.judgements) if drawn.judgements else None,
+        judge=judge,
+    )
 
 
-def _stage(manifest: Manifest) -> dict[str, Any]:
-    kept = ("settings", "health", "rows_in", "rows_out", "rejects", "seconds", "rows_per_second")
+def _stage(manifest: Manifest) -> StageRecord:
+    kept = set(StageRecord.model_fields) - {"artifact"}
     artifact = f"{manifest.artifact}/{manifest.fingerprint}"
-    return {"artifact": artifact, **manifest.model_dump(include=set(kept), mode="json")}
+    return StageRecord(artifact=artifact, **manifest.model_dump(include=kept, mode="json"))
 
 
 def _versions(manifests: Mapping[str, Manifest]) -> dict[str, str]:
@@ -171,6 +186,6 @@ def _versions(manifests: Mapping[str, Manifest]) -> dict[str, str]:
     return {name: ", ".join(sorted(versions)) for name, versions in sorted(found.items())}
 
 
-def _headline(report: Mapping[str, Any]) -> dict[str, Any]:
-    weak = [check["what"] for check in report["checks"] if not check["ok"]]
-    return {"weak": weak, **{k: report["dvae"][k] for k in ("codes_used", "psnr_db")}}
+def _headline(report: Report) -> dict[str, Any]:
+    weak = [check.what for check in report.checks if not check.ok]
+    return {"weak": weak, "codes_used": report.dvae.codes_used, "psnr_db": report.dvae.psnr_db}

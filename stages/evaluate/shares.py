@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from schemas.run_report.report_part import Change
 from stages.evaluate.intervals import Names, interval, standard_error
 
 
 def share(name: str, hits: Sequence[bool], names: Sequence[Names]) -> dict[str, Any]:
-    """Return the share of hits, and its 95 % interval beside it."""
+    """Return the fields `name` and `name`_interval of a part of the report."""
     return {name: float(np.mean(hits)), f"{name}_interval": list(interval(hits, names))}
 
 
@@ -26,11 +27,8 @@ def chance(right: np.ndarray) -> float:
     return float((right.sum() - np.trace(right)) / (count * (count - 1)))
 
 
-def change(before: Sequence[bool], after: Sequence[bool], names: Sequence[Names]) -> dict[str, Any]:
-    """Return the mean change of a share, paired by prompt, so that unchanged ones add no noise.
-
-    Its standard error is None where there are too few combinations to tell.
-    """
+def change(before: Sequence[bool], after: Sequence[bool], names: Sequence[Names]) -> Change:
+    """Return the mean change of a share, paired by prompt, so that unchanged ones add no noise."""
     changes = np.asarray(after, float) - np.asarray(before, float)
     error = standard_error(changes.tolist(), names)
-    return {"share": float(changes.mean()), "standard_error": error}
+    return Change(share=float(changes.mean()), standard_error=error)

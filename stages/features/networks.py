@@ -1,17 +1,18 @@
-"""Open a feature network from files: the FID's Inception-v3, a CLIP, or a DINOv2.
+"""Open a feature network: the FID's Inception-v3, a CLIP, or a DINOv2.
 
 | what is handed in | features |
 |---|---|
 | a file of weights (pt_inception: torch.save, TorchScript or safetensors) | last pool, 2,048 |
 | a folder that transformers saved, with a CLIP | unit vectors of the projection |
 | a folder that transformers saved, with a DINOv2 | class token after the last norm |
+| the name that such a model has on the hub | the same; it is fetched once, as transformers does |
 | the clip artifact of a run | unit vectors of the projection |
 
 No code and no pickle in a file is run.
 """
 
-import hashlib
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from torch import Tensor
 from schemas.artifacts import MODEL_CONFIG, WEIGHTS
 from schemas.errors import ConfigError
 from schemas.folder import Folder
-from stages.data.digests import digest_of_files, file_digest
+from stages.data.digests import digest_of_files, file_digest, sha256_of
 from stages.features import FeatureExtractor, centre_square
 from stages.features.inception import SIDE, filled
 from stages.features.resizes import RECORDS, WORDS, Convention, clean, to_inception
@@ -40,31 +41,53 @@ if TYPE_CHECKING:  # importing transformers takes seconds
 
 INCEPTION = "inception-v3-fid"
 DINO = ("dinov2", "dinov2_with_registers")
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")  # of whose model
+HUB_FILES = ("*.json", "*.txt", "*.safetensors")  # no pickles, and no weights of other libraries
 # per channel, of ImageNet, with which DINOv2 was trained
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def open_network(address: str, convention: Convention, device: str = "cpu") -> FeatureExtractor:
-    """Open a file of Inception's weights, or a folder with a CLIP or a DINOv2.
+    """Open a file of Inception's weights, or a CLIP or a DINOv2 in a folder or by its hub name.
 
     `convention` is Inception's resize. Raises ConfigError or SchemaMismatch.
     """
     path = Path(address)
     if path.is_file():
         return inception(address, convention, device)
+    name = path.resolve().name
+    if HUB_NAME.fullmatch(address) and not path.exists():
+        path, name = from_hub(address), address
     config = path / MODEL_CONFIG
     kind = _json(config).get("model_type") if config.is_file() else None
     if kind == "clip":
         from stages.models.published_clip import pretrained_reranker
 
-        reranker = pretrained_reranker(address, setting="--features")
-        return _of_reranker(_named("clip", path), reranker, device)
+        reranker = pretrained_reranker(str(path), setting="--features")
+        return _of_reranker(_named(f"clip:{name}", path), reranker, device)
     if kind in DINO:
-        return _dino(path, device)
+        return _dino(_named(f"{kind}:{name}", path), path, device)
     raise ConfigError(
         f"--features: wanted a file of Inception's weights, or a folder with the {MODEL_CONFIG} of "
         f"a CLIP or a DINOv2, found {_found(path, kind)} at '{address}'; give one of these"
     )
+
+
+def from_hub(name: str) -> Path:
+    """Return the folder in which the hub's cache has a model, fetched if it is not there yet.
+
+    Raises ConfigError if it cannot be had.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"--features: wanted a file, a folder, or the hub name of a CLIP or a DINOv2, found no "
+            f"'{name}' here and none that can be fetched ({str(error).strip().splitlines()[0]}); "
+            "mend the path, or download it where there is a network"
+        ) from error
 
 
 def _found(path: Path, kind: object) -> str:
@@ -77,7 +100,7 @@ def inception(address: str, convention: Convention, device: str = "cpu") -> Feat
     """Open the FID's network; raise SchemaMismatch for the weights of another."""
     network = filled(read_tensors(address), address).to(device)
     return FeatureExtractor(
-        network=FeatureNetwork(name=INCEPTION, sha256=digest_of_one(Path(address))),
+        network=FeatureNetwork(name=INCEPTION, sha256=sha256_of(address)),
         resize=RECORDS[convention],
         convention=f"{convention}: {WORDS[convention]}",
         prepare=partial(to_inception, side=SIDE, convention=convention),
@@ -107,12 +130,15 @@ def _of_reranker(network: FeatureNetwork, reranker: "Reranker", device: str) -> 
     )
 
 
-def _dino(path: Path, device: str) -> FeatureExtractor:
+def _dino(network: FeatureNetwork, path: Path, device: str) -> FeatureExtractor:
     """Open a DINOv2 as FD-DINOv2 is computed (Stein et al. 2023): resized as clean-fid does."""
     from transformers import AutoConfig, AutoModel
 
+    from stages.models.published_clip import whole_model
+
     config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-    model = _whole(AutoModel, path, config).float().eval().to(device)
+    where = f"--features: wanted a DINOv2 with model.safetensors, found '{path}' with "
+    model = whole_model(AutoModel, str(path), config, where).float().eval().to(device)
     side, mean, std = _input_of(path, config)
 
     def embed(levels: Tensor) -> Tensor:
@@ -120,33 +146,13 @@ def _dino(path: Path, device: str) -> FeatureExtractor:
         return model(pixel_values=shifted).last_hidden_state[:, 0]
 
     return FeatureExtractor(
-        network=_named(config.model_type, path),
+        network=network,
         resize=Resize(method="bicubic", antialias=True, side=side),
         convention=f"clean: {WORDS['clean']}",
         prepare=partial(clean, side=side),
         embed=embed,
         device=device,
     )
-
-
-def _whole(kind: Any, path: Path, config: "PretrainedConfig") -> Any:
-    """Load a model all of whose weights are there, for transformers fills gaps with random ones."""
-    try:
-        model, loading = kind.from_pretrained(
-            path, config=config, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"--features: wanted model.safetensors that fits its {MODEL_CONFIG} in '{path}', found "
-            f"{str(error).strip().splitlines()[0]}; save the model again with save_pretrained"
-        ) from error
-    missing = sorted(loading["missing_keys"])
-    if missing:
-        raise ConfigError(
-            f"--features: wanted all weights of its {MODEL_CONFIG} in '{path}', found "
-            f"{len(missing)} missing, {missing[0]} among them; download both again"
-        )
-    return model
 
 
 def _input_of(path: Path, config: "PretrainedConfig") -> tuple[int, Tensor, Tensor]:
@@ -166,18 +172,12 @@ def _input_of(path: Path, config: "PretrainedConfig") -> tuple[int, Tensor, Tens
     return side, mean, std
 
 
-def digest_of_one(path: Path) -> str:
-    """Return the sha256 of a file, as `sha256sum` prints it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _named(kind: str, folder: Path) -> FeatureNetwork:
+def _named(name: str, folder: Path) -> FeatureNetwork:
     """Name a folder's network, with the sha256 of its one file, or of all names and contents."""
     files = sorted(folder.glob("*.safetensors"))
     listed = [(file.name, str(file)) for file in files]
-    sha256 = digest_of_one(files[0]) if len(files) == 1 else digest_of_files(listed)
-    return FeatureNetwork(name=f"{kind}:{folder.resolve().name}", sha256=sha256)
+    sha256 = sha256_of(str(files[0])) if len(files) == 1 else digest_of_files(listed)
+    return FeatureNetwork(name=name, sha256=sha256)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Keep the pairs worth learning from, and count the reasons why the others were dropped.
 
 Reads   pairs        (rows.PAIR), measured (rows.MEASURED)
-Writes  clean_pairs  (rows.CLEAN_PAIR in train/ and val/, rows.DROPPED in dropped/)
+Writes  clean_pairs  (rows.CLEAN_PAIR in train/ and val/, rows.DROPPED in dropped/; overlaps/)
 Where   one task compares the signatures of all pairs; then Ray Data actors, two passes over shards
 Paper   appendix C: caption length, English, boilerplate, aspect ratio; the rules are in rules.py
 """
@@ -14,8 +14,8 @@ from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import FilterSettings
 from stages.data.digests import digest_of
+from stages.filter.all_pairs import COMPARED, compare
 from stages.filter.bucket_files import PARTS, buckets_for
-from stages.filter.compare import COMPARED, compare
 from stages.filter.decide import DecidePairs
 from stages.filter.funnel import funnel
 from stages.filter.gather import GatherBucket
@@ -23,6 +23,7 @@ from stages.shards import Outcome, Shard, run_once, run_shards
 from stages.storage import reaching, system_of
 
 REVISION = 3
+SETS_REVISION = 2  # of what is done with evaluation sets: raised, it leaves runs without one alone
 
 
 def run(inputs: Inputs, out: Folder, cfg: FilterSettings) -> Result:
@@ -84,11 +85,11 @@ def require_same_pairs(inputs: Inputs) -> None:
 
 
 def outside(cfg: FilterSettings) -> dict[str, str]:
-    """Return digests of the evaluation sets.
+    """Return digests of the evaluation sets, and the revision of what is done with them.
 
     Raises ConfigError for an evaluation set that is not there.
     """
-    found = {}
+    found = {"filter.decontaminate": f"revision {SETS_REVISION}"} if cfg.decontaminate else {}
     for number, path in enumerate(cfg.decontaminate):
         name = f"filter.decontaminate[{number}]"
         with reaching(path, name):

@@ -43,12 +43,7 @@ def run(inputs: Inputs, out: Folder, cfg: MeasureSettings) -> Result:
             f"wanted {rows_in} rows in {pairs.url}, found {measured.rows_in}; "
             "make them again with `--force crawl`"
         )
-    return Result(
-        rows_in=rows_in,
-        rows_out=measured.rows_out,
-        files=measured.files,
-        quarantined=measured.quarantined,
-    )
+    return measured.result()
 
 
 def outside(cfg: MeasureSettings) -> dict[str, str]:

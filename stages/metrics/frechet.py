@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from stages.metrics.feature_arrays import Features, blocks, check_features, check_same_width
-from stages.metrics.moments import Moments
+from stages.metrics.moments import AT_ONCE, Moments
 
 SIZES = 15  # points of the line that is drawn to infinitely many pictures, as in the paper
 FEWEST = 5_000  # pictures of the first point, as in the paper; of fewer than 10,000, half of them
@@ -68,7 +68,7 @@ def without_rounding(eigenvalues: Float[np.ndarray, " d"]) -> Float[np.ndarray, 
 def moments_of_rows(features: Features, rows: np.ndarray) -> Moments:
     """Return the moments of some rows, without a copy of all of them."""
     moments = Moments()
-    for some in blocks(len(rows)):
+    for some in blocks(len(rows), AT_ONCE):
         moments.add(features[rows[some]])
     return moments
 

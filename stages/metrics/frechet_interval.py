@@ -22,7 +22,7 @@ from stages.metrics.moments import Moments
 HALVINGS = 4  # pairs of random halves: more would smooth the bias further
 RESAMPLES = 1_000
 PERCENT = (2.5, 97.5)
-AT_ONCE = 1 << 20  # numbers that are drawn again at a time
+DRAWN_AT_ONCE = 1 << 20  # numbers that are drawn again
 
 
 class FrechetEstimate(NamedTuple):
@@ -46,17 +46,18 @@ def frechet_interval(
     rng, yardstick = np.random.default_rng(seed), Yardstick.of(reference)
     moments = Moments.of(drawn)
     at_count = yardstick.distance(moments)
-    halves = [_of_halves(yardstick, drawn, rng.permutation(len(drawn))) for _ in range(HALVINGS)]
+    orders = (rng.permutation(len(drawn)) for _ in range(HALVINGS))
+    halves = [_of_halves(yardstick, moments, drawn, order) for order in orders]
     without_bias = 2 * at_count - float(np.mean(halves))
     means = _means_drawn_again(contributions(yardstick, moments, drawn), rng, resamples)
     low, high = without_bias + np.percentile(means, PERCENT)
     return FrechetEstimate(at_count, without_bias, float(low), float(high))
 
 
-def _of_halves(yardstick: Yardstick, drawn: Features, order: np.ndarray) -> float:
+def _of_halves(yardstick: Yardstick, moments: Moments, drawn: Features, order: np.ndarray) -> float:
     """Return the mean distance of two halves: their bias is twice that of all."""
-    halves = np.array_split(order, 2)
-    return float(np.mean([yardstick.distance(moments_of_rows(drawn, half)) for half in halves]))
+    half = moments_of_rows(drawn, order[: (len(order) + 1) // 2])
+    return float(np.mean([yardstick.distance(one) for one in (half, moments.without(half))]))
 
 
 def contributions(
@@ -86,7 +87,7 @@ def _means_drawn_again(
 ) -> Float[np.ndarray, " resamples"]:
     """Return the means of as many values drawn with replacement, again and again."""
     count, means = len(values), np.empty(resamples)
-    for some in blocks(resamples, max(1, AT_ONCE // count)):
+    for some in blocks(resamples, max(1, DRAWN_AT_ONCE // count)):
         chosen = rng.integers(0, count, (some.stop - some.start, count))
         means[some] = values[chosen].mean(axis=1)
     return means

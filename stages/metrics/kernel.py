@@ -9,7 +9,7 @@ Dimensions: n pictures of x, m of y, d features.
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -93,32 +93,39 @@ def _discrepancy(
     from the spread of the terms (first order).
     """
     ours, theirs = (_own_likeness(one, kernel, estimator) for one in (x, y))
-    across_ours, across_theirs = _sums(x, y, kernel)
-    terms_x, terms_y = ours - across_ours / len(y), theirs - across_theirs / len(x)
+    across = kernel_sums(x, y, kernel)
+    terms_x, terms_y = ours - across.by_row / len(y), theirs - across.by_column / len(x)
     variance = 4 * (terms_x.var(ddof=1) / len(x) + terms_y.var(ddof=1) / len(y))
     return float(terms_x.mean() + terms_y.mean()), math.sqrt(variance)
 
 
 def _own_likeness(x: Features, kernel: Kernel, estimator: Estimator) -> Float[np.ndarray, " n"]:
     """Return each picture's mean likeness to its own set, itself left out if unbiased."""
-    sums = _sums(x, x, kernel)[0]
+    sums = kernel_sums(x, x, kernel).by_row
     if estimator == "biased":
         return sums / len(x)
-    return (sums - _likeness_to_itself(x, kernel)) / (len(x) - 1)
+    return (sums - likeness_to_itself(x, kernel)) / (len(x) - 1)
 
 
-def _likeness_to_itself(x: Features, kernel: Kernel) -> Float[np.ndarray, " n"]:
+def likeness_to_itself(x: Features, kernel: Kernel) -> Float[np.ndarray, " n"]:
     few = (x[rows].astype(np.float64) for rows in blocks(len(x), DIAGONAL))
     return np.concatenate([kernel(some, some).diagonal() for some in few])
 
 
-def _sums(
-    x: Features, y: Features, kernel: Kernel
-) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
-    """Return the sums of all rows and of all columns of the kernel's table, block by block."""
-    by_row, by_column = np.zeros(len(x)), np.zeros(len(y))
+class KernelSums(NamedTuple):
+    """Sums over the table of a kernel, which has a row for each x and a column for each y."""
+
+    by_row: Float[np.ndarray, " n"]
+    by_column: Float[np.ndarray, " m"]
+    squares: float  # of all entries
+
+
+def kernel_sums(x: Features, y: Features, kernel: Kernel) -> KernelSums:
+    """Add up the kernel's table, block by block."""
+    by_row, by_column, squares = np.zeros(len(x)), np.zeros(len(y)), 0.0
     for rows, columns, ours, theirs in pair_blocks(x, y):
         alike = kernel(ours, theirs)
         by_row[rows] += alike.sum(axis=1)
         by_column[columns] += alike.sum(axis=0)
-    return by_row, by_column
+        squares += float(np.vdot(alike, alike))
+    return KernelSums(by_row, by_column, squares)

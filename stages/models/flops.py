@@ -7,18 +7,18 @@ forward pass is not counted, nor is attention that a mask forbids: neither is pa
 import re
 from collections import Counter
 
-import torch
 from torch import nn
 
 from schemas.settings import PriorShape, TokenSpec
 from stages.models.dvae import Dvae
 from stages.models.masks import SequenceLayout, make_mask, mask_of_layer
+from stages.models.on_meta import on_meta
 from stages.models.prior import Prior
 
 
 def prior_flops(tokens: TokenSpec, shape: PriorShape) -> int:
     """Return the FLOPs of matrix products, and of attention between the slots that masks allow."""
-    with torch.device("meta"):
+    with on_meta():
         prior = Prior(tokens, shape)
     slots = tokens.text_len + tokens.image_len
     linears = [part for part in prior.blocks.modules() if isinstance(part, nn.Linear)]

@@ -9,6 +9,7 @@ Dimensions: b batch, t text slots.
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from transformers import (
@@ -17,6 +18,7 @@ from transformers import (
     CLIPConfig,
     CLIPModel,
     ImageProcessingMixin,
+    PretrainedConfig,
     PreTrainedTokenizerBase,
 )
 
@@ -40,7 +42,7 @@ def pretrained_reranker(name: str, *, setting: str = "clip.pretrained") -> Reran
         f"tokenizer, found '{name}' with "
     )
     config = _config(name, where)
-    clip = _towers(name, config, where)
+    clip = whole_model(CLIPModel, name, config, where)
     tokens = PublishedTokens(_tokenizer(name, where), config.text_config.max_position_embeddings)
     _check(tokens, config, where)
     return Reranker(clip.float(), tokens, _preprocessing(name, config, setting)).eval()
@@ -56,9 +58,10 @@ def _config(name: str, where: str) -> CLIPConfig:
     return config
 
 
-def _towers(name: str, config: CLIPConfig, where: str) -> CLIPModel:
+def whole_model(kind: Any, name: str, config: PretrainedConfig, where: str) -> Any:
+    """Load a model all of whose weights are there; `where` begins the ConfigError for any other."""
     try:
-        clip, loading = CLIPModel.from_pretrained(
+        model, loading = kind.from_pretrained(
             name, config=config, use_safetensors=True, output_loading_info=True
         )
     except OSError as error:
@@ -68,7 +71,7 @@ def _towers(name: str, config: CLIPConfig, where: str) -> CLIPModel:
             f"{where}{found or 'no weights: ' + _brief(error)}; save it again with save_pretrained "
             "of a recent transformers"
         ) from error
-    except (SafetensorError, RuntimeError) as error:
+    except (SafetensorError, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"{where}weights that cannot be read by its config.json: {_brief(error)}; download "
             "both again"
@@ -79,7 +82,7 @@ def _towers(name: str, config: CLIPConfig, where: str) -> CLIPModel:
             f"{where}{len(missing)} weights fewer than its config.json wants, {missing[0]} among "
             "them; download both again"
         )
-    return clip
+    return model
 
 
 def _tokenizer(name: str, where: str) -> PreTrainedTokenizerBase:

@@ -16,6 +16,7 @@ from schemas.errors import SchemaMismatch
 from schemas.settings import DvaeShape
 from schemas.settings.tokens import PATCHES
 from stages.models.dvae import Dvae
+from stages.models.on_meta import on_meta
 
 TO_RELEASED = {"decoder.codebook": "decoder.blocks.input", "weight": "w", "bias": "b"}
 TO_OURS = {theirs: ours for ours, theirs in TO_RELEASED.items()}
@@ -44,7 +45,7 @@ def from_published(tensors: Mapping[str, Tensor], where: str) -> tuple[Dvae, Dva
     """
     named = {_renamed(name, TO_OURS): value for name, value in tensors.items()}
     shape, image_vocab = _sizes(named, where)
-    with torch.device("meta"):
+    with on_meta():
         dvae = Dvae(shape, image_vocab)
     wanted = {name: tuple(value.shape) for name, value in dvae.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in named.items()}

@@ -20,7 +20,7 @@ from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
 from schemas.settings import PromptSettings
 from stages.data.parquet import read_rows, validation_part
-from stages.storage import opened, reaching
+from stages.storage import opened, reaching, text_lines
 
 EMPTY, UNREADABLE, NO_PICTURE = "empty_prompt", "unreadable_line", "no_picture"
 DEFAULT_SET = "prompts"  # where a file names none
@@ -121,8 +121,8 @@ def lines(path: str) -> list[Line]:
     Raises ConfigError for a file that is missing, of another kind or without prompts in it.
     """
     readers: dict[str, Callable[[bytes], list[Line]]] = {
-        ".txt": lambda data: [{"prompt": line} for line in _lines(data)],
-        ".jsonl": lambda data: [_json(line) for line in _lines(data)],
+        ".txt": lambda data: [{"prompt": line} for line in text_lines(data)],
+        ".jsonl": lambda data: [_json(line) for line in text_lines(data)],
         ".csv": lambda data: _table(data, ","),
         ".tsv": lambda data: _table(data, "\t"),
         ".parquet": _parquet,
@@ -178,12 +178,6 @@ def validation_captions(folder: Folder, count: int, given_rows: int = 0) -> Iter
 def _read(path: str) -> bytes:
     with reaching(path, "sample.prompts.path"), opened(path) as file:
         return bytes(file.read())
-
-
-def _lines(data: bytes) -> list[str]:
-    """Split at line ends only; str.splitlines would also split at characters such as U+2028."""
-    text = io.StringIO(data.decode("utf-8-sig"), newline=None)
-    return [line.removesuffix("\n") for line in text]
 
 
 def _json(line: str) -> Line:

@@ -81,9 +81,8 @@ def run(inputs: Inputs, out: Folder, cfg: SampleSettings) -> Result:
             "sample: %d of %d prompts are longer than CLIP reads; their start decided the ranking",
             *(truncated["clip"], len(found.kept)),
         )
-    return Result(
+    return outcome.result(
         rows_in=found.listed,
-        rows_out=outcome.rows_out,
         rejects=rejects,
         health={
             "tile": tile,

@@ -15,6 +15,7 @@ from schemas.folder import Folder, Inputs
 from schemas.manifest import FileDigest
 from schemas.settings import LANE, SampleSettings, rows_of_lane
 from stages.models.incremental_decoding import TileDecoder
+from stages.models.on_meta import on_meta
 from stages.models.prior import Prior
 from stages.models.sampling import SamplingParams
 from stages.shards import run_once
@@ -43,7 +44,7 @@ def agreed_tile(
 def tile_for_device(inputs: Inputs, cfg: SampleSettings) -> int:
     """Choose a tile by the GPU's free memory, or a worker's share of half the machine's memory."""
     config = read_config(inputs.folder(PRIOR), PriorConfig)
-    with torch.device("meta"):
+    with on_meta():
         prior = Prior(config.tokens, config.shape)
     if cfg.run.gpu:
         return fitting_tile(prior, cfg, torch.cuda.mem_get_info()[0], LARGEST["cuda"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.artifacts import STATS
-from schemas.manifest import FileDigest, Record
+from schemas.manifest import FileDigest, Record, Result
 
 ATTEMPTS = "attempts/"
 MAX_ATTEMPTS = 3
@@ -69,6 +69,11 @@ class Outcome:
         for stats in self.stats:
             total.update(stats.rejects)
         return dict(sorted(total.items()))
+
+    def result(self, **changes: Any) -> Result:
+        """Return the stage's result: the sums over all shards, but for what `changes` says."""
+        names = ("rows_in", "rows_out", "rejects", "files", "quarantined")
+        return Result(**{name: getattr(self, name) for name in names} | changes)
 
 
 def stats_file(name: str) -> str:

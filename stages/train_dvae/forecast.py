@@ -1,17 +1,16 @@
 """What training the dVAE takes, as far as it can be said before it is tried."""
 
-import torch
-
 from schemas.forecast import Forecast, PlanLine
 from schemas.settings import DvaeSettings
 from stages.models.dvae import Dvae
 from stages.models.flops import dvae_flops
+from stages.models.on_meta import on_meta
 from stages.numbers import byte_size, compact
 from stages.training import forecast as training
 
 
 def forecast(cfg: DvaeSettings) -> Forecast:
-    with torch.device("meta"):
+    with on_meta():
         dvae = Dvae(cfg, cfg.image_vocab)
     count = training.parameter_count(dvae)
     if cfg.pretrained:

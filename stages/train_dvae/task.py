@@ -16,6 +16,7 @@ from stages.data.table import Columns, Table, first
 from stages.models.dvae import Dvae, elbo_terms
 from stages.models.dvae_networks import Block
 from stages.models.flops import dvae_flops
+from stages.models.on_meta import on_meta
 from stages.pictures.tensors import to_tensor
 from stages.train_dvae import patches
 from stages.train_dvae.health import alarm
@@ -50,7 +51,7 @@ class DvaeTask(Task):
         return [module for module in model.modules() if isinstance(module, Block)]
 
     def flops_per_row(self) -> float:
-        with torch.device("meta"):
+        with on_meta():
             dvae = Dvae(self.cfg, self.cfg.image_vocab)
         return 3 * dvae_flops(dvae, self.cfg.side)
 

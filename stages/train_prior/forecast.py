@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from schemas.forecast import Forecast, PlanLine
 from schemas.settings import PriorSettings, PriorShape
 from stages.models.flops import allowed_pairs, prior_flops
+from stages.models.on_meta import on_meta
 from stages.models.prior import Prior
 from stages.numbers import byte_size
 from stages.train_prior.memory import Parameters, memory_of, parameters_of, refusal, rows_per_pass
@@ -95,7 +95,7 @@ def sent_between_copies(cfg: PriorSettings, parameters: Parameters) -> tuple[int
     whole = FLOAT32 * parameters.total // parts
     if rank is None:
         return whole, whole
-    with torch.device("meta"):
+    with on_meta():
         layer = Prior(cfg.tokens, cfg).blocks[0]
     compressed = [weight for weight in layer.parameters() if is_worth_it(weight, rank)]
     factors = sum(factor_numbers(weight, rank, parts) for weight in compressed)

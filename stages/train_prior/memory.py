@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
-import torch
 from torch import nn
 
 from schemas.settings import PriorSettings, PriorShape, TokenSpec
+from stages.models.on_meta import on_meta
 from stages.models.prior import Prior
 from stages.train_prior.task import CANDIDATES, VALIDATION_BATCH_SIZE
 from stages.training.forecast import FLOAT32, GIB, IN_MEMORY, gpu_memory
@@ -40,7 +40,7 @@ class Parameters(NamedTuple):
 
 
 def parameters_of(cfg: PriorSettings) -> Parameters:
-    with torch.device("meta"):
+    with on_meta():
         prior = Prior(cfg.tokens, cfg)
     inside = list(prior.blocks.parameters())
     vectors = [weight for weight in (*inside, *prior.norm.parameters()) if weight.ndim < 2]

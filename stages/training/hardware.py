@@ -2,6 +2,7 @@
 
 import re
 import time
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +32,9 @@ class Peak(NamedTuple):
         return f"{self.flops / unit:.3g} {name} ({self.source})"
 
 
+@cache
 def peak_of(device: torch.device, kind: torch.dtype) -> Peak:
-    """Look a GPU up in its data sheet; measure any other device for a moment."""
+    """Look a GPU up in its data sheet; measure any other device for a moment, once in a process."""
     if device.type == "cuda":
         part = data_sheet_of(torch.cuda.get_device_name(device))
         if part is not None:

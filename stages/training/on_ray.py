@@ -112,9 +112,11 @@ def _ray_trainer_class() -> Any:
 
     class RayTrainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]
         def _create_default_callbacks(self) -> list[Any]:
-            # Its cleaner is one more process, and fills the log where no dashboard answers it.
-            unwanted = "PlacementGroupCleanerCallback"
-            return [c for c in super()._create_default_callbacks() if type(c).__name__ != unwanted]
+            # Each starts a process: one that gives out Ray's data sets, of which we use none, and a
+            # cleaner, which fills the log where no dashboard answers it.
+            unwanted = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
+            callbacks = super()._create_default_callbacks()
+            return [one for one in callbacks if type(one).__name__ not in unwanted]
 
         def _register_sigint_handler(self, controller: Any) -> None:
             """Leave Ctrl-C as it is: Ray's handler exits with 0, and stays after the run."""

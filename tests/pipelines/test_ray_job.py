@@ -8,11 +8,12 @@ what resuming needs (schemas.artifacts.ASIDE).
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -22,6 +23,7 @@ from infra.store import Store
 from schemas.artifacts import ASIDE, BPE, CLEAN_PAIRS, DVAE, MEASURED, PAIRS, TOKEN_PAIRS
 from schemas.manifest import MANIFEST
 from tests.pipelines.runs import ROOT, statuses
+from tests.stages.training.workers import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 BIN = Path(sys.executable).parent
@@ -30,11 +32,6 @@ OTHERWISE = (
     "crawl.run.workers=2", "crawl.run.threads=5", "filter.run.workers=2", "encode.run.workers=2",
     "encode.run.threads=1", "encode.run.decoders=1", "crawl.run.host_connections=3",
 )  # fmt: skip
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def processes_of(folder):
@@ -50,11 +47,11 @@ def processes_of(folder):
 def end_all(folder):
     for kill in (signal.SIGTERM, signal.SIGKILL):
         for pid in processes_of(folder):
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, kill)
-            except ProcessLookupError:
-                continue
-        time.sleep(3)
+        end = time.monotonic() + 3
+        while any(processes_of(folder)) and time.monotonic() < end:
+            time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +89,7 @@ def wait_for_agent(environment):
     deadline = time.monotonic() + 60
     code, log = submit(environment, "--", "true")
     while code and "No available agent" in log and time.monotonic() < deadline:
-        time.sleep(2)
+        time.sleep(0.5)
         code, log = submit(environment, "--", "true")
     assert code == 0, log[-3000:]
 
@@ -111,12 +108,29 @@ def submit(environment, *arguments):
 
 
 @pytest.fixture(scope="module")
-def submitted(cluster, tmp_path_factory):
-    """The root of a whole run by an uploaded working directory."""
-    root = tmp_path_factory.mktemp("elsewhere") / "and another root"
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("elsewhere") / "and another root"
+
+
+@pytest.fixture(scope="module")
+def jobs(cluster, root):
+    """Exit code and log of three jobs that run at the same time."""
     settings = [argument for setting in OTHERWISE for argument in ("--set", setting)]
-    code, log = submit(cluster, "--working-dir", ".", "--", "pipelines/full.py",
-                       "--preset", "tiny", "--root", root, *settings)  # fmt: skip
+    tiny = ("--working-dir", ".", "--", "pipelines/full.py", "--preset", "tiny")
+    asked = {
+        "whole run": (*tiny, "--root", root, *settings),
+        "relative root": tiny,
+        "bare command": ("--", "pipelines/full.py", "--plan"),
+    }
+    with ThreadPoolExecutor() as pool:
+        ended = pool.map(lambda arguments: submit(cluster, *arguments), asked.values())
+        return dict(zip(asked, ended, strict=True))
+
+
+@pytest.fixture(scope="module")
+def submitted(jobs, root):
+    """The root of a whole run by an uploaded working directory."""
+    code, log = jobs["whole run"]
     assert code == 0, log[-6000:]
     return root
 
@@ -159,13 +173,13 @@ def test_a_failed_stage_ends_the_job_with_its_reason(cluster, submitted):
     assert "dB" in last[0], log[-3000:]
 
 
-def test_a_relative_root_in_an_uploaded_copy_fails_in_a_sentence(cluster):
-    code, log = submit(cluster, "--working-dir", ".", "--", "pipelines/full.py", "--preset", "tiny")
+def test_a_relative_root_in_an_uploaded_copy_fails_in_a_sentence(jobs):
+    code, log = jobs["relative root"]
     assert code == 1
     assert "must be an absolute path or an object-store address" in log
 
 
-def test_the_bare_command_works_from_the_repositorys_root(cluster):
-    code, log = submit(cluster, "--", "pipelines/full.py", "--plan")
+def test_the_bare_command_works_from_the_repositorys_root(jobs):
+    code, log = jobs["bare command"]
     assert code == 0, log[-3000:]
     assert "train_prior" in log

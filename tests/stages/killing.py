@@ -27,22 +27,26 @@ session.start(temp_dir=sys.argv[2])
 importlib.import_module(stage).run(inputs, open_folder(out), cfg)
 """
 
+# Of Ray: a node that refuses three checks is lost. (Its own: five, three seconds apart.)
+NOTICED_SOON = {"RAY_health_check_period_ms": "300", "RAY_health_check_failure_threshold": "3"}
 # A head and a second node on this machine; the second is killed in the middle.
 TWO_NODES = """
 import importlib, os, pickle, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from infra import session
-os.environ.update(session.ENVIRONMENT)
-from ray.cluster_utils import Cluster
+from infra.ray_processes import needed_processes
 from infra.store import open_folder
 from tests.stages import killing
+os.environ.update(session.ENVIRONMENT | killing.NOTICED_SOON)
+from ray.cluster_utils import Cluster
 
 stage, inputs, out, cfg, moment, nodes = pickle.loads(Path(sys.argv[1]).read_bytes())
 stage, out = importlib.import_module(stage), open_folder(out)
 node = {"object_store_memory": 100 * 2**20, "temp_dir": sys.argv[2]}
 head = node | {"num_cpus": nodes.head, "include_dashboard": False}
-cluster = Cluster(initialize_head=True, head_node_args=head)
+with needed_processes():
+    cluster = Cluster(initialize_head=True, head_node_args=head)
 second = cluster.add_node(**node, num_cpus=nodes.second)
 raylet = second.all_processes["raylet"][0].process.pid
 os.environ["RAY_ADDRESS"] = cluster.address

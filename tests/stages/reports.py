@@ -2,9 +2,13 @@
 
 import numpy as np
 
+from schemas.run_report import Report
+from schemas.run_report.accuracy_part import Accuracy
+from schemas.run_report.baselines_part import Baselines, ChooserShares
+from schemas.run_report.models_part import DvaeFigures
 from stages import shapes
 from stages.evaluate.accuracy import accuracy, gain
-from stages.evaluate.baselines import compared
+from stages.evaluate.baselines.comparison import compared
 from stages.evaluate.checks import checks
 from stages.evaluate.judgements import Judgement
 from stages.evaluate.reconstructions import Reconstructions
@@ -28,26 +32,40 @@ FOUR_RIGHT = [judgement("a red star", [RED_STAR], [RED_STAR]) for _ in range(4)]
 
 
 # What baselines measured: k-means lost, counts won, prompts of one set were looked up better.
-SIMPLEST = {
-    "dvae": {"psnr_db": 15.5, "ssim": {"ours": 0.5, "kmeans": 0.4}},
-    "prior": {"prior": 0.5, "position": 0.6, "neighbours": 0.45},
-    "drawing": {
-        "accuracy": {
-            "held_out": {"prompts": 4, "ours": 1.0, "nearest": 0.0, "standard_error": None},
-            "seen": {"prompts": 4, "ours": 0.75, "nearest": 1.0, "standard_error": 0.1},
+SIMPLEST = Baselines.model_validate(
+    {
+        "dvae": {
+            "training_pictures": 9, "ssim": {"ours": 0.5, "kmeans": 0.4}, "pictures": 9,
+            "positions": 144, "codes": 128, "codes_used": 3, "perplexity": 1.5, "psnr_db": 15.5,
+            "mean_colour_psnr_db": 15.0,
         },
-        "r_precision": {},
-    },
-    "clip": {},
-}
+        "prior": {
+            "training_rows": 9, "validation_rows": 9, "prior": 0.5, "uniform": 4.9,
+            "frequency": 0.7, "position": 0.6, "left": 0.5, "neighbours": 0.45,
+        },
+        "drawing": {
+            "accuracy": {
+                "held_out": {"prompts": 4, "ours": 1.0, "nearest": 0.0, "standard_error": None},
+                "seen": {"prompts": 4, "ours": 0.75, "nearest": 1.0, "standard_error": 0.1},
+            },
+            "r_precision": None,
+        },
+        "clip": None,
+        "compared": (),
+    }
+)  # fmt: skip
+CHOSEN = ChooserShares(
+    prompts=4, random=0.7, clip=0.8, best_possible=0.9, gain=0.1, standard_error=0.05
+)
 
 
 def small_report(judgements=FOUR_RIGHT):
     uses = np.array([142, 1, 1] + [0] * 125)
-    dvae = {"split": "val"} | Reconstructions(9, [], uses, 16.0, 15.0).figures()
+    figures = Reconstructions(9, [], uses, 16.0, 15.0).figures()
+    dvae = DvaeFigures(split="val", **figures.model_dump())
     judge = {
-        "pictures": 8, "world": 1.0, "world_interval": [0.9, 1.0],
-        "reconstructions": 0.5, "reconstructions_interval": [0.2, 0.8],
+        "pictures": 8, "world": 1.0, "world_interval": (0.9, 1.0),
+        "reconstructions": 0.5, "reconstructions_interval": (0.2, 0.8),
         "by_aspect": {
             on: {aspect: {"true": share, "false": 1.0} for aspect in shapes.ASPECTS}
             for on, share in (("world", 1.0), ("reconstructions", 0.625))
@@ -58,26 +76,26 @@ def small_report(judgements=FOUR_RIGHT):
         "artifact": "dvae/0123", "settings": {"fit": {"steps": 3}}, "health": {"a": 1},
         "rows_in": 9, "rows_out": 9, "rejects": {}, "seconds": 1.0, "rows_per_second": 9.0,
     }  # fmt: skip
-    report = {
-        "accuracy": {
-            **accuracy(judgements), "gain": gain(judgements), "candidates": 2, "chance": 1.0,
-            "judge": judge,
-        },
-        "dvae": dvae,
-        "clip": {
-            "r_precision": 0.5, "r_precision_interval": [0.3, 0.7], "pictures": 9, "captions": 9,
+    report = Report(
+        accuracy=Accuracy(
+            sets=accuracy(judgements), gain=gain(judgements), candidates=2, chance=1.0, judge=judge
+        ),
+        dvae=dvae,
+        clip={
+            "r_precision": 0.5, "r_precision_interval": (0.3, 0.7), "pictures": 9, "captions": 9,
             "chance": 1 / 9, "by_luck": 0.3,
         },
-        "samples": {"candidates": 2, "prompts": {"held_out": 4}},
-        "funnel": [
+        samples={"candidates": 2, "prompts": {"held_out": 4}},
+        funnel=(
             {"stage": "crawl", "rows_in": 12, "kept": 9,
-             "reasons": [{"reason": "http_404", "rows": 3, "examples": [example]}]},
-            {"stage": "filter", "rows_in": 9, "kept": 9, "reasons": []},
-            {"stage": "encode", "rows_in": 9, "kept": 9, "reasons": []},
-        ],
-        "seconds": {"crawl": 61.0},
-        "stages": {"train_dvae": stage},
-        "versions": {"torch": "2"},
-    }  # fmt: skip
-    report["baselines"] = SIMPLEST | {"compared": compared(report, SIMPLEST)}
-    return report | {"checks": checks(report)}
+             "reasons": ({"reason": "http_404", "rows": 3, "examples": (example,)},)},
+            {"stage": "filter", "rows_in": 9, "kept": 9, "reasons": ()},
+            {"stage": "encode", "rows_in": 9, "kept": 9, "reasons": ()},
+        ),
+        seconds={"crawl": 61.0},
+        stages={"train_dvae": stage},
+        versions={"torch": "2"},
+        baselines=SIMPLEST.model_copy(update={"compared": compared(dvae, 2, SIMPLEST)}),
+        checks=(),
+    )  # fmt: skip
+    return report.model_copy(update={"checks": checks(report)})

@@ -91,7 +91,7 @@ def drawn(learned, text, given=None):
     seeds = [
         [candidate_seed(0, scene.caption, place)] for place, scene in enumerate(learned.scenes)
     ]
-    return sample(learned.prior, text, torch.tensor(seeds), tile=16, given=given)[:, 0]
+    return sample(learned.prior, text, torch.tensor(seeds), tile=32, given=given)[:, 0]
 
 
 def pictures(learned, codes):

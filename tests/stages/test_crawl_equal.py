@@ -109,7 +109,7 @@ def elsewhere(tmp_path_factory) -> Path:
     around = {
         "HOME": str(home), "TMPDIR": str(home), "USER": "somebody", "LOGNAME": "somebody",
         "TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONHASHSEED": "7", "COLUMNS": "40",
-        "OMP_NUM_THREADS": "3", "PYTHONPATH": str(ROOT), "NO_ALBUMENTATIONS_UPDATE": "1",
+        "OMP_NUM_THREADS": "3", "PYTHONPATH": str(ROOT),
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "tests.stages.test_crawl_equal", str(top)],

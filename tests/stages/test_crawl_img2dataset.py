@@ -40,8 +40,7 @@ def downloaded(kind, folder):
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_pictures_captions_and_urls_come_in(tmp_path, monkeypatch, kind):
-    monkeypatch.setenv("NO_ALBUMENTATIONS_UPDATE", "1")
+def test_pictures_captions_and_urls_come_in(tmp_path, kind):
     downloaded(kind, tmp_path / "laion")
     source = SourceSettings(kind=kind, path=str(tmp_path / "laion"))
     cfg, out, reader = (

@@ -64,7 +64,7 @@ def killed_node(inputs, out, moment):
 def test_the_shards_are_the_same_to_the_byte(inputs, whole, tmp_path, lose):
     out = open_folder(tmp_path / "out")
     result, dead = lose(inputs, out, Moment())
-    assert dead
+    assert any("_Actor" in title for title in dead) or lose is killed_driver
     assert (result, contents(out)) == whole
 
 

@@ -31,24 +31,24 @@ def test_accuracy_counts_named_shapes_in_their_own_colours():
         ]
     )
     held_out = found["held_out"]
-    assert held_out["prompts"] == 3
-    assert held_out["single"] == pytest.approx(1 / 3)
-    assert held_out["reranked"] == pytest.approx(2 / 3)
-    assert held_out["combinations"] == 2
-    one, two = held_out["by_candidates"]["1"], held_out["by_candidates"]["2"]
-    assert one["right"] == pytest.approx(1 / 3)
-    assert two["right"] == pytest.approx(2 / 3)
-    assert two["right_interval"] == held_out["reranked_interval"]
-    assert one["clip_score"] == 0.25
-    assert two["clip_score"] == 0.5
+    assert held_out.prompts == 3
+    assert held_out.single == pytest.approx(1 / 3)
+    assert held_out.reranked == pytest.approx(2 / 3)
+    assert held_out.combinations == 2
+    one, two = held_out.by_candidates[1], held_out.by_candidates[2]
+    assert one.right == pytest.approx(1 / 3)
+    assert two.right == pytest.approx(2 / 3)
+    assert two.right_interval == held_out.reranked_interval
+    assert one.clip_score == 0.25
+    assert two.clip_score == 0.5
     # by prompt: +1, +1, -1, and the first two are of one combination: errors 4/3 and -4/3
-    assert held_out["gain"]["share"] == pytest.approx(1 / 3)
+    assert held_out.gain.share == pytest.approx(1 / 3)
     squares = (4 / 3) ** 2 + (4 / 3) ** 2
-    assert held_out["gain"]["standard_error"] == pytest.approx(math.sqrt(2 / 1 * squares) / 3)
+    assert held_out.gain.standard_error == pytest.approx(math.sqrt(2 / 1 * squares) / 3)
     # favourites handed to the others: 0 <- 1, 1 <- 0 and 2 <- 1 would be right, of six
-    assert held_out["chance"] == pytest.approx(3 / 6)
-    assert found["two_shapes"]["single"] == 0
-    assert found["two_shapes"]["reranked"] == 1
+    assert held_out.chance == pytest.approx(3 / 6)
+    assert found["two_shapes"].single == 0
+    assert found["two_shapes"].reranked == 1
 
 
 def drawn_prompt(text, kinds, ranks, side=64):

@@ -38,9 +38,9 @@ def leanings(rng, captions):
 
 
 def passes(scores, captions):
-    report = REPORT | {"clip": figures(scores, captions)}
-    (check,) = (c for c in checks(report) if c["what"].startswith("CLIP finds"))
-    return check["ok"]
+    report = REPORT.model_copy(update={"clip": figures(scores, captions)})
+    (check,) = (c for c in checks(report) if c.what.startswith("CLIP finds"))
+    return check.ok
 
 
 @pytest.mark.parametrize("blind", [noise, whims, habits, leanings])
@@ -59,10 +59,10 @@ def test_a_clip_that_sees_passes(captions):
 
 
 def test_nothing_to_choose_from_is_no_proof_and_is_said():
-    report = REPORT | {"clip": figures(np.ones((5, 5)), ["a"] * 5)}
-    (check,) = (c for c in checks(report) if c["what"].startswith("CLIP finds"))
-    assert not check["ok"]
-    assert "All pictures have the same caption" in check["meaning"]
+    report = REPORT.model_copy(update={"clip": figures(np.ones((5, 5)), ["a"] * 5)})
+    (check,) = (c for c in checks(report) if c.what.startswith("CLIP finds"))
+    assert not check.ok
+    assert "All pictures have the same caption" in check.meaning
 
 
 def test_one_picture_proves_nothing():

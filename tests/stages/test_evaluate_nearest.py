@@ -109,13 +109,13 @@ def test_the_table_of_choosers_by_hand():
     other = drawn("something of another world", [BAD, BAD], kind="validation")
     kept.add(other, judged(other, 0))
     found = kept.by_score()
-    assert set(found["sets"]) == {"seen"}  # nothing is right of what names no shape
-    assert found["sets"]["seen"] == found["all"]
-    assert found["all"]["prompts"] == 3
+    assert set(found.sets) == {"seen"}  # nothing is right of what names no shape
+    assert found.sets["seen"] == found.all
+    assert found.all.prompts == 3
     for name, share in {"random": 1 / 3, "clip": 1 / 3, "best_possible": 2 / 3, "gain": 0}.items():
-        assert found["all"][name] == pytest.approx(share)
-    assert found["all"]["prior_likelihood"] is None
-    assert KeptPrompts().by_score() == {}
+        assert getattr(found.all, name) == pytest.approx(share)
+    assert found.all.prior_likelihood is None
+    assert KeptPrompts().by_score() is None
 
 
 def test_clip_that_ranks_backwards_loses_against_chance():
@@ -123,8 +123,8 @@ def test_clip_that_ranks_backwards_loses_against_chance():
     for kind in SEEN[:6]:
         own = drawn(f"a {kind.colour} {kind.shape}", [BAD, BAD, BAD, of_kind(kind)])
         kept.add(own, judged(own, 0))
-    found = kept.by_score()["all"]
-    assert (found["gain"], found["standard_error"]) == (-0.25, 0)
+    found = kept.by_score().all
+    assert (found.gain, found.standard_error) == (-0.25, 0)
 
 
 def test_of_each_set_the_first_prompts_are_kept():
@@ -140,7 +140,7 @@ def test_the_difference_is_paired_prompt_by_prompt():
     found = paired(list(zip([1, 1, 0, 1], [0, 1, 0, 0], names, strict=True)))
     # differences 1, 0, 0, 1: mean 1/2, sqrt(sum of squares of errors x 4/3) / 4
     by_hand = {"prompts": 4, "ours": 0.75, "nearest": 0.25, "standard_error": (4 / 3) ** 0.5 / 4}
-    assert found == pytest.approx(by_hand)
+    assert found.model_dump() == pytest.approx(by_hand)
 
 
 @pytest.fixture(scope="module")
@@ -165,15 +165,15 @@ def test_a_looked_up_picture_is_right_where_training_had_it_and_never_else(
 ):
     folder = clean(open_folder(tmp_path / "clean"), *world)
     found = beside_nearest(kept, tiny_run.clip(inputs), folder, SIDE)
-    assert found["accuracy"]["seen"]["nearest"] > 0.5  # of so few captions
-    assert found["accuracy"]["held_out"]["nearest"] < 0.1
-    assert found["accuracy"]["seen"]["ours"] == 0
-    assert found["accuracy"]["seen"]["prompts"] == 24
-    assert found["r_precision"]["prompts"] == 48
+    assert found.accuracy["seen"].nearest > 0.5  # of so few captions
+    assert found.accuracy["held_out"].nearest < 0.1
+    assert found.accuracy["seen"].ours == 0
+    assert found.accuracy["seen"].prompts == 24
+    assert found.r_precision.prompts == 48
 
 
 def test_captions_of_other_pictures_lose(world, kept, inputs, tmp_path):
     captions, pictures = world
     folder = clean(open_folder(tmp_path / "clean"), captions[7:] + captions[:7], pictures)
     found = beside_nearest(kept, tiny_run.clip(inputs), folder, SIDE)
-    assert found["accuracy"]["seen"]["nearest"] < 0.25
+    assert found.accuracy["seen"].nearest < 0.25

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from huggingface_hub import constants
 from transformers import Dinov2Config, Dinov2Model
 
 from infra.store import Store
 from schemas.artifacts import CLIP
 from schemas.errors import ConfigError
+from stages.data.digests import sha256_of
 from stages.features import BATCH
 from stages.features.networks import clip_of_run, open_network
 from stages.models.published_clip import pretrained_reranker
@@ -135,5 +137,21 @@ def test_a_dino_with_a_weight_missing_is_refused(tmp_path):
     tensors = safetensors.torch.load_file(file)
     del tensors["layernorm.weight"]
     safetensors.torch.save_file(tensors, file, metadata={"format": "pt"})
-    with pytest.raises(ConfigError, match=r"1 missing, layernorm.weight among them"):
+    with pytest.raises(ConfigError, match=r"1 weights fewer than .*, layernorm.weight among them"):
         open_network(str(tmp_path), "clean")
+
+
+def test_a_name_of_the_hub_is_what_its_cache_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    snapshot = tmp_path / "models--someone--tiny-clip/snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    save_clip(snapshot)
+    (tmp_path / "models--someone--tiny-clip/refs").mkdir()
+    (tmp_path / "models--someone--tiny-clip/refs/main").write_text("0" * 40)
+    found = open_network("someone/tiny-clip", "clean")
+    assert found.network.name == "clip:someone/tiny-clip"
+    assert found.network.sha256 == sha256_of(str(snapshot / "model.safetensors"))
+    assert found.see(pictures(1)).features.shape == (1, 512)
+    with pytest.raises(ConfigError, match=r"found no 'someone/other' here .*; mend"):
+        open_network("someone/other", "clean")

@@ -40,7 +40,10 @@ def test_a_folder(tmp_path):
     assert found.perceptual_hash.tolist() == hashes
     assert (found.contrast > 5).all()
     assert found.unreadable == 2
-    assert evaluation_pictures(str(tmp_path / "a.png")).sha256 == digests(FILES[:1])
+    assert found.names == ("a.png", "deep/B.PNG", "deep/er/c.jpg", "deep/er/d.jpg")
+    assert found.decoded.tolist() == [0, 1]
+    one = evaluation_pictures(str(tmp_path / "a.png"))
+    assert (one.sha256, one.names) == (digests(FILES[:1]), ("a.png",))
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,7 @@ def test_a_parquet_file(tmp_path, name, column):
     assert found.sha256[:4] == digests(FILES)
     assert len(found.perceptual_hash) == len(found.contrast) == 4
     assert found.unreadable == 2
+    assert found.names[:4] == ("set/0-0", "set/0-1", "set/0-2", "set/1-0")
     assert evaluation_pictures(str(tmp_path)).sha256 == found.sha256
 
 

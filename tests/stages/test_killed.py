@@ -51,13 +51,3 @@ def test_measure_goes_on_where_it_was_killed(ray_cluster, tmp_path):
 
     inputs = pairs_folder(tmp_path / "pairs", [pair(n, picture=n // 2) for n in range(1_000)])
     check(measure, inputs, MeasureSettings(), tmp_path, ["shard-"])
-
-
-def test_a_crawl_shard_is_finished_by_its_statistics_not_by_its_data(ray_cluster, tmp_path):
-    with worlds.served(tmp_path / "world", pictures=30, bad_share=0.0) as world:
-        out, cfg = open_folder(tmp_path / "out"), world.job(rows_per_shard=10)
-        first = crawl.run(NOTHING, out, cfg)
-        out.commit("shard-00001.parquet", b"half a file of a lost worker")
-        out.remove("stats/shard-00001.json")
-        assert crawl.run(NOTHING, out, cfg) == first
-        assert len(table_of(out, "shard-")) == 30

@@ -34,7 +34,8 @@ from stages.weights import load_dvae
 from tests import tiny_run
 from tests.stages import test_sample
 from tests.stages.finished import NOTHING
-from tests.stages.test_sample import TABLE, file_of
+from tests.stages.test_sample import TABLE
+from tests.stages.test_sample_prompts import file_of
 
 ROWS, GRID = 1, tiny_run.TOKENS.grid
 

@@ -1,9 +1,7 @@
 import itertools
 import math
-import subprocess
-import sys
+import multiprocessing
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +19,7 @@ from stages.training import checkpoints
 from stages.training.trainer import Trainer
 from tests.stages.training.pairs import SIZES, clean_pairs, clean_row, inputs, tables
 from tests.stages.training.toy import ALONE, SHORT, nodes, silent
-from tests.stages.training.workers import saved
+from tests.stages.training.workers import fit, saved
 
 
 def settings(**fit):
@@ -158,70 +156,39 @@ def test_what_training_sees_is_measured_beside_what_encode_will_give(task):
 
 
 @pytest.mark.ray
-def test_the_stage_on_ray_workers(tmp_path, ray_cluster):
+def test_the_stage_on_two_ray_workers(tmp_path, ray_cluster):
     clean_pairs(tmp_path)
-    out = open_folder(tmp_path / "out")
-    result = train_dvae.run(inputs(tmp_path), out, settings())
+    out, cfg = open_folder(tmp_path / "out"), settings(workers=2)
+    result = train_dvae.run(inputs(tmp_path), out, cfg)
     assert result.rows_in == SIZES["train"]
     assert "alarm" in result.health
+    assert result.health["skipped_updates"] == 0
     assert out.list("checkpoints/") == []
     assert {"config.json", "metrics.jsonl", "model.safetensors", "trained.json"} <= set(out.list())
     out.remove("model.safetensors")
-    assert train_dvae.run(inputs(tmp_path), out, settings()) == result
+    assert train_dvae.run(inputs(tmp_path), out, cfg) == result
     assert not out.exists("model.safetensors")  # finished: nothing is made again
 
 
-@pytest.mark.ray
-def test_two_ray_workers(tmp_path, ray_cluster):
-    clean_pairs(tmp_path)
-    cfg = settings(workers=2)
-    result = train_dvae.run(inputs(tmp_path), open_folder(tmp_path / "out"), cfg)
-    assert result.health["skipped_updates"] == 0
+def begin(cfg, *job):
+    torch.set_num_threads(1)  # as here
+    fit(cfg, *job, ALONE)
 
 
-DRIVER = """
-import sys
-from infra import session
-from infra.store import open_folder
-from stages import train_dvae
-from tests.stages.test_train_dvae import settings
-from tests.stages.training.pairs import inputs
-from pathlib import Path
-
-session.start()
-root = Path(sys.argv[1])
-train_dvae.run(inputs(root), open_folder(root / "out"), settings(steps=120, save_every=20))
-"""
-
-
-@pytest.mark.ray
-def test_a_killed_driver_run_again_ends_with_the_weights_of_an_undisturbed_run(
-    task, tmp_path, ray_cluster
-):
-    out = open_folder(tmp_path / "out")
-    root = Path(__file__).parents[2]
-    driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(tmp_path)],
-        cwd=root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        while not checkpoints.steps(out) and driver.poll() is None:
-            time.sleep(0.01)
-    finally:
-        driver.kill()
-        driver.wait()
-    assert not out.exists("trained.json"), "it was too quick to be killed"
-    time.sleep(1)  # its worker may be committing; it ends with its driver
+def test_a_killed_run_goes_on_and_ends_with_the_weights_of_an_undisturbed_one(task, tmp_path):
+    cfg = settings(steps=120, save_every=20)
+    task = DvaeTask(cfg, task.train, task.held_out)
+    out, undisturbed = open_folder(tmp_path / "out"), open_folder(tmp_path / "undisturbed")
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=begin, args=(cfg, task, out.path))
+    process.start()
+    while not checkpoints.steps(out) and process.is_alive():
+        time.sleep(0.01)
+    process.kill()
+    process.join()
     assert 0 < saved(out.path)["step"] < 120
 
-    cfg = settings(steps=120, save_every=20)
-    result = train_dvae.run(inputs(tmp_path), out, cfg)
-
-    undisturbed = open_folder(tmp_path / "undisturbed")
-    alone = DvaeTask(cfg, task.train, task.held_out)
-    health = Trainer(alone, cfg, undisturbed, ALONE, silent).fit()
-    assert {k: v for k, v in result.health.items() if k != "alarm"} == health
+    health = Trainer(task, cfg, out, ALONE, silent).fit()
+    assert health == Trainer(task, cfg, undisturbed, ALONE, silent).fit()
     with out.open("model.safetensors") as ours, undisturbed.open("model.safetensors") as theirs:
         assert ours.read() == theirs.read()

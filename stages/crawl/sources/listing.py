@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from schemas.errors import ConfigError
 from schemas.settings import SourceSettings
 from stages.crawl.sources.file_names import (
+    DOCUMENT_TEXTS,
     TABLES,
     UNKNOWN,
     folded,
@@ -26,7 +27,6 @@ from stages.crawl.sources.partners import Names, is_json, partners, second, text
 from stages.crawl.sources.survey import SECOND, Survey
 from stages.pictures.forms import HEAD_BYTES, form_of_bytes
 
-DOCUMENT_TEXTS = "texts about the whole folder"
 LONELY_JSON = "JSON files beside no picture"
 ELSEWHERE = "texts in another folder than the picture of their name"
 LIKE_CAPTIONS = "files named like a picture, with no ending of captions (.txt is read)"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from stages.crawl.sources.file_names import (
     CAPTION_ENDINGS,
+    DOCUMENT_TEXTS,
     JSON_ENDING,
     TEXT_ENDINGS,
     is_document,
@@ -21,7 +22,6 @@ from stages.crawl.sources.survey import SECOND, Survey
 
 OPEN_SAMPLES = 100_000  # of one tar: how far apart the files of a sample may be
 NAMES_SHOWN = 5
-DOCUMENT_TEXTS = "texts about the whole"
 WORDS = tuple(end[1:] for end in TEXT_ENDINGS)  # as in 0001.caption.txt
 
 

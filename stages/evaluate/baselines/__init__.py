@@ -10,7 +10,6 @@ CLIP      a random choice, and the best that any choice could do (choosers)
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,13 @@ from jaxtyping import Int
 from schemas.artifacts import CLEAN_PAIRS, DVAE, PRIOR, TOKEN_PAIRS, TRAIN
 from schemas.folder import Folder, Inputs
 from schemas.rows import matrix
+from schemas.run_report.baselines_part import (
+    Baselines,
+    CodeCountFigures,
+    PatchKmeansFigures,
+    SsimBeside,
+)
+from schemas.run_report.models_part import DvaeFigures
 from stages.data.parquet import read_rows, row_groups, validation_part
 from stages.data.table import PRIOR_VALIDATION_ROWS
 from stages.evaluate.baselines.code_frequencies import nats_per_code
@@ -30,49 +36,46 @@ from stages.models.fidelity import ssim
 from stages.models.patch_kmeans import PICTURES, PatchKmeans
 from stages.pictures import Pixels
 
-__all__ = ["KeptPrompts", "baselines", "compared"]
+__all__ = ["KeptPrompts", "baselines", "first_tokens"]
 
 ROWS = 16_384  # training rows whose codes are counted, the first ones: a fair sample
 
 
 def baselines(
-    inputs: Inputs, pictures: Sequence[Captioned], clip: Reranker, drawn: KeptPrompts
-) -> dict[str, Any]:
+    inputs: Inputs,
+    pictures: Sequence[Captioned],
+    clip: Reranker,
+    drawn: KeptPrompts,
+    ours: DvaeFigures,
+) -> Baselines:
     """Measure every baseline, on the validation pictures and prompts that the report measures."""
     settings = inputs.manifest(DVAE).settings
-    return {
-        "dvae": beside_dvae(
-            inputs,
-            pictures,
-            settings["side"],
-            settings["image_vocab"],
-            settings.get("patch", 8),  # not said by artifacts that could have no other
-        ),
-        "prior": beside_prior(inputs, settings["image_vocab"]),
-        "drawing": beside_nearest(
-            drawn.kept, clip, inputs.folder(CLEAN_PAIRS), settings["side"]
-        ),
-        "clip": drawn.by_score(),
-    }  # fmt: skip
+    side, image_vocab = settings["side"], settings["image_vocab"]
+    patch = settings.get("patch", 8)  # not said by artifacts that could have no other
+    measured = Baselines(
+        dvae=beside_dvae(inputs, pictures, side, image_vocab, patch),
+        prior=beside_prior(inputs, image_vocab),
+        drawing=beside_nearest(drawn.kept, clip, inputs.folder(CLEAN_PAIRS), side),
+        clip=drawn.by_score(),
+        compared=(),
+    )
+    return measured.model_copy(update={"compared": compared(ours, drawn.candidates, measured)})
 
 
 def beside_dvae(
     inputs: Inputs, pictures: Sequence[Captioned], side: int, image_vocab: int, patch: int
-) -> dict[str, Any]:
-    """Return the numbers of the report's `dvae` part for k-means on training pictures.
-
-    `ssim` has both on the pictures of the dVAE's own validation, where it measured its own.
-    """
+) -> PatchKmeansFigures:
+    """Return the numbers of the report's `dvae` part for k-means on training pictures."""
     rows = read_rows(inputs.folder(CLEAN_PAIRS), TRAIN, ["caption", "image"])
     train = [picture.pixels for picture in islice(captioned(rows, side), PICTURES)]
     kmeans = PatchKmeans.of(torch.from_numpy(np.stack(train)), patch, image_vocab)
     pixels = [picture.pixels for picture in pictures]
     figures = reconstruct(kmeans, pixels, image_vocab, keep=0).figures()
-    both = {}
+    both = None
     if "ssim" in (health := inputs.manifest(DVAE).health):
         own = health["positions"] // (side // patch) ** 2
-        both = {"ours": health["ssim"], "kmeans": mean_ssim(kmeans, pixels[:own])}
-    return {"training_pictures": len(train), "ssim": both, **figures}
+        both = SsimBeside(ours=health["ssim"], kmeans=mean_ssim(kmeans, pixels[:own]))
+    return PatchKmeansFigures(training_pictures=len(train), ssim=both, **figures.model_dump())
 
 
 def mean_ssim(kmeans: PatchKmeans, pictures: Sequence[Pixels]) -> float:
@@ -80,28 +83,27 @@ def mean_ssim(kmeans: PatchKmeans, pictures: Sequence[Pixels]) -> float:
     return torch.cat(found).mean().item()
 
 
-def beside_prior(inputs: Inputs, image_vocab: int) -> dict[str, Any]:
-    """Return nats per code by counts, on the rows behind the prior's own validation.
-
-    `prior` is what it measured there at its end; None if it is not known.
-    """
+def beside_prior(inputs: Inputs, image_vocab: int) -> CodeCountFigures:
+    """Return nats per code by counts, on the rows behind the prior's own validation."""
     folder = inputs.folder(TOKEN_PAIRS)
-    train = first_codes(folder, TRAIN, ROWS)
-    held_out = first_codes(folder, validation_part(folder), PRIOR_VALIDATION_ROWS)
-    return {
-        "training_rows": len(train),
-        "validation_rows": len(held_out),
-        "prior": inputs.manifest(PRIOR).health.get("validation_image"),
+    train = first_tokens(folder, TRAIN, ROWS)
+    held_out = first_tokens(folder, validation_part(folder), PRIOR_VALIDATION_ROWS)
+    return CodeCountFigures(
+        training_rows=len(train),
+        validation_rows=len(held_out),
+        prior=inputs.manifest(PRIOR).health.get("validation_image"),
         **nats_per_code(train, held_out, image_vocab),
-    }
+    )
 
 
-def first_codes(folder: Folder, part: str, count: int) -> Int[np.ndarray, "n I"]:
-    """Return the codes of the first `count` pictures of a part of token_pairs; of all, if fewer."""
+def first_tokens(
+    folder: Folder, part: str, count: int, column: str = "image"
+) -> Int[np.ndarray, "n I"]:
+    """Return the codes of the first `count` rows of a part of token_pairs; of all, if fewer."""
     groups = (
-        matrix(group["image"])
+        matrix(group[column])
         for name in folder.list(part)
-        for group in row_groups(folder, name, ["image"])
+        for group in row_groups(folder, name, [column])
     )
     found: list[np.ndarray] = []
     while sum(map(len, found)) < count and (group := next(groups, None)) is not None:

@@ -5,10 +5,11 @@ as any, and down CLIP's ranking until one is right.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from schemas.run_report.baselines_part import ChooserShares
 from stages import shapes
 from stages.evaluate.intervals import Names, standard_error
 from stages.evaluate.judgements import Judgement
@@ -49,15 +50,14 @@ def choice(prompt: DrawnPrompt, judgement: Judgement) -> Choice:
     )
 
 
-def by_score(choices: Sequence[Choice]) -> dict[str, Any]:
+def by_score(choices: Sequence[Choice]) -> ChooserShares:
     """Return how often each chooser is right, and CLIP's gain over chance, prompt by prompt."""
     gains = [one.clip - one.random for one in choices]
-    return {
-        "prompts": len(choices),
-        "random": float(np.mean([one.random for one in choices])),
-        "prior_likelihood": None,  # samples do not store it
-        "clip": float(np.mean([one.clip for one in choices])),
-        "best_possible": float(np.mean([one.best_possible for one in choices])),
-        "gain": float(np.mean(gains)),
-        "standard_error": standard_error(gains, [one.names for one in choices]),
-    }
+    return ChooserShares(
+        prompts=len(choices),
+        random=float(np.mean([one.random for one in choices])),
+        clip=float(np.mean([one.clip for one in choices])),
+        best_possible=float(np.mean([one.best_possible for one in choices])),
+        gain=float(np.mean(gains)),
+        standard_error=standard_error(gains, [one.names for one in choices]),
+    )

@@ -3,10 +3,18 @@
 A part is better if the difference is more than LUCK of its standard errors, where these are known.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
+from schemas.run_report.baselines_part import (
+    Baselines,
+    ChooserFigures,
+    CodeCountFigures,
+    ComparedPart,
+    NearestCaptionFigures,
+    PatchKmeansFigures,
+)
+from schemas.run_report.models_part import DvaeFigures
 from stages.evaluate.checks import LUCK, amount, called
 
 PATCHES = "k-means on patches"
@@ -28,16 +36,19 @@ class Comparison:
     lower_is_better: bool = False
     advice: str = ""  # for a part that is not better
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> ComparedPart:
         """Return the row of `report.json`."""
-        # also false for what is not a number
-        better = self.gain > 0 and self.gain > LUCK * (self.standard_error or 0)
-        return {
+        return ComparedPart(
             **asdict(self),
-            "difference": self.ours - self.baseline,
-            "better": better,
-            "words": "" if better else self._words(),
-        }
+            difference=self.ours - self.baseline,
+            better=self.better,
+            words="" if self.better else self._words(),
+        )
+
+    @property
+    def better(self) -> bool:
+        """Say whether ours is better by more than luck; what is not a number is not."""
+        return self.gain > 0 and self.gain > LUCK * (self.standard_error or 0)
 
     @property
     def gain(self) -> float:
@@ -52,55 +63,55 @@ class Comparison:
         return f"{numbers}. {self.advice}"
 
 
-def compared(report: Mapping[str, Any], measured: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a row for each learned part that has numbers in `measured`, by parts of the report."""
+def compared(ours: DvaeFigures, candidates: int, measured: Baselines) -> tuple[ComparedPart, ...]:
+    """Return a row for each learned part that has numbers in `measured`."""
     rows = [
-        *_dvae(report["dvae"], measured["dvae"]),
-        *_prior(measured["prior"]),
-        *_drawing(measured["drawing"]),
-        *_chooser(measured["clip"], report["samples"]["candidates"]),
+        *_dvae(ours, measured.dvae),
+        *_prior(measured.prior),
+        *_drawing(measured.drawing),
+        *_chooser(measured.clip, candidates),
     ]
-    return [row.row() for row in rows]
+    return tuple(row.row() for row in rows)
 
 
-def _dvae(ours: Mapping[str, Any], kmeans: Mapping[str, Any]) -> Iterator[Comparison]:
+def _dvae(ours: DvaeFigures, kmeans: PatchKmeansFigures) -> Iterator[Comparison]:
     advice = (
         "So a table of mean squares keeps more of a picture than the network does: train the dVAE "
         "longer, or lower the weight of its KL (dvae.beta)."
     )
-    psnr = ours["psnr_db"], kmeans["psnr_db"]
+    psnr = ours.psnr_db, kmeans.psnr_db
     yield Comparison("dVAE: reconstruction", PATCHES, "dB", *psnr, advice=advice)
-    if kmeans["ssim"]:
-        ssim = kmeans["ssim"]["ours"], kmeans["ssim"]["kmeans"]
+    if kmeans.ssim is not None:
+        ssim = kmeans.ssim.ours, kmeans.ssim.kmeans
         yield Comparison("dVAE: SSIM", PATCHES, "", *ssim, advice=advice)
 
 
-def _prior(found: Mapping[str, Any]) -> Iterator[Comparison]:
-    if found["prior"] is not None:
+def _prior(found: CodeCountFigures) -> Iterator[Comparison]:
+    if found.prior is not None:
         yield Comparison(
-            "prior: a code of a held-out picture", COUNTS, "nats", found["prior"],
-            found["neighbours"], lower_is_better=True,
+            "prior: a code of a held-out picture", COUNTS, "nats", found.prior,
+            found.neighbours, lower_is_better=True,
             advice="So the transformer has learned neither more of the picture than the codes "
             "beside a code tell, nor anything of the caption: train the prior longer.",
         )  # fmt: skip
 
 
-def _drawing(found: Mapping[str, Any]) -> Iterator[Comparison]:
+def _drawing(found: NearestCaptionFigures) -> Iterator[Comparison]:
     advice = "So who wants such a picture had better look one up than have it drawn."
-    parts = {f"drawing: right, {called(name)}": row for name, row in found["accuracy"].items()}
-    if found["r_precision"]:
-        parts["drawing: CLIP finds the prompt of the first picture"] = found["r_precision"]
+    parts = {f"drawing: right, {called(name)}": row for name, row in found.accuracy.items()}
+    if found.r_precision is not None:
+        parts["drawing: CLIP finds the prompt of the first picture"] = found.r_precision
     for part, row in parts.items():
         yield Comparison(
-            part, NEAREST, "%", row["ours"], row["nearest"], row["standard_error"], advice=advice
+            part, NEAREST, "%", row.ours, row.nearest, row.standard_error, advice=advice
         )
 
 
-def _chooser(found: Mapping[str, Any], candidates: int) -> Iterator[Comparison]:
-    if found and candidates > 1:
-        every = found["all"]
+def _chooser(found: ChooserFigures | None, candidates: int) -> Iterator[Comparison]:
+    if found is not None and candidates > 1:
+        every = found.all
         yield Comparison(
-            f"CLIP: its favourite of {candidates} is right", CHANCE, "%", every["clip"],
-            every["random"], every["standard_error"],
+            f"CLIP: its favourite of {candidates} is right", CHANCE, "%", every.clip,
+            every.random, every.standard_error,
             advice="So drawing one picture does as well as drawing many and having CLIP choose.",
         )  # fmt: skip

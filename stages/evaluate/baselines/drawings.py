@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool
 
 from schemas.folder import Folder
+from schemas.run_report.baselines_part import (
+    BesideNearest,
+    ChooserFigures,
+    FoundBesideNearest,
+    NearestCaptionFigures,
+)
 from stages import shapes
 from stages.evaluate.baselines.choosers import Choice, by_score, choice
 from stages.evaluate.baselines.nearest_captions import nearest_pictures
@@ -40,26 +45,29 @@ class KeptPrompts:
     """The first prompts of each set, gathered while the samples pass."""
 
     kept: list[KeptPrompt] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)  # prompts of each set, kept or not
+    candidates: int = 0  # of a prompt
 
     def add(self, prompt: DrawnPrompt, judgement: Judgement | None) -> None:
         """Keep a prompt, unless there are enough of its set."""
         count = self.counts[prompt.set] = self.counts.get(prompt.set, 0) + 1
+        self.candidates = max(self.candidates, len(prompt.ranked))
         if count <= PROMPTS:
             chosen = None if judgement is None else choice(prompt, judgement)
             kept = KeptPrompt(prompt.text, prompt.set, prompt.first.png, judgement, chosen)
             self.kept.append(kept)
 
-    def by_score(self) -> dict[str, Any]:
-        """Return the share right of each chooser, for each set and for `all` prompts."""
+    def by_score(self) -> ChooserFigures | None:
+        """Return the share right of each chooser, for each set and for all; None unjudged."""
         sets: dict[str, list[Choice]] = {}
         for prompt in self.kept:
             if prompt.choice is not None:
                 sets.setdefault(prompt.set, []).append(prompt.choice)
         if not sets:
-            return {}
+            return None
         every = [one for choices in sets.values() for one in choices]
-        return {"all": by_score(every), "sets": {name: by_score(of) for name, of in sets.items()}}
+        of_sets = {name: by_score(choices) for name, choices in sets.items()}
+        return ChooserFigures(all=by_score(every), sets=of_sets)
 
 
 Paired = tuple[float, float, Names]  # of one prompt: ours, the nearest picture, what it names
@@ -67,8 +75,8 @@ Paired = tuple[float, float, Names]  # of one prompt: ours, the nearest picture,
 
 def beside_nearest(
     kept: Sequence[KeptPrompt], clip: Reranker, clean: Folder, side: int
-) -> dict[str, Any]:
-    """Return `accuracy` by the judge, set by set, and `r_precision` of drawn and nearest."""
+) -> NearestCaptionFigures:
+    """Return the accuracy by the judge, set by set, and R-precision of drawn and nearest."""
     nearest = nearest_pictures(clean, side, [prompt.text for prompt in kept])
     found = [(own, other) for own, other in zip(kept, nearest, strict=True) if other is not None]
     judged: dict[str, list[Paired]] = {}
@@ -77,38 +85,41 @@ def beside_nearest(
             right = float(prompt.judgement.right(shapes.find_shapes(picture)))
             row = (prompt.choice.clip, right, prompt.choice.names)
             judged.setdefault(prompt.set, []).append(row)
-    return {
-        "accuracy": {name: paired(rows) for name, rows in judged.items()},
-        "r_precision": retrieved(found, clip),
-    }
+    return NearestCaptionFigures(
+        accuracy={name: paired(rows) for name, rows in judged.items()},
+        r_precision=retrieved(found, clip),
+    )
 
 
-def paired(prompts: Sequence[Paired]) -> dict[str, Any]:
+def paired(prompts: Sequence[Paired]) -> BesideNearest:
     """Return the means over prompts, and the standard error of their difference."""
     ours, nearest, names = zip(*prompts, strict=True)
     differences = np.subtract(ours, nearest)
-    return {
-        "prompts": len(prompts),
-        "ours": float(np.mean(ours)),
-        "nearest": float(np.mean(nearest)),
-        "standard_error": standard_error(differences.tolist(), names),
-    }
+    return BesideNearest(
+        prompts=len(prompts),
+        ours=float(np.mean(ours)),
+        nearest=float(np.mean(nearest)),
+        standard_error=standard_error(differences.tolist(), names),
+    )
 
 
-def retrieved(found: Sequence[tuple[KeptPrompt, Pixels]], clip: Reranker) -> dict[str, Any]:
+def retrieved(
+    found: Sequence[tuple[KeptPrompt, Pixels]], clip: Reranker
+) -> FoundBesideNearest | None:
     """Return how often CLIP finds the prompt of the first picture drawn, and of the nearest.
 
-    The first, for the favourites were chosen by the scores that are measured here.
+    The first, for the favourites were chosen by the scores that are measured here. None for fewer
+    than two prompts with a picture.
     """
     drawn = [(p, decode(p.first), nearest) for p, nearest in found if p.first is not None]
     if len(drawn) < 2:
-        return {}
+        return None
     prompts = [prompt.text for prompt, _, _ in drawn]
     ours, chance = found_by(clip, [picture for _, picture, _ in drawn], prompts)
     theirs, _ = found_by(clip, [nearest for _, _, nearest in drawn], prompts)
     names = [frozenset([p.text]) if p.judgement is None else p.judgement.names for p, _, _ in drawn]
     rows = list(zip(ours.astype(float), theirs.astype(float), names, strict=True))
-    return paired(rows) | {"chance": chance}
+    return FoundBesideNearest(**paired(rows).model_dump(), chance=chance)
 
 
 @torch.inference_mode()

@@ -11,13 +11,13 @@ import pytest
 from infra.store import Store
 from pipelines.rate import __main__ as rate
 from pipelines.rate.answers import read_plan
-from pipelines.rate.rated_systems import FavouritesOfRun
 from pipelines.rate.rating_page import ruined
 from schemas.artifacts import SAMPLES
 from stages.data.parquet import read_rows
-from stages.evaluate.page import uri
+from stages.evaluate.templates import uri
 from stages.pictures import decode
 from tests.pipelines.rate.planted import captions_file, pictures
+from tests.pipelines.score import coco
 
 NAMES = [f"{n:03d}" for n in range(12)]
 
@@ -122,7 +122,7 @@ def test_a_run_is_shown_by_its_favourites(tmp_path, root):
 
 
 def test_a_run_meets_a_folder_on_the_captions_of_a_file(tmp_path, root):
-    prompts = list(FavouritesOfRun("run", root).prompts)[:4]
+    prompts = list(favourites(root))[:4]
     pictures(tmp_path / "others", ["a", "b", "c", "d"], 0)
     rows = [{"picture": f"{n}.jpg", "caption": p} for n, p in zip("abcd", prompts, strict=True)]
     (tmp_path / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -134,6 +134,20 @@ def test_a_run_meets_a_folder_on_the_captions_of_a_file(tmp_path, root):
     assert len([pair for pair in read_plan(tmp_path / "out").pairs if pair.ruined is None]) == 4
 
 
+def test_one_caption_of_each_picture_of_mscoco_is_rated(tmp_path, capsys):
+    folder = coco.build(tmp_path)
+    coco.draw(folder / "ours", coco.image_ids())
+    given = ["make", "--out", str(tmp_path / "out"), "--system", f"ours={folder}/ours"]
+    given += ["--system", f"real={folder}/val2014"]
+    assert rate.main([*given, "--captions", str(folder / "captions_val2014.json")]) == 0
+    plan = read_plan(tmp_path / "out")
+    rated = {pair.key: pair.caption for pair in plan.pairs if pair.ruined is None}
+    assert len(rated) == coco.PICTURES
+    _, annotations = coco.read(folder)
+    captions = {(one["image_id"], one["caption"].strip()) for one in annotations}
+    assert {(int(key.rpartition("_")[2]), text) for key, text in rated.items()} <= captions
+
+
 def rewritten(name, content):
     return lambda folder: (folder / name).write_text(content)
 
@@ -143,20 +157,18 @@ FAULTS = {
         lambda f: (f / "painter/003.png").unlink(),
         'found 1 without one in {f}/painter, first "a picture called 003" (003)'),
     "no picture is called so": (
-        rewritten("captions.jsonl", '{"picture": "x", "caption": "y"}'), "x.png, found none"),
+        lambda f: (f / "painter/000.png").unlink() or rewritten(
+            "captions.jsonl", '{"picture": "x", "caption": "y"}')(f),
+        "--system painter: wanted pictures that are called as captions are, such as x or 0"),
     "a picture is broken": (
         rewritten("painter/003.png", "no picture"), "found 003 of {f}/painter undecodable"),
-    "a name is doubled": (
-        lambda f: shutil.copy(f / "painter/003.png", f / "painter/003.jpg"), "003.jpg and 003.png"),
     "a folder is missing": (
-        lambda f: shutil.rmtree(f / "painter"), "found none at {f}/painter"),
+        lambda f: shutil.rmtree(f / "painter"), "at '{f}/painter', found none"),
     "no captions file": (lambda f: (f / "captions.jsonl").unlink(), "of --captions, found"),
-    "no captions": (rewritten("captions.jsonl", "\n"), "wanted captions in"),
-    "no JSON": (rewritten("captions.jsonl", "a cat\n"), "captions.jsonl, found 'a cat'"),
-    "no caption in a line": (rewritten("captions.jsonl", '{"picture": "a"}'), "in line 1 of"),
-    "a caption twice": (
-        rewritten("captions.jsonl", '{"picture": "003", "caption": "y"}\n' * 2),
-        "found 2 for '003'"),
+    "no captions": (rewritten("captions.jsonl", "\n"), "found none that all rows have"),
+    "no JSON": (rewritten("captions.jsonl", "a cat\n"), "captions.jsonl', found line 1"),
+    "no caption in a line": (
+        rewritten("captions.jsonl", '{"picture": "a"}'), "rows with a column caption"),
 }  # fmt: skip
 
 
@@ -189,10 +201,21 @@ def test_wrong_systems_are_one_sentence(tmp_path, asked, capsys, monkeypatch, sy
     assert sentence in capsys.readouterr().err
 
 
-def test_captions_without_any_picture_are_passed_over_and_counted(tmp_path, asked, capsys):
-    captions_file(tmp_path / "captions.jsonl", [*NAMES, "900", "901"])
+def test_what_is_passed_over_is_said_and_counted(tmp_path, asked, capsys):
+    captions = captions_file(tmp_path / "captions.jsonl", [*NAMES[1:], "003", "900", "901"])
+    with captions.open("a") as file:
+        file.write('{"picture": "902", "caption": " "}')
+    shutil.copy(tmp_path / "painter/004.png", tmp_path / "painter/004.jpg")
     assert rate.main(asked) == 0
-    assert "passed over 2 captions" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "passed over 2 captions" in said
+    for words in (
+        "captions: rows that name the picture of an earlier row: 1 (003); the first counts",
+        "captions: empty captions: 1 (902); left out",
+        "painter: pictures with the name of another one: 1 (004.png); the first counts",
+        "painter: pictures of no chosen caption: 1 (000.png); left out",
+    ):
+        assert words in said
 
 
 def test_runs_of_different_prompts_are_one_sentence(tmp_path, root, run, capsys):
@@ -202,4 +225,4 @@ def test_runs_of_different_prompts_are_one_sentence(tmp_path, root, run, capsys)
     pq.write_table(table.slice(4), folder.path / name)
     given = ["make", "--system", f"a={root}", "--system", f"b={run.root}", "--out", str(tmp_path)]
     assert rate.main(given) == 2
-    assert f"in {root} and not in {run.root}" in capsys.readouterr().err
+    assert f"found 1 without one in {run.root}" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from pipelines.rate import __main__ as rate
 from pipelines.rate.answers import read_answers, read_plan
 from pipelines.rate.tally import tally
 from tests.browser import opened
+from tests.pipelines.rate import planted
 from tests.pipelines.rate.planted import captions_file, intact, picture_of, pictures, side
 
 PHONE, DESK = (360, 740), (1400, 900)
@@ -188,6 +189,30 @@ def test_a_browser_that_keeps_nothing_says_so(rating, browser):
     browser.ask("showStart()")
     assert is_shown(browser, "#warning")
     assert not is_shown(browser, "#kept")
+
+
+def test_the_tally_is_a_page_for_phones_and_desks(browser, tmp_path):
+    made = planted.plan(20, systems=("<b>ours</b>", "theirs", "others"), pairs=30)
+    ratings = [
+        planted.answers(made, rater, lambda pair, question: pair.first) for rater in range(1, 6)
+    ]
+    planted.write(tmp_path, made, *ratings)
+    assert rate.main(["tally", str(tmp_path)]) == 0
+    one = tally(made, read_answers(tmp_path, made)).match.matchups[0]
+    low, high = (100 * end for end in one.interval)
+    row = [one.one, one.other, f"{one.share:.1%}", f"{low:.1f}-{high:.1f}"]
+    for size, scheme in ((PHONE, "light"), (DESK, "dark")):
+        browser.resize(*size, scheme)
+        browser.open(f"file://{tmp_path}/tally.html")
+        assert browser.ask("document.documentElement.scrollWidth <= innerWidth")
+        cells = browser.ask(
+            "[...document.querySelectorAll('table')].map(t => [...t.rows].map(r =>"
+            " [...r.cells].map(c => c.textContent)))"
+        )
+        assert cells[2][1][:4] == row
+        assert [len(table) for table in cells] == [4, 4, 4, 4, 6]  # two questions, and raters
+        assert browser.errors == []
+        assert [url for url in browser.requests if not url.startswith(("file:", "data:"))] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -27,7 +27,7 @@ def captions(tmp_path):
 
 def drawn(captions, folder, best_of=1):
     source = open_pictures(str(folder), "--pictures")
-    found = drawings(source, captions, best_of, read_scores(source, folder))
+    found = drawings(source, captions, best_of, read_scores(source, str(folder)))
     return found, {one.kind: (one.count, *one.examples) for one in found.problems}
 
 
@@ -134,22 +134,48 @@ def test_pictures_in_parquet_are_found_by_their_name(captions, tmp_path):
         assert found.source.read(pair.picture) == (folder / pair.picture).read_bytes()
 
 
-def test_the_samples_of_a_run_are_candidates_of_the_listed_captions(captions, tmp_path):
-    """Of which CLIP's favourite is the best; the run's prompts are the list that is scored."""
+@pytest.fixture
+def samples(tmp_path):
     tiny_run.build(tmp_path / "run")
-    samples = Store(str(tmp_path / "run")).newest(SAMPLES)
+    return Store(str(tmp_path / "run")).newest(SAMPLES)
+
+
+def test_the_samples_of_a_run_are_candidates_of_the_captions_that_were_its_prompts(
+    samples, tmp_path
+):
+    """Of which CLIP's favourite is the best; also if the captions come in another order."""
     rows = list(read_rows(samples, "table/", ("prompt_id", "prompt", "rank", "png")))
     prompts = {row["prompt_id"]: row["prompt"] for row in rows}
-    text = "".join(f"{prompts[number]}\n" for number in range(len(prompts)))
-    (tmp_path / "prompts.txt").write_text(text)
-    listed = chosen(read_captions(str(tmp_path / "prompts.txt")), None, seed=0)
-    count = len(rows) // len(prompts)
-    found, problems = drawn(listed, samples.path / "table", count)
-    problems.pop("doubled_caption", None)
-    assert problems == {}
+    (tmp_path / "prompts.txt").write_text("".join(f"{one}\n" for one in reversed(prompts.values())))
     favourites = {row["prompt"]: row["png"] for row in rows if row["rank"] == 0}
-    for pair in found.pairs:
-        assert found.source.read(pair.picture) == favourites[pair.caption.text]
+    count = len(rows) // len(prompts)
+    root = str(tmp_path / "run")
+    for place in (root, samples.url, f"{samples.url}/table"):
+        for address in (str(tmp_path / "prompts.txt"), root):
+            listed = chosen(read_captions(address), None, seed=0)
+            assert len(listed.captions) == len(prompts)
+            found, problems = drawn(listed, place, count)
+            problems.pop("doubled_caption", None)
+            assert problems == {}
+            for pair in found.pairs:
+                assert found.source.read(pair.picture) == favourites[pair.caption.text]
+
+
+def test_captions_that_a_run_has_not_drawn_are_named_and_doubled_ones_need_two(samples, tmp_path):
+    rows = list(read_rows(samples, "table/", ("prompt",)))
+    (tmp_path / "prompts.txt").write_text(f"a cat\n{rows[0]['prompt']}\n{rows[0]['prompt']}\n")
+    listed = chosen(read_captions(str(tmp_path / "prompts.txt")), None, seed=0)
+    found, problems = drawn(listed, samples.url)
+    assert len(found.pairs) == 1
+    assert problems["no_picture"][0] == 2
+    (tmp_path / "prompts.txt").write_text("a cat\n")
+    with pytest.raises(ConfigError, match=r"--pictures: wanted pictures of the prompts"):
+        drawn(chosen(read_captions(str(tmp_path / "prompts.txt")), None, seed=0), samples.url)
+
+
+def test_a_run_is_a_reference_by_the_pictures_that_it_held_out(samples, tmp_path):
+    found = open_pictures(str(tmp_path / "run"), "--reference")
+    assert list(found.names) == [f"val-{n:04d}" for n in range(tiny_run.SIZES["val"])]
 
 
 def test_a_table_without_pictures_is_refused(tmp_path):
@@ -170,7 +196,7 @@ def test_overlaps_are_named_by_path_or_file_with_or_without_ending(tmp_path):
     assert [(one.kind, one.count, one.examples) for one in found.problems] == [
         ("foreign_overlap", 1, ("d.jpg",))
     ]
-    with pytest.raises(ConfigError, match=r"--overlap: wanted a list"):
+    with pytest.raises(ConfigError, match=r"none.txt. of --overlap, found"):
         read_overlap(str(tmp_path / "none.txt"), names)
     path.write_text("# none\n")
     with pytest.raises(ConfigError, match=r"--overlap: wanted names .*found none"):

@@ -1,6 +1,7 @@
 """A small set in MS-COCO's formats goes the way of the 30,000 captions; what is off is named."""
 
 import hashlib
+import html
 import io
 import json
 import re
@@ -12,7 +13,7 @@ from rich.console import Console
 from scipy.linalg import sqrtm
 
 from pipelines.score.__main__ import main
-from pipelines.score.look import fitted
+from pipelines.score.picture_files import fitted
 from pipelines.score.score_file import ScoreFile
 from pipelines.score.score_table import show
 from stages.features.networks import open_network
@@ -92,6 +93,7 @@ def test_all_is_measured_as_it_is_defined(made, capsys):
     metrics = {one.metric for one in ours.values}
     assert metrics == {
         "fd", "kid", "precision", "recall", "density", "coverage", "cmmd", "clip_score",
+        "r_precision",
     }  # fmt: skip
     for word in ("ours", "noisy", "Frechet distance by blur radius", "KID", "CLIP score"):
         assert word in printed
@@ -173,6 +175,36 @@ def test_what_is_missing_or_unreadable_is_named_and_left_out(made, capsys):
     assert found.systems[0].values[0].reference.count == 22
 
 
+def test_captions_that_are_off_are_named_on_the_whole_way(made, capsys):
+    """As MS-COCO's file may be: a picture without a caption, the same caption for two pictures."""
+    images, annotations = coco.read(made)
+    annotations = annotations[coco.EACH :]  # the first picture has none left
+    for annotation in annotations[: 2 * coco.EACH]:
+        annotation["caption"] = "a cat"
+    annotations[-1]["caption"] = "\n"
+    annotations[-2]["image_id"] = 7
+    (made / "off").mkdir()
+    coco.write(made / "off", images, annotations)
+    line = ["--captions", made / "off/captions_val2014.json", "--count", coco.PICTURES - 1]
+    code, found, printed = score(made, capsys, *line, "--page", made / "off/score.html")
+    assert code == 3
+    assert [(one.count, one.called) for one in found.systems] == [
+        (coco.PICTURES - 1, "NAME.png, NAME is the picture's id")
+    ]
+    said = " ".join(printed.split())
+    page = html.unescape((made / "off/score.html").read_text())
+    for whose, words in (
+        ("captions", f"listed pictures without a caption: 1 ({coco.file_name(100)}); left out"),
+        ("captions", "captions with the words of an earlier one: 1 ("),
+        ("captions", f"empty captions: 1 ({annotations[-1]['id']}); left out"),
+        ("captions", f"of pictures that the file does not list: 1 ({annotations[-2]['id']})"),
+        ("ours", "pictures of no chosen caption: 1 (100.png); left out"),
+    ):
+        assert words in said
+        assert f"<b>{whose}</b>: " in page
+        assert words in page
+
+
 def test_the_curve_over_the_number_of_candidates(made, capsys):
     """The best of 4 by a score that knows the real pictures is nearest to them."""
     names = sorted(found_names(made))
@@ -205,7 +237,7 @@ def test_earlier_numbers_stand_beside_these_only_if_they_were_made_alike(made, c
     (made / "foreign.json").write_text("{}")
     code, _, printed = score(made, capsys, "--beside", made / "foreign.json")
     assert code == 2
-    assert "wanted a score.json of format 1" in printed
+    assert "wanted a score.json of format 2" in printed
 
 
 def test_pictures_without_captions_are_compared_with_the_reference_alone(made, capsys):
@@ -259,7 +291,7 @@ def test_a_picture_of_another_size_is_cut_and_resized():
 def test_the_schema_of_the_file_is_written_down():
     """Whoever changes what is in score.json raises FORMAT_VERSION, and this digest with it."""
     schema = json.dumps(ScoreFile.model_json_schema(), sort_keys=True)
-    assert hashlib.sha256(schema.encode()).hexdigest()[:12] == "40f0e854db0f"
+    assert hashlib.sha256(schema.encode()).hexdigest()[:12] == "18a9acbe58f6"
 
 
 def test_published_rows_are_those_of_the_paper(made, capsys):

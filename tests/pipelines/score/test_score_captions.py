@@ -177,7 +177,7 @@ def test_what_cannot_be_read_is_refused_in_a_sentence(tmp_path, name, text, said
 
 
 def test_a_file_that_is_not_there_is_refused_in_a_sentence(tmp_path):
-    with pytest.raises(ConfigError, match=r"wanted captions at '.*none.txt', found .*; give"):
+    with pytest.raises(ConfigError, match=r"look into '.*none.txt' of --captions, found .*; mend"):
         read_captions(str(tmp_path / "none.txt"))
 
 

@@ -39,6 +39,12 @@ def test_parts_that_were_counted_apart_merge_in_any_order(features):
     same(parts[0], features[:3])  # a part is left as it was
 
 
+def test_without_a_part_they_are_those_of_the_rest(features):
+    for first in (1, 1_250, 2_400):
+        part = Moments.of(features[:first])
+        same(Moments.of(features).without(part), features[first:])
+
+
 def test_more_features_than_pictures_and_half_precision_are_no_trouble():
     features = np.random.default_rng(1).random((5, 40)).astype(np.float16)
     same(Moments.of(features), features)

@@ -9,6 +9,7 @@ from schemas.settings import DvaeShape, PriorShape, TokenSpec
 from stages.models.dvae import Dvae
 from stages.models.flops import allowed_pairs, dvae_flops, prior_flops
 from stages.models.masks import make_mask
+from stages.models.on_meta import on_meta
 from stages.models.prior import Prior
 
 TOKENS = TokenSpec(text_vocab=10, text_len=3, image_vocab=7, grid=2)
@@ -61,3 +62,16 @@ def test_the_convolutions_are_counted_as_torch_counts_them(patch):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         dvae(torch.rand(1, 3, side, side), 1.0)
     assert dvae_flops(dvae, side) == counter.get_total_flops()
+
+
+def test_models_on_no_device_have_all_weights_and_none_is_filled(monkeypatch):
+    filled = []
+    for name in ("normal_", "uniform_"):
+        monkeypatch.setattr(torch.Tensor, name, lambda tensor, *_, **__: filled.append(tensor))
+    with on_meta():
+        prior, dvae = Prior(TOKENS, SHAPE), Dvae(DvaeShape(width=4, codebook_width=8), 16)
+    assert filled == []
+    assert all(weight.is_meta for model in (prior, dvae) for weight in model.parameters())
+    with torch.device("meta"):
+        Prior(TOKENS, SHAPE)
+    assert filled != []

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stages.models.r_precision import found_by_luck, r_precision
+from stages.models.r_precision import found_by_luck, r_precision, r_precision_of_features
 
 
 def test_a_picture_chooses_among_a_hundred_captions_that_read_differently():
@@ -84,3 +84,21 @@ def test_scores_that_know_their_pictures_find_more_than_by_luck():
     captions, rng = list("abcdefghij" * 6), np.random.default_rng(0)
     scores = np.equal.outer(captions, captions) + 2 * rng.random((60, 60))
     assert r_precision(scores, captions).found.mean() > found_by_luck(scores, captions) > 0.05
+
+
+def test_products_of_features_rank_as_the_whole_matrix_does():
+    rng = np.random.default_rng(0)
+    captions = [f"caption {n % 200}" for n in range(300)]
+    texts = rng.normal(size=(300, 8))
+    texts[200:] = texts[:100]
+    texts[5] = texts[6]  # other words, which the network does not tell apart: missed by both
+    pictures = texts + 0.4 * rng.normal(size=texts.shape)
+    found, wanted = (
+        r_precision_of_features(pictures, texts, captions),
+        r_precision(pictures @ texts.T, captions),
+    )
+    met = [n for n in range(300) if n not in (5, 6, 205, 206)]
+    assert found.found[met].tolist() == wanted.found[met].tolist()
+    assert 0.3 < found.found.mean() < 0.95
+    assert not r_precision_of_features(texts[5:7], texts[5:7], captions[5:7]).found.any()
+    assert found.chance == wanted.chance

@@ -43,7 +43,8 @@ def work(rank, world, port, do, arguments):
 def each(world, do, *arguments):
     """Call do(context, *arguments) in so many processes, or here if that is one."""
     if world > 1:
-        processes.spawn(work, (world, free_port(), do, arguments), nprocs=world)
+        how = {"nprocs": world, "start_method": "forkserver"}  # conftest.py says from what
+        processes.start_processes(work, (world, free_port(), do, arguments), **how)
     else:
         do(ALONE, *arguments)
 

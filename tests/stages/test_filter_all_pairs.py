@@ -1,6 +1,7 @@
 """What only a look at all pairs can tell: duplicates, stock captions, leaks; and what is kept."""
 
 import io
+import json
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -8,6 +9,8 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from infra.store import open_folder
+from pipelines.score.overlap import read_overlap
+from pipelines.score.picture_set import open_pictures
 from schemas import rows
 from schemas.artifacts import PAIRS
 from schemas.errors import SchemaMismatch
@@ -15,7 +18,7 @@ from schemas.folder import Inputs
 from schemas.manifest import MANIFEST
 from schemas.settings import MeasureSettings
 from stages import filter as filter_stage
-from stages.filter.compare import pictures_of_captions
+from stages.filter.all_pairs import pictures_of_captions
 from stages.filter.gather import without_duplicates
 from stages.filter.rules import why_drop
 from stages.measure.pairs import MeasureCaptions
@@ -127,6 +130,9 @@ def test_pictures_of_an_evaluation_set_are_not_learned(ray_cluster, corpus, tmp_
     benchmark = tmp_path / "benchmark"
     benchmark.mkdir()
     (benchmark / "exact.jpg").write_bytes(found[7]["image"])
+    (benchmark / "broken.jpg").write_bytes(b"nor is this")
+    (benchmark / "flat.jpg").write_bytes(found[65]["image"])
+    Image.new("RGB", (90, 90), (90, 120, 90)).save(benchmark / "flat.png")
     photo(8).resize((160, 160)).save(benchmark / "near.png")
     photo(999).save(benchmark / "other.png")
     cfg = job(decontaminate=(str(benchmark),))
@@ -135,6 +141,18 @@ def test_pictures_of_an_evaluation_set_are_not_learned(ray_cluster, corpus, tmp_
     overlapping = {key for key, why in reasons(out).items() if why == "evaluation_overlap"}
     assert overlapping == {found[7]["key"], found[8]["key"]}
     assert result.rejects["evaluation_overlap"] == 2
+    listed = out.open("overlaps/0-benchmark.jsonl").read().decode().splitlines()
+    same = {"exact.jpg": 7, "flat.jpg": 65, "near.png": 8}  # a flat one by its bytes alone
+    assert [json.loads(line) for line in listed] == [
+        {"picture": name, "sha256": found[number]["sha256"]} for name, number in same.items()
+    ]
+    assert result.health["evaluation_sets"]["benchmark"] == {
+        "pictures": 6, "unreadable": 1, "overlaps": 3, "overlapping": 3,
+    }  # fmt: skip
+    # the list is what `pipelines.score --overlap` leaves out of the same set
+    names = open_pictures(str(benchmark), "--reference").names
+    left_out = read_overlap(str(tmp_path / "out/overlaps/0-benchmark.jsonl"), names)
+    assert (left_out.names, left_out.problems) == (same.keys(), [])
     before = filter_stage.outside(cfg)
     (benchmark / "other.png").unlink()
     assert filter_stage.outside(cfg) != before

@@ -1,9 +1,10 @@
 """Compare all pairs with each other by small signatures; no other step sees the whole corpus.
 
 It runs in one task and holds about 80 bytes per pair. Its findings are written per shard of pairs,
-only for the rows that have something in common with others.
+only for the rows that have something in common with others, and a list for each evaluation set.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +16,11 @@ import pyarrow.compute as pc
 from schemas.folder import Folder
 from schemas.settings import FilterSettings
 from stages.data.parquet import PLAIN_FILE, parquet_bytes, read_table
-from stages.filter.decontaminate import evaluation_pictures
+from stages.filter.decontaminate import EvaluationPictures, evaluation_pictures
 from stages.filter.near import clusters, nearest_within
 
 COMPARED = "compared/"  # between the passes
+OVERLAPS = "overlaps/"  # pictures of each evaluation set that are also among ours
 SIGNATURE = ["caption_digest", "sha256", "contrast", "perceptual_hash"]
 
 SCHEMA = pa.schema(
@@ -53,7 +55,7 @@ def compare(
     """
     found = read_signatures(measured, names)
     first = near_groups(found, cfg)
-    set_of, counts = evaluation_overlaps(found, cfg)
+    set_of, counts = evaluation_overlaps(found, out, cfg)
     sets = np.array([*_names(cfg), None], object)  # at -1: of those in none
     pictures = pictures_of_captions(found.caption, first[found.picture])
     group = first[found.picture]
@@ -121,30 +123,60 @@ def near_groups(found: Signatures, cfg: FilterSettings) -> np.ndarray:
 
 
 def evaluation_overlaps(
-    found: Signatures, cfg: FilterSettings
+    found: Signatures, out: Folder, cfg: FilterSettings
 ) -> tuple[np.ndarray, dict[str, dict[str, int]]]:
     """Look for every picture in the evaluation sets, by its bytes and by its looks.
 
     Return for each the number of the first set that has it, or -1; and by each set's name its
-    pictures, those unreadable, and ours that overlap. Raises ConfigError if there is none that can
-    be read in one of the sets.
+    pictures, those unreadable, ours that overlap and theirs. A list of the latter is written for
+    each set. Raises ConfigError if there is none that can be read in one of the sets.
     """
     set_of, counts = np.full(len(found.sha256), -1, np.int16), {}
     for number, (name, path) in enumerate(zip(_names(cfg), cfg.decontaminate, strict=True)):
         reference = evaluation_pictures(path)
-        theirs = pa.array(map(bytes.fromhex, reference.sha256), pa.binary(32))
-        same = pc.is_in(found.sha256, value_set=theirs).to_numpy(zero_copy_only=False)
-        if cfg.near_bits is not None:
-            lively = reference.perceptual_hash[reference.contrast >= cfg.min_contrast]
-            near = nearest_within(found.perceptual_hash, lively, cfg.near_bits) >= 0
-            same = same | (near & (found.contrast >= cfg.min_contrast))
-        set_of[same & (set_of < 0)] = number
+        ours, theirs = overlaps_with(found, reference, cfg)
+        set_of[ours & (set_of < 0)] = number
+        out.commit(f"{OVERLAPS}{number}-{name}.jsonl", overlap_list(found, reference, theirs))
         counts[name] = {
             "pictures": len(reference.sha256),
             "unreadable": reference.unreadable,
-            "overlaps": int(same.sum()),
+            "overlaps": int(ours.sum()),
+            "overlapping": int((theirs >= 0).sum()),
         }
     return set_of, counts
+
+
+def overlaps_with(
+    found: Signatures, reference: EvaluationPictures, cfg: FilterSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of our pictures an evaluation set has; for each of its own, one of ours or -1.
+
+    Two are the same if their bytes are, or if their looks are near and neither is flat.
+    """
+    digests = pa.array(map(bytes.fromhex, reference.sha256), pa.binary(32))
+    theirs = pc.index_in(digests, value_set=found.sha256).fill_null(-1).to_numpy().astype(np.int64)
+    ours = pc.is_in(found.sha256, value_set=digests).to_numpy(zero_copy_only=False)
+    if cfg.near_bits is None:
+        return ours, theirs
+    lively = reference.contrast >= cfg.min_contrast
+    hashes = reference.perceptual_hash[lively]
+    is_near = nearest_within(found.perceptual_hash, hashes, cfg.near_bits) >= 0
+    near = np.flatnonzero(is_near & (found.contrast >= cfg.min_contrast))
+    first = nearest_within(hashes, found.perceptual_hash[near], cfg.near_bits)
+    alike = np.full(len(theirs), -1)
+    alike[reference.decoded[lively]] = np.where(first < 0, -1, np.append(near, -1)[first])
+    ours[near] = True
+    return ours, np.where(theirs < 0, alike, theirs)
+
+
+def overlap_list(found: Signatures, reference: EvaluationPictures, theirs: np.ndarray) -> bytes:
+    """Return JSON lines: each picture of the set that we have too, and the sha256 of ours."""
+    rows = [
+        {"picture": name, "sha256": found.sha256[int(own)].as_py().hex()}
+        for name, own in zip(reference.names, theirs, strict=True)
+        if own >= 0
+    ]
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def _names(cfg: FilterSettings) -> list[str]:
