@@ -24,10 +24,15 @@ from stages.evaluate.shares import chance, change, share
 
 def accuracy(judgements: Iterable[Judgement]) -> dict[str, SetAccuracy]:
     """Return shares with their intervals for each set of prompts, in the order the sets came."""
-    by_set: dict[str, list[Judgement]] = {}
+    return {name: _of_set(members) for name, members in by_set(judgements).items()}
+
+
+def by_set(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
+    """Return the judgements of each set of prompts."""
+    found: dict[str, list[Judgement]] = {}
     for judgement in judgements:
-        by_set.setdefault(judgement.set, []).append(judgement)
-    return {name: _of_set(members) for name, members in by_set.items()}
+        found.setdefault(judgement.set, []).append(judgement)
+    return found
 
 
 def _of_set(judgements: Sequence[Judgement]) -> SetAccuracy:

@@ -23,7 +23,7 @@ class Plot:
     ) -> None:
         self.title, self.xs, self.ys, self.top = title, xs, ys, top
         self.width, self.height = width, top + 175
-        self.left, self.right, self.bottom = 46.0, width - 8.0, top + 142.0
+        self.left, self.right, self.bottom = 46.0, width - 16.0, top + 142.0
         self.parts: list[str] = []
         self.text("title", self.left, 16, title)
 
@@ -119,7 +119,7 @@ def line_chart(
             plot.parts.append(f'<polygon class="band line-{index}" points="{plot.path(edge)}"/>')
         kind = f"line line-{index}" + (" dashed" if name in dashed else "")
         plot.parts.append(f'<polyline class="{kind}" points="{plot.path(points)}"/>')
-        for x, y, *_ in points if counting else ():
+        for x, y, *_ in points if counting or len(points) == 1 else ():
             plot.dot(index, plot.x(x), plot.y(y), 2.6)
     for index, (name, (beside, row)) in enumerate(zip(finite, keys, strict=False)):
         plot.dot(index, plot.left + beside + 4, 30 + 18 * row, 3.4)
@@ -164,7 +164,7 @@ def accuracy_chart(judged: Judged) -> Markup:
         parts.append(f'<text class="tick mid" x="{x}" y="{bottom + 15}">{percent} %</text>')
     for index, (name, row, key) in enumerate(rows):
         y, percent = top + index * 26 + 5, 100 * getattr(row, key)
-        label = f"{name.replace('_', ' ')}, {key}"
+        label = f"{KEYS.get(name, name.replace('_', ' '))}, {key}"
         kind = "bar" if key == "reranked" else "bar weak"
         parts += [
             f'<text class="label" x="{left - 8}" y="{y + 12}">{escape(label)}</text>',

@@ -4,7 +4,7 @@ Paper: figure 1 shows originals above their reconstructions; it prints no PSNR. 
 validation pictures with hard codes, as the field reports it for tokenizers.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from schemas.artifacts import CLEAN_PAIRS
-from schemas.folder import Inputs
+from schemas.artifacts import CLEAN_PAIRS, TRAIN
+from schemas.folder import Folder, Inputs
 from schemas.run_report.models_part import ReconstructionFigures
 from stages.data.parquet import Row, read_rows, validation_part
 from stages.models.codebook import code_counts, codebook_health
@@ -44,6 +44,7 @@ class Reconstructions:
     code_counts: np.ndarray  # how often each code of the codebook occurred
     psnr_db: float
     mean_colour_psnr_db: float
+    squared_errors: Sequence[float] = ()  # of each picture, a mean over its values
 
     def figures(self) -> ReconstructionFigures:
         """Return the numbers of the report."""
@@ -69,6 +70,17 @@ def measured_pictures(inputs: Inputs, side: int, count: int) -> tuple[str, list[
     part = validation_part(folder)
     every = captioned(read_rows(folder, part, ["caption", "image"]), side)
     return part.rstrip("/"), list(islice(every, count))
+
+
+def captioned_at(
+    clean: Folder, side: int, places: Collection[int]
+) -> Iterator[tuple[int, Captioned]]:
+    """Yield the training pictures at these places that can be decoded, each with its place."""
+    rows = islice(read_rows(clean, TRAIN, ["caption", "image"]), max(places, default=-1) + 1)
+    for place, row in enumerate(rows):
+        if place in places:
+            for picture in captioned([row], side):
+                yield place, picture
 
 
 def captioned(found: Iterable[Row], side: int) -> Iterator[Captioned]:
@@ -97,10 +109,12 @@ def reconstruct(
     """Encode and decode pictures with hard codes and measure the error."""
     counts = np.zeros(image_vocab, np.int64)
     psnr, flat = Psnr(), Psnr()
+    errors: list[float] = []
     kept: list[Pixels] = []
     for pixels, drawn, codes in through_dvae(dvae, pictures):
         counts += code_counts(codes, image_vocab).numpy()
         psnr.add(drawn, pixels)
         flat.add(mean_colour(pixels), pixels)
+        errors += (drawn.double() - pixels.double()).square().mean(dim=(1, 2, 3)).tolist()
         kept.extend(from_tensor(drawn)[: keep - len(kept)])
-    return Reconstructions(len(pictures), kept, counts, psnr.db, flat.db)
+    return Reconstructions(len(pictures), kept, counts, psnr.db, flat.db, errors)

@@ -15,19 +15,17 @@ from stages.pictures.tensors import to_tensor
 
 
 @torch.inference_mode()
-def retrieval(clip: Reranker, pictures: Sequence[Captioned]) -> RetrievalFigures | None:
-    """Return R-precision over validation pictures, with its interval and what luck would find."""
-    if not pictures:
-        return None
+def caption_scores(clip: Reranker, pictures: Sequence[Captioned]) -> Float[np.ndarray, "p p"]:
+    """Return CLIP's score of each picture (a row) with the caption of each (a column)."""
     tiles = [pictures[i : i + TILE] for i in range(0, len(pictures), TILE)]
     scores = clip.scores(
         (to_tensor([p.pixels for p in tile]), [p.caption for p in tile]) for tile in tiles
     )
-    return figures(scores.numpy(), [p.caption for p in pictures])
+    return scores.numpy()
 
 
 def figures(scores: Float[np.ndarray, "p p"], captions: Sequence[str]) -> RetrievalFigures:
-    """Return the numbers of the report's `clip` part; `scores[i, j]` is picture i, caption j."""
+    """Return R-precision over validation pictures, with its interval and what luck would find."""
     hits, chance = r_precision(scores, captions)
     return RetrievalFigures(
         r_precision=float(hits.mean()),

@@ -14,8 +14,8 @@ from schemas.folder import Folder, Inputs
 from schemas.manifest import Result
 from schemas.settings import FilterSettings
 from stages.data.digests import digest_of
+from stages.filter.all_pairs import COMPARED, compare
 from stages.filter.bucket_files import PARTS, buckets_for
-from stages.filter.compare import COMPARED, compare
 from stages.filter.decide import DecidePairs
 from stages.filter.funnel import funnel
 from stages.filter.gather import GatherBucket

@@ -14,8 +14,8 @@ from schemas.artifacts import DROPPED_ROWS
 from schemas.folder import Folder
 from schemas.settings import FilterSettings
 from stages.data.parquet import PLAIN_FILE, parquet_bytes, read_table, row_groups
+from stages.filter.all_pairs import COMPARED
 from stages.filter.bucket_files import Row, part_files
-from stages.filter.compare import COMPARED
 from stages.filter.rules import why_drop
 from stages.hashing import hash_bits
 from stages.shards import Made

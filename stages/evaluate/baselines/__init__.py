@@ -3,7 +3,7 @@
 dVAE      k-means on patches: the same squares, as many codes (patch_kmeans)
 prior     how often codes occur, where, and beside which others (code_frequencies)
 drawing   the training picture whose caption is nearest in words (nearest_captions, drawings)
-CLIP      a random choice, and the best that any choice could do (choosers)
+CLIP      a random choice, the prior's, and the best that any choice could do (choosers)
 
 `comparison` says which parts are not better. All of it takes seconds.
 """
@@ -25,6 +25,7 @@ from schemas.run_report.baselines_part import (
     SsimBeside,
 )
 from schemas.run_report.models_part import DvaeFigures
+from schemas.run_report.networks_part import NetworkFigures
 from stages.data.parquet import read_rows, row_groups, validation_part
 from stages.data.table import PRIOR_VALIDATION_ROWS
 from stages.evaluate.baselines.code_frequencies import nats_per_code
@@ -36,7 +37,7 @@ from stages.models.fidelity import ssim
 from stages.models.patch_kmeans import PICTURES, PatchKmeans
 from stages.pictures import Pixels
 
-__all__ = ["KeptPrompts", "baselines"]
+__all__ = ["KeptPrompts", "baselines", "first_tokens"]
 
 ROWS = 16_384  # training rows whose codes are counted, the first ones: a fair sample
 
@@ -46,20 +47,27 @@ def baselines(
     pictures: Sequence[Captioned],
     clip: Reranker,
     drawn: KeptPrompts,
+    nearest: Sequence[Pixels | None],
     ours: DvaeFigures,
+    networks: Sequence[NetworkFigures],
 ) -> Baselines:
-    """Measure every baseline, on the validation pictures and prompts that the report measures."""
+    """Measure every baseline, on the validation pictures and prompts that the report measures.
+
+    `nearest` are the training pictures of the captions that are nearest to the prompts, and what
+    networks saw of these is in `networks`.
+    """
     settings = inputs.manifest(DVAE).settings
     side, image_vocab = settings["side"], settings["image_vocab"]
     patch = settings.get("patch", 8)  # not said by artifacts that could have no other
     measured = Baselines(
         dvae=beside_dvae(inputs, pictures, side, image_vocab, patch),
         prior=beside_prior(inputs, image_vocab),
-        drawing=beside_nearest(drawn.kept, clip, inputs.folder(CLEAN_PAIRS), side),
+        drawing=beside_nearest(drawn.kept, nearest, clip),
         clip=drawn.by_score(),
         compared=(),
     )
-    return measured.model_copy(update={"compared": compared(ours, drawn.candidates, measured)})
+    rows = compared(ours, drawn.candidates, measured, networks)
+    return measured.model_copy(update={"compared": rows})
 
 
 def beside_dvae(
@@ -86,8 +94,8 @@ def mean_ssim(kmeans: PatchKmeans, pictures: Sequence[Pixels]) -> float:
 def beside_prior(inputs: Inputs, image_vocab: int) -> CodeCountFigures:
     """Return nats per code by counts, on the rows behind the prior's own validation."""
     folder = inputs.folder(TOKEN_PAIRS)
-    train = first_codes(folder, TRAIN, ROWS)
-    held_out = first_codes(folder, validation_part(folder), PRIOR_VALIDATION_ROWS)
+    train = first_tokens(folder, TRAIN, ROWS)
+    held_out = first_tokens(folder, validation_part(folder), PRIOR_VALIDATION_ROWS)
     return CodeCountFigures(
         training_rows=len(train),
         validation_rows=len(held_out),
@@ -96,12 +104,14 @@ def beside_prior(inputs: Inputs, image_vocab: int) -> CodeCountFigures:
     )
 
 
-def first_codes(folder: Folder, part: str, count: int) -> Int[np.ndarray, "n I"]:
-    """Return the codes of the first `count` pictures of a part of token_pairs; of all, if fewer."""
+def first_tokens(
+    folder: Folder, part: str, count: int, column: str = "image"
+) -> Int[np.ndarray, "n I"]:
+    """Return the codes of the first `count` rows of a part of token_pairs; of all, if fewer."""
     groups = (
-        matrix(group["image"])
+        matrix(group[column])
         for name in folder.list(part)
-        for group in row_groups(folder, name, ["image"])
+        for group in row_groups(folder, name, [column])
     )
     found: list[np.ndarray] = []
     while sum(map(len, found)) < count and (group := next(groups, None)) is not None:

@@ -18,7 +18,7 @@ from schemas.folder import Inputs
 from schemas.manifest import MANIFEST
 from schemas.settings import MeasureSettings
 from stages import filter as filter_stage
-from stages.filter.compare import pictures_of_captions
+from stages.filter.all_pairs import pictures_of_captions
 from stages.filter.gather import without_duplicates
 from stages.filter.rules import why_drop
 from stages.measure.pairs import MeasureCaptions
