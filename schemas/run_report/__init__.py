@@ -25,6 +25,7 @@ from schemas.folder import Folder
 from schemas.run_report.accuracy_part import Accuracy
 from schemas.run_report.baselines_part import Baselines
 from schemas.run_report.models_part import DvaeFigures, RetrievalFigures
+from schemas.run_report.networks_part import NetworkFigures
 from schemas.run_report.outcomes_part import Outcomes
 from schemas.run_report.report_part import ReportPart
 from schemas.run_report.stages_part import DrawnCounts, FunnelStep, ReportCheck, StageRecord
@@ -45,6 +46,7 @@ class Report(ReportPart):
     seconds: dict[str, float] = Field(description="that each stage took")
     stages: dict[str, StageRecord]
     versions: dict[str, str] = Field(description="of libraries")
+    networks: tuple[NetworkFigures, ...] = Field((), description="what feature networks see")
     baselines: Baselines
     checks: tuple[ReportCheck, ...]
     outcomes: Outcomes | None = Field(

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from schemas.run_report.models_part import ReconstructionFigures
-from schemas.run_report.report_part import ReportPart
+from schemas.run_report.report_part import Change, ReportPart
 
 
 class SsimBeside(ReportPart):
@@ -52,6 +52,7 @@ class NearestCaptionFigures(ReportPart):
     """Drawings beside the training pictures whose captions are nearest in words."""
 
     accuracy: dict[str, BesideNearest] = Field(description="by the judge, for each set of prompts")
+    whole: dict[str, BesideNearest] = Field({}, description="the same for everything that is said")
     r_precision: FoundBesideNearest | None = Field(description="of the first pictures drawn")
 
 
@@ -60,11 +61,14 @@ class ChooserShares(ReportPart):
 
     prompts: int
     random: float
-    prior_likelihood: float | None = Field(None, description="null where samples do not store it")
+    prior_likelihood: float | None = Field(
+        None, description="of the candidate that the prior finds likeliest"
+    )
     clip: float
     best_possible: float = Field(description="any candidate is right")
     gain: float = Field(description="of CLIP over chance")
     standard_error: float | None = Field(description="of the gain")
+    over_likelihood: Change | None = Field(None, description="CLIP's gain over the likelihood's")
 
 
 class ChooserFigures(ReportPart):

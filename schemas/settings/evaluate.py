@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.settings.base import Config, Count, How
+from schemas.settings.base import Config, Count, How, InputPathOrName
 
 
 class EvaluateRun(How):
@@ -20,4 +20,7 @@ class EvaluateSettings(Config):
         "none", description="shapes: check the demo's pictures against their prompts"
     )
     pictures: Count = Field(1_000, description="validation pictures behind the dVAE's figures")
+    features: InputPathOrName = Field(
+        "", description="network beside the run's CLIP: file of Inception's weights, CLIP or DINOv2"
+    )
     run: EvaluateRun = EvaluateRun()

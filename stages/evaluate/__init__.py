@@ -6,6 +6,6 @@ Where   one process; pictures stream through, none of the tables is held whole
 Paper   figures 1, 3 and 9 in spirit: reconstructions, best of N by CLIP, the effect of N
 """
 
-from stages.evaluate.report import REVISION, run
+from stages.evaluate.report import REVISION, outside, run
 
-__all__ = ["REVISION", "run"]
+__all__ = ["REVISION", "outside", "run"]

@@ -33,6 +33,7 @@ SECTIONS = {
     "drawn": "Drawn from captions",
     "accuracy": "Does it draw what it is told?",
     "simplest": "Beside the simplest thing",
+    "networks": "Does it copy?",
     "checks": "Checks",
     "funnel": "The funnel of pairs",
     "dvae": "What the codes keep",
@@ -47,6 +48,10 @@ SOURCES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         "baselines",
         (("filter", "train/"), ("filter", "val/"), ("encode", ""), ("sample", "table/")),
     ),
+    "networks": (
+        "networks",
+        (("filter", "train/"), ("filter", "val/"), ("sample", "table/"), ("train_clip", "")),
+    ),
     "funnel": ("funnel", (("crawl", ""), ("filter", ""), ("encode", ""))),
     "dvae": ("dvae", (("filter", "val/"), ("train_dvae", ""))),
     "training": (
@@ -60,6 +65,13 @@ ASPECTS = {  # what a prompt says, and what is asked of the picture
     "place": "it is at the top, on the left, ...",
     "relation": "it is above, to the left of, ... another",
     "count": "there are so many shapes and no more",
+}
+PICTURE_SETS = {  # whose distance from held-out pictures is measured
+    "training": "training pictures: the floor",
+    "reconstructions": "what the dVAE leaves of the held-out pictures (rFD)",
+    "nearest": "training pictures of the nearest captions",
+    "first": "the first pictures drawn",
+    "favourite": "CLIP's favourites",
 }
 VALIDATION = "validation_"  # before the name of what training measures too
 PACE = {  # schedules and speed in a training log, not what was learned
@@ -88,6 +100,17 @@ class ShownPrompt:
 
 
 @dataclass(frozen=True)
+class SuspectPair:
+    """A drawing beside the training picture that it is closest to."""
+
+    prompt: str
+    drawn: Pixels
+    caption: str  # of the training picture
+    training: Pixels
+    distance: float
+
+
+@dataclass(frozen=True)
 class Gallery:
     """All the pictures of the page."""
 
@@ -95,13 +118,14 @@ class Gallery:
     reconstructed: Sequence[tuple[str, Pixels, Pixels]] = ()  # caption, original, reconstruction
     code_counts: Sequence[int] = ()
     training: Mapping[str, Mapping[str, Points]] = field(default_factory=dict)
+    suspects: Sequence[Sequence[SuspectPair]] = ()  # by each feature network
 
 
 def render(report: Report, gallery: Gallery) -> str:
     """Return the page for the numbers of report.json and the pictures behind them."""
     sets = {} if report.accuracy is None else report.accuracy.sets
     judged = [(name, sets[name]) for name in in_order(sets)]
-    hidden = set() if judged else {"accuracy"}
+    hidden = (set() if judged else {"accuracy"}) | (set() if report.networks else {"networks"})
     compared = report.baselines.compared
     parts = {row.part for row in compared}  # said first, so not again among what is weak
     originals = (original for _, original, _ in gallery.reconstructed)
@@ -128,6 +152,8 @@ def render(report: Report, gallery: Gallery) -> str:
         accuracy_chart=accuracy_chart(judged),
         reranking_charts=reranking_charts(judged),
         aspects=ASPECTS,
+        networks=list(zip(report.networks, gallery.suspects, strict=True)),
+        picture_sets=PICTURE_SETS,
         length_chart=length_chart(judged),
         rendering="pixelated" if all(map(is_small, originals)) else "auto",
         code_chart=histogram(sorted(gallery.code_counts, reverse=True), "uses of a code", "codes"),

@@ -4,7 +4,7 @@ Paper: figure 1 shows originals above their reconstructions; it prints no PSNR. 
 validation pictures with hard codes, as the field reports it for tokenizers.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from schemas.artifacts import CLEAN_PAIRS
-from schemas.folder import Inputs
+from schemas.artifacts import CLEAN_PAIRS, TRAIN
+from schemas.folder import Folder, Inputs
 from schemas.run_report.models_part import ReconstructionFigures
 from stages.data.parquet import Row, read_rows, validation_part
 from stages.models.codebook import code_counts, codebook_health
@@ -70,6 +70,17 @@ def measured_pictures(inputs: Inputs, side: int, count: int) -> tuple[str, list[
     part = validation_part(folder)
     every = captioned(read_rows(folder, part, ["caption", "image"]), side)
     return part.rstrip("/"), list(islice(every, count))
+
+
+def captioned_at(
+    clean: Folder, side: int, places: Collection[int]
+) -> Iterator[tuple[int, Captioned]]:
+    """Yield the training pictures at these places that can be decoded, each with its place."""
+    rows = islice(read_rows(clean, TRAIN, ["caption", "image"]), max(places, default=-1) + 1)
+    for place, row in enumerate(rows):
+        if place in places:
+            for picture in captioned([row], side):
+                yield place, picture
 
 
 def captioned(found: Iterable[Row], side: int) -> Iterator[Captioned]:

@@ -16,6 +16,7 @@ from schemas.artifacts import (
     REPORT_JSON,
     SAMPLES,
     TOKEN_PAIRS,
+    VAL,
 )
 from schemas.folder import Folder, Inputs
 from schemas.manifest import Manifest, Result
@@ -26,8 +27,11 @@ from schemas.run_report.outcomes_part import Outcomes
 from schemas.run_report.stages_part import DrawnCounts, StageRecord
 from schemas.settings import EvaluateSettings
 from stages.cpu_threads import use_threads
+from stages.data.digests import digest_of
 from stages.evaluate.accuracy import accuracy, gain
 from stages.evaluate.baselines import KeptPrompts, baselines
+from stages.evaluate.baselines.nearest_captions import nearest_pictures
+from stages.evaluate.by_network import PictureSets, by_networks
 from stages.evaluate.checks import checks
 from stages.evaluate.funnel import funnel
 from stages.evaluate.item_outcomes import code_outcomes, picture_outcomes, prompt_outcomes
@@ -39,9 +43,10 @@ from stages.evaluate.reconstructions import measured_pictures, reconstruct
 from stages.evaluate.retrieval import caption_scores, figures
 from stages.pictures import Pixels, contact_sheet, decode, encode_png
 from stages.progress import Progress
+from stages.storage import reaching
 from stages.weights import load_clip, load_dvae
 
-REVISION = 10
+REVISION = 11
 READS = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
 TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
 
@@ -60,6 +65,14 @@ class Drawings:
     kept: KeptPrompts = field(default_factory=KeptPrompts)  # to be set beside baselines
 
 
+def outside(cfg: EvaluateSettings) -> dict[str, str]:
+    """Digest the feature network that is handed in."""
+    if not cfg.features:
+        return {}
+    with reaching(cfg.features, "evaluate.features"):
+        return {"evaluate.features": digest_of(cfg.features)}
+
+
 def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     """Measure every artifact of the run and commit the report."""
     use_threads(cfg.run.threads)
@@ -68,9 +81,15 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     settings = manifests[DVAE.name].settings
     side, image_vocab = settings["side"], settings["image_vocab"]
     split, pictures = measured_pictures(inputs, side, cfg.pictures)
-    seen = reconstruct(dvae, [p.pixels for p in pictures], image_vocab, RECONSTRUCTIONS_SHOWN)
+    seen = reconstruct(dvae, [p.pixels for p in pictures], image_vocab, keep=len(pictures))
     drawn = read_samples(inputs, manifests[SAMPLES.name], judge=cfg.judge == "shapes")
     clip = load_clip(inputs.folder(CLIP))
+    clean, kept = inputs.folder(CLEAN_PAIRS), drawn.kept.kept
+    nearest = nearest_pictures(clean, side, [prompt.text for prompt in kept])
+    both = list(zip((p.pixels for p in pictures), seen.pixels, strict=True))
+    sets = PictureSets.of(kept, nearest, both if f"{split}/" == VAL else (), clean, side)
+    looked = list(by_networks(inputs.folder(CLIP), cfg.features, sets))
+    networks = tuple(one.figures for one in looked)
     scores = caption_scores(clip, pictures) if pictures else None
     accuracy = None
     if cfg.judge == "shapes":
@@ -86,7 +105,8 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
         seconds={manifest.stage: manifest.seconds for manifest in manifests.values()},
         stages={manifest.stage: _stage(manifest) for manifest in manifests.values()},
         versions=_versions(manifests),
-        baselines=baselines(inputs, pictures, clip, drawn.kept, ours),
+        networks=networks,
+        baselines=baselines(inputs, pictures, clip, drawn.kept, nearest, ours, networks),
         checks=(),
         outcomes=Outcomes(
             revision=REVISION,
@@ -100,10 +120,11 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
         drawn={name: shown[:PROMPTS_SHOWN] for name, shown in drawn.shown.items()},
         reconstructed=[
             (picture.caption, picture.pixels, made)
-            for picture, made in zip(pictures, seen.pixels, strict=False)
+            for picture, made in zip(pictures, seen.pixels[:RECONSTRUCTIONS_SHOWN], strict=False)
         ],
         code_counts=seen.code_counts.tolist(),
         training={a.name: curves(metrics(inputs.folder(a))) for a in TRAINED},
+        suspects=[one.pairs for one in looked],
     )
     for name, sheet in sheets(drawn, gallery).items():
         out.commit(f"sheets/{name}.png", encode_png(sheet))

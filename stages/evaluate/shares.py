@@ -27,7 +27,7 @@ def chance(right: np.ndarray) -> float:
     return float((right.sum() - np.trace(right)) / (count * (count - 1)))
 
 
-def change(before: Sequence[bool], after: Sequence[bool], names: Sequence[Names]) -> Change:
+def change(before: Sequence[float], after: Sequence[float], names: Sequence[Names]) -> Change:
     """Return the mean change of a share, paired by prompt, so that unchanged ones add no noise."""
     changes = np.asarray(after, float) - np.asarray(before, float)
     error = standard_error(changes.tolist(), names)

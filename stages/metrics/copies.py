@@ -16,12 +16,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from schemas.run_report.networks_part import Criterion
 from stages.metrics.feature_arrays import Features, check_pair, pair_blocks, squared_distances
 
 # Which percentile of the held-out pictures' distances a suspect one is below.
-CRITERIA = {"closer_than_any": 0.0, "closer_than_1st_percentile": 1.0}
+CRITERIA: Mapping[Criterion, float] = {"closer_than_any": 0.0, "closer_than_1st_percentile": 1.0}
 
-Shares = dict[str, float]  # by criterion
+Shares = dict[Criterion, float]
 
 
 class Nearest(NamedTuple):
@@ -33,7 +34,7 @@ class Nearest(NamedTuple):
 
 @dataclass(frozen=True)
 class Copying:
-    """How near drawings and held-out pictures come to training pictures."""
+    """How near drawings and held-out pictures come to the same training pictures."""
 
     drawn: Nearest
     held_out: Nearest
@@ -55,25 +56,14 @@ class Calibration(NamedTuple):
     false_alarms: Shares
 
 
-def copying(drawn: Features, held_out: Features, training: Features) -> Copying:
-    """Compare drawings with held-out pictures. Add mirrored training pictures to find those."""
-    return Copying(nearest(drawn, training), nearest(held_out, training))
-
-
-def calibrate(
-    planted: Mapping[str, Features], held_out: Features, training: Features, seed: int
-) -> Calibration:
+def calibrate(planted: Mapping[str, Nearest], held_out: Nearest, seed: int) -> Calibration:
     """Set the thresholds by a random half of the held-out pictures, and try them on the rest.
 
     `planted` are copies of training pictures by kind. The other half counts false alarms.
     """
-    check_pair(held_out, training)
-    distances = nearest(held_out, training).distance
-    known, others = np.array_split(np.random.default_rng(seed).permutation(distances), 2)
-    found = {
-        kind: shares_below(nearest(copies, training).distance, known)
-        for kind, copies in planted.items()
-    }
+    halves = np.array_split(np.random.default_rng(seed).permutation(held_out.distance), 2)
+    known, others = halves
+    found = {kind: shares_below(copies.distance, known) for kind, copies in planted.items()}
     return Calibration(found, shares_below(others, known))
 
 
@@ -83,6 +73,16 @@ def shares_below(distances: Float[np.ndarray, " n"], held_out: Float[np.ndarray,
         name: float((distances < np.percentile(held_out, percent)).mean())
         for name, percent in CRITERIA.items()
     }
+
+
+def nearest_either_way(features: Features, mirrored: Features, training: Features) -> Nearest:
+    """Find the training picture that is nearest to each picture or to its mirror image.
+
+    A network sees a mirrored copy as another picture, so nothing else would find it.
+    """
+    one, other = nearest(features, training), nearest(mirrored, training)
+    closer = other.distance < one.distance
+    return Nearest(*(np.where(closer, *pair) for pair in zip(other, one, strict=True)))
 
 
 def nearest(features: Features, training: Features) -> Nearest:

@@ -6,6 +6,7 @@ from schemas.run_report import Report
 from schemas.run_report.accuracy_part import Accuracy
 from schemas.run_report.baselines_part import Baselines, ChooserShares
 from schemas.run_report.models_part import DvaeFigures
+from schemas.run_report.report_part import Change
 from stages import shapes
 from stages.evaluate.accuracy import accuracy, gain
 from stages.evaluate.baselines.comparison import compared
@@ -55,8 +56,9 @@ SIMPLEST = Baselines.model_validate(
     }
 )  # fmt: skip
 CHOSEN = ChooserShares(
-    prompts=4, random=0.7, clip=0.8, best_possible=0.9, gain=0.1, standard_error=0.05
-)
+    prompts=4, random=0.7, prior_likelihood=0.79, clip=0.8, best_possible=0.9, gain=0.1,
+    standard_error=0.05, over_likelihood=Change(share=0.01, standard_error=0.05),
+)  # fmt: skip
 
 
 def small_report(judgements=FOUR_RIGHT):

@@ -57,6 +57,15 @@ def test_what_the_report_says_of_the_run(made):
     assert report.samples.prompts == {"held_out": 3, "seen": 3, "two_shapes": 3, "validation": 1}
 
 
+def test_the_runs_own_clip_looks_at_all_pictures(made):
+    (found,) = read_report(made[1]).networks
+    assert found.network.name == "clip:of-the-run"
+    assert {"training", "reconstructions", "nearest", "first", "favourite"} == set(found.distances)
+    assert {one.at_count.count for one in found.distances.values()} == {6}  # of the held-out ones
+    assert found.copies.training_pictures == tiny_run.SIZES["train"]
+    assert (found.copies.held_out_pictures, found.copies.drawings) == (6, 10)
+
+
 def test_the_funnel_counts_each_row_once(made):
     crawl, filtered, encode = read_report(made[1]).funnel
     assert (crawl.rows_in, crawl.kept) == (35, 33)
@@ -93,7 +102,8 @@ def test_pages_and_sheets_are_committed(made):
     )
     with out.open("index.html") as file:
         page = file.read().decode()
-    assert page.count("data:image/png") == 6 * 2 + 10 * 4  # originals, reconstructions, drawn
+    # originals with reconstructions, drawings, drawings with training pictures
+    assert page.count("data:image/png") == 6 * 2 + 10 * 4 + 8 * 2
     assert "something of another world" in page
 
 

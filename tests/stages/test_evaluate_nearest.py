@@ -64,12 +64,16 @@ def test_the_picture_is_that_of_the_caption_and_unreadable_ones_are_none(folder)
     assert nearest_pictures(folder, 16, []) == []
 
 
-def drawn(text, pictures, ranks=None, kind="seen"):
-    """A prompt whose candidates are these pictures, in their order or as ranked."""
+def drawn(text, pictures, ranks=None, kind="seen", likely=None):
+    """A prompt whose candidates are these pictures, in their order or as ranked.
+
+    The prior finds them ever less likely, unless `likely` says otherwise.
+    """
     ranks = range(len(pictures)) if ranks is None else ranks
+    likely = range(0, -len(pictures), -1) if likely is None else likely
     made = [
-        Candidate(n, seed=n, rank=rank, clip_score=-rank, log_likelihood=-n, png=encode_png(own))
-        for n, (own, rank) in enumerate(zip(pictures, ranks, strict=True))
+        Candidate(n, seed=n, rank=rank, clip_score=-rank, log_likelihood=nats, png=encode_png(own))
+        for n, (own, rank, nats) in enumerate(zip(pictures, ranks, likely, strict=True))
     ]
     return DrawnPrompt(0, text, kind, tuple(sorted(made, key=lambda one: one.rank)))
 
@@ -87,24 +91,30 @@ RED_RING = shapes.ShapeKind("red", "ring")
 GOOD, BAD = of_kind(RED_RING), np.full((SIDE, SIDE, 3), 200, np.uint8)
 
 
-def chosen(pictures, ranks=None):
-    prompt = drawn("a red ring", pictures, ranks)
+def chosen(pictures, ranks=None, likely=None):
+    prompt = drawn("a red ring", pictures, ranks, likely=likely)
     return choice(prompt, judged(prompt, 0))[1:]
 
 
 def test_choosers_by_hand():
-    """Random is the mean of the first eight, CLIP takes rank 0, best possible is any."""
-    assert chosen([GOOD, BAD, BAD, BAD]) == (0.25, 1, 1)
-    assert chosen([GOOD, BAD, BAD, BAD], ranks=[3, 2, 1, 0]) == (0.25, 0, 1)
-    assert chosen([BAD, BAD]) == (0, 0, 0)
-    assert chosen([BAD] * 8 + [GOOD], ranks=[*range(1, 9), 0]) == (0, 1, 1)
+    """Random is the mean of the first eight, then the likeliest, CLIP's rank 0, and any."""
+    assert chosen([GOOD, BAD, BAD, BAD]) == (0.25, 1, 1, 1)
+    assert chosen([GOOD, BAD, BAD, BAD], ranks=[3, 2, 1, 0]) == (0.25, 1, 0, 1)
+    assert chosen([GOOD, BAD, BAD, BAD], likely=[-9, -8, -2, -3]) == (0.25, 0, 1, 1)
+    assert chosen([BAD, GOOD, BAD, BAD], likely=[-9, -2, -2, -3]) == (0.25, 1, 0, 1)  # the first
+    assert chosen([BAD, BAD]) == (0, 0, 0, 0)
+    assert chosen([BAD] * 8 + [GOOD], ranks=[*range(1, 9), 0]) == (0, 0, 1, 1)
     assert chosen([GOOD] * 2 + [BAD] * 6 + [GOOD] * 8)[0] == 0.25
 
 
 def test_the_table_of_choosers_by_hand():
     kept = KeptPrompts()
-    for pictures, ranks in (([GOOD, BAD], [1, 0]), ([GOOD, BAD], [0, 1]), ([BAD, BAD], [0, 1])):
-        prompt = drawn("a red ring", pictures, ranks)
+    for pictures, ranks, likely in (
+        ([GOOD, BAD], [1, 0], [-2, -3]),
+        ([GOOD, BAD], [0, 1], [-4, -4]),
+        ([BAD, BAD], [0, 1], [-3, -2]),
+    ):
+        prompt = drawn("a red ring", pictures, ranks, likely=likely)
         kept.add(prompt, judged(prompt, 0))
     other = drawn("something of another world", [BAD, BAD], kind="validation")
     kept.add(other, judged(other, 0))
@@ -114,7 +124,9 @@ def test_the_table_of_choosers_by_hand():
     assert found.all.prompts == 3
     for name, share in {"random": 1 / 3, "clip": 1 / 3, "best_possible": 2 / 3, "gain": 0}.items():
         assert getattr(found.all, name) == pytest.approx(share)
-    assert found.all.prior_likelihood is None
+    assert found.all.prior_likelihood == pytest.approx(2 / 3)
+    assert found.all.over_likelihood.share == pytest.approx(-1 / 3)
+    assert found.all.over_likelihood.standard_error is None  # all name the same
     assert KeptPrompts().by_score() is None
 
 
@@ -160,20 +172,27 @@ def kept():
     return kept.kept
 
 
+def looked_up(folder, kept, inputs):
+    nearest = nearest_pictures(folder, SIDE, [prompt.text for prompt in kept])
+    return beside_nearest(kept, nearest, tiny_run.clip(inputs))
+
+
 def test_a_looked_up_picture_is_right_where_training_had_it_and_never_else(
     world, kept, inputs, tmp_path
 ):
     folder = clean(open_folder(tmp_path / "clean"), *world)
-    found = beside_nearest(kept, tiny_run.clip(inputs), folder, SIDE)
+    found = looked_up(folder, kept, inputs)
     assert found.accuracy["seen"].nearest > 0.5  # of so few captions
     assert found.accuracy["held_out"].nearest < 0.1
     assert found.accuracy["seen"].ours == 0
     assert found.accuracy["seen"].prompts == 24
+    assert found.whole["seen"].nearest < found.accuracy["seen"].nearest  # it is elsewhere, too
+    assert found.whole["seen"].ours == 0
     assert found.r_precision.prompts == 48
 
 
 def test_captions_of_other_pictures_lose(world, kept, inputs, tmp_path):
     captions, pictures = world
     folder = clean(open_folder(tmp_path / "clean"), captions[7:] + captions[:7], pictures)
-    found = beside_nearest(kept, tiny_run.clip(inputs), folder, SIDE)
+    found = looked_up(folder, kept, inputs)
     assert found.accuracy["seen"].nearest < 0.25

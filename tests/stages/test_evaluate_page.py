@@ -179,7 +179,7 @@ def test_the_page_opens_on_phones_and_desks_without_errors_or_requests(tmp_path)
 
 
 def test_each_section_names_the_files_that_it_was_measured_on():
-    for name in SECTIONS.keys() - {"checks", "stages"}:
+    for name in SECTIONS.keys() - {"checks", "stages", "networks"}:
         section = small_page().split(f'<h2 id="{name}">')[1].split("<h2")[0]
         assert section.count('<p class="source">') == 1
         assert ("<code>dvae/0123/" in section) == (name in ("accuracy", "dvae", "training"))
@@ -216,6 +216,11 @@ def test_counts_that_double_are_equally_far_apart_and_intervals_are_a_band():
         assert high < y < low  # higher up on the page
     for words in (">1<", ">8<", ">candidates<", "%<", ">seen<"):
         assert words in svg
+
+
+def test_a_line_of_one_point_is_a_dot():
+    svg = charts.line_chart({"a": [(1, 0.5)], "b": [(1, 0.4), (2, 0.3)]}, "loss")
+    assert [svg.count(f'<circle class="line-{n}"') for n in (0, 1)] == [2, 1]  # and the keys'
 
 
 def test_one_candidate_is_no_curve():

@@ -3,7 +3,7 @@
 dVAE      k-means on patches: the same squares, as many codes (patch_kmeans)
 prior     how often codes occur, where, and beside which others (code_frequencies)
 drawing   the training picture whose caption is nearest in words (nearest_captions, drawings)
-CLIP      a random choice, and the best that any choice could do (choosers)
+CLIP      a random choice, the prior's, and the best that any choice could do (choosers)
 
 `comparison` says which parts are not better. All of it takes seconds.
 """
@@ -25,6 +25,7 @@ from schemas.run_report.baselines_part import (
     SsimBeside,
 )
 from schemas.run_report.models_part import DvaeFigures
+from schemas.run_report.networks_part import NetworkFigures
 from stages.data.parquet import read_rows, row_groups, validation_part
 from stages.data.table import PRIOR_VALIDATION_ROWS
 from stages.evaluate.baselines.code_frequencies import nats_per_code
@@ -46,20 +47,27 @@ def baselines(
     pictures: Sequence[Captioned],
     clip: Reranker,
     drawn: KeptPrompts,
+    nearest: Sequence[Pixels | None],
     ours: DvaeFigures,
+    networks: Sequence[NetworkFigures],
 ) -> Baselines:
-    """Measure every baseline, on the validation pictures and prompts that the report measures."""
+    """Measure every baseline, on the validation pictures and prompts that the report measures.
+
+    `nearest` are the training pictures of the captions that are nearest to the prompts, and what
+    networks saw of these is in `networks`.
+    """
     settings = inputs.manifest(DVAE).settings
     side, image_vocab = settings["side"], settings["image_vocab"]
     patch = settings.get("patch", 8)  # not said by artifacts that could have no other
     measured = Baselines(
         dvae=beside_dvae(inputs, pictures, side, image_vocab, patch),
         prior=beside_prior(inputs, image_vocab),
-        drawing=beside_nearest(drawn.kept, clip, inputs.folder(CLEAN_PAIRS), side),
+        drawing=beside_nearest(drawn.kept, nearest, clip),
         clip=drawn.by_score(),
         compared=(),
     )
-    return measured.model_copy(update={"compared": compared(ours, drawn.candidates, measured)})
+    rows = compared(ours, drawn.candidates, measured, networks)
+    return measured.model_copy(update={"compared": rows})
 
 
 def beside_dvae(

@@ -3,9 +3,11 @@
 A part is better if the difference is more than LUCK of its standard errors, where these are known.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+from schemas.metric_value import Reported
 from schemas.run_report.baselines_part import (
     Baselines,
     ChooserFigures,
@@ -15,12 +17,15 @@ from schemas.run_report.baselines_part import (
     PatchKmeansFigures,
 )
 from schemas.run_report.models_part import DvaeFigures
+from schemas.run_report.networks_part import NetworkFigures
 from stages.evaluate.checks import LUCK, amount, called
+from stages.evaluate.intervals import Z_95
 
 PATCHES = "k-means on patches"
 COUNTS = "counting the codes above and left"
 NEAREST = "the training picture of the nearest caption"
 CHANCE = "a random choice"
+LIKELIEST = "the picture that the prior finds likeliest"
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,18 @@ class Comparison:
         return f"{numbers}. {self.advice}"
 
 
-def compared(ours: DvaeFigures, candidates: int, measured: Baselines) -> tuple[ComparedPart, ...]:
-    """Return a row for each learned part that has numbers in `measured`."""
+def compared(
+    ours: DvaeFigures,
+    candidates: int,
+    measured: Baselines,
+    networks: Sequence[NetworkFigures] = (),
+) -> tuple[ComparedPart, ...]:
+    """Return a row for each learned part that has numbers in `measured` or by `networks`."""
     rows = [
         *_dvae(ours, measured.dvae),
         *_prior(measured.prior),
         *_drawing(measured.drawing),
+        *(row for network in networks for row in _distance(network)),
         *_chooser(measured.clip, candidates),
     ]
     return tuple(row.row() for row in rows)
@@ -99,6 +110,9 @@ def _prior(found: CodeCountFigures) -> Iterator[Comparison]:
 def _drawing(found: NearestCaptionFigures) -> Iterator[Comparison]:
     advice = "So who wants such a picture had better look one up than have it drawn."
     parts = {f"drawing: right, {called(name)}": row for name, row in found.accuracy.items()}
+    parts |= {
+        f"drawing: the whole prompt, {called(name)}": row for name, row in found.whole.items()
+    }
     if found.r_precision is not None:
         parts["drawing: CLIP finds the prompt of the first picture"] = found.r_precision
     for part, row in parts.items():
@@ -107,11 +121,38 @@ def _drawing(found: NearestCaptionFigures) -> Iterator[Comparison]:
         )
 
 
-def _chooser(found: ChooserFigures | None, candidates: int) -> Iterator[Comparison]:
-    if found is not None and candidates > 1:
-        every = found.all
+def _distance(found: NetworkFigures) -> Iterator[Comparison]:
+    """Compare distances without bias: intervals are known of these, and so how far luck goes."""
+    first, nearest = found.distances.get("first"), found.distances.get("nearest")
+    if first is not None and nearest is not None:
+        ours, theirs = first.without_bias, nearest.without_bias
         yield Comparison(
-            f"CLIP: its favourite of {candidates} is right", CHANCE, "%", every.clip,
-            every.random, every.standard_error,
-            advice="So drawing one picture does as well as drawing many and having CLIP choose.",
+            f"drawing: distance of the first pictures from held-out ones, by {found.network.name}",
+            NEAREST, "", ours.value, theirs.value, math.hypot(_error(ours), _error(theirs)),
+            lower_is_better=True,
+            advice="A picture that was looked up is a real one, so drawings can hardly be closer; "
+            "by how much they are not says how unlike real pictures they are.",
+        )  # fmt: skip
+
+
+def _error(value: Reported) -> float:
+    """Return the standard error of which the interval has so many on either side."""
+    assert value.interval is not None, "a distance without bias has an interval"
+    low, high = value.interval
+    return (high - low) / (2 * Z_95)
+
+
+def _chooser(found: ChooserFigures | None, candidates: int) -> Iterator[Comparison]:
+    if found is None or candidates == 1:
+        return
+    every, part = found.all, f"CLIP: its favourite of {candidates} is right"
+    yield Comparison(
+        part, CHANCE, "%", every.clip, every.random, every.standard_error,
+        advice="So drawing one picture does as well as drawing many and having CLIP choose.",
+    )  # fmt: skip
+    if every.prior_likelihood is not None and every.over_likelihood is not None:
+        yield Comparison(
+            part, LIKELIEST, "%", every.clip, every.prior_likelihood,
+            every.over_likelihood.standard_error,
+            advice="So the prior chooses as well by itself, and CLIP is not needed.",
         )  # fmt: skip

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from schemas.folder import Folder
 from schemas.run_report.baselines_part import (
     BesideNearest,
     ChooserFigures,
@@ -16,7 +15,6 @@ from schemas.run_report.baselines_part import (
 )
 from stages import shapes
 from stages.evaluate.baselines.choosers import Choice, by_score, choice
-from stages.evaluate.baselines.nearest_captions import nearest_pictures
 from stages.evaluate.intervals import Names, standard_error
 from stages.evaluate.judgements import Judgement
 from stages.evaluate.reading import DrawnPrompt
@@ -36,6 +34,7 @@ class KeptPrompt:
     text: str
     set: str
     first: bytes | None  # PNG of the first drawn; None where sample was told to forget it
+    favourite: bytes | None  # PNG of CLIP's favourite of all
     judgement: Judgement | None
     choice: Choice | None  # None without a judge
 
@@ -54,7 +53,8 @@ class KeptPrompts:
         self.candidates = max(self.candidates, len(prompt.ranked))
         if count <= PROMPTS:
             chosen = None if judgement is None else choice(prompt, judgement)
-            kept = KeptPrompt(prompt.text, prompt.set, prompt.first.png, judgement, chosen)
+            pngs = prompt.first.png, prompt.ranked[0].png
+            kept = KeptPrompt(prompt.text, prompt.set, *pngs, judgement, chosen)
             self.kept.append(kept)
 
     def by_score(self) -> ChooserFigures | None:
@@ -74,19 +74,21 @@ Paired = tuple[float, float, Names]  # of one prompt: ours, the nearest picture,
 
 
 def beside_nearest(
-    kept: Sequence[KeptPrompt], clip: Reranker, clean: Folder, side: int
+    kept: Sequence[KeptPrompt], nearest: Sequence[Pixels | None], clip: Reranker
 ) -> NearestCaptionFigures:
     """Return the accuracy by the judge, set by set, and R-precision of drawn and nearest."""
-    nearest = nearest_pictures(clean, side, [prompt.text for prompt in kept])
     found = [(own, other) for own, other in zip(kept, nearest, strict=True) if other is not None]
-    judged: dict[str, list[Paired]] = {}
+    right: dict[str, list[Paired]] = {}
+    whole: dict[str, list[Paired]] = {}
     for prompt, picture in found:
-        if prompt.judgement is not None and prompt.choice is not None:
-            right = float(prompt.judgement.right(shapes.find_shapes(picture)))
-            row = (prompt.choice.clip, right, prompt.choice.names)
-            judged.setdefault(prompt.set, []).append(row)
+        if (judgement := prompt.judgement) is not None:
+            seen = shapes.find_shapes(picture)
+            for rows, asked in ((right, judgement.right), (whole, judgement.whole)):
+                pair = float(asked(judgement.favourite)), float(asked(seen)), judgement.names
+                rows.setdefault(prompt.set, []).append(pair)
     return NearestCaptionFigures(
-        accuracy={name: paired(rows) for name, rows in judged.items()},
+        accuracy={name: paired(rows) for name, rows in right.items()},
+        whole={name: paired(rows) for name, rows in whole.items()},
         r_precision=retrieved(found, clip),
     )
 

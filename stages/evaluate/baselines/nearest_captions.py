@@ -1,7 +1,7 @@
 """The training picture whose caption is nearest in words: the simplest thing that does drawing."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -11,8 +11,9 @@ from jaxtyping import Int
 from schemas.artifacts import TRAIN
 from schemas.folder import Folder
 from stages.data.parquet import read_rows
+from stages.evaluate.reconstructions import captioned_at
 from stages.hashing import hash_bits
-from stages.pictures import PictureError, Pixels, crop_centre, decode
+from stages.pictures import Pixels
 
 CAPTIONS = 65_536  # training captions to choose from, the first ones: a fair sample
 
@@ -61,15 +62,5 @@ def nearest_pictures(clean: Folder, side: int, prompts: Sequence[str]) -> list[P
     captions = [row["caption"] for row in islice(read_rows(clean, TRAIN, ["caption"]), CAPTIONS)]
     nearest = NearestCaption(captions)
     places = [nearest(prompt) for prompt in prompts]
-    pixels = dict(_pictures(clean, side, set(places)))
-    return [pixels.get(place) for place in places]
-
-
-def _pictures(clean: Folder, side: int, places: set[int]) -> Iterator[tuple[int, Pixels]]:
-    rows = islice(read_rows(clean, TRAIN, ["image"]), max(places, default=-1) + 1)
-    for place, row in enumerate(rows):
-        if place in places:
-            try:
-                yield place, crop_centre(decode(row["image"]), side)
-            except PictureError:
-                continue
+    found = {place: own.pixels for place, own in captioned_at(clean, side, set(places))}
+    return [found.get(place) for place in places]

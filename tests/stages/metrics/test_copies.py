@@ -5,7 +5,7 @@ import pytest
 
 from schemas.errors import UserError
 from stages import shapes
-from stages.metrics.copies import calibrate, copying, nearest, shares_below
+from stages.metrics.copies import Copying, calibrate, nearest, nearest_either_way, shares_below
 from stages.metrics.feature_arrays import of_length_one
 from stages.metrics.planted import PLANTED
 from tests.stages.photographs import photograph
@@ -18,6 +18,12 @@ def looks(pictures):
     small = np.array([p.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3, 4)) for p in pictures])
     edges = [np.diff(small, axis=axis).reshape(len(small), -1) for axis in (1, 2)]
     return of_length_one(np.concatenate(edges, axis=1))
+
+
+def either_way(pictures, training):
+    pictures = list(pictures)
+    mirrored = looks(map(PLANTED["flipped"], pictures))
+    return nearest_either_way(looks(pictures), mirrored, looks(training))
 
 
 def photographs(first, count):
@@ -36,6 +42,15 @@ def test_the_nearest_is_that_of_a_loop_and_the_first_of_equals():
     assert (found.place[2], found.distance[2]) == (5, 0)
 
 
+def test_a_mirrored_copy_is_near_in_the_mirror_alone():
+    training = photographs(0, 20)
+    copies = [PLANTED["flipped"](picture) for picture in training[5:8]]
+    found = either_way([*copies, training[3]], training)
+    assert found.place.tolist() == [5, 6, 7, 3]
+    assert found.distance == pytest.approx(np.zeros(4), abs=1e-6)
+    assert nearest(looks(copies), looks(training)).distance.min() > 0.1
+
+
 def test_shares_are_below_the_closest_and_the_first_percentile_of_held_out_pictures():
     held_out = np.arange(1.0, 102.0)  # its 1st percentile is 2
     assert shares_below(np.array([0.5, 1.0, 1.5, 2.0, 30.0]), held_out) == {
@@ -46,9 +61,10 @@ def test_shares_are_below_the_closest_and_the_first_percentile_of_held_out_pictu
 
 def test_every_planted_copy_is_found_and_hardly_a_picture_that_is_none_is_accused():
     training, held_out = photographs(0, 300), photographs(1_000, 400)
-    both_ways = looks([*training, *map(PLANTED["flipped"], training)])
-    planted = {kind: looks(map(plant, training[:50])) for kind, plant in PLANTED.items()}
-    found, false_alarms = calibrate(planted, looks(held_out), both_ways, seed=0)
+    planted = {
+        kind: either_way(map(plant, training[:50]), training) for kind, plant in PLANTED.items()
+    }
+    found, false_alarms = calibrate(planted, either_way(held_out, training), seed=0)
     assert list(found) == ["exact", "flipped", "brightened", "reencoded"]
     for kind, shares in found.items():
         assert shares["closer_than_any"] == 1, kind
@@ -62,7 +78,8 @@ def test_a_drawer_that_copies_is_told_from_one_that_does_not():
         photographs(first, count) for first, count in ((0, 200), (500, 200), (900, 40))
     )
     copies = [PLANTED["reencoded"](picture) for picture in training[7:17]]
-    found = copying(looks([*honest, *copies]), looks(held_out), looks(training))
+    drawn = nearest(looks([*honest, *copies]), looks(training))
+    found = Copying(drawn, nearest(looks(held_out), looks(training)))
     assert found.shares["closer_than_any"] == pytest.approx(10 / 50, abs=0.02)
     assert sorted(found.most_suspect(10)) == list(range(40, 50))
     assert sorted(found.drawn.place[40:]) == list(range(7, 17))
@@ -70,7 +87,7 @@ def test_a_drawer_that_copies_is_told_from_one_that_does_not():
 
 def test_held_out_pictures_that_are_training_pictures_leave_nobody_to_accuse():
     features = np.random.default_rng(1).random((20, 3))
-    found = copying(features, features, features)
+    found = Copying(*[nearest(features, features)] * 2)
     assert found.shares == {"closer_than_any": 0, "closer_than_1st_percentile": 0}
 
 

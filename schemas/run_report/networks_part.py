@@ -1,0 +1,60 @@
+"""What feature networks see of the drawings: how far they are from real pictures, and copies."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.metric_value import FeatureNetwork, Reported
+from schemas.run_report.report_part import Interval, ReportPart
+
+PictureSet = Literal["training", "reconstructions", "nearest", "first", "favourite"]
+Criterion = Literal["closer_than_any", "closer_than_1st_percentile"]
+
+
+class DistanceFromHeldOut(ReportPart):
+    """The Frechet distance of one set of pictures from the held-out ones."""
+
+    at_count: Reported
+    without_bias: Reported = Field(description="at infinitely many pictures, with its interval")
+
+
+class CopyShare(ReportPart):
+    """Pictures that are closer to a training picture than a criterion allows."""
+
+    share: float
+    interval: Interval
+
+
+class SuspectDrawing(ReportPart):
+    """A drawing, and the training picture that it is closest to."""
+
+    prompt: str
+    caption: str = Field(description="of the training picture")
+    distance: float = Field(description="of their features")
+
+
+class CopyFigures(ReportPart):
+    """Whether drawings are closer to training pictures than held-out pictures, which copy none."""
+
+    training_pictures: int = Field(description="that were looked at, the first ones")
+    held_out_pictures: int
+    thresholds: dict[Criterion, float] = Field(
+        description="distances of held-out pictures: the smallest, and the 1st percentile"
+    )
+    drawings: int = Field(description="a picture for each prompt")
+    drawn: dict[PictureSet, dict[Criterion, CopyShare]] = Field(description="first, favourite")
+    planted_pictures: int = Field(description="copies that were made of each kind")
+    planted: dict[str, dict[Criterion, float]] = Field(description="share found, by kind of copy")
+    false_alarms: dict[Criterion, float] = Field(description="of held-out pictures accused")
+    suspects: tuple[SuspectDrawing, ...] = Field(description="favourites, the closest first")
+    words: str = Field(description="what the shares mean")
+
+
+class NetworkFigures(ReportPart):
+    """All that one feature network measured."""
+
+    network: FeatureNetwork
+    distances: dict[PictureSet, DistanceFromHeldOut] = Field(
+        description="of equally many pictures; of sets with fewer than four, none"
+    )
+    copies: CopyFigures | None = Field(description="null without held-out pictures or drawings")
