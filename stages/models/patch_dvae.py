@@ -85,7 +85,7 @@ class PatchDecoder(nn.Module):
     def _maps(
         self, centres: Float[Tensor, "b v h w"], embedded: Float[Tensor, "b d h w"]
     ) -> Float[Tensor, "b 6 H W"]:
-        found = self.context(embedded).relu()
+        found = self.context(embedded)
         mu = centres + self.added(found).float()
         ln_b = self.ln_b(found.detach()).float()  # what it learns moves no picture
         return torch.cat([self._laid_out(mu), self._laid_out(ln_b)], dim=1)
