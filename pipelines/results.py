@@ -2,7 +2,7 @@
 
   python -m pipelines.results runs/demo
 
-All numbers are from the run's report.json, which may be given in place of the run.
+All numbers are from the run's report.json, which may be given in its place.
 """
 
 import argparse
