@@ -19,13 +19,13 @@ LINES = re.compile(r"(?<=<!-- results:begin)([^\n]*-->\n).*?(?=\n<!-- results:en
 
 
 def shortened(report: Report) -> Report:
-    """Leave out rows of the corpus, and settings and measurements of stages: they name paths."""
+    """Leave out rows of the corpus, single outcomes, and what of stages may name paths."""
     funnel = tuple(map(_without_rows, report.funnel))
     stages = {
         name: stage.model_copy(update={"settings": {}, "health": {}})
         for name, stage in report.stages.items()
     }
-    return report.model_copy(update={"funnel": funnel, "stages": stages})
+    return report.model_copy(update={"funnel": funnel, "stages": stages, "outcomes": None})
 
 
 def _without_rows(step: FunnelStep) -> FunnelStep:
