@@ -65,7 +65,7 @@ def test_every_path_and_a_home(setting, monkeypatch):
 
 
 def test_every_setting_that_is_a_path_is_one_of_these():
-    paths = {"path", "earlier", "pretrained", "decontaminate", "clip"}
+    paths = {"path", "earlier", "pretrained", "decontaminate", "clip", "features"}
     for name, field, _ in leaves():
         marked = any(isinstance(mark, Input) for mark in field.metadata)
         assert marked == (name.rpartition(".")[2] in paths), name
@@ -76,7 +76,7 @@ def test_a_list_of_evaluation_sets():
     assert found == [f"{HERE}/val", "/abs", "s3://b/x"]
 
 
-@pytest.mark.parametrize("setting", ["clip.pretrained", "measure.clip"])
+@pytest.mark.parametrize("setting", ["clip.pretrained", "measure.clip", "evaluate.features"])
 def test_a_name_on_a_hub_stays_unless_a_folder_is_called_so(setting, tmp_path):
     assert told(setting, "openai/clip-vit-base-patch32", tmp_path) == "openai/clip-vit-base-patch32"
     (tmp_path / "openai/clip-vit-base-patch32").mkdir(parents=True)
