@@ -47,36 +47,38 @@ HUB_FILES = ("*.json", "*.txt", "*.safetensors")  # no pickles, and no weights o
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def open_network(address: str, convention: Convention, device: str = "cpu") -> FeatureExtractor:
+def open_network(
+    address: str, convention: Convention, device: str = "cpu", setting: str = "--features"
+) -> FeatureExtractor:
     """Open a file of Inception's weights, or a CLIP or a DINOv2 in a folder or by its hub name.
 
-    `convention` is Inception's resize. Raises ConfigError or SchemaMismatch.
+    `convention` is Inception's resize. Raises SchemaMismatch, or ConfigError that names `setting`.
     """
     path = Path(address)
     if path.is_file():
         return inception(address, convention, device)
     name = path.resolve().name
     if HUB_NAME.fullmatch(address) and not path.exists():
-        path, name = from_hub(address), address
+        path, name = from_hub(address, setting), address
     config = path / MODEL_CONFIG
     kind = _json(config).get("model_type") if config.is_file() else None
     if kind == "clip":
         from stages.models.published_clip import pretrained_reranker
 
-        reranker = pretrained_reranker(str(path), setting="--features")
+        reranker = pretrained_reranker(str(path), setting=setting)
         return _of_reranker(_named(f"clip:{name}", path), reranker, device)
     if kind in DINO:
-        return _dino(_named(f"{kind}:{name}", path), path, device)
+        return _dino(_named(f"{kind}:{name}", path), path, device, setting)
     raise ConfigError(
-        f"--features: wanted a file of Inception's weights, or a folder with the {MODEL_CONFIG} of "
+        f"{setting}: wanted a file of Inception's weights, or a folder with the {MODEL_CONFIG} of "
         f"a CLIP or a DINOv2, found {_found(path, kind)} at '{address}'; give one of these"
     )
 
 
-def from_hub(name: str) -> Path:
+def from_hub(name: str, setting: str) -> Path:
     """Return the folder in which the hub's cache has a model, fetched if it is not there yet.
 
-    Raises ConfigError if it cannot be had.
+    Raises ConfigError, which names `setting`, if it cannot be had.
     """
     from huggingface_hub import snapshot_download
 
@@ -84,7 +86,7 @@ def from_hub(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"--features: wanted a file, a folder, or the hub name of a CLIP or a DINOv2, found no "
+            f"{setting}: wanted a file, a folder, or the hub name of a CLIP or a DINOv2, found no "
             f"'{name}' here and none that can be fetched ({str(error).strip().splitlines()[0]}); "
             "mend the path, or download it where there is a network"
         ) from error
@@ -130,16 +132,16 @@ def _of_reranker(network: FeatureNetwork, reranker: "Reranker", device: str) -> 
     )
 
 
-def _dino(network: FeatureNetwork, path: Path, device: str) -> FeatureExtractor:
+def _dino(network: FeatureNetwork, path: Path, device: str, setting: str) -> FeatureExtractor:
     """Open a DINOv2 as FD-DINOv2 is computed (Stein et al. 2023): resized as clean-fid does."""
     from transformers import AutoConfig, AutoModel
 
     from stages.models.published_clip import whole_model
 
     config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-    where = f"--features: wanted a DINOv2 with model.safetensors, found '{path}' with "
+    where = f"{setting}: wanted a DINOv2 with model.safetensors, found '{path}' with "
     model = whole_model(AutoModel, str(path), config, where).float().eval().to(device)
-    side, mean, std = _input_of(path, config)
+    side, mean, std = _input_of(path, config, setting)
 
     def embed(levels: Tensor) -> Tensor:
         shifted = (levels / 255 - mean.to(device)) / std.to(device)
@@ -155,14 +157,14 @@ def _dino(network: FeatureNetwork, path: Path, device: str) -> FeatureExtractor:
     )
 
 
-def _input_of(path: Path, config: "PretrainedConfig") -> tuple[int, Tensor, Tensor]:
+def _input_of(path: Path, config: "PretrainedConfig", setting: str) -> tuple[int, Tensor, Tensor]:
     """Return the side of the input, and the mean and deviation of each channel in [0, 1]."""
     file = path / PREPROCESSING
     told = _json(file) if file.is_file() else {}
     side = side_of(told["crop_size"]) if "crop_size" in told else config.image_size
     if not side or side % config.patch_size:
         raise ConfigError(
-            f"--features: wanted a square input of whole patches of {config.patch_size} pixels in "
+            f"{setting}: wanted a square input of whole patches of {config.patch_size} pixels in "
             f"'{file}', found {told.get('crop_size')}; use the file that the model came with"
         )
     mean, std = (

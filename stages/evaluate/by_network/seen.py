@@ -29,7 +29,7 @@ def by_networks(clip: Folder, address: str, pictures: PictureSets) -> Iterator[L
     if len(pictures.held_out):
         yield look(clip_of_run(clip), pictures)
         if address:
-            yield look(open_network(address, "clean"), pictures)
+            yield look(open_network(address, "clean", setting="evaluate.features"), pictures)
 
 
 def look(extractor: FeatureExtractor, pictures: PictureSets) -> Looked:
