@@ -87,8 +87,8 @@ def compared(
 
 def _dvae(ours: DvaeFigures, kmeans: PatchKmeansFigures) -> Iterator[Comparison]:
     advice = (
-        "So a table of mean squares keeps more of a picture than the network does: train the dVAE "
-        "longer, or lower the weight of its KL (dvae.beta)."
+        "So a table of mean squares keeps more of a picture than the network does: let the dVAE "
+        "start there (dvae.init=patches), or train it longer."
     )
     psnr = ours.psnr_db, kmeans.psnr_db
     yield Comparison("dVAE: reconstruction", PATCHES, "dB", *psnr, advice=advice)
