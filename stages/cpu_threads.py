@@ -98,8 +98,12 @@ def _busy_seconds() -> float:
 
 
 def _libgomp() -> ctypes.CDLL | None:
-    """Return the library that torch has loaded; None where it computes with another one."""
-    maps = Path("/proc/self/maps")
+    """Return the library that torch computes with; None where that is another one.
+
+    A process may have a second one with threads of its own: a compiled model loads the system's.
+    """
+    maps, own = Path("/proc/self/maps"), Path(torch.__file__).parent
     lines = maps.read_text().splitlines() if maps.exists() else []
-    paths = [line.split(maxsplit=5)[5] for line in lines if "libgomp" in line]
-    return ctypes.CDLL(paths[0]) if paths else None
+    paths = dict.fromkeys(line.split(maxsplit=5)[5] for line in lines if "libgomp" in line)
+    best = sorted(paths, key=lambda path: own not in Path(path).parents)
+    return ctypes.CDLL(best[0]) if best else None
