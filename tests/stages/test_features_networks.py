@@ -129,7 +129,7 @@ def test_what_is_no_network_is_refused_in_a_sentence(tmp_path):
     for address, found in ((tmp_path, "a model of type bert"), (tmp_path / "none", "nothing")):
         with pytest.raises(ConfigError, match=f"--features: wanted .*found {found}"):
             open_network(str(address), "clean")
-    with pytest.raises(ConfigError, match="^evaluate.features: wanted"):
+    with pytest.raises(ConfigError, match=r"^evaluate\.features: wanted"):
         open_network(str(tmp_path), "clean", setting="evaluate.features")
 
 
