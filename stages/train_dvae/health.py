@@ -24,7 +24,7 @@ def alarm(seen: Mapping[str, float], cfg: DvaeSettings, step: int) -> str | None
     if step < max(GRACE, HORIZONS * cfg.fit.ema_share) * cfg.fit.steps:
         return None
     if cfg.init == "patches":
-        return worse_than_kmeans(seen, cfg) or too_few_squares(seen, cfg)
+        return worse_than_kmeans(seen, cfg) or nothing_learned(seen, cfg)
     return mixtures(seen, cfg, step) or nothing_learned(seen, cfg) or few_codes(seen, cfg)
 
 
@@ -36,17 +36,6 @@ def worse_than_kmeans(seen: Mapping[str, float], cfg: DvaeSettings) -> str | Non
         f"what the decoder adds to k-means makes held-out pictures worse ({seen['psnr_db']:.1f} "
         f"dB, and {seen['kmeans_psnr_db']:.1f} dB without it), and less of it will be kept: lower "
         f"dvae.fit.learning_rate, now {cfg.fit.learning_rate:g}, or train on more pictures"
-    )
-
-
-def too_few_squares(seen: Mapping[str, float], cfg: DvaeSettings) -> str | None:
-    """Look for centres that tell no more of a picture than its mean colour does."""
-    if seen["psnr_db"] >= seen["mean_colour_psnr_db"] + ENOUGH_DECIBELS:
-        return None
-    return (
-        f"the codes carry next to nothing: {seen['psnr_db']:.1f} dB, and a picture's mean colour "
-        f"alone gives {seen['mean_colour_psnr_db']:.1f} dB; raise tokens.image_vocab, now "
-        f"{cfg.image_vocab}, or lower tokens.patch, now {cfg.patch}"
     )
 
 
@@ -74,7 +63,15 @@ def few_codes(seen: Mapping[str, float], cfg: DvaeSettings) -> str | None:
 
 
 def advice(seen: Mapping[str, float], cfg: DvaeSettings) -> str:
-    """Say what to change when codes tell too little, by how sure the encoder is of them."""
+    """Say what to change when codes tell too little, by how sure the encoder is of them.
+
+    Those of dvae.init=patches are not trained, so more of them help, or smaller ones.
+    """
+    if cfg.init == "patches":
+        return (
+            f"raise tokens.image_vocab, now {cfg.image_vocab}, or lower tokens.patch, now "
+            f"{cfg.patch}"
+        )
     if cfg.temperature_start < WARM:
         return (
             "codes were nearly hard from the start, and the encoder got no gradient to learn from: "
