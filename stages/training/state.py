@@ -69,7 +69,8 @@ class Best:
     def offer(self, values: Mapping[str, Tensor], loss: float, step: int) -> None:
         """Take averaged weights whose loss is lower than any before."""
         if loss < self.loss:
-            torch._foreach_copy_(list(self.values.values()), list(values.values()))
+            for name, value in values.items():  # sharded ones have no copy of all at once
+                self.values[name].copy_(value)
             self.loss, self.step = loss, step
 
 

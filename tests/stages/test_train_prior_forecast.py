@@ -248,6 +248,12 @@ def test_the_cheapest_change_is_advised(capsys, tmp_path):
     ]  # fmt: skip
 
 
+def test_no_matrix_of_muons_is_cut():
+    found = list(alternatives(job(3, optimizer="muon", batch_size=4)))
+    assert {cfg.run.workers for cfg in found} == {1, 2, 4}
+    assert not any(cfg.run.shard for cfg in found)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -257,12 +263,6 @@ def test_the_cheapest_change_is_advised(capsys, tmp_path):
     ],
     ids=str,
 )
-def test_no_matrix_of_muons_is_cut():
-    found = list(alternatives(job(3, optimizer="muon", batch_size=4)))
-    assert {cfg.run.workers for cfg in found} == {1, 2, 4}
-    assert not any(cfg.run.shard for cfg in found)
-
-
 def test_no_other_way_to_spread_a_run_would_be_refused_as_a_setting(changes):
     found = list(alternatives(job(3, **({"shard": True, "batch_size": 96} | changes))))
     assert len({(cfg.run.shard, cfg.run.shard_size) for cfg in found}) > 1

@@ -99,7 +99,7 @@ def test_a_step_is_torchs_muon():
         reference.step()
     for name in ("lying", "standing"):
         one, other = ours.layer.get_parameter(name), theirs.layer.get_parameter(name)
-        torch.testing.assert_close(one, other, rtol=0, atol=3 * 0.02 * math.sqrt(10) / 50)
+        torch.testing.assert_close(one, other, rtol=0, atol=0.01)  # of 0.1: theirs is in 16 bits
 
 
 @pytest.mark.parametrize("clip", [None, 5.0])
