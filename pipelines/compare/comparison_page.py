@@ -21,8 +21,8 @@ from schemas.artifacts import CLIP, DVAE, PRIOR, Artifact
 from stages.evaluate.charts import Points, line_chart
 from stages.evaluate.page import PACE, VALIDATION, set_title
 from stages.evaluate.reading import curves, metrics
-from stages.evaluate.templates import is_small, template
 from stages.numbers import duration
+from stages.pages import is_small, template
 
 TRAINED = (DVAE, PRIOR, CLIP)
 Charts = list[tuple[str, list[Markup], list[Markup]]]  # of a training: what it learned, its pace
