@@ -32,9 +32,11 @@ def render_comparison(
     found: RunComparison, runs: Sequence[ComparedRun], prompts: Sequence[SharedPrompt]
 ) -> str:
     """Return the page."""
+    tested, beyond = summary(found.figures, found.tested)
     return template("pipelines.compare", "page.html").render(
         found=found,
-        summary=summary(found),
+        tested=tested,
+        beyond=beyond,
         noise=NOISE,
         kinds=[
             (title, [row for row in found.settings if row.kind == kind])
