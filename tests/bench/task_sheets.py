@@ -1,5 +1,6 @@
 """Sheets to look at: pictures beside numbered captions, and pictures of one caption in a row."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ PICTURE, CAPTION, GAP, HEAD = 200, 520, 16, 28  # pixels
 COLUMNS, ROWS = 2, 6
 SIZES = range(15, 8, -1)  # of letters, in pixels: long captions are written smaller
 INK = (34, 33, 30)
+PLAIN = str.maketrans("\u2013\u2014\u2018\u2019\u201c\u201d", "--''\"\"")  # dashes and quotes
 
 
 class Asked(NamedTuple):
@@ -65,12 +67,16 @@ def enlarged(picture: Pixels) -> Image.Image:
 
 
 def write(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, width: int) -> None:
-    """Write a line so small that it fits, or cut off where the smallest letters are too large."""
+    """Write a line so small that it fits, or cut off where the smallest letters are too large.
+
+    The font has no other letters than those of English.
+    """
+    text = unicodedata.normalize("NFKD", text.translate(PLAIN)).encode("ascii", "ignore").decode()
     font = ImageFont.load_default(SIZES[0])
     for size in SIZES:
         font = ImageFont.load_default(size)
         if pen.textlength(text, font) <= width:
             break
     while pen.textlength(text, font) > width:
-        text = text[:-2] + "…"
+        text = text.removesuffix("...")[:-1] + "..."
     pen.text(at, text, INK, font)
