@@ -62,7 +62,7 @@ def test_sheets_hold_every_picture_and_no_line_runs_out():
     first, second = sheets(asked, "drawings-near")
     assert reds(first) == COLUMNS * ROWS * reds(second)
     assert (first[:, -4:] == 255).all()
-    odd, plain = (next(sheets([Asked(red, [word])], "")) for word in ("don’t", "don't"))
+    odd, plain = (next(sheets([Asked(red, [word])], "")) for word in ("don\u2019t", "don't"))
     assert (odd == plain).all()
     row = beside([("a caption", [red, None, red])], ["drawings", "nearest", "real"])
     assert 0 < reds(row) < reds(second)
