@@ -175,11 +175,13 @@ DEMO: Assignments = _TWO_CORES | {
 # What is right for pictures that somebody has chosen and captioned: only copies go, and what cannot
 # be learned from. The rules that the web needs would drop half of a folder of emoji.
 _CURATED: Assignments = {
+    "crawl.enlarge_from": 32,
     "filter.min_chars": 1,
     "filter.min_words": 1,  # "cat"
     "filter.min_english": 0.0,
     "filter.max_boilerplate": 1.0,
     "filter.max_caption_pictures": None,
+    "filter.max_aspect": 4.0,
     "filter.near_colour": 12.0,
     "filter.near_same_caption": True,
 }

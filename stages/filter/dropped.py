@@ -18,8 +18,8 @@ MUCH = 1 / 5  # of a folder
 REMEDIES = {  # where a bound is not all that can be changed
     "caption_missing": "put a text file of the same name, with a caption in it, beside each",
     "undecodable": "save them again as PNG or JPEG",
-    "too_small": "use larger pictures, or set tokens.grid lower, which makes those of training "
-    "smaller",
+    "too_small": "use larger pictures, set crawl.enlarge_from to the fewest pixels that are "
+    "enlarged, or lower tokens.grid, which makes those of training smaller",
     "watermark": "set filter.watermarks=false",
     "evaluation_overlap": "take the set out of filter.decontaminate",
     NEAR_DUPLICATE: "set filter.near_same_caption=true, which keeps those of other captions, "

@@ -11,6 +11,7 @@ from PIL import Image
 
 from infra.store import open_folder
 from pipelines.options import resolve
+from schemas.rows import SCORES
 from schemas.settings import FilterSettings
 from stages import filter as filter_stage
 from stages.filter.dropped import remedy, told, too_much
@@ -96,8 +97,8 @@ def test_a_layout_is_the_mean_colours_of_the_parts_at_any_size(side):
 )
 def test_small_keeps_captions_that_the_web_must_lose(caption):
     measured = MeasurePairs(None, resolve("small", None, []).measure)
-    scores = measured.measure([pair(0, caption=caption)])[0]
-    scores |= {"caption_pictures": 1_000, "overlaps": None}
+    scores = dict.fromkeys(field.name for field in SCORES) | {"caption_pictures": 1_000}
+    scores |= measured.measure([pair(0, caption=caption)])[0]
     assert why_drop(scores, SMALL.model_dump()) is None
     assert why_drop(scores, FilterSettings(side=64).model_dump()) is not None
 
