@@ -15,7 +15,7 @@ from schemas.run_report import read_report
 from schemas.settings import Settings
 from stages import markdown
 from stages.crawl.sources import SOURCES
-from stages.filter.dropped import told
+from stages.filter.dropped import most_dropped
 from stages.training.hardware import matrix_product
 
 WIDTH = 80
@@ -133,7 +133,7 @@ def _dropped(steps: Sequence[Step]) -> Iterator[str]:
     for step in steps:
         if step.stage.writes == CLEAN_PAIRS and step.manifest is not None:
             health = step.manifest.health
-            yield from (f"filter {line}" for line in told(health["funnel"]))
+            yield from (f"filter {line}" for line in most_dropped(health["funnel"]))
             if warning := health.get("warning"):
                 yield f"filter: {warning}"
 

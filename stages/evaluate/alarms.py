@@ -20,7 +20,7 @@ def alarms(report: Report) -> Iterator[ReportCheck]:
     """Yield a check for each thing that can go wrong and that the report has numbers for."""
     yield from _pairs_kept(report)
     if report.prior is not None:
-        yield _by_heart(report.prior)
+        yield _overfitting(report.prior)
     for network in report.networks:
         yield from _far(network)
 
@@ -42,7 +42,7 @@ def _pairs_kept(report: Report) -> Iterator[ReportCheck]:
     )
 
 
-def _by_heart(found: HeldOutLoss) -> ReportCheck:
+def _overfitting(found: HeldOutLoss) -> ReportCheck:
     """Ask that held-out nats have not risen from their fewest while training nats fell."""
     rose = found.last > (1 + RISEN) * found.lowest
     fell = found.training_last < found.training_at_lowest
@@ -52,10 +52,11 @@ def _by_heart(found: HeldOutLoss) -> ReportCheck:
         + ("" if found.kept_step is None else f"; kept is step {found.kept_step:,}"),
         wanted="the fewest in what is kept",
         ok=found.kept_step is not None or not (rose and fell),
-        meaning=f"Learned by heart: validation loss was lowest at step {found.lowest_step:,} "
-        f"({found.lowest:.3f} nats) and ended at {found.last:.3f}, while that of training pictures "
-        f"fell from {found.training_at_lowest:.3f} to {found.training_last:.3f}. Stop there "
-        f"(prior.fit.steps={found.lowest_step}), or use more pictures or more dropout.",
+        meaning="Overfitting, training pictures are memorised: validation loss was lowest at step "
+        f"{found.lowest_step:,} ({found.lowest:.3f} nats) and ended at {found.last:.3f}, while "
+        f"that of training pictures fell from {found.training_at_lowest:.3f} to "
+        f"{found.training_last:.3f}. Stop there (prior.fit.steps={found.lowest_step}), or use more "
+        "pictures or more dropout.",
     )
 
 

@@ -1,19 +1,28 @@
-"""Whether the prior learned by heart: held-out rows got worse while training rows got better."""
+"""Whether the prior overfitted: held-out rows got worse while training rows got better."""
 
 from collections.abc import Mapping, Sequence
 
+from schemas.artifacts import PRIOR
+from schemas.folder import Inputs
 from schemas.run_report.training_part import HeldOutLoss
+from stages.evaluate.reading import curves, metrics
 
 Curves = Mapping[str, Sequence[tuple[float, float]]]  # name -> (step, value), by step
 CODES = "image"  # name of nats per code in the prior's log
 
 
-def held_out_loss(curves: Curves, kept_step: int | None) -> HeldOutLoss | None:
+def prior_loss(inputs: Inputs) -> HeldOutLoss | None:
+    """Return how the run's prior did, by its training log."""
+    kept_step = inputs.manifest(PRIOR).health.get("kept_step")
+    return held_out_loss(curves(metrics(inputs.folder(PRIOR))), kept_step)
+
+
+def held_out_loss(lines: Curves, kept_step: int | None) -> HeldOutLoss | None:
     """Return where held-out nats were fewest and where they ended; None if not measured.
 
     `kept_step` is that of the weights that were kept, where the training chose among some.
     """
-    held_out, training = curves.get(f"validation_{CODES}", ()), curves.get(CODES, ())
+    held_out, training = lines.get(f"validation_{CODES}", ()), lines.get(CODES, ())
     if not held_out or not training:
         return None
     step, lowest = min(held_out, key=lambda point: point[1])

@@ -18,7 +18,7 @@ from stages.data.digests import digest_of
 from stages.filter.all_pairs import COMPARED, compare
 from stages.filter.bucket_files import PARTS, buckets_for
 from stages.filter.decide import DecidePairs
-from stages.filter.dropped import told, too_much
+from stages.filter.dropped import most_dropped, too_much
 from stages.filter.funnel import funnel
 from stages.filter.gather import GatherBucket
 from stages.shards import Outcome, Shard, run_once, run_shards
@@ -66,7 +66,7 @@ def run(inputs: Inputs, out: Folder, cfg: FilterSettings) -> Result:
         out.remove(name)
     files = {**decided.files, **gathered.files}
     steps = funnel(rows_in, [decided, gathered], out)
-    for line in told(steps):
+    for line in most_dropped(steps):
         log.info("%-12s %s", "filter", line)
     warning = too_much(steps, inputs.manifest(PAIRS).settings.get("source", {}).get("kind"))
     if warning:

@@ -10,7 +10,7 @@ from typing import Any
 from stages.filter.rules import DUPLICATE, NEAR_DUPLICATE, REASONS, RULES
 
 Step = Mapping[str, Any]  # of the funnel
-TOLD = 3  # rules, those that dropped most
+RULES_SHOWN = 3  # rules, those that dropped most
 EXAMPLES = 2  # captions of each
 LONGEST = 40  # letters of a caption
 MUCH = 1 / 5  # of a folder
@@ -29,9 +29,9 @@ REMEDIES = {  # where a bound is not all that can be changed
 }
 
 
-def told(steps: Sequence[Step]) -> Iterator[str]:
+def most_dropped(steps: Sequence[Step]) -> Iterator[str]:
     """Yield a line for each of the rules that dropped most, with examples."""
-    for step in _most(steps)[:TOLD]:
+    for step in _most(steps)[:RULES_SHOWN]:
         yield f"dropped {step['dropped']:,} as {step['rule']}{_such_as(step)}"
 
 

@@ -14,9 +14,9 @@ from schemas.tokens import TokenHeader
 
 STAGES = {stage.name: stage for stage in dalle(Settings())}
 DEFAULTS = {  # stage -> its REVISION, and a digest of its defaults
-    "crawl": (3, "a22f7b479246"),
+    "crawl": (3, "e058ea686b07"),
     "measure": (2, "2dcb4a83fd04"),
-    "filter": (3, "21cedf3621c7"),
+    "filter": (3, "f55f7302e5cd"),
     "train_bpe": (1, "43924763e10a"),
     "train_dvae": (2, "0a7661f21b0d"),
     "encode": (3, "6d2efd1c7127"),

@@ -43,14 +43,14 @@ def falling(*held_out):
     }
 
 
-def test_nats_that_rise_where_training_falls_are_learned_by_heart():
+def test_nats_that_rise_where_training_falls_are_overfitting():
     rising = held_out_loss(falling(2.0, 1.5, 1.75, 2.125), None)
     (found,) = alarms(report_of(prior=rising))
     assert not found.ok
     assert found.meaning == (
-        "Learned by heart: validation loss was lowest at step 2,000 (1.500 nats) and ended at "
-        "2.125, while that of training pictures fell from 3.000 to 2.000. Stop there "
-        "(prior.fit.steps=2000), or use more pictures or more dropout."
+        "Overfitting, training pictures are memorised: validation loss was lowest at step 2,000 "
+        "(1.500 nats) and ended at 2.125, while that of training pictures fell from 3.000 to "
+        "2.000. Stop there (prior.fit.steps=2000), or use more pictures or more dropout."
     )
 
 
@@ -60,7 +60,7 @@ def test_nats_that_fall_or_stand_still_are_no_alarm(held_out):
     assert found.ok
 
 
-def test_nats_that_rise_with_those_of_training_were_not_learned_by_heart():
+def test_nats_that_rise_with_those_of_training_are_no_overfitting():
     log = falling(1.5, 1.9)
     diverged = log | {"image": [(step, step / 1_000) for step, _ in log["image"]]}
     (found,) = alarms(report_of(prior=held_out_loss(diverged, None)))
@@ -118,6 +118,6 @@ def test_much_that_is_dropped_of_a_folder_is_said_with_its_remedy():
 def test_the_page_says_it_before_all_else_and_once():
     rising = held_out_loss(falling(2.0, 1.5, 2.0), None)
     page = render(report_of(prior=rising), Gallery())
-    assert page.count("Learned by heart") == 1
-    assert page.index("Learned by heart") < page.index('id="lost"') < page.index('class="tiles"')
+    assert page.count("Overfitting") == 1
+    assert page.index("Overfitting") < page.index('id="lost"') < page.index('class="tiles"')
     assert 'id="bad"' not in render(small_report(), Gallery())

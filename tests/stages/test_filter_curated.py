@@ -14,7 +14,7 @@ from pipelines.options import resolve
 from schemas.rows import SCORES
 from schemas.settings import FilterSettings
 from stages import filter as filter_stage
-from stages.filter.dropped import remedy, told, too_much
+from stages.filter.dropped import most_dropped, remedy, too_much
 from stages.filter.gather import Layouts, without_duplicates
 from stages.filter.rules import REASONS, why_drop
 from stages.measure.pairs import MeasurePairs
@@ -118,12 +118,14 @@ STEPS = [
 
 
 def test_the_rules_that_dropped_most_are_told_with_two_captions_each():
-    assert list(told(STEPS)) == [
+    assert list(most_dropped(STEPS)) == [
         'dropped 16 as near_duplicate, such as "a hand: dark" and "a hand: light"',
         'dropped 4 as caption_too_short, such as "cat" and "sun"',
         'dropped 2 as duplicate, such as "a hand"',
     ]
-    assert list(told(STEPS[:1])) == ['dropped 1 as missing_file, such as "missing_file.png"']
+    assert list(most_dropped(STEPS[:1])) == [
+        'dropped 1 as missing_file, such as "missing_file.png"'
+    ]
 
 
 def test_more_than_a_fifth_of_a_folder_is_said_with_the_rule_and_what_to_set():
