@@ -83,6 +83,5 @@ def _far(found: NetworkFigures) -> Iterator[ReportCheck]:
         ok=ours <= FAR * theirs or gap <= LUCK * error,
         meaning=f"Drawings are {ours / theirs:.1f} times as far from real pictures as the codes "
         "allow, so the prior has not learned enough: train it longer (prior.fit.steps), with more "
-        "parameters (prior.layers, prior.heads), or draw more carefully (sample.temperature, "
-        "sample.top_p).",
+        "parameters (prior.layers, prior.heads), or set sample.temperature or sample.top_p lower.",
     )

@@ -30,9 +30,9 @@ REMEDIES = {  # where a bound is not all that can be changed
 
 
 def most_dropped(steps: Sequence[Step]) -> Iterator[str]:
-    """Yield a line for each of the rules that dropped most, with examples."""
+    """Yield a line for each of the reasons why most were left out, the crawl's too."""
     for step in _most(steps)[:RULES_SHOWN]:
-        yield f"dropped {step['dropped']:,} as {step['rule']}{_such_as(step)}"
+        yield f"left out {step['dropped']:,} as {step['rule']}{_such_as(step)}"
 
 
 def too_much(steps: Sequence[Step], kind: str | None) -> str | None:

@@ -119,12 +119,12 @@ STEPS = [
 
 def test_the_rules_that_dropped_most_are_told_with_two_captions_each():
     assert list(most_dropped(STEPS)) == [
-        'dropped 16 as near_duplicate, such as "a hand: dark" and "a hand: light"',
-        'dropped 4 as caption_too_short, such as "cat" and "sun"',
-        'dropped 2 as duplicate, such as "a hand"',
+        'left out 16 as near_duplicate, such as "a hand: dark" and "a hand: light"',
+        'left out 4 as caption_too_short, such as "cat" and "sun"',
+        'left out 2 as duplicate, such as "a hand"',
     ]
     assert list(most_dropped(STEPS[:1])) == [
-        'dropped 1 as missing_file, such as "missing_file.png"'
+        'left out 1 as missing_file, such as "missing_file.png"'
     ]
 
 
@@ -172,6 +172,6 @@ def test_what_the_rules_of_the_web_drop_of_a_folder_stays_under_small(
         kept = filter_stage.run(inputs, small, SMALL.model_copy(update=changes))
     assert reasons(small) == {row["key"]: "near_duplicate" for row in found[30:]}
     assert kept.health["warning"] is None
-    assert 'filter       dropped 5 as near_duplicate, such as "Lamp' in caplog.text
+    assert 'filter       left out 5 as near_duplicate, such as "Lamp' in caplog.text
     rules = SMALL.model_copy(update=changes | {"near_colour": None, "near_same_caption": False})
     assert filter_stage.run(inputs, web, rules).rows_out == 10
