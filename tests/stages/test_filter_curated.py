@@ -161,9 +161,10 @@ def test_what_the_rules_of_the_web_drop_of_a_folder_stays_under_small(
         pair(n, image=jpeg(picture), caption=f"lamp{n}", source=None)
         for n, picture in enumerate(chosen)
     ]
+    copies = [jpeg(picture.resize((120, 120)), quality=60) for picture in chosen[:5]]
     found += [
-        pair(30 + n, image=jpeg(chosen[n].resize((120, 120)), quality=60), caption=f"Lamp{n}")
-        for n in range(5)
+        pair(30 + n, image=copy, caption=f"Lamp{n}", width=120, height=120)
+        for n, copy in enumerate(copies)
     ]
     inputs = pairs_folder(tmp_path / "pairs", found)
     changes = {"side": 64, "buckets": 2, "validation_share": 0.2}
