@@ -20,8 +20,9 @@ from stages.evaluate.charts import (
 )
 from stages.evaluate.checks import harm
 from stages.evaluate.combinations import grid, worst
-from stages.evaluate.templates import is_small, percent, template
+from stages.evaluate.formats import FILTERS, percent
 from stages.numbers import duration
+from stages.pages import is_small, template
 from stages.pictures import Pixels
 
 SETS = {
@@ -132,7 +133,7 @@ def render(report: Report, gallery: Gallery) -> str:
     weak = [check for check in report.checks if not check.ok and check.what not in parts]
     bad = [check for check in alarms(report) if check in weak]  # said first, too
     originals = (original for _, original, _ in gallery.reconstructed)
-    return template("stages.evaluate", "page.html", set_title=set_title).render(
+    return template("stages.evaluate", "page.html", *FILTERS, set_title).render(
         report=report,
         gallery=gallery,
         made_in=duration(sum(report.seconds.values())),
