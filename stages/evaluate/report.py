@@ -46,7 +46,7 @@ from stages.progress import Progress
 from stages.storage import reaching
 from stages.weights import load_clip, load_dvae
 
-REVISION = 11
+REVISION = 12
 READS = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
 TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
 
@@ -100,7 +100,11 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
         accuracy=accuracy,
         dvae=ours,
         clip=None if scores is None else figures(scores, [p.caption for p in pictures]),
-        samples=DrawnCounts(candidates=drawn.kept.candidates, prompts=drawn.kept.counts),
+        samples=DrawnCounts(
+            candidates=drawn.kept.candidates,
+            prompts=drawn.kept.counts,
+            rank_by=manifests[SAMPLES.name].settings.get("rank_by", "clip"),
+        ),
         funnel=funnel(inputs),
         seconds={manifest.stage: manifest.seconds for manifest in manifests.values()},
         stages={manifest.stage: _stage(manifest) for manifest in manifests.values()},
