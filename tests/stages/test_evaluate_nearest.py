@@ -72,7 +72,7 @@ def drawn(text, pictures, ranks=None, kind="seen", likely=None):
     ranks = range(len(pictures)) if ranks is None else ranks
     likely = range(0, -len(pictures), -1) if likely is None else likely
     made = [
-        Candidate(n, seed=n, rank=rank, clip_score=-rank, log_likelihood=nats, png=encode_png(own))
+        Candidate(n, n, rank, float(-rank), float(nats), png=encode_png(own))
         for n, (own, rank, nats) in enumerate(zip(pictures, ranks, likely, strict=True))
     ]
     return DrawnPrompt(0, text, kind, tuple(sorted(made, key=lambda one: one.rank)))

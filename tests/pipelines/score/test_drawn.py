@@ -15,7 +15,7 @@ from pipelines.score.picture_set import open_pictures
 from schemas.artifacts import SAMPLES
 from schemas.errors import ConfigError
 from schemas.rows import SAMPLE
-from stages.data.parquet import parquet_bytes, read_rows
+from stages.data.parquet import PICTURE_FILE, parquet_bytes, read_rows
 from tests import tiny_run
 from tests.pipelines.score import coco
 
@@ -167,7 +167,7 @@ def test_the_best_of_a_run_are_its_own_whatever_it_ranked_by(samples, tmp_path):
     rows = pq.read_table(samples.path / name).to_pylist()
     last = max(row["rank"] for row in rows)
     turned = [row | {"rank": last - row["rank"]} for row in rows]
-    samples.commit(name, parquet_bytes(pa.Table.from_pylist(turned, SAMPLE), {}))
+    samples.commit(name, parquet_bytes(pa.Table.from_pylist(turned, SAMPLE), PICTURE_FILE))
     listed = chosen(read_captions(str(tmp_path / "run")), None, seed=0)
     found, _ = drawn(listed, samples.url, last + 1)
     worst = {row["prompt"]: row["png"] for row in rows if row["rank"] == last}
