@@ -128,6 +128,7 @@ _TWO_CORES: Assignments = {
     "clip.fit.weight_decay": 1.5,
     "clip.fit.ema_share": 0.05,
     "clip.fit.precision": "float32",
+    "sample.rank_by": "both",  # CLIP or likelihood alone are misled more often
     "sample.guidance": 1.5,
     "sample.tile": 64,
     "sample.prompts_per_shard": 4,

@@ -20,6 +20,7 @@ from schemas.run_report.report_part import Interval
 from stages import markdown
 from stages.evaluate.checks import amount
 from stages.evaluate.page import in_order, set_title
+from stages.models.ranking import CALLED
 from stages.storage import reaching
 
 WIDTH = 112
@@ -47,7 +48,7 @@ def results(report: Report) -> str:
     best = f"best of {accuracy.candidates}"
     heads = (
         "prompts",
-        f"colour and shape right, {best} by CLIP",
+        f"colour and shape right, {best} by {CALLED[report.samples.rank_by]}",
         "first picture",
         "chance",
         f"everything right, {best}",

@@ -145,4 +145,4 @@ def _headline(store: Store, step: Step, console: Console) -> None:
     for kind in ("seen", "held_out", "two_shapes"):
         if kind in sets:
             best, single = sets[kind].reranked, sets[kind].single
-            console.print(f"judged right, {kind:10} best by CLIP {best:4.0%}, single {single:4.0%}")
+            console.print(f"judged right, {kind:10} best of all {best:4.0%}, single {single:4.0%}")

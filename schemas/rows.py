@@ -120,7 +120,7 @@ SAMPLE = pa.schema(
         # Nats: the sum of ln p of its codes by the prior, after the caption and `given`. It is that
         # of the prior itself: without temperature, top-k, top-p and guidance.
         pa.field("log_likelihood", pa.float32(), nullable=False),
-        pa.field("rank", pa.int32(), nullable=False),  # 0 = CLIP's favourite of the prompt
+        pa.field("rank", pa.int32(), nullable=False),  # 0 = the prompt's best by sample.rank_by
         pa.field("given", pa.list_(pa.uint16())),  # codes of the top rows, if it completes them
         pa.field("png", pa.binary()),  # prompt, seed and candidate inside; null if forgotten
         pa.field("file", pa.string()),  # the same picture as a loose PNG, for the best few

@@ -94,6 +94,7 @@ def _choosers(reports: Sequence[Report]) -> Iterator[ComparedFigure]:
         ("random", "a random choice"),
         ("prior_likelihood", "the prior's likelihood"),
         ("clip", "CLIP"),
+        ("both", "CLIP and likelihood"),
         ("best_possible", "best possible"),
     ):
         yield ComparedFigure(section, name, "%", _of(found, key))

@@ -16,8 +16,9 @@ from pipelines.draw.image_prompt import ImagePrompt
 from pipelines.draw.sheet import sheet_png
 from pipelines.draw.text_to_image import TextToImage, file_name
 from schemas.errors import ConfigError, UserError
+from stages.models.ranking import CALLED
 from stages.progress import Progress
-from stages.sample.generator import Picture, ranked
+from stages.sample.generator import Picture
 
 with contextlib.suppress(ImportError):  # Python may be built without it: lines have no history then
     import readline  # noqa: F401  input() becomes a line that can be edited and recalled
@@ -52,7 +53,7 @@ def draw_sheet(
         for tile in pipeline.tiles(request, image_prompt):
             pictures += tile
             progress.advance(len(tile))
-    pictures = ranked(pictures)
+    pictures = pipeline.ranked(pictures)
     sheet = sheet_png(pictures, request, image_prompt)
     name = file_name(request).replace(".png", "-completed.png" if image_prompt else ".png")
     out = out or _free(Path(name), sheet)
@@ -109,7 +110,7 @@ def _obey(
             console.print(f"[yellow]{sentence}[/]")
         pictures, out = draw_sheet(pipeline, request)
         best = "   ".join(f"no. {p.candidate} {p.clip_score:.3f}" for p in pictures[:4])
-        console.print(f"best by CLIP: {best}")
+        console.print(f"best by {CALLED[pipeline.generator.rank_by]}: {best}")
         console.print(str(out), soft_wrap=True, markup=False)
     return settings
 

@@ -116,7 +116,7 @@ const onEvent = {
     if (grid.contains(focused)) focused.focus();
     if (open) enlarge(pictures.indexOf(open));
     $("progress").value = $("progress").max = pictures.length;
-    $("status").textContent = `${pictures.length} drawn in ${time(event.seconds)}, best CLIP score first.`;
+    $("status").textContent = `${pictures.length} drawn in ${time(event.seconds)}, best by ${event.ranked_by} first.`;
     const link = $("sheet");
     link.href = blob(event.sheet);
     link.download = event.file;

@@ -1,6 +1,6 @@
 """The models of a finished run, loaded once, and the pictures they draw; no Ray needed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -46,13 +46,17 @@ class TextToImage:
     def draw(
         self, prompt: str, n: int = 16, seed: int = 0, image_prompt: ImagePrompt | None = None
     ) -> list[Picture]:
-        """Draw `n` candidates and return all, CLIP's favourite first.
+        """Draw `n` candidates and return all, the best first.
 
         Candidate i is the same picture whatever `n` is; with an image prompt each one completes it.
         Raises ConfigError for an empty prompt.
         """
         request = self.resolve(DrawRequest.of(prompt=prompt, candidates=n, seed=seed))
-        return ranked(chain.from_iterable(self.tiles(request, image_prompt)))
+        return self.ranked(chain.from_iterable(self.tiles(request, image_prompt)))
+
+    def ranked(self, pictures: Iterable[Picture]) -> list[Picture]:
+        """Rank the pictures of one prompt as the run does."""
+        return ranked(pictures, self.generator.rank_by)
 
     def image_prompt(self, picture: str | Path, rows: int | None = None) -> ImagePrompt:
         """Read a picture to complete, of which the top `rows` rows of codes are given."""
@@ -129,5 +133,5 @@ def _settings_of_run(store: Store) -> SampleSettings:
         return SampleSettings()
     manifest = Inputs({SAMPLES.name: folder}).manifest(SAMPLES)
     known = manifest.settings | {"tile": manifest.health.get("tile", manifest.settings.get("tile"))}
-    names = (*SamplingParams._fields, "tile", "precision")
+    names = (*SamplingParams._fields, "tile", "precision", "rank_by")
     return SampleSettings(**{name: known[name] for name in names if name in known})

@@ -7,7 +7,7 @@ POST /draw   a DrawRequest in JSON; answered by one JSON object a line, each as 
              {"event": "waiting", "ahead": 2, "seconds": 9.5}
              {"event": "started", "candidates": 16, "seconds": 4.7, "notes": [...], "settings": ...}
              {"event": "picture", "candidate": 0, "score": 0.31, "file": ..., "png": base64, ...}
-             {"event": "done", "ranking": [7, 0, ...], "seconds": 4.5, "file": ..., "sheet": base64}
+             {"event": "done", "ranking": [7, 0, ...], "ranked_by": "CLIP", "seconds": 4.5, ...}
              {"event": "failed", "error": a sentence}
 
 A request that cannot be drawn is answered by {"error": a sentence} and a status of 400 or more. The
@@ -40,7 +40,8 @@ from pipelines.draw.request_queue import QueueFull, RequestQueue, Ticket
 from pipelines.draw.sheet import sheet_png
 from pipelines.draw.text_to_image import TextToImage, file_name
 from schemas.errors import ConfigError
-from stages.sample.generator import Picture, ranked
+from stages.models.ranking import CALLED
+from stages.sample.generator import Picture
 
 QUEUE = 16  # requests, with the one that is being drawn
 MAX_CHARACTERS = 4_000  # of a prompt; the paper's prior reads 256 tokens
@@ -142,7 +143,7 @@ class WebApp:
                 for picture, png in tile:
                     pictures.append(picture)
                     yield _picture_event(picture, png, request)
-            pictures = ranked(pictures)
+            pictures = self.pipeline.ranked(pictures)
             sheet = await self._in_thread(sheet_png, pictures, request)
         except Exception:
             yield {"event": "failed", "error": "The drawing failed; the server's log says why."}
@@ -150,6 +151,7 @@ class WebApp:
         yield {
             "event": "done",
             "ranking": [picture.candidate for picture in pictures],
+            "ranked_by": CALLED[self.pipeline.generator.rank_by],
             "seconds": round(time.monotonic() - began, 2),
             "file": file_name(request),
             "sheet": b64encode(sheet).decode(),

@@ -8,7 +8,7 @@
   python -m pipelines.export_samples t2i-compbench --root runs/mine --out all/
       samples/<prompt>_000000.png, ...
 
-Of each prompt it takes CLIP's favourites, best first. All prompts of the
+Of each prompt it takes the run's favourites, best first. All prompts of the
 benchmark must have been drawn.
 """
 
@@ -51,7 +51,7 @@ def export(layout: Layout, inputs: Inputs, out: str, address: str, pictures: int
 
 
 def favourites(drawn: DrawnPrompt, pictures: int) -> list[bytes]:
-    """Return CLIP's favourites as PNG; raise ConfigError if there are not so many."""
+    """Return the run's favourites as PNG; raise ConfigError if there are not so many."""
     found = [one.png for one in drawn.ranked if one.png is not None][:pictures]
     if len(found) < pictures:
         raise ConfigError(

@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     one = verbs.add_parser("make", help="write the raters' pages and plan.json")
     one.add_argument("--system", action="append", default=[], metavar="NAME=PLACE",
                      help="pictures as pipelines.score takes them: a folder, or the root of a "
-                          "run, whose favourites by CLIP are shown; give two or more")  # fmt: skip
+                          "run, whose favourites are shown; give two or more")  # fmt: skip
     one.add_argument("--captions", metavar="PLACE",
                      help="captions as pipelines.score takes them; if all systems are runs, "
                           "their prompts are the default")  # fmt: skip

@@ -117,10 +117,13 @@ def _add_table(found: TablePictures, file: str) -> None:
             for group in range(parquet.num_row_groups):
                 names = picture_names(parquet, group, file)
                 found.places.update({n: (file, group, row) for row, n in enumerate(names)})
-                found.scores.update(zip(names, _column(parquet, group, SCORES), strict=False))
+                scores = _column(parquet, group, SCORES)
                 if set(CANDIDATE_COLUMNS) <= set(parquet.schema_arrow.names):
                     prompts = _column(parquet, group, ("prompt",))
                     found.prompts.update(zip(names, prompts, strict=False))
+                    # whatever the run ranked by
+                    scores = [-rank for rank in _column(parquet, group, ("rank",))] or scores
+                found.scores.update(zip(names, scores, strict=False))
     except pa.ArrowException as error:
         raise ConfigError(
             f"{found.flag}: wanted a Parquet file of pictures at '{file}', found one that cannot "

@@ -8,7 +8,7 @@ from schemas.run_report.report_part import Change, Interval, ReportPart
 
 
 class JudgedShares(ReportPart):
-    """Shares of the first pictures drawn (single) and of CLIP's favourites of all (reranked)."""
+    """Shares of the first pictures drawn (single) and of the favourites of all (reranked)."""
 
     single: float
     single_interval: Interval
@@ -27,7 +27,7 @@ class AspectAccuracy(JudgedShares):
 
 
 class LengthAccuracy(ReportPart):
-    """CLIP's favourites for the prompts that say so many things."""
+    """Favourites for the prompts that say so many things."""
 
     prompts: int
     whole: float = Field(description="share of prompts of which everything is so")
@@ -36,7 +36,7 @@ class LengthAccuracy(ReportPart):
 
 
 class FavouriteOfSome(ReportPart):
-    """CLIP's favourites of the first so many candidates."""
+    """Favourites of the first so many candidates."""
 
     right: float
     right_interval: Interval

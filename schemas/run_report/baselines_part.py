@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from schemas.run_report.models_part import ReconstructionFigures
-from schemas.run_report.report_part import Change, ReportPart
+from schemas.run_report.report_part import Change, Interval, ReportPart
 
 
 class SsimBeside(ReportPart):
@@ -60,12 +60,19 @@ class ChooserShares(ReportPart):
     """How often the candidate that each chooser takes is right."""
 
     prompts: int
+    first: float | None = Field(None, description="of the first candidate drawn")
+    first_interval: Interval | None = None
     random: float
     prior_likelihood: float | None = Field(
         None, description="of the candidate that the prior finds likeliest"
     )
+    prior_likelihood_interval: Interval | None = None
     clip: float
+    clip_interval: Interval | None = None
+    both: float | None = Field(None, description="of the best by CLIP and likelihood together")
+    both_interval: Interval | None = None
     best_possible: float = Field(description="any candidate is right")
+    best_possible_interval: Interval | None = None
     gain: float = Field(description="of CLIP over chance")
     standard_error: float | None = Field(description="of the gain")
     over_likelihood: Change | None = Field(None, description="CLIP's gain over the likelihood's")

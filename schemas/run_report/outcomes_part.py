@@ -32,7 +32,7 @@ class PromptOutcomes(ReportPart):
 
     prompts: tuple[str, ...]
     single: tuple[bool, ...] = Field(description="whether the first picture is right")
-    reranked: tuple[bool, ...] = Field(description="whether CLIP's favourite of all is right")
+    reranked: tuple[bool, ...] = Field(description="whether the favourite of all is right")
     whole: tuple[bool, ...] = Field(description="whether all that the prompt says is so in it")
 
 

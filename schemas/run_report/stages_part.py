@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from schemas.run_report.report_part import ReportPart
+from schemas.settings import RankBy
 
 
 class LostRow(ReportPart):
@@ -40,6 +41,7 @@ class DrawnCounts(ReportPart):
 
     candidates: int = Field(description="of a prompt")
     prompts: dict[str, int] = Field(description="of each set")
+    rank_by: RankBy = Field("clip", description="what chose the favourites: sample.rank_by")
 
 
 class StageRecord(ReportPart):

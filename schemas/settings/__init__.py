@@ -19,7 +19,7 @@ from schemas.settings.evaluate import EvaluateSettings
 from schemas.settings.filter import FilterSettings
 from schemas.settings.measure import MeasureSettings
 from schemas.settings.prior import PriorSettings, PriorShape
-from schemas.settings.sample import LANE, PromptSettings, SampleSettings, rows_of_lane
+from schemas.settings.sample import LANE, PromptSettings, RankBy, SampleSettings, rows_of_lane
 from schemas.settings.tokens import BYTES, BpeSettings, TokenSpec
 from schemas.settings.training import FitSettings, TrainingRun, TrainingSettings
 from schemas.settings.tree import Leaf, Settings, leaves

@@ -15,6 +15,8 @@ from schemas.settings.base import (
     Seed,
 )
 
+RankBy = Literal["clip", "likelihood", "both"]  # what decides which candidate is best
+
 LANE = 16  # rows at least; wide enough for a good matrix product, narrow enough for few candidates
 LANES = 4  # of a larger tile: each reads its prompt anew
 
@@ -50,6 +52,9 @@ class SampleSettings(Config):
     candidates: Count = Field(512, description="pictures drawn for each prompt")
     keep: Count | None = Field(
         8, description="best pictures of a prompt written as PNG files; null: all"
+    )
+    rank_by: RankBy = Field(
+        "clip", description="what ranks a prompt's pictures; likelihood: the prior's"
     )
     forget: bool = Field(
         False, description="drop the pixels of the others from the table; their rows stay"

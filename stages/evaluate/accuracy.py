@@ -64,7 +64,7 @@ def _of_set(judgements: Sequence[Judgement]) -> SetAccuracy:
 
 
 def by_candidates(judgements: Sequence[Judgement]) -> dict[int, list[bool]]:
-    """Say whether CLIP's favourite of so many is right, prompt by prompt (figure 9c's question)."""
+    """Say whether the favourite of so many is right, prompt by prompt (figure 9c's question)."""
     counts = sorted(set.intersection(*(set(v.best_of) for v in judgements)))
     return {count: [v.right(v.best_of[count]) for v in judgements] for count in counts}
 

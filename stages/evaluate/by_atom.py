@@ -2,7 +2,7 @@
 
 A prompt says several things (`stages.shapes.atoms`), and a picture is right as a whole when all of
 them are so in it (Ghosh et al. 2023 score prompts so; Cho et al. 2024 score single statements).
-Single is the first picture drawn, reranked is CLIP's favourite of all.
+Single is the first picture drawn, reranked is the favourite of all.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def by_aspect(judgements: Sequence[Judgement]) -> dict[str, AspectAccuracy]:
 
 
 def by_length(judgements: Sequence[Judgement]) -> dict[str, LengthAccuracy]:
-    """Return, by the number of atoms of a prompt, what is so in CLIP's favourites."""
+    """Return, by the number of atoms of a prompt, what is so in the favourites."""
     lengths: dict[int, list[Judgement]] = {}
     for judgement in judgements:
         lengths.setdefault(min(LONG, len(judgement.atoms)), []).append(judgement)

@@ -178,7 +178,7 @@ def accuracy_chart(judged: Judged) -> Markup:
 
 
 def reranking_charts(judged: Judged) -> list[Markup]:
-    """Draw how often CLIP's favourite is right, and its score, by how many there are to choose."""
+    """Draw how often the favourite is right, and its CLIP score, by the number of candidates."""
     right, scores = {}, {}
     for name, row in judged[:LINES]:
         key = KEYS.get(name, name)
@@ -187,8 +187,8 @@ def reranking_charts(judged: Judged) -> list[Markup]:
         scores[key] = [(n, of.clip_score) for n, of in found]
     unit = "candidates to choose from"
     return [
-        line_chart(right, "CLIP's favourite is right", unit, doubling=True, percent=True),
-        line_chart(scores, "its score, on average", unit, doubling=True),
+        line_chart(right, "the favourite is right", unit, doubling=True, percent=True),
+        line_chart(scores, "CLIP's score of it, on average", unit, doubling=True),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the judge saw in the pictures of each prompt: CLIP alone chooses them."""
+"""What the judge saw in the pictures of each prompt, which it had no part in choosing."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class Judgement:
     prompt: str
     set: str
     single: shapes.Seen
-    best_of: Mapping[int, shapes.Seen]  # by the number of candidates that CLIP could choose from
+    best_of: Mapping[int, shapes.Seen]  # by the number of candidates to choose from
     clip_scores: Mapping[int, float]  # of those favourites
     found: Mapping[int, shapes.Seen]  # by candidate, of every picture that was looked at
 
@@ -38,7 +38,7 @@ class Judgement:
 
     @property
     def favourite(self) -> shapes.Seen:
-        """Return what CLIP's favourite of all shows."""
+        """Return what the favourite of all shows."""
         return self.best_of[max(self.best_of)]
 
     def right(self, seen: shapes.Seen) -> bool:
@@ -61,7 +61,7 @@ def halvings(candidates: int) -> list[int]:
 
 
 def judged(prompt: DrawnPrompt, shown: int) -> Judgement | None:
-    """Judge the first picture, CLIP's favourites of every count, and the `shown` best.
+    """Judge the first picture, the favourites of every count, and the `shown` best.
 
     None when the prompt names no shape of the world, so that there is nothing to be right about.
     """

@@ -21,6 +21,7 @@ from stages.evaluate.charts import (
 from stages.evaluate.checks import harm
 from stages.evaluate.combinations import grid, worst
 from stages.evaluate.formats import FILTERS, percent
+from stages.models.ranking import CALLED
 from stages.numbers import duration
 from stages.pages import is_small, template
 from stages.pictures import Pixels
@@ -73,7 +74,14 @@ PICTURE_SETS = {  # whose distance from held-out pictures is measured
     "reconstructions": "what the dVAE leaves of the held-out pictures (rFD)",
     "nearest": "training pictures of the nearest captions",
     "first": "the first pictures drawn",
-    "favourite": "CLIP's favourites",
+    "favourite": "the favourites",
+}
+CHOOSERS = {  # who takes one of the candidates
+    "first": "the first drawn",
+    "prior_likelihood": "the prior's likelihood",
+    "clip": "CLIP",
+    "both": "both",
+    "best_possible": "best possible",
 }
 VALIDATION = "validation_"  # before the name of what training measures too
 PACE = {  # schedules and speed in a training log, not what was learned
@@ -95,7 +103,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class ShownPrompt:
-    """A prompt and CLIP's favourites, best first."""
+    """A prompt and its favourites, best first."""
 
     text: str
     pictures: Sequence[Shown]
@@ -142,6 +150,7 @@ def render(report: Report, gallery: Gallery) -> str:
         sources={anchor: sources(report, anchor) for anchor in SOURCES},
         tiles=tiles(report),
         candidates=report.samples.candidates,
+        ranked_by=CALLED[report.samples.rank_by],
         sets=[(set_title(name), gallery.drawn[name]) for name in in_order(gallery.drawn)],
         judged=judged,
         counts=list(judged[0][1].by_candidates) if judged else [],
@@ -165,6 +174,7 @@ def render(report: Report, gallery: Gallery) -> str:
         bad=bad,
         weak=[check for check in weak if check not in bad],
         choosers=_choosers(report.baselines.clip),
+        chooser_columns=CHOOSERS,
         lost=[row for row in compared if not row.better],
     )
 

@@ -10,7 +10,9 @@ from operator import attrgetter, itemgetter
 from schemas import rows
 from schemas.artifacts import METRICS, SAMPLES
 from schemas.folder import Folder, Inputs
+from schemas.settings import RankBy
 from stages.data.parquet import Row, row_groups
+from stages.models.ranking import best_first
 
 # columns of one drawn picture
 DRAWN = ("candidate", "seed", "rank", "clip_score", "log_likelihood", "png")
@@ -53,7 +55,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class DrawnPrompt:
-    """A prompt and all that was drawn for it, CLIP's favourite first."""
+    """A prompt and all that was drawn for it, the best first."""
 
     prompt_id: int
     text: str
@@ -65,8 +67,14 @@ class DrawnPrompt:
         """Return what a user without reranking gets: the first candidate drawn."""
         return min(self.ranked, key=lambda drawn: drawn.candidate)
 
+    def best_by(self, rank_by: RankBy) -> Candidate:
+        """Return what this way to rank takes, whatever the run ranked by."""
+        drawn = sorted(self.ranked, key=attrgetter("candidate"))
+        scores, nats = [one.clip_score for one in drawn], [one.log_likelihood for one in drawn]
+        return drawn[best_first(scores, nats, rank_by)[0]]
+
     def best_of(self, count: int) -> Candidate:
-        """Return CLIP's favourite among the first `count` candidates drawn."""
+        """Return the favourite among the first `count` candidates drawn."""
         return next(drawn for drawn in self.ranked if drawn.candidate < count)
 
 

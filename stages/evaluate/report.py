@@ -47,7 +47,7 @@ from stages.progress import Progress
 from stages.storage import reaching
 from stages.weights import load_clip, load_dvae
 
-REVISION = 12
+REVISION = 13
 READS = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
 TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
 
@@ -101,7 +101,7 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
         accuracy=accuracy,
         dvae=ours,
         clip=None if scores is None else figures(scores, [p.caption for p in pictures]),
-        samples=DrawnCounts(candidates=drawn.kept.candidates, prompts=drawn.kept.counts),
+        samples=_counts(drawn.kept, manifests[SAMPLES.name]),
         funnel=funnel(inputs),
         seconds={manifest.stage: manifest.seconds for manifest in manifests.values()},
         stages={manifest.stage: _stage(manifest) for manifest in manifests.values()},
@@ -192,6 +192,11 @@ def _accuracy(drawn: Drawings, judge: JudgeAudit) -> Accuracy:
         gain=gain(drawn.judgements) if drawn.judgements else None,
         judge=judge,
     )
+
+
+def _counts(kept: KeptPrompts, manifest: Manifest) -> DrawnCounts:
+    rank_by = manifest.settings.get("rank_by", "clip")  # not said before there was a choice
+    return DrawnCounts(candidates=kept.candidates, prompts=kept.counts, rank_by=rank_by)
 
 
 def _stage(manifest: Manifest) -> StageRecord:

@@ -1,4 +1,4 @@
-"""Draw many candidates for every prompt and let CLIP rank them.
+"""Draw many candidates for every prompt and rank them by CLIP, by likelihood, or by both.
 
 Reads   bpe, dvae, prior, clip, and token_pairs for validation captions
 Writes  samples  (rows.SAMPLE: every candidate, best first; loose PNGs of the best few)

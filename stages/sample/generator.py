@@ -1,4 +1,4 @@
-"""From a prompt to ranked pictures: the prior draws codes, the dVAE decodes them, CLIP ranks.
+"""From a prompt to ranked pictures: the prior draws codes, the dVAE decodes, CLIP scores them.
 
 Paper: section 2.6. A picture and its score depend on (seed, prompt, candidate) alone: each of the
 three models computes lanes of one fixed size, with candidate i always in the same row of its lane.
@@ -19,10 +19,11 @@ from torch import Tensor
 from schemas.artifacts import BPE, CLIP, DVAE, PRIOR
 from schemas.errors import ConfigError
 from schemas.folder import Inputs
-from schemas.settings import SampleSettings, TokenSpec, rows_of_lane
+from schemas.settings import RankBy, SampleSettings, TokenSpec, rows_of_lane
 from stages.models.bpe import Bpe
 from stages.models.clip import Reranker
 from stages.models.dvae import Dvae
+from stages.models.ranking import best_first
 from stages.models.sampler import DrawnCodes, Sampler
 from stages.models.sampling import SamplingParams, candidate_seed
 from stages.pictures import Pixels, encode_png
@@ -40,7 +41,7 @@ class Picture:
     seed: int
     clip_score: float  # cosine similarity with the prompt
     log_likelihood: float  # of its codes by the prior, in nats
-    rank: int  # 0 is CLIP's favourite
+    rank: int  # 0 is the best
     pixels: Pixels
 
     @property
@@ -49,10 +50,12 @@ class Picture:
         return Image.fromarray(self.pixels)
 
 
-def ranked(pictures: Iterable[Picture]) -> list[Picture]:
-    """Sort a prompt's pictures by CLIP score, the best first, and number their ranks."""
-    order = sorted(pictures, key=lambda one: (-one.clip_score, one.candidate))
-    return [replace(picture, rank=rank) for rank, picture in enumerate(order)]
+def ranked(pictures: Iterable[Picture], rank_by: RankBy) -> list[Picture]:
+    """Sort a prompt's pictures, the best first, and number their ranks."""
+    drawn = sorted(pictures, key=lambda one: one.candidate)
+    scores, nats = [one.clip_score for one in drawn], [one.log_likelihood for one in drawn]
+    order = best_first(scores, nats, rank_by)
+    return [replace(drawn[place], rank=rank) for rank, place in enumerate(order)]
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Generator:
     sampler: Sampler
     clip: Reranker
     sampling: SamplingParams
+    rank_by: RankBy
     device: str
     fingerprints: Mapping[str, str]  # of the models, by artifact
 
@@ -76,7 +80,7 @@ class Generator:
         sampling: SamplingParams | None = None,
         given: Int[Tensor, "p g"] | None = None,
     ) -> list[list[Picture]]:
-        """Draw these candidates of every prompt; rank each prompt's, CLIP's favourite first.
+        """Draw these candidates of every prompt; rank each prompt's, the best first.
 
         Candidates of a prompt may be drawn in several calls, if `candidates.start` is a multiple of
         the tile. Other `sampling` than in the last call costs a moment before the first picture.
@@ -137,10 +141,13 @@ class Generator:
         scored = [one for lane in lanes for one in self._decode(lane, text)]
         likely = drawn.log_likelihood.tolist()
         return ranked(
-            Picture(prompt, candidate, seed, score, nats, 0, pixels)
-            for candidate, seed, nats, (score, pixels) in zip(
-                candidates, seeds, likely, scored, strict=False
-            )
+            (
+                Picture(prompt, candidate, seed, score, nats, 0, pixels)
+                for candidate, seed, nats, (score, pixels) in zip(
+                    candidates, seeds, likely, scored, strict=False
+                )
+            ),
+            self.rank_by,
         )
 
     def _decode(
@@ -184,6 +191,7 @@ def load_generator(inputs: Inputs, cfg: SampleSettings) -> Generator:
         sampler=sampler,
         clip=load_clip(inputs.folder(CLIP)).to(device),
         sampling=SamplingParams(cfg.temperature, cfg.top_k, cfg.top_p, cfg.guidance),
+        rank_by=cfg.rank_by,
         device=device,
         fingerprints={a.name: inputs.manifest(a).fingerprint for a in (BPE, PRIOR, DVAE, CLIP)},
     )

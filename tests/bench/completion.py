@@ -44,7 +44,7 @@ def tone(region: Pixels) -> int:
 def completed(
     generator: Generator, captions: Sequence[str], given: torch.Tensor, candidates: int
 ) -> Iterator[tuple[Pixels, Pixels]]:
-    """Yield candidate 0 and CLIP's favourite for each caption and its given codes."""
+    """Yield candidate 0 and the favourite for each caption and its given codes."""
     for start in range(0, len(captions), TOGETHER):
         some = slice(start, start + TOGETHER)
         for ranked in generator.draw(captions[some], range(candidates), SEED, given=given[some]):
@@ -95,7 +95,7 @@ def main(root: str, pictures: str = str(PICTURES)) -> None:
 
     both = list(completed(generator, captions, codes[:, : kept * grid], CANDIDATES))
     report("caption and rows", [first for first, _ in both])
-    report(f"  best of {CANDIDATES} by CLIP", [best for _, best in both])
+    report(f"  best of {CANDIDATES}", [best for _, best in both])
     report("rows alone", [p for p, _ in completed(generator, silent, codes[:, : kept * grid], 1)])
     report("caption alone", [p for p, _ in completed(generator, captions, nothing, 1)])
     report("the pairs themselves", list(whole))

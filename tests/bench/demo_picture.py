@@ -1,4 +1,4 @@
-"""README's picture: prompts of a demo that has run, each with the four best candidates by CLIP."""
+"""README's picture: prompts of a demo that has run, each with the four best candidates."""
 
 import io
 from itertools import product

@@ -8,7 +8,7 @@ of Debian's tuxpaint-stamps-default, where they are installed):
   which the dVAE never saw, k-means with 1,024 codes is the good tokenizer
 * other real pictures < these blurred by 1 pixel < 2 < 4
 * CLIP score and R-precision: captions of other pictures < their own
-* CLIP score and the judge's accuracy: the first drawing < CLIP's favourite of all
+* CLIP score and the judge's accuracy: the first drawing < the favourite of all
 """
 
 import argparse

@@ -72,7 +72,7 @@ def drawn(text, pictures, ranks=None, kind="seen", likely=None):
     ranks = range(len(pictures)) if ranks is None else ranks
     likely = range(0, -len(pictures), -1) if likely is None else likely
     made = [
-        Candidate(n, seed=n, rank=rank, clip_score=-rank, log_likelihood=nats, png=encode_png(own))
+        Candidate(n, n, rank, float(-rank), float(nats), png=encode_png(own))
         for n, (own, rank, nats) in enumerate(zip(pictures, ranks, likely, strict=True))
     ]
     return DrawnPrompt(0, text, kind, tuple(sorted(made, key=lambda one: one.rank)))
@@ -97,13 +97,14 @@ def chosen(pictures, ranks=None, likely=None):
 
 
 def test_choosers_by_hand():
-    """Random is the mean of the first eight, then the likeliest, CLIP's rank 0, and any."""
-    assert chosen([GOOD, BAD, BAD, BAD]) == (0.25, 1, 1, 1)
-    assert chosen([GOOD, BAD, BAD, BAD], ranks=[3, 2, 1, 0]) == (0.25, 1, 0, 1)
-    assert chosen([GOOD, BAD, BAD, BAD], likely=[-9, -8, -2, -3]) == (0.25, 0, 1, 1)
-    assert chosen([BAD, GOOD, BAD, BAD], likely=[-9, -2, -2, -3]) == (0.25, 1, 0, 1)  # the first
-    assert chosen([BAD, BAD]) == (0, 0, 0, 0)
-    assert chosen([BAD] * 8 + [GOOD], ranks=[*range(1, 9), 0]) == (0, 0, 1, 1)
+    """Random is the mean of the first eight; the first, the likeliest, CLIP's, both's, and any."""
+    assert chosen([GOOD, BAD, BAD, BAD]) == (0.25, 1, 1, 1, 1, 1)
+    assert chosen([GOOD, BAD, BAD, BAD], ranks=[3, 2, 1, 0]) == (0.25, 1, 1, 0, 1, 1)  # all tie
+    assert chosen([GOOD, BAD, BAD, BAD], likely=[-9, -8, -2, -3]) == (0.25, 1, 0, 1, 0, 1)
+    # the likeliest is the first of two that tie
+    assert chosen([BAD, GOOD, BAD, BAD], likely=[-9, -2, -2, -3]) == (0.25, 0, 1, 0, 1, 1)
+    assert chosen([BAD, BAD]) == (0, 0, 0, 0, 0, 0)
+    assert chosen([BAD] * 8 + [GOOD], ranks=[*range(1, 9), 0]) == (0, 0, 0, 1, 0, 1)
     assert chosen([GOOD] * 2 + [BAD] * 6 + [GOOD] * 8)[0] == 0.25
 
 
@@ -122,9 +123,13 @@ def test_the_table_of_choosers_by_hand():
     assert set(found.sets) == {"seen"}  # nothing is right of what names no shape
     assert found.sets["seen"] == found.all
     assert found.all.prompts == 3
-    for name, share in {"random": 1 / 3, "clip": 1 / 3, "best_possible": 2 / 3, "gain": 0}.items():
+    shares = {"first": 2 / 3, "random": 1 / 3, "clip": 1 / 3, "prior_likelihood": 2 / 3,
+              "both": 2 / 3, "best_possible": 2 / 3, "gain": 0}  # fmt: skip
+    for name, share in shares.items():
         assert getattr(found.all, name) == pytest.approx(share)
-    assert found.all.prior_likelihood == pytest.approx(2 / 3)
+    low, high = found.all.both_interval
+    assert low < 2 / 3 < high
+    assert found.all.clip_interval[0] < 1 / 3 < found.all.clip_interval[1]
     assert found.all.over_likelihood.share == pytest.approx(-1 / 3)
     assert found.all.over_likelihood.standard_error is None  # all name the same
     assert KeptPrompts().by_score() is None

@@ -90,7 +90,7 @@ def test_the_tiles_say_it_in_large(page):
 
 
 def test_where_choosing_harms_the_words_stand_beside_the_curves_too(page):
-    words = "Choosing with CLIP makes seen combinations worse by 13.9 points"
+    words = "Choosing makes seen combinations worse by 13.9 points"
     top, reranking = page.split('<h3 id="reranking">')
     assert words in top
     assert words in reranking

@@ -15,6 +15,7 @@ from schemas.errors import ConfigError
 from schemas.settings import EvaluateSettings, PriorShape, SampleSettings, Settings, TokenSpec
 from stages.models.on_meta import on_meta
 from stages.models.prior import Prior
+from stages.models.ranking import best_first
 from stages.models.sampling import SamplingParams, candidate_seed
 from stages.sample.generator import Picture, load_generator
 from stages.sample.prompts import Prompt
@@ -95,6 +96,27 @@ def test_ranks_follow_the_scores(inputs):
         assert scores == sorted(scores, reverse=True)
         assert sorted(row["candidate"] for row in own) == [0, 1, 2, 3]
         assert {row["set"] for row in own} == {prompt.set}
+
+
+@pytest.mark.parametrize("rank_by", ["likelihood", "both"])
+def test_ranking_otherwise_only_reorders(inputs, rank_by):
+    """The same pictures with the same scores; the files are those of other favourites."""
+    (by_clip, _), (table, made) = drawn(inputs), drawn(inputs, rank_by=rank_by)
+    order = ("rank", "file")
+
+    def plain(rows):
+        rows = [{k: v for k, v in row.items() if k not in order} for row in rows]
+        return sorted(rows, key=lambda row: (row["prompt"], row["candidate"]))
+
+    assert plain(table) == plain(by_clip)
+    for prompt in SOME:
+        own = sorted(
+            (row for row in table if row["prompt"] == prompt.text), key=lambda row: row["candidate"]
+        )
+        scores, nats = ([row[name] for row in own] for name in ("clip_score", "log_likelihood"))
+        ranks = [best_first(scores, nats, rank_by).index(row["candidate"]) for row in own]
+        assert [row["rank"] for row in own] == ranks
+    assert {row["file"] for row in table if row["rank"] < 2} == made.files.keys() - {TABLE}
 
 
 def test_the_score_is_the_cosine_of_the_stored_picture(inputs):

@@ -33,7 +33,7 @@ def commit_shard(out, inputs, cfg, number, some):
 @pytest.mark.ray
 def test_a_killed_run_goes_on_with_what_is_missing(inputs, tmp_path, ray_cluster):
     texts = ["a red star", "", "a blue ring", "a cat"]
-    cfg = settings(prompts=file_of(tmp_path, "\n".join(texts)))
+    cfg = settings(prompts=file_of(tmp_path, "\n".join(texts)), rank_by="both")
     first, last = [Prompt(i, texts[i], "prompts") for i in (0, 2)], [Prompt(3, "a cat", "prompts")]
     out, undisturbed = open_folder(tmp_path / "samples"), open_folder(tmp_path / "undisturbed")
     commit_shard(out, inputs, cfg, 0, first)

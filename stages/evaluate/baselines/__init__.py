@@ -3,7 +3,7 @@
 dVAE      k-means on patches: the same squares, as many codes (patch_kmeans)
 prior     how often codes occur, where, and beside which others (code_frequencies)
 drawing   the training picture whose caption is nearest in words (nearest_captions, drawings)
-CLIP      a random choice, the prior's, and the best that any choice could do (choosers)
+CLIP      a random choice, the prior's, both, and the best that any choice could do (choosers)
 
 `comparison` says which parts are not better. All of it takes seconds.
 """

@@ -1,8 +1,8 @@
-"""Who chooses among the candidates: CLIP, chance, the prior, or somebody who knows what is right.
+"""Who chooses among the candidates: chance, CLIP, the prior, both, or somebody who knows.
 
-The prior's favourite is the candidate with the largest likelihood, which costs nothing to compute.
-The judge looks at some candidates only: the favourites, the first few, whose seeds make them as
-good as any, and down CLIP's ranking until one is right.
+The prior's favourite is the candidate with the largest likelihood, which costs nothing to compute;
+`ranking` says what both together take. The judge looks at some candidates only: the favourites, the
+first few, whose seeds make them as good as any, and down the ranking until one is right.
 """
 
 from collections.abc import Sequence
@@ -15,20 +15,25 @@ from stages import shapes
 from stages.evaluate.intervals import Names, standard_error
 from stages.evaluate.judgements import Judgement
 from stages.evaluate.reading import Candidate, DrawnPrompt
-from stages.evaluate.shares import change
+from stages.evaluate.shares import change, share
 from stages.pictures import decode
 
 RANDOM = 8  # candidates of a prompt that stand for a random one
 
 
 class Choice(NamedTuple):
-    """How often each chooser's candidate for one prompt is right."""
+    """Whether each chooser's candidate for one prompt is right."""
 
     names: Names
     random: float  # expected
-    prior_likelihood: float
-    clip: float
-    best_possible: float  # 1 if any candidate is right
+    first: bool
+    prior_likelihood: bool
+    clip: bool
+    both: bool
+    best_possible: bool  # any candidate is right
+
+
+CHOOSERS = ("first", "prior_likelihood", "clip", "both", "best_possible")
 
 
 def choice(prompt: DrawnPrompt, judgement: Judgement) -> Choice:
@@ -44,14 +49,15 @@ def choice(prompt: DrawnPrompt, judgement: Judgement) -> Choice:
             right[number] = judgement.right(seen)
         return right[number]
 
-    first = [drawn for drawn in prompt.ranked if drawn.candidate < RANDOM]
-    likeliest = max(prompt.ranked, key=lambda drawn: (drawn.log_likelihood, -drawn.candidate))
+    early = [drawn for drawn in prompt.ranked if drawn.candidate < RANDOM]
     return Choice(
         names=judgement.names,
-        random=float(np.mean([is_right(drawn) for drawn in first])),
-        prior_likelihood=float(is_right(likeliest)),
-        clip=float(is_right(prompt.ranked[0])),
-        best_possible=float(any(map(is_right, prompt.ranked))),
+        random=float(np.mean([is_right(drawn) for drawn in early])),
+        first=is_right(prompt.first),
+        prior_likelihood=is_right(prompt.best_by("likelihood")),
+        clip=is_right(prompt.best_by("clip")),
+        both=is_right(prompt.best_by("both")),
+        best_possible=any(map(is_right, prompt.ranked)),
     )
 
 
@@ -59,14 +65,13 @@ def by_score(choices: Sequence[Choice]) -> ChooserShares:
     """Return how often each chooser is right, and CLIP's gains, prompt by prompt."""
     gains = [one.clip - one.random for one in choices]
     names = [one.names for one in choices]
-    likeliest, clips = [one.prior_likelihood for one in choices], [one.clip for one in choices]
+    hits = {chooser: [getattr(one, chooser) for one in choices] for chooser in CHOOSERS}
+    shares = [share(chooser, right, names) for chooser, right in hits.items()]
     return ChooserShares(
         prompts=len(choices),
         random=float(np.mean([one.random for one in choices])),
-        prior_likelihood=float(np.mean(likeliest)),
-        clip=float(np.mean(clips)),
-        best_possible=float(np.mean([one.best_possible for one in choices])),
         gain=float(np.mean(gains)),
         standard_error=standard_error(gains, names),
-        over_likelihood=change(likeliest, clips, names),
+        over_likelihood=change(hits["prior_likelihood"], hits["clip"], names),
+        **{name: value for found in shares for name, value in found.items()},
     )

@@ -146,5 +146,5 @@ def _chooser(found: ChooserFigures | None, candidates: int) -> Iterator[Comparis
         yield Comparison(
             part, LIKELIEST, "%", every.clip, every.prior_likelihood,
             every.over_likelihood.standard_error,
-            advice="So the prior chooses as well by itself, and CLIP is not needed.",
+            advice="So the prior chooses as well by itself: rank by both (sample.rank_by).",
         )  # fmt: skip

@@ -34,7 +34,7 @@ class KeptPrompt:
     text: str
     set: str
     first: bytes | None  # PNG of the first drawn; None where sample was told to forget it
-    favourite: bytes | None  # PNG of CLIP's favourite of all
+    favourite: bytes | None  # PNG of the favourite of all
     judgement: Judgement | None
     choice: Choice | None  # None without a judge
 

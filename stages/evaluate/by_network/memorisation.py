@@ -78,7 +78,7 @@ def in_words(figures: CopyFigures) -> str:
     """Say what the share of suspect favourites means, by what was found of planted copies."""
     planted = {kind: shares[USUAL] for kind, shares in figures.planted.items()}
     said = (
-        f"{100 * figures.drawn['favourite'][USUAL].share:.1f} % of CLIP's favourites are closer to "
+        f"{100 * figures.drawn['favourite'][USUAL].share:.1f} % of the favourites are closer to "
         "a training picture than 99 of 100 held-out pictures are; of pictures that copy nothing, "
         "1 % would be."
     )

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infra.store import Store
+from infra.store import Store, publish
 from pipelines.draw import TextToImage
 from pipelines.draw import __main__ as draw
 from pipelines.draw.sheet import GAP, sheet
+from schemas.artifacts import SAMPLES
 from schemas.errors import ArtifactMissing, ConfigError
+from schemas.folder import Inputs
 from tests import tiny_run
 
 PROMPT = "a small green star"
@@ -64,6 +66,19 @@ def test_the_painter_draws_what_the_sample_stage_drew(pipeline):
         assert np.array_equal(picture.pixels, drawn.pixels)
     assert pipeline.generator.sampling.temperature == tiny_run.SAMPLE.temperature
     assert pipeline.generator.sampler.tile == tiny_run.SAMPLE.tile
+
+
+def test_pictures_are_ranked_as_the_run_ranked_them(tmp_path, pipeline):
+    store = tiny_run.build(tmp_path)
+    folder = store.newest(SAMPLES)
+    own = Inputs({SAMPLES.name: folder}).manifest(SAMPLES)
+    publish(folder, own.model_copy(update={"settings": own.settings | {"rank_by": "likelihood"}}))
+    found = TextToImage(tmp_path).draw(PROMPT, n=6)
+    likely = [picture.log_likelihood for picture in found]
+    assert likely == sorted(likely, reverse=True)
+    by_clip = pipeline.draw(PROMPT, n=6)
+    assert [p.candidate for p in found] != [p.candidate for p in by_clip]
+    assert {p.candidate: p.seed for p in found} == {p.candidate: p.seed for p in by_clip}
 
 
 def test_the_sheet_shows_enlarged_pictures_in_rows(pipeline):

@@ -14,7 +14,8 @@ from pipelines.score.overlap import read_overlap
 from pipelines.score.picture_set import open_pictures
 from schemas.artifacts import SAMPLES
 from schemas.errors import ConfigError
-from stages.data.parquet import read_rows
+from schemas.rows import SAMPLE
+from stages.data.parquet import PICTURE_FILE, parquet_bytes, read_rows
 from tests import tiny_run
 from tests.pipelines.score import coco
 
@@ -143,7 +144,7 @@ def samples(tmp_path):
 def test_the_samples_of_a_run_are_candidates_of_the_captions_that_were_its_prompts(
     samples, tmp_path
 ):
-    """Of which CLIP's favourite is the best; also if the captions come in another order."""
+    """Of which the run's favourite is the best; also if the captions come in another order."""
     rows = list(read_rows(samples, "table/", ("prompt_id", "prompt", "rank", "png")))
     prompts = {row["prompt_id"]: row["prompt"] for row in rows}
     (tmp_path / "prompts.txt").write_text("".join(f"{one}\n" for one in reversed(prompts.values())))
@@ -159,6 +160,20 @@ def test_the_samples_of_a_run_are_candidates_of_the_captions_that_were_its_promp
             assert problems == {}
             for pair in found.pairs:
                 assert found.source.read(pair.picture) == favourites[pair.caption.text]
+
+
+def test_the_best_of_a_run_are_its_own_whatever_it_ranked_by(samples, tmp_path):
+    (name,) = samples.list("table/")
+    rows = pq.read_table(samples.path / name).to_pylist()
+    last = max(row["rank"] for row in rows)
+    turned = [row | {"rank": last - row["rank"]} for row in rows]
+    samples.commit(name, parquet_bytes(pa.Table.from_pylist(turned, SAMPLE), PICTURE_FILE))
+    listed = chosen(read_captions(str(tmp_path / "run")), None, seed=0)
+    found, _ = drawn(listed, samples.url, last + 1)
+    worst = {row["prompt"]: row["png"] for row in rows if row["rank"] == last}
+    assert len(found.pairs) == len(worst)
+    for pair in found.pairs:
+        assert found.source.read(pair.picture) == worst[pair.caption.text]
 
 
 def test_captions_that_a_run_has_not_drawn_are_named_and_doubled_ones_need_two(samples, tmp_path):
