@@ -1,4 +1,4 @@
-"""The network of two other packages, where they are installed; else the sentence that names them."""
+"""The network of two other packages, where they are installed, or the sentence naming them."""
 
 import numpy as np
 import pytest
