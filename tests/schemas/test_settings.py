@@ -23,7 +23,7 @@ DEFAULTS = {  # stage -> its REVISION, and a digest of its defaults
     "train_prior": (4, "e1f35c4d4550"),
     "train_clip": (2, "41cbec18c81f"),
     "sample": (5, "5e01cbe1328b"),
-    "evaluate": (11, "32fb780c1af9"),
+    "evaluate": (12, "32fb780c1af9"),
 }
 
 
