@@ -21,8 +21,8 @@ from schemas.artifacts import CLIP, DVAE, PRIOR, Artifact
 from stages.evaluate.charts import Points, line_chart
 from stages.evaluate.page import PACE, VALIDATION, set_title
 from stages.evaluate.reading import curves, metrics
-from stages.evaluate.templates import is_small, template
 from stages.numbers import duration
+from stages.pages import is_small, template
 
 TRAINED = (DVAE, PRIOR, CLIP)
 Charts = list[tuple[str, list[Markup], list[Markup]]]  # of a training: what it learned, its pace
@@ -32,9 +32,11 @@ def render_comparison(
     found: RunComparison, runs: Sequence[ComparedRun], prompts: Sequence[SharedPrompt]
 ) -> str:
     """Return the page."""
+    tested, beyond = summary(found.figures, found.tested)
     return template("pipelines.compare", "page.html").render(
         found=found,
-        summary=summary(found),
+        tested=tested,
+        beyond=beyond,
         noise=NOISE,
         kinds=[
             (title, [row for row in found.settings if row.kind == kind])

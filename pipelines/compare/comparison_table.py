@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from pipelines.command import shown
@@ -32,7 +33,10 @@ def show(console: Console, found: RunComparison) -> None:
     if not found.settings:
         console.print("\nno setting differs")
     _differing(console, found, "code, libraries and what was read", found.code)
-    console.print(f"\n[bold]beyond noise[/]: {shown(summary(found))}")
+    tested, beyond = summary(found.figures, found.tested)
+    console.print(f"\n[bold]beyond noise[/]: {tested}")
+    for line in beyond:
+        console.print(Padding(shown(line), (0, 0, 0, 2)))
     console.print(NOISE, style="dim")
     for section, own in groupby(found.figures, lambda row: row.section):
         _figures(console, found, section, list(own))
@@ -43,18 +47,16 @@ def show(console: Console, found: RunComparison) -> None:
     _health(console, found)
 
 
-def summary(found: RunComparison) -> str:
-    """Say which differences are beyond noise, and how many were tested."""
+def summary(figures: Sequence[FigureRow], tested: int) -> tuple[str, list[str]]:
+    """Say how many differences are beyond noise, of how many tested, and then which."""
     lines = [
-        f"{row.section.partition(':')[0]}, {row.name}: {verdict.words}"
-        for row in found.figures
+        f"{row.section}, {row.name}: {verdict.words}"
+        for row in figures
         for verdict in row.verdicts
         if verdict.better is not None
     ]
-    of_all = f"of {found.tested} comparisons, corrected for their number (Holm 1979)"
-    if not lines:
-        return f"none {of_all}"
-    return f"{len(lines)} {of_all}: {'; '.join(lines)}"
+    how_many = len(lines) or "none"
+    return f"{how_many} of {tested} comparisons, corrected for their number (Holm 1979)", lines
 
 
 def reasons(found: RunComparison) -> list[str]:

@@ -13,8 +13,8 @@ from pipelines.inspect_tokens.token_shards import ShardSet, some_rows
 from schemas.artifacts import CLEAN_PAIRS, DVAE
 from schemas.folder import Folder
 from stages.evaluate.charts import histogram
-from stages.evaluate.templates import is_small, template
 from stages.models.dvae import Dvae
+from stages.pages import is_small, template
 from stages.pictures import Pixels, decode
 from stages.pictures.tensors import from_tensor
 from stages.weights import load_dvae

@@ -18,7 +18,7 @@ from pipelines.rate.rating_plan import (
     choose_pairs,
 )
 from schemas.errors import ConfigError
-from stages.evaluate.templates import is_small, uri
+from stages.pages import is_small, uri
 
 PLAN = "plan.json"
 

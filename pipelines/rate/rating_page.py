@@ -6,7 +6,7 @@ import numpy as np
 from einops import rearrange
 
 from pipelines.rate.rating_plan import PlannedPage, PlannedPair, RatingPlan
-from stages.evaluate.templates import template
+from stages.pages import template
 from stages.pictures import Pixels
 
 TILES = 4  # along each side of a ruined picture

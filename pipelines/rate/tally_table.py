@@ -8,7 +8,7 @@ from rich.table import Table
 from pipelines.command import shown
 from pipelines.rate.rater_checks import CheckedRater
 from pipelines.rate.tally import Matchup, QuestionTally, Strength, Tally
-from stages.evaluate.templates import template
+from stages.pages import template
 
 QUESTIONS = {
     "realism": "Which is more realistic?",

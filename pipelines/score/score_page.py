@@ -13,8 +13,8 @@ from pipelines.score.score_rows import (
     shapes_table,
     sources,
 )
-from stages.evaluate.templates import template
 from stages.metrics.reported import Reported
+from stages.pages import template
 
 
 def render_scores(found: ScoreFile, beside: Mapping[str, ScoreFile]) -> str:

@@ -19,8 +19,9 @@ from stages.evaluate.charts import (
 )
 from stages.evaluate.checks import harm
 from stages.evaluate.combinations import grid, worst
-from stages.evaluate.templates import is_small, percent, template
+from stages.evaluate.formats import FILTERS, percent
 from stages.numbers import duration
+from stages.pages import is_small, template
 from stages.pictures import Pixels
 
 SETS = {
@@ -129,7 +130,7 @@ def render(report: Report, gallery: Gallery) -> str:
     compared = report.baselines.compared
     parts = {row.part for row in compared}  # said first, so not again among what is weak
     originals = (original for _, original, _ in gallery.reconstructed)
-    return template("stages.evaluate", "page.html", set_title=set_title).render(
+    return template("stages.evaluate", "page.html", *FILTERS, set_title).render(
         report=report,
         gallery=gallery,
         made_in=duration(sum(report.seconds.values())),

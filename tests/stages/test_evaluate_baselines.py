@@ -16,9 +16,9 @@ from schemas.settings import EvaluateSettings
 from stages import evaluate
 from stages.evaluate.baselines import beside_dvae, beside_prior, first_tokens
 from stages.evaluate.baselines.comparison import Comparison, compared
+from stages.evaluate.formats import difference
 from stages.evaluate.page import Gallery, render
 from stages.evaluate.reconstructions import measured_pictures
-from stages.evaluate.templates import difference
 from tests import tiny_run
 from tests.stages.reports import CHOSEN, SIMPLEST, small_report
 

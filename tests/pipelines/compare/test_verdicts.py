@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from pipelines.compare.comparison_table import summary
 from pipelines.compare.figures import figures
 from pipelines.compare.verdicts import judge_figures
 from tests.pipelines.compare.planted import SETS, World
@@ -83,6 +84,17 @@ def test_better_drawings_are_found_in_each_set():
         key for key in found if key[1] == "first picture"
     }
     assert all(section.startswith("drawings: ") for section, _ in better(found))
+
+
+def test_each_line_of_the_summary_names_one_figure_of_one_set():
+    world = World(np.random.default_rng(4))
+    reports = world.run(right=-3.0), world.run(right=2.0)
+    rows, tested = judge_figures(list(figures(reports)), "AB", reports)
+    counted, lines = summary(rows, tested)
+    names = [line.rpartition(": B better, p ")[0] for line in lines]
+    assert counted.startswith(f"{len(lines)} of {tested} comparisons")
+    assert len(set(names)) == len(lines) > 2
+    assert set(names) <= {f"{row.section}, {row.name}" for row in rows}
 
 
 def test_several_runs_are_held_against_the_first_all_together():

@@ -14,7 +14,7 @@ from pipelines.rate.answers import read_plan
 from pipelines.rate.rating_page import ruined
 from schemas.artifacts import SAMPLES
 from stages.data.parquet import read_rows
-from stages.evaluate.templates import uri
+from stages.pages import uri
 from stages.pictures import decode
 from tests.pipelines.rate.planted import captions_file, pictures
 from tests.pipelines.score import coco
