@@ -96,6 +96,8 @@ def distances(network: str, pictures: PictureSet) -> Test:
             return None
         if reasons := comparable(before, after):
             return f"measured with other things: {'; '.join(reasons)}"
+        if before.value == after.value:
+            return None
         bounds = (before.interval, after.interval)
         items = min(before.count, after.count)
         return of_intervals((before.value, after.value), bounds, "picture", items)
