@@ -28,8 +28,7 @@ from stages.pictures import Pixels
 
 SEED = 0
 SUSPECTS = 8  # drawings that are shown
-FOUND = 0.99  # of planted copies of each kind, for a share that means something
-USUAL: Criterion = "closer_than_1st_percentile"
+FALSE_ALARMS = 0.01  # of held-out pictures: with fewer, a copy is told from what is merely alike
 DRAWN: tuple[PictureSet, ...] = ("first", "favourite")
 
 
@@ -93,26 +92,20 @@ def _with_intervals(found: Copying) -> dict[Criterion, CopyShare]:
 
 
 def in_words(figures: CopyFigures) -> str:
-    """Say what the share of suspect favourites means, by what was found of planted copies."""
-    favourites = figures.drawn["favourite"]
+    """Say what the share of suspect favourites means, by what chance comes to."""
+    by_chance = figures.false_alarms[AS_PLANTED]
     said = (
-        f"{_percent(favourites[USUAL].share)} of CLIP's favourites are closer to a training "
-        "picture than 99 of 100 held-out pictures are; of pictures that copy nothing, 1 % would be."
+        f"{_percent(figures.drawn['favourite'][AS_PLANTED].share)} of CLIP's favourites are as "
+        "close to a training picture as 99 of 100 planted copies are to theirs; of held-out "
+        f"pictures, which copy none, {_percent(by_chance)} are."
     )
-    missed = ", ".join(
-        f"{_percent(shares[USUAL])} of the {kind} ones"
-        for kind, shares in figures.planted.items()
-        if shares[USUAL] < FOUND
-    )
-    if not missed:
-        return f"{said} Of planted copies of every kind, at least {100 * FOUND:.0f} % are found so."
+    if by_chance < FALSE_ALARMS:
+        return (
+            f"{said} So copies ({', '.join(figures.planted)}) are told from what is merely alike."
+        )
     return (
-        f"{said} Of planted copies, only {missed} are found so, because "
-        f"{_percent(figures.false_alarms[AS_PLANTED])} of held-out pictures are as close to a "
-        "training picture as planted copies are to theirs: there are near duplicates among the "
-        "pictures, or to this network they are alike. "
-        f"{_percent(favourites[AS_PLANTED].share)} of the favourites are as close; only what is "
-        "above the share of held-out pictures would tell of copying."
+        f"{said} So there are near duplicates among the pictures, or to this network they are "
+        "alike: only what is above the share of held-out pictures would tell of copying."
     )
 
 
