@@ -172,8 +172,23 @@ DEMO: Assignments = _TWO_CORES | {
     "evaluate.judge": "shapes",
 }
 
+# What is right for pictures that somebody has chosen and captioned: only copies go, and what cannot
+# be learned from. The rules that the web needs would drop half of a folder of emoji.
+_CURATED: Assignments = {
+    "crawl.enlarge_from": 32,
+    "filter.min_chars": 1,
+    "filter.min_words": 1,  # "cat"
+    "filter.min_english": 0.0,
+    "filter.max_boilerplate": 1.0,
+    "filter.max_caption_pictures": None,
+    "filter.max_aspect": 4.0,
+    "filter.near_colour": 12.0,
+    "filter.near_same_caption": True,
+}
+
 # A folder of your own pictures on one machine: 64 x 64 pixels, under an hour on two cores.
 SMALL: Assignments = _TWO_CORES | {
+    **_CURATED,
     "tokens.text_vocab": 2_048,
     "tokens.text_len": 32,
     "tokens.image_vocab": 512,

@@ -1,6 +1,6 @@
 """Tables that full.py prints in 80 columns: the stages, the plan, and the outcome of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from rich.console import Console
@@ -9,12 +9,13 @@ from rich.table import Table
 from infra.store import Store
 from pipelines.command import shown
 from pipelines.planner import Stage, Step
-from schemas.artifacts import PAIRS, REPORT
+from schemas.artifacts import CLEAN_PAIRS, PAIRS, REPORT
 from schemas.errors import ConfigError
 from schemas.run_report import read_report
 from schemas.settings import Settings
 from stages import markdown
 from stages.crawl.sources import SOURCES
+from stages.filter.dropped import most_dropped
 from stages.training.hardware import matrix_product
 
 WIDTH = 80
@@ -98,6 +99,8 @@ def show_run(steps: Sequence[Step], store: Store) -> None:
     console.print(
         f"this machine: {single:,.0f} GFLOP/s in float32, {half:,.0f} in bfloat16 (matmul)"
     )
+    for line in _dropped(steps):
+        console.print(line, markup=False, highlight=False)
     report = next((s for s in steps if s.stage.writes == REPORT and s.manifest is not None), None)
     if report is not None:
         _headline(store, report, console)
@@ -123,6 +126,16 @@ def shortfalls(steps: Sequence[Step], store: Store) -> str:
                 f"crawl.earlier={store.root.rstrip('/')}/{step.address} to keep what was fetched"
             )
     return "; ".join(found)
+
+
+def _dropped(steps: Sequence[Step]) -> Iterator[str]:
+    """Yield what the filter dropped most, and its warning if that is much of a folder."""
+    for step in steps:
+        if step.stage.writes == CLEAN_PAIRS and step.manifest is not None:
+            health = step.manifest.health
+            yield from (f"filter {line}" for line in most_dropped(health["funnel"]))
+            if warning := health.get("warning"):
+                yield f"filter: {warning}"
 
 
 def _headline(store: Store, step: Step, console: Console) -> None:

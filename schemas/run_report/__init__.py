@@ -29,6 +29,7 @@ from schemas.run_report.networks_part import NetworkFigures
 from schemas.run_report.outcomes_part import Outcomes
 from schemas.run_report.report_part import ReportPart
 from schemas.run_report.stages_part import DrawnCounts, FunnelStep, ReportCheck, StageRecord
+from schemas.run_report.training_part import HeldOutLoss
 
 VERSION: Literal[1] = 1
 MEND = "make it again with this release (pipelines/full.py --root ROOT --only evaluate)"
@@ -47,6 +48,7 @@ class Report(ReportPart):
     stages: dict[str, StageRecord]
     versions: dict[str, str] = Field(description="of libraries")
     networks: tuple[NetworkFigures, ...] = Field((), description="what feature networks see")
+    prior: HeldOutLoss | None = Field(None, description="null where it was not validated")
     baselines: Baselines
     checks: tuple[ReportCheck, ...]
     outcomes: Outcomes | None = Field(

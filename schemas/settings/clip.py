@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from schemas.settings.base import Config, Count, InputPathOrName, SharedSize
-from schemas.settings.training import FitSettings, TrainingRun, TrainingSettings, not_in_float16
+from schemas.settings.training import FitSettings, TrainingRun, TrainingSettings, for_any_model
 
 
 class ClipShape(Config):
@@ -44,7 +44,7 @@ class ClipSettings(TrainingSettings, ClipShape):
     pretrained: InputPathOrName = Field(
         "", description="folder or hub name of a CLIP to take instead of training one"
     )
-    fit: Annotated[FitSettings, AfterValidator(not_in_float16)] = FitSettings(
+    fit: Annotated[FitSettings, AfterValidator(for_any_model)] = FitSettings(
         steps=30_000,
         batch_size=1_024,
         learning_rate=5e-4,

@@ -110,6 +110,9 @@ class CrawlSettings(Config):
     max_pixels: Count = Field(67_108_864, description="largest picture that is decoded")
     retries: CountFrom0 = Field(1, description="further attempts at a URL that failed")
     encode_quality: Count = Field(95, le=100, description="of stored JPEGs")
+    enlarge_from: Count | None = Field(
+        None, description="fewest pixels of a short side that is enlarged to the side; null: none"
+    )
     user_agent: str = Field(
         "dalle-ray", pattern=r"^[A-Za-z0-9_.-]+$", description="our name to servers and robots.txt"
     )

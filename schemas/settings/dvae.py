@@ -15,18 +15,23 @@ from schemas.settings.base import (
     SharedSize,
 )
 from schemas.settings.tokens import Patch
-from schemas.settings.training import FitSettings, TrainingRun, TrainingSettings, not_in_float16
+from schemas.settings.training import FitSettings, TrainingRun, TrainingSettings, for_any_model
 
 
-def _not_compressed(fit: FitSettings) -> FitSettings:
+def _without_matrices(fit: FitSettings) -> FitSettings:
     if fit.powersgd_rank is not None:
         raise ValueError(
             "powersgd_rank is for matrices, and the dVAE's weights are convolutions; leave it null"
         )
+    if fit.optimizer == "muon":
+        raise ValueError(
+            "optimizer=muon is for matrices, and the dVAE's weights are convolutions; set it to "
+            "adamw"
+        )
     return fit
 
 
-DvaeFit = Annotated[FitSettings, AfterValidator(not_in_float16), AfterValidator(_not_compressed)]
+DvaeFit = Annotated[FitSettings, AfterValidator(for_any_model), AfterValidator(_without_matrices)]
 
 
 class DvaeShape(Config):

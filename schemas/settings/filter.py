@@ -53,6 +53,12 @@ class FilterSettings(Config):
     near_bits: int | None = Field(
         3, ge=0, le=8, description="of 64 in which near duplicates may differ; null: keep them"
     )
+    near_colour: NonNegative | None = Field(
+        None, le=255, description="largest difference of near duplicates' colours; null: any"
+    )
+    near_same_caption: bool = Field(
+        False, description="only pictures of the same caption are near duplicates"
+    )
     validation_share: Share = Field(
         606_000 / 250_000_000, lt=1, description="of the pairs, held out (section 2.2)"
     )

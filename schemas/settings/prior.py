@@ -50,6 +50,9 @@ class PriorShape(Config):
 class PriorSettings(TrainingSettings, PriorShape):
     """Section 2.2 and appendix B.2."""
 
+    dropout: Share = Field(
+        0.0, lt=1, description="of what each block adds to the residual stream, while it learns"
+    )
     bpe_dropout: Share = Field(0.1, description="of BPE merges (section 2.2)")
     caption_dropout: Share = Field(
         0.0, description="share of captions left out, needed for sample.guidance"

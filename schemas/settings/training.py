@@ -36,6 +36,9 @@ class FitSettings(Config):
     patience_share: Share = Field(
         0.04, description="plateau: share of steps without a lower mean loss before the rate halves"
     )
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon: for matrices inside layers, AdamW for the rest"
+    )
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's decay of the first moment")
     beta2: float = Field(0.999, ge=0, lt=1, description="AdamW's decay of the second moment")
     weight_decay: NonNegative = Field(0.0, description="AdamW's, not of biases and gains")
@@ -45,6 +48,11 @@ class FitSettings(Config):
     clip_norm: Positive | None = Field(None, description="bound of the gradient's norm; null: none")
     ema_share: Share = Field(description="horizon of the weights' moving average (EMA)")
     ema_every: Count = Field(1, description="steps between two updates of the EMA")
+    best_of: Count = Field(
+        1,
+        description="validations, evenly over the run, the best of which says what EMA is kept; "
+        "1: the last",
+    )
     precision: Precision = Field(
         "float32", description="of matrix products; auto: bfloat16 on a GPU that has it"
     )
@@ -193,6 +201,15 @@ class TrainingSettings(Config):
         return self
 
     @model_validator(mode="after")
+    def _muon_has_whole_matrices(self) -> Self:
+        if self.fit.optimizer == "muon" and self.run.shard:
+            raise ValueError(
+                "fit.optimizer=muon wants whole matrices on every worker, and run.shard gives each "
+                "a part; set run.shard to false, or fit.optimizer to adamw"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _compressed_parts_are_sharded_ones(self) -> Self:
         """Each worker of a copy compresses its own part, so their number decides what comes out."""
         fit, run = self.fit, self.run
@@ -213,8 +230,13 @@ class TrainingSettings(Config):
         return self
 
 
-def not_in_float16(fit: FitSettings) -> FitSettings:
-    """Refuse float16 for a model without scales."""
+def for_any_model(fit: FitSettings) -> FitSettings:
+    """Refuse float16 for a model without scales, and to choose for one without a loss."""
+    if fit.best_of > 1:
+        raise ValueError(
+            "best_of chooses by the validation loss, which only the prior has; set it to 1, "
+            f"found {fit.best_of}"
+        )
     if fit.precision == "float16":
         raise ValueError(
             "float16 wants a scale for the gradients of each residual branch, which only the prior "

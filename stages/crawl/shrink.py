@@ -1,4 +1,4 @@
-"""Decode an untrusted picture, shrink it to what training can use, and encode it as a JPEG.
+"""Decode an untrusted picture, bring it to a size that training can use, and encode it as a JPEG.
 
 Sizes, area averaging and JPEG bytes are those of img2dataset's `Resizer` (keep_ratio, only if
 bigger), which builds a transform and moves the process's standard output around for every picture,
@@ -38,6 +38,7 @@ class Shrink:
         cv2.setNumThreads(1)  # the actors are the parallelism
         self.max_pixels = cfg.max_pixels
         self.short = math.ceil(LARGEST_SHARE * cfg.side)
+        self.side, self.enlarge_from = cfg.side, cfg.enlarge_from
         self.quality = [cv2.IMWRITE_JPEG_QUALITY, cfg.encode_quality]
 
     def __call__(self, stream: io.BytesIO, boxes: None = None) -> Shrunk:
@@ -97,13 +98,20 @@ class Shrink:
         return None if pixels is None else (pixels, partial(_in_srgb, in_srgb))
 
     def _small(self, pixels: np.ndarray) -> np.ndarray:
-        """Average areas until the short side fits; what is small enough stays as it is."""
+        """Average areas until the short side fits; enlarge one that is too short by little.
+
+        What is in between stays as it is.
+        """
         height, width = pixels.shape[:2]
-        if min(width, height) <= self.short:
+        short = min(width, height)
+        if short > self.short:
+            wanted, way = self.short, cv2.INTER_AREA
+        elif self.enlarge_from is not None and self.enlarge_from <= short < self.side:
+            wanted, way = self.side, cv2.INTER_CUBIC
+        else:
             return pixels
-        scale = self.short / min(width, height)
-        sides = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return cv2.resize(pixels, sides, interpolation=cv2.INTER_AREA)
+        sides = (max(1, round(width * wanted / short)), max(1, round(height * wanted / short)))
+        return cv2.resize(pixels, sides, interpolation=way)
 
 
 def copies(data: bytes) -> int:

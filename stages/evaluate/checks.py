@@ -10,13 +10,14 @@ from schemas.run_report.baselines_part import ComparedPart
 from schemas.run_report.models_part import DvaeFigures, RetrievalFigures
 from schemas.run_report.report_part import Change, ReportPart
 from schemas.run_report.stages_part import ReportCheck
+from stages.evaluate.alarms import alarms
+from stages.evaluate.intervals import LUCK
 
 # Below these a codebook of any size has collapsed: most of it is dead weight to the prior.
 COLLAPSED_SHARE = 1 / 8
 MIN_GAIN_DB = 3.0  # over one flat colour per picture
 
 STANDARD_ERRORS = 3  # that reranking's gain must be away from nothing
-LUCK = 2  # standard errors: a smaller change may be luck
 SWAPPED = 1 / 2  # of relations are right if only the order of the two is left to luck
 SETS = {
     "held_out": "never-seen combinations",
@@ -49,7 +50,7 @@ WORLD = (
 
 def checks(report: Report) -> tuple[ReportCheck, ...]:
     """Return every check that the report has numbers for."""
-    found = [*_beside(report.baselines.compared), *_dvae(report.dvae)]
+    found = [*_beside(report.baselines.compared), *alarms(report), *_dvae(report.dvae)]
     if report.clip is not None:
         found.append(_clip(report.clip))
     if report.accuracy is not None:

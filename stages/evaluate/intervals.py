@@ -13,9 +13,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import betaincinv, betaln, stdtrit
 
+from schemas.metric_value import Reported
+
 Names = frozenset[Any]  # the combinations that one prompt names
 
 Z_95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
+LUCK = 2  # standard errors: a smaller difference may be luck
 # Where the mean of all groups may lie: finer towards 0 and 1, where intervals are short.
 EDGES = np.sin(np.linspace(0, math.pi / 2, 601)) ** 2
 MEANS = (EDGES[1:] + EDGES[:-1])[:, None] / 2
@@ -26,6 +29,13 @@ ALIKE = (ALIKE_EDGES[1:] + ALIKE_EDGES[:-1]) / 2
 PRIOR = np.log(np.diff(EDGES))[:, None] + np.log(np.diff(ALIKE_EDGES)) + 2 * np.log1p(-ALIKE)
 EACH_SIDE = 0.025  # left out of an interval of 95 %
 BATCH = 1_024  # prompts that are compared with all others at a time
+
+
+def error_of(value: Reported) -> float:
+    """Return the standard error of which the value's interval has so many on either side."""
+    assert value.interval is not None, "a distance without bias has an interval"
+    low, high = value.interval
+    return (high - low) / (2 * Z_95)
 
 
 def wilson(successes: float, trials: float, z: float = Z_95) -> tuple[float, float]:

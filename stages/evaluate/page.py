@@ -9,6 +9,7 @@ from schemas.artifacts import METRICS
 from schemas.run_report import Report
 from schemas.run_report.baselines_part import ChooserFigures, ChooserShares
 from stages import shapes
+from stages.evaluate.alarms import alarms
 from stages.evaluate.charts import (
     Points,
     accuracy_chart,
@@ -129,6 +130,8 @@ def render(report: Report, gallery: Gallery) -> str:
     hidden = (set() if judged else {"accuracy"}) | (set() if report.networks else {"networks"})
     compared = report.baselines.compared
     parts = {row.part for row in compared}  # said first, so not again among what is weak
+    weak = [check for check in report.checks if not check.ok and check.what not in parts]
+    bad = [check for check in alarms(report) if check in weak]  # said first, too
     originals = (original for _, original, _ in gallery.reconstructed)
     return template("stages.evaluate", "page.html", *FILTERS, set_title).render(
         report=report,
@@ -159,7 +162,8 @@ def render(report: Report, gallery: Gallery) -> str:
         rendering="pixelated" if all(map(is_small, originals)) else "auto",
         code_chart=histogram(sorted(gallery.code_counts, reverse=True), "uses of a code", "codes"),
         training=[_training(name, lines) for name, lines in gallery.training.items() if lines],
-        weak=[check for check in report.checks if not check.ok and check.what not in parts],
+        bad=bad,
+        weak=[check for check in weak if check not in bad],
         choosers=_choosers(report.baselines.clip),
         lost=[row for row in compared if not row.better],
     )

@@ -34,6 +34,7 @@ from stages.evaluate.baselines.nearest_captions import nearest_pictures
 from stages.evaluate.by_network import PictureSets, by_networks
 from stages.evaluate.checks import checks
 from stages.evaluate.funnel import funnel
+from stages.evaluate.held_out_loss import prior_loss
 from stages.evaluate.item_outcomes import code_outcomes, picture_outcomes, prompt_outcomes
 from stages.evaluate.judge_audit import judge_itself
 from stages.evaluate.judgements import Judgement, judged
@@ -46,7 +47,7 @@ from stages.progress import Progress
 from stages.storage import reaching
 from stages.weights import load_clip, load_dvae
 
-REVISION = 12
+REVISION = 13
 READS = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
 TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
 
@@ -106,6 +107,7 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
         stages={manifest.stage: _stage(manifest) for manifest in manifests.values()},
         versions=_versions(manifests),
         networks=networks,
+        prior=prior_loss(inputs),
         baselines=baselines(inputs, pictures, clip, drawn.kept, nearest, ours, networks),
         checks=(),
         outcomes=Outcomes(

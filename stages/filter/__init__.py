@@ -6,6 +6,7 @@ Where   one task compares the signatures of all pairs; then Ray Data actors, two
 Paper   appendix C: caption length, English, boilerplate, aspect ratio; the rules are in rules.py
 """
 
+import logging
 import math
 
 from schemas.artifacts import MEASURED, PAIRS
@@ -17,10 +18,13 @@ from stages.data.digests import digest_of
 from stages.filter.all_pairs import COMPARED, compare
 from stages.filter.bucket_files import PARTS, buckets_for
 from stages.filter.decide import DecidePairs
+from stages.filter.dropped import most_dropped, too_much
 from stages.filter.funnel import funnel
 from stages.filter.gather import GatherBucket
 from stages.shards import Outcome, Shard, run_once, run_shards
 from stages.storage import reaching, system_of
+
+log = logging.getLogger(__name__)
 
 REVISION = 3
 SETS_REVISION = 2  # of what is done with evaluation sets: raised, it leaves runs without one alone
@@ -61,12 +65,19 @@ def run(inputs: Inputs, out: Folder, cfg: FilterSettings) -> Result:
     for name in out.list(PARTS) + out.list(COMPARED):
         out.remove(name)
     files = {**decided.files, **gathered.files}
+    steps = funnel(rows_in, [decided, gathered], out)
+    for line in most_dropped(steps):
+        log.info("%-12s %s", "filter", line)
+    warning = too_much(steps, inputs.manifest(PAIRS).settings.get("source", {}).get("kind"))
+    if warning:
+        log.warning("%-12s %s", "filter", warning)
     return Result(
         rows_in=rows_in,
         rows_out=gathered.rows_out,
         rejects={**decided.rejects, **gathered.rejects},
         health={
-            "funnel": funnel(rows_in, [decided, gathered], out),
+            "funnel": steps,
+            "warning": warning,
             "validation_rows": sum(s.health["validation_rows"] for s in gathered.stats),
             **common,
         },

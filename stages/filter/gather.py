@@ -1,13 +1,16 @@
 """Second pass: collect one bucket from all parts, drop its duplicates, and split train from val.
 
 The same picture with another caption stays. A near duplicate of a kept picture is dropped, whatever
-its caption. A group may be a chain whose ends are not near each other: both ends may stay, on the
-same side of the split.
+its caption unless the settings say that captions must agree too. A group may be a chain whose ends
+are not near each other: both ends may stay, on the same side of the split.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
+from jaxtyping import Float32
 
 from schemas import rows
 from schemas.artifacts import DROPPED_ROWS, TRAIN, VAL
@@ -17,6 +20,7 @@ from stages.data.parquet import PICTURE_FILE, parquet_bytes
 from stages.filter.bucket_files import Row, read_bucket
 from stages.filter.decide import count, dropped_bytes, unit_hash
 from stages.filter.rules import DUPLICATE, NEAR_DUPLICATE
+from stages.pictures.looks import colour_layout, glance
 from stages.shards import Made
 
 
@@ -30,14 +34,14 @@ class GatherBucket:
         self.validation_below = validation_below
 
     def __call__(self, bucket: int) -> Made:
-        """Gather the bucket with that number; its pictures are moved, never looked at."""
+        """Gather the bucket with that number; pictures are looked at only where colours decide."""
         tables = [read_bucket(self.out, part, bucket) for part in self.parts]
         found = [table for table in tables if table is not None]
         table = pa.concat_tables(found or [rows.CLEAN_PAIR.empty_table()])
         in_order = table.drop_columns(["image"]).to_pylist()
         for place, row in enumerate(in_order):
             row["place"] = place
-        kept, dropped = without_duplicates(in_order, self.cfg.near_bits or 0)
+        kept, dropped = without_duplicates(in_order, self.cfg, Layouts(table["image"]))
         # Any prefix of a file is a fair sample, so the order must not be the source's.
         kept.sort(key=lambda row: unit_hash(self.cfg.seed, "order", row["key"]))
         split: dict[str, list[int]] = {TRAIN: [], VAL: []}
@@ -59,24 +63,58 @@ class GatherBucket:
         )
 
 
-def without_duplicates(in_order: Iterable[Row], near_bits: int) -> tuple[list[Row], list[Row]]:
-    """Return the rows to keep and those to drop: of near pictures the first one stays."""
-    stay: dict[str, dict[str, int]] = {}  # group -> sha256 -> perceptual hash
+class Colours(Protocol):
+    """Says how far apart the colours of two rows' pictures are, 0 to 255."""
+
+    def apart(self, row: Row, other: Row) -> float: ...
+
+
+class Layouts:
+    """The colour layouts of a bucket's pictures, each made when it is first asked for."""
+
+    def __init__(self, images: pa.ChunkedArray) -> None:
+        self.images = images
+        self.found: dict[int, Float32[np.ndarray, "cells cells 3"]] = {}
+
+    def apart(self, row: Row, other: Row) -> float:
+        """Return the largest difference of a channel's mean in any part of the two pictures."""
+        return float(np.abs(self._of(row) - self._of(other)).max())
+
+    def _of(self, row: Row) -> Float32[np.ndarray, "cells cells 3"]:
+        place = row["place"]
+        if place not in self.found:
+            seen = glance(self.images[place].as_py(), row["height"], row["width"])
+            assert seen is not None, "what cannot be decoded was dropped in the first pass"
+            self.found[place] = colour_layout(seen)
+        return self.found[place]
+
+
+def without_duplicates(
+    in_order: Iterable[Row], cfg: FilterSettings, colours: Colours
+) -> tuple[list[Row], list[Row]]:
+    """Return the rows to keep and those to drop: of near duplicates the first one stays."""
+    stay: dict[str, dict[str, Row]] = {}  # group -> sha256 -> the first row that has it
     seen: set[tuple[str, str]] = set()  # sha256, caption
     kept: list[Row] = []
     dropped: list[Row] = []
+
+    def are_near(row: Row, other: Row) -> bool:
+        bits = (row["perceptual_hash"] ^ other["perceptual_hash"]).bit_count()
+        if bits > (cfg.near_bits or 0):
+            return False
+        if cfg.near_same_caption and (other["sha256"], row["caption"].casefold()) not in seen:
+            return False
+        return cfg.near_colour is None or colours.apart(row, other) <= cfg.near_colour
+
     for row in in_order:
-        picture, hashed = row["sha256"], row["perceptual_hash"]
-        staying = stay.setdefault(row["group"], {})
+        picture, staying = row["sha256"], stay.setdefault(row["group"], {})
         pair = (picture, row["caption"].casefold())
         if pair in seen:
             dropped.append({**row, "reason": DUPLICATE})
-        elif picture not in staying and any(
-            (hashed ^ other).bit_count() <= near_bits for other in staying.values()
-        ):
+        elif picture not in staying and any(are_near(row, other) for other in staying.values()):
             dropped.append({**row, "reason": NEAR_DUPLICATE})
         else:
-            staying[picture] = hashed
+            staying.setdefault(picture, row)
             seen.add(pair)
             kept.append(row)
     return kept, dropped

@@ -85,7 +85,11 @@ def why_drop(scores: Scores, settings: Settings) -> str | None:
 def wanted(reason: str) -> str:
     """Return what a pair must be like not to be dropped for this reason."""
     if reason == NEAR_DUPLICATE:
-        return "more than `near_bits` of 64 bits from the `perceptual_hash` of each kept picture"
+        return (
+            "more than `near_bits` of 64 bits from the `perceptual_hash` of each kept picture, "
+            "more than `near_colour` from its colours, or of another caption, if "
+            "`near_same_caption`"
+        )
     if reason == DUPLICATE:
         return "another picture or caption than each kept pair"
     return " and ".join(str(rule) for rule in RULES if rule.reason == reason)

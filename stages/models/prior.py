@@ -11,7 +11,7 @@ What the paper leaves open, and what we do:
   so no probability is spent on tokens of the other kind. The loss is weighted by the same split.
 * A pad is one more class of the text head, and counts in the text loss like every other of the 256
   tokens: the model learns where captions end, and each pair has the same weight.
-* Embeddings and heads are not tied; no dropout.
+* Embeddings and heads are not tied; no dropout, unless it is asked for.
 
 `masks` decides which slots attend to which, `sparse_attention` computes that.
 
@@ -94,12 +94,16 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm attention and feed-forward, each added to the residual stream."""
+    """Pre-norm attention and feed-forward, each added to the residual stream.
 
-    def __init__(self, shape: PriorShape) -> None:
+    While it learns, a share `dropout` of the numbers that are added is left out.
+    """
+
+    def __init__(self, shape: PriorShape, dropout: float = 0.0) -> None:
         super().__init__()
         self.attention = Attention(shape)
         self.mlp = FeedForward(shape)
+        self.dropout = nn.Dropout(dropout)
 
     def reset_parameters(self, layers: int) -> None:
         """Draw fresh weights; what adds to the residual stream is smaller in deeper models."""
@@ -112,8 +116,8 @@ class Block(nn.Module):
                 nn.init.zeros_(linear.bias)
 
     def forward(self, x: Float[Tensor, "b n d"], attend: Attend) -> Float[Tensor, "b n d"]:
-        x = x + self.attention(x, attend)
-        return x + self.mlp(x)
+        x = x + self.dropout(self.attention(x, attend))
+        return x + self.dropout(self.mlp(x))
 
 
 class Head(nn.Linear):
@@ -137,7 +141,7 @@ class Head(nn.Linear):
 class Prior(nn.Module):
     """Predict each next token of text, then image, from all the tokens before it."""
 
-    def __init__(self, tokens: TokenSpec, shape: PriorShape) -> None:
+    def __init__(self, tokens: TokenSpec, shape: PriorShape, dropout: float = 0.0) -> None:
         super().__init__()
         self.tokens, self.shape = tokens, shape
         d = shape.width
@@ -157,7 +161,7 @@ class Prior(nn.Module):
         else:
             angles = rotary.rotary_angles(self.layout, shape.head_dim)
             self.register_buffer("angles", angles, persistent=False)
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.blocks = nn.ModuleList(Block(shape, dropout) for _ in range(shape.layers))
         self.norm = make_norm(shape)
         self.text_head = Head(d, tokens.text_vocab + 1)
         self.image_head = Head(d, tokens.image_vocab)

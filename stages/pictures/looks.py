@@ -1,4 +1,7 @@
-"""Scores of a decoded picture: its perceptual hash and its contrast."""
+"""Scores of a decoded picture: its perceptual hash, its contrast, and the layout of its colours.
+
+The layout is the grid of mean colours of Kasutani and Yamada (2001), without their transform.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +29,7 @@ ROWS, COLUMNS = np.array(BITS).T
 # A symmetrical drawing has half of its waves at nought, where noise would toss coins for the bits.
 CLEAR = 0.1  # of the waves' root mean square
 ROUNDING = 0.01  # levels: what is weaker was made by rounding
+CELLS = 8  # along each side, of a layout
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,12 @@ def perceptual_hash(seen: Glance) -> int:
     strength = (down @ grey @ across.T)[ROWS, COLUMNS]
     clear = strength > max(CLEAR * np.sqrt(np.mean(strength**2)), ROUNDING)
     return int.from_bytes(np.packbits(clear).tobytes(), "big")
+
+
+def colour_layout(seen: Glance) -> Float32[np.ndarray, "cells cells 3"]:
+    """Return the mean colour of each of CELLS x CELLS parts, in levels of 0 to 255."""
+    pixels = seen.pixels.astype(np.float32)
+    return cv2.resize(pixels, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
 
 
 def contrast(seen: Glance) -> float:

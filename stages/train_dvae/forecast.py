@@ -16,12 +16,12 @@ def forecast(cfg: DvaeSettings) -> Forecast:
     if cfg.pretrained:
         return Forecast(f"{compact(count)} weights, copied")
     flops = 3 * dvae_flops(dvae, cfg.side) * cfg.fit.steps * cfg.fit.batch_size
-    states = training.IN_MEMORY * training.FLOAT32 * count // cfg.run.shard_group_size
+    states = training.FLOAT32 * training.in_memory(count, cfg.fit) // cfg.run.shard_group_size
     lines = (
         PlanLine("weights", f"{count:,}"),
         PlanLine("operations of the run", f"{flops:.3g} FLOP"),
         *training.time_lines(flops, cfg.run),
-        training.checkpoint_line(count),
+        training.checkpoint_line(count, cfg.fit),
         PlanLine("memory of a worker", byte_size(states), "and activations, not estimated"),
     )
     return Forecast(training.cost(count, flops), lines)

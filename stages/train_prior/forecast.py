@@ -28,7 +28,7 @@ def forecast(cfg: PriorSettings) -> Forecast:
         *parameter_lines(cfg, parameters, paper),
         *operation_lines(cfg, flops, parameters, paper),
         *training.time_lines(flops, cfg.run),
-        training.checkpoint_line(parameters.total),
+        training.checkpoint_line(parameters.total, cfg.fit, parameters.matrices),
         PlanLine(
             "the finished model", byte_size(FLOAT32 * parameters.total), "the EMA, in float32"
         ),

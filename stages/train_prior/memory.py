@@ -16,7 +16,7 @@ from schemas.settings import PriorSettings, PriorShape, TokenSpec
 from stages.models.on_meta import on_meta
 from stages.models.prior import Prior
 from stages.train_prior.task import CANDIDATES, VALIDATION_BATCH_SIZE
-from stages.training.forecast import FLOAT32, GIB, IN_MEMORY, gpu_memory
+from stages.training.forecast import FLOAT32, GIB, gpu_memory, in_memory
 
 MOST_WORKERS = 1_024
 USABLE = 0.9  # of a GPU: the rest is for CUDA, kernels, and what the allocator cannot give out
@@ -74,9 +74,9 @@ def memory_of(cfg: PriorSettings, parameters: Parameters) -> Memory:
     layer = parameters.matrices // cfg.layers
     outside = parameters.embeddings + parameters.heads
     rows, itemsize = rows_per_pass(cfg), product_itemsize(cfg)
-    residual, whole_layer = kept_of_a_layer(cfg.tokens, cfg, itemsize)
+    residual, whole_layer = kept_of_a_layer(cfg.tokens, cfg, itemsize, cfg.dropout)
 
-    states = IN_MEMORY * FLOAT32 * parameters.total // parts
+    states = FLOAT32 * in_memory(parameters.total, cfg.fit, parameters.matrices) // parts
     if cfg.fit.powersgd_rank is not None:
         states += FLOAT32 * parameters.matrices // parts  # the errors
     activations = cfg.layers * (residual if checkpointing else whole_layer)
@@ -95,20 +95,26 @@ def memory_of(cfg: PriorSettings, parameters: Parameters) -> Memory:
     )
     whole = FLOAT32 * parameters.total
     stepping = whole // parts if cfg.fit.variance_clip is not None else 0
+    if cfg.fit.optimizer == "muon":
+        stepping = whole - FLOAT32 * parameters.matrices + 2 * FLOAT32 * layer
     validating = validation_memory(cfg) + (whole if parts > 1 else 0)
     extra = max(states + max(stepping, validating) - training.total, 0)
     return training._replace(extra_peak=extra)
 
 
-def kept_of_a_layer(tokens: TokenSpec, shape: PriorShape, itemsize: int) -> tuple[int, int]:
+def kept_of_a_layer(
+    tokens: TokenSpec, shape: PriorShape, itemsize: int, dropout: float = 0.0
+) -> tuple[int, int]:
     """Return the bytes of one row that a layer keeps: its input alone, and everything.
 
     The inputs of both norms are in float32. Of products, in units of the width: outputs of the
     norms (2), queries, keys and values (3), output of attention (1), and the feed-forward network
-    before and after its activation: 4 + 4, or with a gate 16/3 + 8/3 + 8/3.
+    before and after its activation: 4 + 4, or with a gate 16/3 + 8/3 + 8/3. What dropout leaves out
+    is marked in two more.
     """
     units = 6 + (32 / 3 if shape.block == "llama" else 8)
     units += 2 * shape.qk_norm + 2 * (shape.positions == "rotary")  # other queries and keys
+    units += 2 * (dropout > 0)
     in_float32 = 2 + 2 * shape.qk_norm  # inputs of norms
     slots = tokens.text_len + tokens.image_len
     residual = FLOAT32 * slots * shape.width
@@ -196,6 +202,8 @@ def most_workers(cfg: PriorSettings) -> int:
 def sharding(cfg: PriorSettings, workers: int) -> list[tuple[bool, int | None]]:
     """Return `shard` and `shard_size` of ways to share weights, from the least sharing on."""
     found: list[tuple[bool, int | None]] = [(cfg.run.shard, cfg.run.shard_size)]
+    if cfg.fit.optimizer == "muon":  # on whole matrices
+        return found
     rank = cfg.fit.powersgd_rank  # compression is between copies: there must be some
     size = cfg.run.shard_size or (workers if rank is None else 1)
     while (size := 2 * size) < workers:

@@ -23,7 +23,7 @@ from stages.models.sampling import candidate_seed
 from stages.pictures.tensors import from_tensor
 from stages.training.distributed import with_a_row
 from stages.training.loss_band import LossBand, loss_band_of
-from stages.training.task import Batch, Scalars, Task, Validation
+from stages.training.task import VALIDATION_LOSS, Batch, Scalars, Task, Validation
 
 VALIDATION_BATCH_SIZE = 16  # in float32, beside all that training holds
 PROMPTS, CANDIDATES = 4, 4  # of a contact sheet: one row for each validation caption
@@ -44,7 +44,7 @@ class PriorTask(Task):
     name: str = "train_prior"
 
     def build(self) -> nn.Module:
-        return Prior(self.cfg.tokens, self.cfg)
+        return Prior(self.cfg.tokens, self.cfg, self.cfg.dropout)
 
     def layers(self, model: nn.Module) -> list[nn.Module]:
         assert isinstance(model, Prior)
@@ -105,11 +105,11 @@ class PriorTask(Task):
         assert isinstance(model, Prior)
         columns = first(self.held_out, self.columns, PRIOR_VALIDATION_ROWS)
         scalars = measure(model, tokens_of(columns))
-        scalars["validation_loss"] = sum(
+        scalars[VALIDATION_LOSS] = sum(
             weight * scalars[f"validation_{name}"]
             for name, weight in self.loss_weights(step).items()
         )
-        if not math.isfinite(scalars["validation_loss"]):
+        if not math.isfinite(scalars[VALIDATION_LOSS]):
             return Validation(scalars)  # no code can be sampled if probabilities are not numbers
         return Validation(scalars, {"samples": self.contact_sheet(model, columns)})
 

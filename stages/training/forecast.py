@@ -6,14 +6,12 @@ import torch
 from torch import nn
 
 from schemas.forecast import PlanLine
-from schemas.settings import TrainingRun
+from schemas.settings import FitSettings, TrainingRun
 from stages.numbers import byte_size, compact
 from stages.training.hardware import DATA_SHEETS, data_sheet_of
 
 GIB = 2**30
 FLOAT32 = 4  # bytes
-CHECKPOINTED = 4  # numbers per parameter: itself, its EMA, two moments
-IN_MEMORY = CHECKPOINTED + 1  # and its gradient
 ASSUMED_UTILISATION = 0.4  # of a GPU's peak, recomputed layers included
 
 
@@ -26,10 +24,23 @@ def cost(parameters: int, flops: float) -> str:
     return f"{compact(parameters)} weights, {flops:.1e} FLOP"
 
 
-def checkpoint_line(parameters: int) -> PlanLine:
-    return PlanLine(
-        "a checkpoint", byte_size(CHECKPOINTED * FLOAT32 * parameters), "weights, EMA, two moments"
-    )
+def checkpointed(parameters: int, fit: FitSettings, matrices: int = 0) -> int:
+    """Count the numbers of a checkpoint; `matrices` of the parameters are Muon's, if it is used."""
+    moments = 2 * parameters - (matrices if fit.optimizer == "muon" else 0)
+    averages = parameters * (2 if fit.best_of > 1 else 1)
+    return parameters + averages + moments
+
+
+def in_memory(parameters: int, fit: FitSettings, matrices: int = 0) -> int:
+    """Count the numbers of a checkpoint and of the gradients."""
+    return checkpointed(parameters, fit, matrices) + parameters
+
+
+def checkpoint_line(parameters: int, fit: FitSettings, matrices: int = 0) -> PlanLine:
+    averages = "EMA, the best one" if fit.best_of > 1 else "EMA"
+    moments = "moments" if fit.optimizer == "muon" else "two moments"
+    size = byte_size(FLOAT32 * checkpointed(parameters, fit, matrices))
+    return PlanLine("a checkpoint", size, f"weights, {averages}, {moments}")
 
 
 def time_lines(flops: float, run: TrainingRun) -> Iterable[PlanLine]:

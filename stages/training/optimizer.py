@@ -1,92 +1,69 @@
-"""AdamW as the paper uses it: weight decay on matrices only, the running variance clipped."""
+"""The optimizer of a run: AdamW as the paper uses it, or Muon for the matrices inside layers.
+
+Weight decay is of matrices, convolutions and embeddings only.
+"""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from schemas.settings import FitSettings
-from stages.training.distributed import local
+from stages.training.clipped_adamw import ClippedAdamW
+from stages.training.muon import Muon
+from stages.training.precision import product_type
 
 
-class ClippedAdamW(torch.optim.Optimizer):
-    """AdamW whose running variance is clipped by value before use (appendix B.2).
+def make(
+    model: nn.Module, fit: FitSettings, layers: Iterable[nn.Module] = ()
+) -> torch.optim.Optimizer:
+    """Return the optimizer of a run; gains and biases (under two dimensions) do not decay.
 
-    With b1, b2 the decays, g a gradient and t the number of updates:
-
-        m = b1 m + (1 - b1) g
-        v = min(b2 v + (1 - b2) g^2, variance_clip)
-        w = w - lr weight_decay w - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
-
-    A square too large for float32 is infinite, and is clipped too.
+    `layers` are those whose matrices learn by Muon, if the settings ask for it.
     """
-
-    def __init__(
-        self, groups: Iterable[dict[str, Any]], *, variance_clip: float, **options: Any
-    ) -> None:
-        super().__init__(groups, options)
-        self.variance_clip = variance_clip
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            if weights := [weight for weight in group["params"] if weight.grad is not None]:
-                self._update(weights, group)
-
-    def _update(self, weights: list[nn.Parameter], group: dict[str, Any]) -> None:
-        states = [self.state[weight] for weight in weights]
-        updates = counted([state["step"] for state in states])
-        lr, (beta1, beta2) = group["lr"], group["betas"]
-        values = [local(weight) for weight in weights]
-        gradients = [local(weight.grad) for weight in weights if weight.grad is not None]
-        means = [local(state["exp_avg"]) for state in states]
-        variances = [local(state["exp_avg_sq"]) for state in states]
-
-        torch._foreach_lerp_(means, gradients, 1 - beta1)
-        torch._foreach_mul_(variances, beta2)
-        torch._foreach_addcmul_(variances, gradients, gradients, value=1 - beta2)
-        torch._foreach_clamp_max_(variances, self.variance_clip)
-
-        # With c = sqrt(1 - b2^t), sqrt(v) / c + eps is (sqrt(v) + c eps) / c: one pass less.
-        c = [math.sqrt(1 - beta2**t) for t in updates]
-        roots: list[Tensor] = list(torch._foreach_sqrt(variances))
-        torch._foreach_add_(roots, [group["eps"] * each for each in c])
-        torch._foreach_mul_(values, 1 - lr * group["weight_decay"])
-        by = [-lr * each / (1 - beta1**t) for each, t in zip(c, updates, strict=True)]
-        torch._foreach_addcdiv_(values, means, roots, by)
-
-
-def make(model: nn.Module, fit: FitSettings) -> torch.optim.Optimizer:
-    """Return the optimizer of a run; gains and biases (under two dimensions) do not decay."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
+    matrices = matrices_of(layers) if fit.optimizer == "muon" else []
+    rest = [weight for weight in weights if all(weight is not one for one in matrices)]
     groups = [
-        {"params": [w for w in weights if w.ndim >= 2], "weight_decay": fit.weight_decay},
-        {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
+        {"params": [w for w in rest if w.ndim >= 2], "weight_decay": fit.weight_decay},
+        {"params": [w for w in rest if w.ndim < 2], "weight_decay": 0.0},
     ]
     betas = (fit.beta1, fit.beta2)
     options: dict[str, Any] = {"lr": fit.learning_rate, "betas": betas, "eps": 1e-8}
     made: torch.optim.Optimizer
-    if fit.variance_clip is not None:
+    if fit.optimizer == "muon":
+        groups.append({"params": matrices, "weight_decay": fit.weight_decay, "muon": True})
+        clip = math.inf if fit.variance_clip is None else fit.variance_clip
+        made = Muon(groups, variance_clip=clip, product=muon_product(fit, weights), **options)
+    elif fit.variance_clip is not None:
         made = ClippedAdamW(groups, variance_clip=fit.variance_clip, **options)
     else:
         made = torch.optim.AdamW(groups, fused=True, **options)
-    for weight in weights:  # a checkpoint is loaded before the first step
+    for weight in rest:  # a checkpoint is loaded before the first step
         made.state[weight] = fresh_moments(weight)
+    for weight in matrices:
+        made.state[weight] = {"exp_avg": torch.zeros_like(weight)}
     return made
+
+
+def matrices_of(layers: Iterable[nn.Module]) -> list[nn.Parameter]:
+    """Return the matrices inside layers that learn."""
+    inside = (weight for layer in layers for weight in layer.parameters())
+    return [weight for weight in inside if weight.ndim == 2 and weight.requires_grad]
+
+
+def muon_product(fit: FitSettings, weights: list[nn.Parameter]) -> torch.dtype:
+    """Return the type of Muon's products: 16 bits where the model's have as many."""
+    found = product_type(fit.precision, weights[0].device)
+    return torch.float32 if found == torch.float32 else torch.bfloat16
 
 
 def fresh_moments(weight: nn.Parameter) -> dict[str, Tensor]:
     """Return a weight's optimizer state before its first gradient, laid out as torch does."""
     return {
         "step": torch.zeros((), dtype=torch.float32, device=weight.device),
-        "exp_avg": torch.zeros_like(weight, memory_format=torch.preserve_format),
-        "exp_avg_sq": torch.zeros_like(weight, memory_format=torch.preserve_format),
+        "exp_avg": torch.zeros_like(weight),
+        "exp_avg_sq": torch.zeros_like(weight),
     }
-
-
-def counted(steps: list[Tensor]) -> list[float]:
-    """Add one to each number of updates and return them, with one transfer from the device."""
-    torch._foreach_add_(steps, 1)
-    return [float(t) for t in torch.stack(steps).tolist()]

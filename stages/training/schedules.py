@@ -46,6 +46,12 @@ def ema_decay(fit: FitSettings) -> float:
     return max(0.0, 1 - fit.ema_every / horizon) if horizon > 0 else 0.0
 
 
+def chooses(step: int, fit: FitSettings) -> bool:
+    """Return whether a run that keeps the best of several averages measures one at `step`."""
+    n, steps = fit.best_of, fit.steps
+    return n > 1 and step * n // steps > (step - 1) * n // steps
+
+
 @dataclass
 class Plateau:
     """The training loss so far, as far as halving needs it; equal on all workers, checkpointed."""

@@ -5,7 +5,8 @@ step. Add here whatever else a run changes and cannot derive: a tree of tensors 
 `tensors`, a field of plain JSON one name in NUMBERS.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,6 +58,23 @@ class Ema:
 
 
 @dataclass
+class Best:
+    """The averaged weights with the lowest validation loss so far; all workers agree."""
+
+    values: dict[str, Tensor]
+    loss: float = math.inf
+    step: int = 0  # 0: none yet
+
+    @torch.no_grad()
+    def offer(self, values: Mapping[str, Tensor], loss: float, step: int) -> None:
+        """Take averaged weights whose loss is lower than any before."""
+        if loss < self.loss:
+            for name, value in values.items():  # sharded ones have no copy of all at once
+                self.values[name].copy_(value)
+            self.loss, self.step = loss, step
+
+
+@dataclass
 class State:
     """A run between two updates; `step` counts those made and those skipped."""
 
@@ -74,10 +92,15 @@ class State:
     plateau: Plateau = field(default_factory=Plateau)
     scales: GradientScales | None = None  # only in float16
     compression: PowerSGD | None = None  # only with powersgd_rank
+    best: Best | None = None  # only with best_of
 
     @classmethod
-    def fresh(cls, model: nn.Module, fit: FitSettings) -> "State":
-        return cls(model, optimizer.make(model, fit), Ema(model, schedules.ema_decay(fit)))
+    def fresh(cls, model: nn.Module, fit: FitSettings, layers: Iterable[nn.Module] = ()) -> "State":
+        average = Ema(model, schedules.ema_decay(fit))
+        state = cls(model, optimizer.make(model, fit, layers), average)
+        if fit.best_of > 1:
+            state.best = Best({name: value.clone() for name, value in average.values.items()})
+        return state
 
     @property
     def tensors(self) -> dict[str, Any]:
@@ -92,18 +115,25 @@ class State:
             changed["scales"] = self.scales.tensors
         if self.compression is not None:
             changed["errors"] = self.compression.errors
+        if self.best is not None:
+            changed["best"] = self.best.values
         return changed
 
     @property
     def numbers(self) -> dict[str, Any]:
         """All else that updates change, as JSON."""
-        return {name: getattr(self, name) for name in NUMBERS} | {"plateau": vars(self.plateau)}
+        found = {name: getattr(self, name) for name in NUMBERS} | {"plateau": vars(self.plateau)}
+        if self.best is not None:
+            found["best"] = {"loss": self.best.loss, "step": self.best.step}
+        return found
 
     @numbers.setter
     def numbers(self, saved: Mapping[str, Any]) -> None:
         for name in NUMBERS:
             setattr(self, name, saved[name])
         self.plateau = Plateau(**saved["plateau"])
+        if self.best is not None:
+            self.best = Best(self.best.values, **saved["best"])
 
     @contextmanager
     def ema_model(

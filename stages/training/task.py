@@ -17,6 +17,9 @@ Scalars = dict[str, float]
 Batch = dict[str, Tensor]  # rows first in every tensor
 
 
+VALIDATION_LOSS = "validation_loss"  # the number of a validation that best_of compares
+
+
 class Validation(NamedTuple):
     """What is seen of the EMA weights on held-out rows."""
 

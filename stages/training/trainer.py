@@ -27,7 +27,7 @@ from stages.training.metrics_log import Meter, MetricsLog, Window
 from stages.training.powersgd import PowerSGD
 from stages.training.precision import product_type, without_subnormals
 from stages.training.state import State
-from stages.training.task import Batch, Scalars, Task
+from stages.training.task import VALIDATION_LOSS, Batch, Scalars, Task, Validation
 from stages.training.watch import Log, to_log
 
 
@@ -52,7 +52,8 @@ class Trainer:
         model = task.build().to(context.device)
         layers = task.layers(model)
         self.model = parallelize(model, layers, cfg, context)
-        self.state = State.fresh(model, cfg.fit)  # its model shares the weights of `self.model`
+        # Its model shares the weights of `self.model`.
+        self.state = State.fresh(model, cfg.fit, layers)
         if cfg.fit.precision == "float16":
             self.state.scales = GradientScales(layers, context)
         if cfg.fit.powersgd_rank is not None:
@@ -79,11 +80,15 @@ class Trainer:
             save = last or state.step % run.save_every == 0
             if save or state.step % run.log_every == 0:
                 self.log_metrics(norm)
-            if not last and state.step % run.validate_every == 0:
+            choose = schedules.chooses(state.step, self.cfg.fit)
+            if choose or (not last and state.step % run.validate_every == 0):
                 with state.ema_model(self.task.build, self.context) as model:
-                    self.validate(model)
+                    found = self.validate(model)
+                if choose:
+                    self.choose(found)
             if save:
                 self.save()
+        self.keep_the_best()
         with state.ema_model(self.task.build, self.context) as model:
             return self.finish(model)
 
@@ -220,10 +225,7 @@ class Trainer:
         """Measure a model with EMA weights, on rank 0; keep its metrics and pictures."""
         if self.metrics is None or model is None:
             return {}
-        model.eval()
-        with torch.no_grad():
-            found = self.task.validate(model, self.state.step)
-        model.train()
+        found = self.measured(model)
         self.metrics.add({"step": self.state.step, **found.scalars})
         self.metrics.pictures(self.state.step, found.pictures)
         alarm = found.alarm
@@ -232,6 +234,29 @@ class Trainer:
         if alarm is not None:
             self.alarm(alarm)
         return found.scalars
+
+    def measured(self, model: nn.Module) -> Validation:
+        model.eval()
+        with torch.no_grad():
+            found = self.task.validate(model, self.state.step)
+        model.train()
+        return found
+
+    def choose(self, found: Scalars) -> None:
+        """Remember the averaged weights if none had a lower loss, as rank 0 found it."""
+        assert self.state.best is not None
+        loss = self.context.all_reduce({VALIDATION_LOSS: found.get(VALIDATION_LOSS, 0.0)})
+        self.state.best.offer(self.state.ema.values, loss[VALIDATION_LOSS], self.state.step)
+
+    def keep_the_best(self) -> None:
+        """Replace the average by the best one, if there is a choice."""
+        best = self.state.best
+        if best is None or not best.step:
+            return
+        self.state.ema.values = best.values
+        if self.context.rank == 0:
+            line = f"keeps the average of step {best.step}, whose validation loss is the lowest"
+            self.log(self.state.step, f"{self.task.name}  {line}: {best.loss:.4f}")
 
     def save(self) -> None:
         """Commit metrics, then a checkpoint, unless the run has diverged; all workers take part."""
@@ -253,7 +278,12 @@ class Trainer:
         if self.metrics is None or model is None:
             return {}
         self.task.settle(model)
-        measured = self.validate(model) | {"skipped_updates": self.state.skipped}
+        best = self.state.best
+        # What was chosen has its line in the metrics, at its own step.
+        found = self.validate(model) if best is None else self.measured(model).scalars
+        measured = found | {"skipped_updates": self.state.skipped}
+        if best is not None:
+            measured["kept_step"] = best.step
         self.metrics.commit()
         self.metrics.close()
         divergence.require_numbers(self.task, measured, self.cfg.fit)

@@ -1,6 +1,7 @@
 """The whole pipeline, by its command line, at its smallest."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -26,6 +27,8 @@ def test_all_stages_end_and_say_what_they_did(tiny_run):
     assert [line.split()[0] for line in table.splitlines()[1 : 1 + len(NAMES)]] == NAMES
     assert f"report: {tiny_run}/report.html" in log
     assert max(map(len, log[log.index("rows in") :].splitlines()[:13])) <= 80
+    assert re.search(r'^filter left out \d+ as \w+, such as "', table, re.MULTILINE)
+    assert log.index("left out") < log.index("train_dvae")  # before anything is trained, too
     report = read_report(Store(str(tiny_run)).newest(REPORT))
     assert {"seen", "held_out"} <= report.accuracy.sets.keys()
     assert report.dvae.codes_used >= 1

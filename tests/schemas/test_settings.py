@@ -14,16 +14,16 @@ from schemas.tokens import TokenHeader
 
 STAGES = {stage.name: stage for stage in dalle(Settings())}
 DEFAULTS = {  # stage -> its REVISION, and a digest of its defaults
-    "crawl": (3, "a22f7b479246"),
+    "crawl": (3, "e058ea686b07"),
     "measure": (2, "2dcb4a83fd04"),
-    "filter": (3, "21cedf3621c7"),
+    "filter": (3, "f55f7302e5cd"),
     "train_bpe": (1, "43924763e10a"),
-    "train_dvae": (2, "0a7661f21b0d"),
+    "train_dvae": (2, "1d633d782735"),
     "encode": (3, "6d2efd1c7127"),
-    "train_prior": (4, "e1f35c4d4550"),
-    "train_clip": (2, "41cbec18c81f"),
+    "train_prior": (4, "bd9cd2580480"),
+    "train_clip": (2, "a7a10b63a04c"),
     "sample": (5, "5e01cbe1328b"),
-    "evaluate": (12, "32fb780c1af9"),
+    "evaluate": (13, "32fb780c1af9"),
 }
 
 

@@ -71,6 +71,21 @@ def test_what_cannot_be_kept_has_a_reason(data, reason):
     assert nothing == [None] * 5
 
 
+@pytest.mark.parametrize(
+    ("size", "kept"),
+    [((40, 30), (85, 64)), ((64, 30), (137, 64)), ((29, 70), (29, 70)), ((64, 200), (64, 200))],
+)
+def test_what_is_too_small_by_little_is_enlarged_if_asked(size, kept):
+    """Sizes are width and height; of 30 pixels and more, short sides become 64."""
+    shrink = Shrink(CrawlSettings(side=64, enlarge_from=30))
+    data = saved(Image.fromarray(photograph(2, *size)), "PNG")
+    image, *sides, error = shrink(io.BytesIO(data))
+    assert error is None
+    assert tuple(sides) == (*kept, *size)
+    assert Image.open(io.BytesIO(image)).size == kept
+    assert tuple(shrunk(data)[1:3]) == size  # not asked
+
+
 def test_threads_do_not_disturb_each_other(capfd):
     files = [jpeg(photograph(seed, 200, 150)) for seed in range(4)]
     work = Shrink(CrawlSettings(side=64))

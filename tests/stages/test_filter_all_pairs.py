@@ -4,6 +4,7 @@ import io
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageEnhance
@@ -19,7 +20,7 @@ from schemas.manifest import MANIFEST
 from schemas.settings import MeasureSettings
 from stages import filter as filter_stage
 from stages.filter.all_pairs import pictures_of_captions
-from stages.filter.gather import without_duplicates
+from stages.filter.gather import Layouts, without_duplicates
 from stages.filter.rules import why_drop
 from stages.measure.pairs import MeasureCaptions
 from tests.stages.test_filter import job, jpeg, pair, pairs_folder, photo, table
@@ -99,7 +100,8 @@ def test_the_ends_of_a_chain_may_both_stay():
 
     chain = [row("a", 0), row("b", 0b111), row("c", 0b111111), row("c", 0b111111, "A Red Kite")]
     chain += [row("a", 0, "a kite"), row("d", 0b1000111, "another")]
-    kept, dropped = without_duplicates(chain, 3)
+    no_pictures = Layouts(pa.chunked_array([], pa.binary()))
+    kept, dropped = without_duplicates(chain, job(near_bits=3), no_pictures)
     assert [(r["sha256"], r["caption"]) for r in kept] == [
         ("a", "a red kite"),
         ("c", "a red kite"),

@@ -20,8 +20,10 @@ from stages.train_prior.memory import (
     parameters_of,
     product_itemsize,
 )
+from stages.training.checkpoint_files import local_shards
 from stages.training.distributed import parallelize
-from stages.training.forecast import GIB, parameter_count
+from stages.training.forecast import GIB, checkpointed, parameter_count
+from stages.training.state import State
 from tests.stages.training.toy import ALONE, settings
 
 PAPER = resolve("paper").prior
@@ -41,10 +43,10 @@ def memory_of(cfg):
     return memory.memory_of(cfg, parameters_of(cfg))
 
 
-def kept(layers, *, recompute=False, bfloat16=False, **options):
+def kept(layers, *, recompute=False, bfloat16=False, dropout=0.0, **options):
     """The bytes that a forward pass keeps for the backward pass, weights left out."""
     torch.manual_seed(0)
-    prior = Prior(TOKENS, shape(layers, **options))
+    prior = Prior(TOKENS, shape(layers, **options), dropout)
     cfg = settings(activation_checkpointing=recompute)
     engine = parallelize(prior, list(prior.blocks), cfg, ALONE)
     own = [*prior.parameters(), *prior.buffers()]
@@ -123,6 +125,21 @@ def test_weights_and_theirs_are_five_numbers_each_shared_by_those_that_share():
     ):  # fmt: skip
         found = memory_of(job(3, **changes))
         assert found.states == 20 * total // share
+
+
+def test_dropout_keeps_what_it_left_out():
+    (_, without), (_, whole) = (kept_of_a_layer(TOKENS, shape(1), 4, share) for share in (0.0, 0.5))
+    assert (kept(6, dropout=0.5) - kept(6)) / 6 / ROWS == pytest.approx(whole - without, rel=0.01)
+
+
+@pytest.mark.parametrize("changes", [{}, {"optimizer": "muon"}, {"best_of": 4}], ids=str)
+def test_a_checkpoint_and_the_memory_hold_as_many_numbers_as_are_counted(changes):
+    cfg = job(3, **changes)
+    prior, parameters = Prior(TOKENS, cfg), parameters_of(cfg)
+    shards = local_shards(State.fresh(prior, cfg.fit, prior.blocks).tensors, ALONE)
+    numbers = sum(shard.rows.numel() for name, shard in shards.items() if name[-5:] != "/step")
+    assert numbers == checkpointed(parameters.total, cfg.fit, parameters.matrices)
+    assert memory_of(cfg).states == 4 * (numbers + parameters.total)
 
 
 def test_what_compression_leaves_unsaid_is_one_more_number_of_each_matrix():
@@ -229,6 +246,12 @@ def test_the_cheapest_change_is_advised(capsys, tmp_path):
     assert [(run.micro_batch_size, run.activation_checkpointing) for run in rest[:5]] == [
         (2, False), (1, False), (4, True), (2, True), (1, True),
     ]  # fmt: skip
+
+
+def test_no_matrix_of_muons_is_cut():
+    found = list(alternatives(job(3, optimizer="muon", batch_size=4)))
+    assert {cfg.run.workers for cfg in found} == {1, 2, 4}
+    assert not any(cfg.run.shard for cfg in found)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from schemas.metric_value import Reported
 from schemas.run_report.baselines_part import (
     Baselines,
     ChooserFigures,
@@ -18,8 +17,8 @@ from schemas.run_report.baselines_part import (
 )
 from schemas.run_report.models_part import DvaeFigures
 from schemas.run_report.networks_part import NetworkFigures
-from stages.evaluate.checks import LUCK, amount, called
-from stages.evaluate.intervals import Z_95
+from stages.evaluate.checks import amount, called
+from stages.evaluate.intervals import LUCK, error_of
 
 PATCHES = "k-means on patches"
 COUNTS = "counting the codes above and left"
@@ -128,18 +127,11 @@ def _distance(found: NetworkFigures) -> Iterator[Comparison]:
         ours, theirs = first.without_bias, nearest.without_bias
         yield Comparison(
             f"drawing: distance of the first pictures from held-out ones, by {found.network.name}",
-            NEAREST, "", ours.value, theirs.value, math.hypot(_error(ours), _error(theirs)),
+            NEAREST, "", ours.value, theirs.value, math.hypot(error_of(ours), error_of(theirs)),
             lower_is_better=True,
             advice="A picture that was looked up is a real one, so drawings can hardly be closer; "
             "by how much they are not says how unlike real pictures they are.",
         )  # fmt: skip
-
-
-def _error(value: Reported) -> float:
-    """Return the standard error of which the interval has so many on either side."""
-    assert value.interval is not None, "a distance without bias has an interval"
-    low, high = value.interval
-    return (high - low) / (2 * Z_95)
 
 
 def _chooser(found: ChooserFigures | None, candidates: int) -> Iterator[Comparison]:

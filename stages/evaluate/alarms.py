@@ -1,0 +1,87 @@
+"""What shows a bad run, whatever was drawn: the page says it before anything else, in words.
+
+Parts that are not better than the simplest thing that does their job are in baselines/.
+"""
+
+import math
+from collections.abc import Iterator
+
+from schemas.run_report import Report
+from schemas.run_report.networks_part import NetworkFigures
+from schemas.run_report.stages_part import ReportCheck
+from schemas.run_report.training_part import HeldOutLoss
+from stages.evaluate.intervals import LUCK, error_of
+
+FAR = 1.5  # times as far from held-out pictures as what is next to them
+RISEN = 0.01  # of the lowest held-out loss: a smaller rise is not looked at
+
+
+def alarms(report: Report) -> Iterator[ReportCheck]:
+    """Yield a check for each thing that can go wrong and that the report has numbers for."""
+    yield from _pairs_kept(report)
+    if report.prior is not None:
+        yield _overfitting(report.prior)
+    for network in report.networks:
+        yield from _far(network)
+
+
+def _pairs_kept(report: Report) -> Iterator[ReportCheck]:
+    """Ask that most of a folder is kept; of the web, much is rightly dropped."""
+    crawl, filtered = report.stages.get("crawl"), report.stages.get("filter")
+    if crawl is None or filtered is None:
+        return
+    if crawl.settings.get("source", {}).get("kind") != "folder":
+        return
+    warning = filtered.health.get("warning")
+    yield ReportCheck(
+        what="pairs of the folder that are kept",
+        found=f"{report.funnel[1].kept:,} of {report.funnel[0].rows_in:,}",
+        wanted="at least four fifths",
+        ok=warning is None,
+        meaning="" if warning is None else f"{warning[0].upper()}{warning[1:]}.",
+    )
+
+
+def _overfitting(found: HeldOutLoss) -> ReportCheck:
+    """Ask that held-out nats have not risen from their fewest while training nats fell."""
+    rose = found.last > (1 + RISEN) * found.lowest
+    fell = found.training_last < found.training_at_lowest
+    return ReportCheck(
+        what="prior: what it learned holds for held-out pictures",
+        found=f"{found.last:.3f} nats at the end, {found.lowest:.3f} at step {found.lowest_step:,}"
+        + ("" if found.kept_step is None else f"; kept is step {found.kept_step:,}"),
+        wanted="the fewest in what is kept",
+        ok=found.kept_step is not None or not (rose and fell),
+        meaning="Overfitting, training pictures are memorised: validation loss was lowest at step "
+        f"{found.lowest_step:,} ({found.lowest:.3f} nats) and ended at {found.last:.3f}, while "
+        f"that of training pictures fell from {found.training_at_lowest:.3f} to "
+        f"{found.training_last:.3f}. Stop there (prior.fit.steps={found.lowest_step}), or use more "
+        "pictures or more dropout.",
+    )
+
+
+def _far(found: NetworkFigures) -> Iterator[ReportCheck]:
+    """Ask that drawings are about as near to held-out pictures as they can be.
+
+    That is as near as the dVAE's reconstructions, or as training pictures of the nearest captions,
+    where prompts ask for other things than held-out pictures show.
+    """
+    first = found.distances.get("first")
+    near = (found.distances.get("reconstructions"), found.distances.get("nearest"))
+    known = [one for one in near if one is not None]
+    if first is None or not known:
+        return
+    floor = max(known, key=lambda one: one.at_count.value)
+    gap = first.without_bias.value - floor.without_bias.value
+    error = math.hypot(error_of(first.without_bias), error_of(floor.without_bias))
+    ours, theirs = first.at_count.value, floor.at_count.value
+    yield ReportCheck(
+        what=f"distance of drawings from held-out pictures, by {found.network.name}",
+        found=f"{ours:.4g}",
+        wanted=f"at most {FAR:g} times {theirs:.4g}, that of reconstructions or of training "
+        "pictures of the nearest captions",
+        ok=ours <= FAR * theirs or gap <= LUCK * error,
+        meaning=f"Drawings are {ours / theirs:.1f} times as far from real pictures as the codes "
+        "allow, so the prior has not learned enough: train it longer (prior.fit.steps), with more "
+        "parameters (prior.layers, prior.heads), or set sample.temperature or sample.top_p lower.",
+    )
