@@ -19,7 +19,7 @@ class FeatureNetwork(Record):
     """The network that made the features."""
 
     name: str
-    sha256: Sha256 = Field(description="of its file of weights")
+    sha256: Sha256 = Field(description="of its file of weights; without weights, of its definition")
 
 
 class ReferenceSet(Record):

@@ -17,10 +17,13 @@ from pipelines.compare.noise import (
     of_prompts,
     of_shares,
 )
+from schemas.metric_value import Reported
 from schemas.run_report import Report
+from schemas.run_report.networks_part import PictureSet
 from schemas.run_report.outcomes_part import Outcomes
 from stages import shapes
 from stages.evaluate.intervals import Names, interval
+from stages.metrics.reported import comparable
 
 # What a test finds; words if it refuses, None where the noise is not known.
 Finding = TestedDifference | str | None
@@ -82,6 +85,32 @@ def drawings(kind: str, hits: str) -> Test:
         return of_intervals(shares, bounds, "prompt", min(map(len, prompts)))
 
     return test
+
+
+def distances(network: str, pictures: PictureSet) -> Test:
+    """Return a test of a Frechet distance without bias, by the intervals of both."""
+
+    def test(one: Report, other: Report) -> Finding:
+        before, after = (distance(report, network, pictures) for report in (one, other))
+        if before is None or after is None or before.interval is None or after.interval is None:
+            return None
+        if reasons := comparable(before, after):
+            return f"measured with other things: {'; '.join(reasons)}"
+        if before.value == after.value:
+            return None
+        bounds = (before.interval, after.interval)
+        items = min(before.count, after.count)
+        return of_intervals((before.value, after.value), bounds, "picture", items)
+
+    return test
+
+
+def distance(report: Report, network: str, pictures: PictureSet) -> Reported | None:
+    """Return the distance of a set of pictures without bias, as a network of this name saw it."""
+    for found in report.networks:
+        if found.network.name == network and pictures in found.distances:
+            return found.distances[pictures].without_bias
+    return None
 
 
 @lru_cache

@@ -6,9 +6,15 @@ from typing import Any, NamedTuple
 from pipelines.compare import figure_tests
 from pipelines.compare.figure_tests import Test
 from schemas.run_report import Report
+from schemas.run_report.networks_part import PictureSet
 from stages.evaluate.page import set_title
 
 Bounds = tuple[float, float]
+DISTANT: dict[PictureSet, str] = {  # whose distance from held-out pictures is compared
+    "reconstructions": "through the dVAE (rFD)",
+    "first": "first pictures drawn",
+    "favourite": "CLIP's favourites",
+}
 
 
 class ComparedFigure(NamedTuple):
@@ -31,6 +37,8 @@ def figures(reports: Sequence[Report]) -> Iterator[ComparedFigure]:
     for name in dict.fromkeys(n for r in reports if r.accuracy for n in r.accuracy.sets):
         yield from _set(reports, name)
     yield from _choosers(reports)
+    for name in dict.fromkeys(n.network.name for r in reports for n in r.networks if n.distances):
+        yield from _distances(reports, name)
 
 
 def _of(parts: Sequence[Any], key: str) -> list[Any]:
@@ -98,3 +106,13 @@ def _choosers(reports: Sequence[Report]) -> Iterator[ComparedFigure]:
         ("best_possible", "best possible"),
     ):
         yield ComparedFigure(section, name, "%", _of(found, key))
+
+
+def _distances(reports: Sequence[Report], network: str) -> Iterator[ComparedFigure]:
+    section = f"distance from held-out pictures, by {network}"
+    for key, name in DISTANT.items():
+        found = [figure_tests.distance(report, network, key) for report in reports]
+        yield ComparedFigure(
+            section, name, "", _of(found, "value"), figure_tests.distances(network, key),
+            lower_is_better=True, intervals=_of(found, "interval"),
+        )  # fmt: skip

@@ -8,7 +8,7 @@ from schemas.metric_value import FeatureNetwork, Reported
 from schemas.run_report.report_part import Interval, ReportPart
 
 PictureSet = Literal["training", "reconstructions", "nearest", "first", "favourite"]
-Criterion = Literal["closer_than_any", "closer_than_1st_percentile"]
+Criterion = Literal["closer_than_any", "closer_than_1st_percentile", "as_close_as_planted"]
 
 
 class DistanceFromHeldOut(ReportPart):
@@ -39,13 +39,18 @@ class CopyFigures(ReportPart):
     training_pictures: int = Field(description="that were looked at, the first ones")
     held_out_pictures: int
     thresholds: dict[Criterion, float] = Field(
-        description="distances of held-out pictures: the smallest, and the 1st percentile"
+        description="distances: of held-out pictures the smallest and the 1st percentile, of "
+        "planted copies of the kind that is farthest from its originals the 99th"
     )
     drawings: int = Field(description="a picture for each prompt")
     drawn: dict[PictureSet, dict[Criterion, CopyShare]] = Field(description="first, favourite")
     planted_pictures: int = Field(description="copies that were made of each kind")
-    planted: dict[str, dict[Criterion, float]] = Field(description="share found, by kind of copy")
-    false_alarms: dict[Criterion, float] = Field(description="of held-out pictures accused")
+    planted: dict[str, dict[Criterion, float]] = Field(
+        description="share found, by kind of copy: of one half, with thresholds by the other"
+    )
+    false_alarms: dict[Criterion, float] = Field(
+        description="of one half of the held-out pictures, with the same thresholds"
+    )
     suspects: tuple[SuspectDrawing, ...] = Field(description="favourites, the closest first")
     words: str = Field(description="what the shares mean")
 
@@ -55,6 +60,8 @@ class NetworkFigures(ReportPart):
 
     network: FeatureNetwork
     distances: dict[PictureSet, DistanceFromHeldOut] = Field(
-        description="of equally many pictures; of sets with fewer than four, none"
+        description="of equally many pictures; none of sets with fewer than four, nor by thumbnails"
     )
-    copies: CopyFigures | None = Field(description="null without held-out pictures or drawings")
+    copies: CopyFigures | None = Field(
+        description="null without held-out pictures or drawings, and for the run's own CLIP"
+    )

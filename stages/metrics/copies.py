@@ -4,12 +4,14 @@ Held-out pictures cannot be copies, so how near they come to training pictures i
 comes. A drawing that is closer to a training picture than any held-out one ever is, is suspect; of
 drawings like the held-out pictures, 1 in 100 is below the 1st percentile of these. Both need a
 calibration: copies that were planted must be found (planted.py makes them), and other
-held-out pictures must not.
+held-out pictures must not. Where a corpus repeats itself, held-out pictures are as close to
+training pictures as copies are. What then tells is how many drawings are as close as planted
+copies, against how many held-out pictures are.
 
 Dimensions: n pictures, d features.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,29 +22,33 @@ from schemas.run_report.networks_part import Criterion
 from stages.metrics.feature_arrays import Features, check_pair, pair_blocks, squared_distances
 
 # Which percentile of the held-out pictures' distances a suspect one is below.
-CRITERIA: Mapping[Criterion, float] = {"closer_than_any": 0.0, "closer_than_1st_percentile": 1.0}
+BY_HELD_OUT: Mapping[Criterion, float] = {"closer_than_any": 0.0, "closer_than_1st_percentile": 1.0}
+AS_PLANTED: Criterion = "as_close_as_planted"
+PLANTED_PERCENTILE = 99.0  # of the planted copies that are the farthest from their originals
 
 Shares = dict[Criterion, float]
+Thresholds = dict[Criterion, float]
+Distances = Float[np.ndarray, " n"]
 
 
 class Nearest(NamedTuple):
     """The training picture that is nearest to each of some pictures, and how far it is."""
 
     place: Int[np.ndarray, " n"]
-    distance: Float[np.ndarray, " n"]
+    distance: Distances
 
 
 @dataclass(frozen=True)
 class Copying:
-    """How near drawings and held-out pictures come to the same training pictures."""
+    """How near drawings come to training pictures, and what is suspiciously near."""
 
     drawn: Nearest
-    held_out: Nearest
+    thresholds: Thresholds
 
     @property
     def shares(self) -> Shares:
         """The share of suspect drawings, by each criterion."""
-        return shares_below(self.drawn.distance, self.held_out.distance)
+        return shares_below(self.drawn.distance, self.thresholds)
 
     def most_suspect(self, count: int) -> Int[np.ndarray, " count"]:
         """Return which drawings are nearest to a training picture, the nearest first."""
@@ -56,23 +62,34 @@ class Calibration(NamedTuple):
     false_alarms: Shares
 
 
-def calibrate(planted: Mapping[str, Nearest], held_out: Nearest, seed: int) -> Calibration:
-    """Set the thresholds by a random half of the held-out pictures, and try them on the rest.
+def calibrate(planted: Mapping[str, Distances], held_out: Distances, seed: int) -> Calibration:
+    """Set the thresholds by a random half of all pictures, and try them on the other half.
 
-    `planted` are copies of training pictures by kind. The other half counts false alarms.
+    `planted` are distances of copies of training pictures, by kind.
     """
-    halves = np.array_split(np.random.default_rng(seed).permutation(held_out.distance), 2)
-    known, others = halves
-    found = {kind: shares_below(copies.distance, known) for kind, copies in planted.items()}
-    return Calibration(found, shares_below(others, known))
+    rng = np.random.default_rng(seed)
+    known, others = np.array_split(rng.permutation(held_out), 2)
+    halves = {kind: np.array_split(rng.permutation(own), 2) for kind, own in planted.items()}
+    found = thresholds(known, [half for half, _ in halves.values()])
+    return Calibration(
+        {kind: shares_below(half, found) for kind, (_, half) in halves.items()},
+        shares_below(others, found),
+    )
 
 
-def shares_below(distances: Float[np.ndarray, " n"], held_out: Float[np.ndarray, " m"]) -> Shares:
-    """Return which share of distances is below the held-out ones' percentile of each criterion."""
-    return {
-        name: float((distances < np.percentile(held_out, percent)).mean())
-        for name, percent in CRITERIA.items()
-    }
+def thresholds(held_out: Distances, planted: Collection[Distances]) -> Thresholds:
+    """Return below which distance a picture is suspect, by each criterion.
+
+    `planted` are distances of copies, an array for each kind: the farthest kind counts.
+    """
+    found = {name: float(np.percentile(held_out, of)) for name, of in BY_HELD_OUT.items()}
+    farthest = max(float(np.percentile(own, PLANTED_PERCENTILE)) for own in planted)
+    return {**found, AS_PLANTED: farthest}
+
+
+def shares_below(distances: Distances, found: Mapping[Criterion, float]) -> Shares:
+    """Return which share of distances is below the threshold of each criterion."""
+    return {name: float((distances < threshold).mean()) for name, threshold in found.items()}
 
 
 def nearest_either_way(features: Features, mirrored: Features, training: Features) -> Nearest:

@@ -2,7 +2,8 @@
 
 `python -m tests.bench.ordering --root RUN` prints a line for each metric and order, and ends with 1
 if one is wrong. Distances are from 1,000 real pictures of the demo's world (or half of the stamps
-of Debian's tuxpaint-stamps-default, where they are installed):
+of Debian's tuxpaint-stamps-default, where they are installed; a network that knows pictures looks
+at these, where picture_network.py finds one):
 
 * other real pictures < these through the run's dVAE < through k-means with 16 codes; of stamps,
   which the dVAE never saw, k-means with 1,024 codes is the good tokenizer
@@ -40,7 +41,7 @@ from stages.models.r_precision import r_precision
 from stages.pictures import Pixels, crop_centre
 from stages.pictures.tensors import from_tensor, to_tensor
 from stages.weights import DvaeConfig, load_dvae, read_config
-from tests.bench import dvae_quality
+from tests.bench import dvae_quality, picture_network
 
 COUNT = 1_000  # pictures on either side
 PATCH = 8  # pixels of a side of k-means' squares, as the paper's codes have
@@ -154,14 +155,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if dvae_quality.STAMPS.exists():
         every = (one for some in dvae_quality.stamps() for one in some)
         stamps = [crop_centre(one, side) for one in every if min(one.shape[:2]) >= side]
-        parts["stamps"] = of_pictures(extractor, stamps, lambda some: kmeans(some, 1_024))
+        known = picture_network.is_installed()
+        looks = picture_network.picture_network() if known else extractor
+        name = f"stamps, by {looks.network.name} {looks.network.sha256[:12]}"
+        parts[name] = of_pictures(looks, stamps, lambda some: kmeans(some, 1_024))
     wrong = 0
     for name, chains in parts.items():
         print(f"\n{name}")
         for chain in chains:
             print(chain.line(), flush=True)
             wrong += not chain.holds
-    if "stamps" not in parts:
+    if not dvae_quality.STAMPS.exists():
         print(f"\nstamps: left out, no {dvae_quality.STAMPS} (tuxpaint-stamps-default)")
     return int(wrong > 0)
 

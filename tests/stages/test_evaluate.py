@@ -57,13 +57,15 @@ def test_what_the_report_says_of_the_run(made):
     assert report.samples.prompts == {"held_out": 3, "seen": 3, "two_shapes": 3, "validation": 1}
 
 
-def test_the_runs_own_clip_looks_at_all_pictures(made):
-    (found,) = read_report(made[1]).networks
-    assert found.network.name == "clip:of-the-run"
+def test_thumbnails_look_for_copies_and_the_runs_own_clip_measures_distances(made):
+    thumbnails, found = read_report(made[1]).networks
+    assert (thumbnails.network.name, thumbnails.distances) == ("thumbnail:16x16", {})
+    assert (found.network.name, found.copies) == ("clip:of-the-run", None)
     assert {"training", "reconstructions", "nearest", "first", "favourite"} == set(found.distances)
     assert {one.at_count.count for one in found.distances.values()} == {6}  # of the held-out ones
-    assert found.copies.training_pictures == tiny_run.SIZES["train"]
-    assert (found.copies.held_out_pictures, found.copies.drawings) == (6, 10)
+    copies = thumbnails.copies
+    assert copies.training_pictures == tiny_run.SIZES["train"]
+    assert (copies.held_out_pictures, copies.drawings) == (6, 10)
 
 
 def test_the_funnel_counts_each_row_once(made):

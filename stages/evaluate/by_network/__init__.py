@@ -1,6 +1,7 @@
-"""What feature networks see of a run: how far drawings are from real pictures, and copies.
+"""What feature networks see of a run: copies, and how far drawings are from real pictures.
 
-The run's own CLIP always looks, and a network that is handed in (`evaluate.features`).
+Thumbnails always look for copies, and the run's own CLIP measures distances; a network that is
+handed in (`evaluate.features`) does both.
 
 picture_sets    which pictures are looked at
 distances       Frechet distances of drawings, reconstructions and real pictures from held-out ones

@@ -2,23 +2,34 @@
 
 `stages/metrics/copies.py` says what is compared. Whether that means anything is measured on copies
 that are planted: where a network does not find these, it cannot tell a copy from a picture that is
-merely alike.
+merely alike. A copy may be mirrored, or brighter than what it copies, so pictures are held against
+training pictures as they are and brightened, and in the mirror against both.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from schemas.run_report.networks_part import CopyFigures, CopyShare, Criterion
-from stages.evaluate.by_network.picture_sets import EitherWay, SeenSets
+from schemas.run_report.networks_part import CopyFigures, CopyShare, Criterion, PictureSet
+from stages.evaluate.by_network.picture_sets import PictureSets, SeenSets, see
 from stages.evaluate.intervals import wilson
-from stages.features import Features
-from stages.metrics.copies import CRITERIA, Copying, Nearest, calibrate, nearest_either_way
+from stages.features import FeatureExtractor, Features
+from stages.metrics.copies import (
+    AS_PLANTED,
+    Copying,
+    Nearest,
+    calibrate,
+    nearest_either_way,
+    thresholds,
+)
+from stages.metrics.planted import PLANTED, flipped
+from stages.pictures import Pixels
 
 SEED = 0
 SUSPECTS = 8  # drawings that are shown
-FOUND = 0.95  # of planted copies of each kind, for a share that means something
-USUAL: Criterion = "closer_than_1st_percentile"
+FALSE_ALARMS = 0.01  # of held-out pictures: with fewer, a copy is told from what is merely alike
+DRAWN: tuple[PictureSet, ...] = ("first", "favourite")
 
 
 class Suspect(NamedTuple):
@@ -29,41 +40,47 @@ class Suspect(NamedTuple):
     distance: float
 
 
-def memorisation(seen: SeenSets) -> tuple[CopyFigures, list[Suspect]]:
+def memorisation(
+    extractor: FeatureExtractor, pictures: PictureSets, seen: SeenSets
+) -> tuple[CopyFigures, list[Suspect]]:
     """Compare drawings with training pictures; return the closest favourites too."""
-    training = seen.sets["training"]
-    held_out = _nearest(seen.held_out, training)
+    training, places = seen.sets["training"], seen.training_places
+    assert seen.brightened is not None, "copies are looked for"
+    searched = np.concatenate([training, seen.brightened])
+
+    def nearest(features: Features, own: Sequence[Pixels]) -> Nearest:
+        mirrored = see(extractor, [flipped(picture) for picture in own])
+        found = nearest_either_way(features, mirrored, searched)
+        return found._replace(place=found.place % len(training))
+
+    held_out = nearest(seen.held_out, pictures.held_out).distance
     drawn = {
-        name: Copying(_nearest(EitherWay(seen.sets[name], mirrored), training), held_out)
-        for name, mirrored in seen.mirrored.items()
+        name: nearest(seen.sets[name], own)
+        for name, own in zip(DRAWN, (pictures.first, pictures.favourite), strict=True)
     }
-    planted = {kind: _nearest(copies, training) for kind, copies in seen.planted.items()}
+    copies = {kind: [plant(own) for own in seen.copied] for kind, plant in PLANTED.items()}
+    planted = {kind: nearest(see(extractor, own), own).distance for kind, own in copies.items()}
     found, false_alarms = calibrate(planted, held_out, SEED)
-    closest = drawn["favourite"].drawn
+    below = thresholds(held_out, planted.values())
+    compared = {name: Copying(own, below) for name, own in drawn.items()}
+    closest = drawn["favourite"]
     suspects = [
-        Suspect(int(i), seen.training_places[closest.place[i]], float(closest.distance[i]))
-        for i in drawn["favourite"].most_suspect(SUSPECTS)
+        Suspect(int(i), places[closest.place[i]], float(closest.distance[i]))
+        for i in compared["favourite"].most_suspect(SUSPECTS)
     ]
     figures = CopyFigures(
         training_pictures=len(training),
-        held_out_pictures=len(held_out.distance),
-        thresholds={
-            name: float(np.percentile(held_out.distance, percent))
-            for name, percent in CRITERIA.items()
-        },
+        held_out_pictures=len(held_out),
+        thresholds=below,
         drawings=len(closest.distance),
-        drawn={name: _with_intervals(own) for name, own in drawn.items()},
-        planted_pictures=len(planted["exact"].distance),
+        drawn={name: _with_intervals(own) for name, own in compared.items()},
+        planted_pictures=len(seen.copied),
         planted=found,
         false_alarms=false_alarms,
         suspects=(),
         words="",
     )
     return figures.model_copy(update={"words": in_words(figures)}), suspects
-
-
-def _nearest(pictures: EitherWay, training: Features) -> Nearest:
-    return nearest_either_way(*pictures, training)
 
 
 def _with_intervals(found: Copying) -> dict[Criterion, CopyShare]:
@@ -75,21 +92,22 @@ def _with_intervals(found: Copying) -> dict[Criterion, CopyShare]:
 
 
 def in_words(figures: CopyFigures) -> str:
-    """Say what the share of suspect favourites means, by what was found of planted copies."""
-    planted = {kind: shares[USUAL] for kind, shares in figures.planted.items()}
+    """Say what the share of suspect favourites means, by what chance comes to."""
+    by_chance = figures.false_alarms[AS_PLANTED]
     said = (
-        f"{100 * figures.drawn['favourite'][USUAL].share:.1f} % of the favourites are closer to "
-        "a training picture than 99 of 100 held-out pictures are; of pictures that copy nothing, "
-        "1 % would be."
+        f"{_percent(figures.drawn['favourite'][AS_PLANTED].share)} of the favourites are as "
+        "close to a training picture as 99 of 100 planted copies are to theirs; of held-out "
+        f"pictures, which copy none, {_percent(by_chance)} are."
     )
-    if min(planted.values()) >= FOUND:
-        return f"{said} Of planted copies of every kind, at least {100 * FOUND:.0f} % are found so."
-    named = ", ".join(
-        f"{100 * share:.0f} % of the {kind} ones"
-        for kind, share in planted.items()
-        if share < FOUND
-    )
+    if by_chance < FALSE_ALARMS:
+        return (
+            f"{said} So copies ({', '.join(figures.planted)}) are told from what is merely alike."
+        )
     return (
-        f"{said} Of planted copies, only {named} are found so: to this network, pictures that are "
-        "merely alike are as close as these, so it cannot rule out copies of that kind."
+        f"{said} So there are near duplicates among the pictures, or to this network they are "
+        "alike: only what is above the share of held-out pictures would tell of copying."
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from schemas.run_report.networks_part import PictureSet
 from stages.evaluate.baselines.drawings import KeptPrompt
 from stages.evaluate.reconstructions import Captioned, captioned_at
 from stages.features import FeatureExtractor, Features
-from stages.metrics.planted import PLANTED, flipped
+from stages.metrics.planted import brightened
 from stages.pictures import Pixels, decode
 
 TRAINING = 4_096  # training pictures, the first ones: a fair sample
-COPIED = 64  # of these, of which copies are planted
+COPIED = 128  # of these, of which copies are planted
 AT_ONCE = 256  # training pictures in memory
 
 
@@ -73,75 +73,50 @@ class PictureSets:
         return ReferenceSet(name="held-out pairs", sha256=sha256, count=len(self.held_out))
 
 
-class EitherWay(NamedTuple):
-    """Features of pictures, and of their mirror images."""
-
-    as_they_are: Features
-    mirrored: Features
-
-
 @dataclass(frozen=True)
 class SeenSets:
     """What one network sees of all pictures; sets without any picture are left out."""
 
-    held_out: EitherWay
+    held_out: Features
     sets: Mapping[PictureSet, Features]
-    mirrored: Mapping[PictureSet, Features]  # of the drawings
-    planted: Mapping[str, EitherWay]  # copies of training pictures, by kind
+    brightened: Features | None  # the training pictures, if copies are looked for
     training_places: Sequence[int]  # rows of the training pairs
+    copied: Sequence[Pixels]  # the first few of the training pictures
 
 
-def see_all(extractor: FeatureExtractor, pictures: PictureSets) -> SeenSets:
+def see_all(extractor: FeatureExtractor, pictures: PictureSets, *, copies: bool) -> SeenSets:
     """Look at every picture; there must be held-out ones."""
-    places, training, copied = _training(extractor, pictures)
-    drawn: dict[PictureSet, Sequence[Pixels]] = {
-        "first": pictures.first,
-        "favourite": pictures.favourite,
-    }
     others: dict[PictureSet, Sequence[Pixels]] = {
         "reconstructions": pictures.reconstructions,
         "nearest": pictures.nearest,
-        **drawn,
+        "first": pictures.first,
+        "favourite": pictures.favourite,
     }
-    seen = {name: _see(extractor, some) for name, some in others.items() if len(some)}
+    places: list[int] = []
+    training: list[Features] = []
+    brighter: list[Features] = []
+    copied: list[Pixels] = []
+    found = captioned_at(pictures.clean, pictures.side, range(TRAINING))
+    for some in iter(partial(_some, found), []):
+        own = [pixels for _, pixels in some]
+        places += [place for place, _ in some]
+        training.append(see(extractor, own))
+        if copies:
+            brighter.append(see(extractor, [brightened(pixels) for pixels in own]))
+            copied += own[: COPIED - len(copied)]
+    seen = {name: see(extractor, some) for name, some in others.items() if len(some)}
     return SeenSets(
-        held_out=_either_way(extractor, pictures.held_out),
-        sets={"training": training, **seen},
-        mirrored={name: _mirrored(extractor, some) for name, some in drawn.items() if len(some)},
-        planted={
-            kind: _either_way(extractor, [plant(own) for own in copied])
-            for kind, plant in PLANTED.items()
-        },
+        held_out=see(extractor, pictures.held_out),
+        sets={"training": np.concatenate(training), **seen},
+        brightened=np.concatenate(brighter) if copies else None,
         training_places=places,
+        copied=copied,
     )
 
 
-def _training(
-    extractor: FeatureExtractor, pictures: PictureSets
-) -> tuple[list[int], Features, list[Pixels]]:
-    """Return places and features of training pictures, and the first few of these pictures."""
-    found = captioned_at(pictures.clean, pictures.side, range(TRAINING))
-    places: list[int] = []
-    features: list[Features] = []
-    copied: list[Pixels] = []
-    for some in iter(partial(_some, found), []):
-        places += [place for place, _ in some]
-        features.append(_see(extractor, [own for _, own in some]))
-        copied += [own for _, own in some][: COPIED - len(copied)]
-    return places, np.concatenate(features), copied
+def see(extractor: FeatureExtractor, pictures: Sequence[Pixels]) -> Features:
+    return extractor.see(pictures).features
 
 
 def _some(found: Iterator[tuple[int, Captioned]]) -> list[tuple[int, Pixels]]:
     return [(place, own.pixels) for place, own in islice(found, AT_ONCE)]
-
-
-def _see(extractor: FeatureExtractor, pictures: Sequence[Pixels]) -> Features:
-    return extractor.see(pictures).features
-
-
-def _mirrored(extractor: FeatureExtractor, pictures: Sequence[Pixels]) -> Features:
-    return _see(extractor, [flipped(picture) for picture in pictures])
-
-
-def _either_way(extractor: FeatureExtractor, pictures: Sequence[Pixels]) -> EitherWay:
-    return EitherWay(_see(extractor, pictures), _mirrored(extractor, pictures))

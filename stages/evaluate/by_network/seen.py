@@ -1,17 +1,18 @@
 """One network after another: its figures for the report, and pairs to look at."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Sequence
+from typing import Literal, NamedTuple
 
 from schemas.folder import Folder
 from schemas.run_report.networks_part import NetworkFigures, SuspectDrawing
 from stages.evaluate.by_network.distances import distances
 from stages.evaluate.by_network.memorisation import memorisation
-from stages.evaluate.by_network.picture_sets import PictureSets, see_all
+from stages.evaluate.by_network.picture_sets import PictureSets, SeenSets, see_all
 from stages.evaluate.page import SuspectPair
 from stages.evaluate.reconstructions import captioned_at
 from stages.features import FeatureExtractor
 from stages.features.networks import clip_of_run, open_network
+from stages.features.thumbnail import thumbnail
 
 
 class Looked(NamedTuple):
@@ -22,24 +23,40 @@ class Looked(NamedTuple):
 
 
 def by_networks(clip: Folder, address: str, pictures: PictureSets) -> Iterator[Looked]:
-    """Look with the run's CLIP, and with the network at `address` unless that is empty.
+    """Look with thumbnails, with the run's CLIP, and with the network at `address`, if any.
 
-    Nothing is measured where no pictures were held out.
+    Thumbnails find copies, and say nothing of how real a picture is; the CLIP, which learned from
+    the training pictures, is the other way round. Nothing is measured where no pictures were held
+    out.
     """
     if len(pictures.held_out):
-        yield look(clip_of_run(clip), pictures)
+        yield look(thumbnail(), pictures, {"copies"})
+        yield look(clip_of_run(clip), pictures, {"distances"})
         if address:
-            yield look(open_network(address, "clean", setting="evaluate.features"), pictures)
+            network = open_network(address, "clean", setting="evaluate.features")
+            yield look(network, pictures, {"copies", "distances"})
 
 
-def look(extractor: FeatureExtractor, pictures: PictureSets) -> Looked:
-    """Measure all that one network can tell."""
-    seen = see_all(extractor, pictures)
-    own = distances(extractor, seen.held_out.as_they_are, pictures.reference, seen.sets)
+def look(
+    extractor: FeatureExtractor,
+    pictures: PictureSets,
+    tells: Collection[Literal["copies", "distances"]],
+) -> Looked:
+    """Measure what one network can tell."""
+    copies = "copies" in tells and len(pictures.favourite) > 0 and len(pictures.held_out) > 1
+    seen = see_all(extractor, pictures, copies=copies)
+    own = {}
+    if "distances" in tells:
+        own = distances(extractor, seen.held_out, pictures.reference, seen.sets)
     figures = NetworkFigures(network=extractor.network, distances=own, copies=None)
-    if not len(pictures.favourite) or len(pictures.held_out) < 2:
-        return Looked(figures, [])
-    copies, suspects = memorisation(seen)
+    return _with_copies(extractor, pictures, seen, figures) if copies else Looked(figures, [])
+
+
+def _with_copies(
+    extractor: FeatureExtractor, pictures: PictureSets, seen: SeenSets, figures: NetworkFigures
+) -> Looked:
+    """Add what drawings are suspiciously close to."""
+    copies, suspects = memorisation(extractor, pictures, seen)
     rows = {one.training for one in suspects}
     training = dict(captioned_at(pictures.clean, pictures.side, rows))
     pairs = [

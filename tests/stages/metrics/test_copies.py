@@ -5,7 +5,14 @@ import pytest
 
 from schemas.errors import UserError
 from stages import shapes
-from stages.metrics.copies import Copying, calibrate, nearest, nearest_either_way, shares_below
+from stages.metrics.copies import (
+    Copying,
+    calibrate,
+    nearest,
+    nearest_either_way,
+    shares_below,
+    thresholds,
+)
 from stages.metrics.feature_arrays import of_length_one
 from stages.metrics.planted import PLANTED
 from tests.stages.photographs import photograph
@@ -51,26 +58,41 @@ def test_a_mirrored_copy_is_near_in_the_mirror_alone():
     assert nearest(looks(copies), looks(training)).distance.min() > 0.1
 
 
-def test_shares_are_below_the_closest_and_the_first_percentile_of_held_out_pictures():
+def test_shares_are_below_what_held_out_pictures_and_planted_copies_have():
     held_out = np.arange(1.0, 102.0)  # its 1st percentile is 2
-    assert shares_below(np.array([0.5, 1.0, 1.5, 2.0, 30.0]), held_out) == {
-        "closer_than_any": 0.2,
-        "closer_than_1st_percentile": 0.6,
+    planted = [np.full(5, 0.1), np.linspace(0, 100, 101)]  # of the farther kind, the 99th is 99
+    below = thresholds(held_out, planted)
+    assert shares_below(np.array([0.5, 1.0, 1.5, 2.0, 30.0, 99.0, 99.5, 100.0]), below) == {
+        "closer_than_any": 1 / 8,
+        "closer_than_1st_percentile": 3 / 8,
+        "as_close_as_planted": 5 / 8,
     }
 
 
 def test_every_planted_copy_is_found_and_hardly_a_picture_that_is_none_is_accused():
     training, held_out = photographs(0, 300), photographs(1_000, 400)
     planted = {
-        kind: either_way(map(plant, training[:50]), training) for kind, plant in PLANTED.items()
+        kind: either_way(map(plant, training[:50]), training).distance
+        for kind, plant in PLANTED.items()
     }
-    found, false_alarms = calibrate(planted, either_way(held_out, training), seed=0)
+    found, false_alarms = calibrate(planted, either_way(held_out, training).distance, seed=0)
     assert list(found) == ["exact", "flipped", "brightened", "reencoded"]
     for kind, shares in found.items():
         assert shares["closer_than_any"] == 1, kind
         assert shares["closer_than_1st_percentile"] == 1, kind
     assert false_alarms["closer_than_any"] < 0.01
     assert false_alarms["closer_than_1st_percentile"] < 0.04  # 2 of 200 are expected
+    assert false_alarms["as_close_as_planted"] == 0
+
+
+def test_a_calibration_tries_its_thresholds_on_the_other_half():
+    """Of copies at 0 to 99 the 99th percentile is high, and of held-out ones half are below 50."""
+    copies, held_out = np.arange(100.0), np.arange(2_000.0) / 20
+    found, false_alarms = calibrate({"any": copies}, held_out, seed=0)
+    assert 0.9 < found["any"]["as_close_as_planted"] <= 1
+    assert false_alarms["as_close_as_planted"] == pytest.approx(0.97, abs=0.03)
+    assert false_alarms["closer_than_1st_percentile"] == pytest.approx(0.01, abs=0.01)
+    assert found["any"]["closer_than_1st_percentile"] < 0.05
 
 
 def test_a_drawer_that_copies_is_told_from_one_that_does_not():
@@ -79,16 +101,23 @@ def test_a_drawer_that_copies_is_told_from_one_that_does_not():
     )
     copies = [PLANTED["reencoded"](picture) for picture in training[7:17]]
     drawn = nearest(looks([*honest, *copies]), looks(training))
-    found = Copying(drawn, nearest(looks(held_out), looks(training)))
+    below = thresholds(nearest(looks(held_out), looks(training)).distance, [drawn.distance[40:]])
+    found = Copying(drawn, below)
     assert found.shares["closer_than_any"] == pytest.approx(10 / 50, abs=0.02)
+    assert found.shares["as_close_as_planted"] == pytest.approx(9 / 50)  # all but the farthest
     assert sorted(found.most_suspect(10)) == list(range(40, 50))
     assert sorted(found.drawn.place[40:]) == list(range(7, 17))
 
 
 def test_held_out_pictures_that_are_training_pictures_leave_nobody_to_accuse():
     features = np.random.default_rng(1).random((20, 3))
-    found = Copying(*[nearest(features, features)] * 2)
-    assert found.shares == {"closer_than_any": 0, "closer_than_1st_percentile": 0}
+    same = nearest(features, features)
+    found = Copying(same, thresholds(same.distance, [np.ones(4)]))
+    assert found.shares == {
+        "closer_than_any": 0,
+        "closer_than_1st_percentile": 0,
+        "as_close_as_planted": 1,
+    }
 
 
 @pytest.mark.parametrize("kind", PLANTED)
