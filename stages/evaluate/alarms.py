@@ -55,8 +55,8 @@ def _overfitting(found: HeldOutLoss) -> ReportCheck:
         meaning="Overfitting, training pictures are memorised: validation loss was lowest at step "
         f"{found.lowest_step:,} ({found.lowest:.3f} nats) and ended at {found.last:.3f}, while "
         f"that of training pictures fell from {found.training_at_lowest:.3f} to "
-        f"{found.training_last:.3f}. Stop there (prior.fit.steps={found.lowest_step}), or use more "
-        "pictures or more dropout.",
+        f"{found.training_last:.3f}. Stop there (prior.fit.steps={found.lowest_step}), keep the "
+        "best (prior.fit.best_of=10), or use more pictures or more dropout (prior.dropout).",
     )
 
 

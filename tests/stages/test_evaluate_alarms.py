@@ -50,7 +50,8 @@ def test_nats_that_rise_where_training_falls_are_overfitting():
     assert found.meaning == (
         "Overfitting, training pictures are memorised: validation loss was lowest at step 2,000 "
         "(1.500 nats) and ended at 2.125, while that of training pictures fell from 3.000 to "
-        "2.000. Stop there (prior.fit.steps=2000), or use more pictures or more dropout."
+        "2.000. Stop there (prior.fit.steps=2000), keep the best (prior.fit.best_of=10), or use "
+        "more pictures or more dropout (prior.dropout)."
     )
 
 
