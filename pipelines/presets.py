@@ -206,7 +206,7 @@ SMALL: Assignments = _TWO_CORES | {
     "prior.head_dim": 24,
     "prior.fit.steps": 2_400,
     "prior.fit.learning_rate": 1e-3,
-    "prior.fit.best_of": 6,  # some hundred pictures are learned by heart before the end
+    "prior.fit.best_of": 6,  # a prior of some hundred pictures overfits before the end
     "prior.run.validate_every": 1_000,
     "clip.patch": 8,
     "clip.text_len": 34,
