@@ -88,7 +88,7 @@ def test_copies_are_found_and_shown_beside_what_was_copied(clean):
     low, high = found.drawn["favourite"]["as_close_as_planted"].interval
     assert low < 4 / 40 < high
     assert found.drawn["first"]["as_close_as_planted"].share == 0
-    assert found.words.startswith("10.0 % of CLIP's favourites")
+    assert found.words.startswith("10.0 % of the favourites")
     assert "(exact, flipped, brightened, reencoded) are told from" in found.words
     assert {pair.prompt for pair in pairs[:4]} == {f"prompt {n}" for n in range(36, 40)}
     for pair in pairs[:4]:  # one row before them is no picture
@@ -117,7 +117,7 @@ def test_where_held_out_pictures_are_training_pictures_the_words_say_what_to_hol
     found = look(thumbnail(), sets(clean, copies, held_out=repeated), COPIES).figures.copies
     assert found.thresholds["closer_than_1st_percentile"] < 1e-6
     assert found.false_alarms["as_close_as_planted"] == pytest.approx(1 / 3, abs=0.1)
-    assert found.words.startswith("25.0 % of CLIP's favourites")
+    assert found.words.startswith("25.0 % of the favourites")
     assert "there are near duplicates" in found.words
     assert "are told from" not in found.words
 
