@@ -51,7 +51,8 @@ def one_round(pool: Pool, todo: Sequence[Shard], run_id: str) -> Iterator[ShardR
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     for handler in logging.getLogger("ray.data").handlers:
-        handler.setLevel(logging.ERROR)  # its chatter about every execution
+        if type(handler).__module__.startswith("ray."):  # others may be the root logger's too
+            handler.setLevel(logging.ERROR)  # its chatter about every execution
     options = {"runtime_env": {"env_vars": pool.env}} if pool.env else {}
     replies = ray.data.from_items(
         [{"shard": pickle.dumps(shard)} for shard in todo], override_num_blocks=len(todo)
