@@ -25,7 +25,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from schemas.errors import ConfigError, UserError
+from pipelines.command import command
+from schemas.errors import ConfigError
 from stages.pictures import PictureError, Pixels, decode, encode_png
 
 SMALLEST, LARGEST = 64, 256  # pixels of a square's side; smaller ones are left out
@@ -197,20 +198,20 @@ def make(name: str, package: Path, to: Path) -> Counter[str]:
     return write(corpus.pictures(folder), to)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.corpora", description=__doc__.splitlines()[0]
     )
     parser.add_argument("corpus", choices=CORPORA)
     parser.add_argument("--to", type=Path, required=True, help="empty folder to write into")
     parser.add_argument("--package", type=Path, default="/", help="where it was unpacked")
-    asked = parser.parse_args(arguments)
+    return parser
+
+
+@command(_parser)
+def main(asked: argparse.Namespace) -> int:
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # decode refuses those
-    try:
-        counts = make(asked.corpus, asked.package, asked.to)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+    counts = make(asked.corpus, asked.package, asked.to)
     left_out = ", ".join(f"{n} {why}" for why, n in sorted(counts.items()) if why != "written")
     print(f"{counts['written']} pictures in {asked.to}; left out: {left_out or 'none'}")
     print(f"license of the pictures: {CORPORA[asked.corpus].license}")

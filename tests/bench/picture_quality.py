@@ -21,9 +21,10 @@ import numpy as np
 import torch
 
 from infra.store import Store
+from pipelines.command import command
 from pipelines.draw.text_to_image import TextToImage
 from schemas.artifacts import CLEAN_PAIRS, DVAE, TRAIN, VAL
-from schemas.errors import ConfigError, UserError
+from schemas.errors import ConfigError
 from schemas.folder import Folder
 from stages.data.parquet import read_rows
 from stages.evaluate.baselines.nearest_captions import nearest_pictures
@@ -89,29 +90,29 @@ def print_distances(
         )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.picture_quality", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--root", default="runs/demo", help="a finished run")
     parser.add_argument("--count", type=int, default=1_000, help="pictures of a set at most")
-    asked = parser.parse_args(arguments)
-    try:
-        network, store = picture_network(), Store(asked.root)
-        clean = store.newest(CLEAN_PAIRS)
-        side = read_config(store.newest(DVAE), DvaeConfig).side
-        held_out = pairs(clean, VAL, side, asked.count)
-        if len(held_out) < FEWEST:
-            raise ConfigError(
-                f"wanted {FEWEST} held-out pictures, found {len(held_out)}; set a larger "
-                "filter.validation_share"
-            )
-        training = [own.pixels for own in pairs(clean, TRAIN, side, REFERENCE)]
-        generator = TextToImage(asked.root).generator
-        print_distances(network, training, picture_sets(generator, clean, training, held_out))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return parser
+
+
+@command(_parser)
+def main(asked: argparse.Namespace) -> int:
+    network, store = picture_network(), Store(asked.root)
+    clean = store.newest(CLEAN_PAIRS)
+    side = read_config(store.newest(DVAE), DvaeConfig).side
+    held_out = pairs(clean, VAL, side, asked.count)
+    if len(held_out) < FEWEST:
+        raise ConfigError(
+            f"wanted {FEWEST} held-out pictures, found {len(held_out)}; set a larger "
+            "filter.validation_share"
+        )
+    training = [own.pixels for own in pairs(clean, TRAIN, side, REFERENCE)]
+    generator = TextToImage(asked.root).generator
+    print_distances(network, training, picture_sets(generator, clean, training, held_out))
     return 0
 
 

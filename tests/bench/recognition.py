@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from infra.store import Store
+from pipelines.command import command
 from pipelines.draw.text_to_image import TextToImage
 from schemas.artifacts import CLEAN_PAIRS, TRAIN, VAL
-from schemas.errors import ConfigError, UserError
+from schemas.errors import ConfigError
 from schemas.folder import Folder
 from stages.data.parquet import read_rows
 from stages.evaluate.baselines.nearest_captions import nearest_pictures, words
@@ -191,7 +192,7 @@ def line_of(name: str, right: int, given: int) -> str:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.recognition", description=__doc__.splitlines()[0]
     )
@@ -200,20 +201,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=COUNT, help="captions that are asked for")
     parser.add_argument("--seed", type=int, default=0, help="which captions, in which order")
     parser.add_argument("--answers", type=Path, nargs="+", help="files of answers: score them")
-    asked = parser.parse_args(arguments)
-    try:
-        if not asked.answers:
-            make(asked.root, asked.to, asked.count, asked.seed)
-            return 0
-        key = json.loads((asked.to / KEY).read_text())
-        right = {name: [task["right"] for task in found] for name, found in key.items()}
-        for file in asked.answers:
-            print(file.name)
-            for name, counts in score(right, file.read_text()).items():
-                print(f"  {line_of(name, *counts)}")
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return parser
+
+
+@command(_parser)
+def main(asked: argparse.Namespace) -> int:
+    if not asked.answers:
+        make(asked.root, asked.to, asked.count, asked.seed)
+        return 0
+    key = json.loads((asked.to / KEY).read_text())
+    right = {name: [task["right"] for task in found] for name, found in key.items()}
+    for file in asked.answers:
+        print(file.name)
+        for name, counts in score(right, file.read_text()).items():
+            print(f"  {line_of(name, *counts)}")
     return 0
 
 
