@@ -13,7 +13,7 @@ Bounds = tuple[float, float]
 DISTANT: dict[PictureSet, str] = {  # whose distance from held-out pictures is compared
     "reconstructions": "through the dVAE (rFD)",
     "first": "first pictures drawn",
-    "favourite": "CLIP's favourites",
+    "favourite": "favourites",
 }
 
 
