@@ -10,19 +10,21 @@ from schemas.run_report import Report
 from schemas.run_report.networks_part import NetworkFigures
 from schemas.run_report.stages_part import ReportCheck
 from schemas.run_report.training_part import HeldOutLoss
+from stages.evaluate.advice import Advice
+from stages.evaluate.held_out_loss import overfits
 from stages.evaluate.intervals import LUCK, error_of
 
 FAR = 1.5  # times as far from held-out pictures as what is next to them
-RISEN = 0.01  # of the lowest held-out loss: a smaller rise is not looked at
 
 
 def alarms(report: Report) -> Iterator[ReportCheck]:
     """Yield a check for each thing that can go wrong and that the report has numbers for."""
+    advice = Advice.of(report.stages, report.prior)
     yield from _pairs_kept(report)
     if report.prior is not None:
-        yield _overfitting(report.prior)
+        yield _overfitting(report.prior, advice)
     for network in report.networks:
-        yield from _far(network)
+        yield from _far(network, advice)
 
 
 def _pairs_kept(report: Report) -> Iterator[ReportCheck]:
@@ -42,25 +44,23 @@ def _pairs_kept(report: Report) -> Iterator[ReportCheck]:
     )
 
 
-def _overfitting(found: HeldOutLoss) -> ReportCheck:
+def _overfitting(found: HeldOutLoss, advice: Advice) -> ReportCheck:
     """Ask that held-out nats have not risen from their fewest while training nats fell."""
-    rose = found.last > (1 + RISEN) * found.lowest
-    fell = found.training_last < found.training_at_lowest
+    remedy = advice.no_overfitting(found.lowest_step)
     return ReportCheck(
         what="prior: what it learned holds for held-out pictures",
         found=f"{found.last:.3f} nats at the end, {found.lowest:.3f} at step {found.lowest_step:,}"
         + ("" if found.kept_step is None else f"; kept is step {found.kept_step:,}"),
         wanted="the fewest in what is kept",
-        ok=found.kept_step is not None or not (rose and fell),
+        ok=not overfits(found),
         meaning="Overfitting, training pictures are memorised: validation loss was lowest at step "
         f"{found.lowest_step:,} ({found.lowest:.3f} nats) and ended at {found.last:.3f}, while "
         f"that of training pictures fell from {found.training_at_lowest:.3f} to "
-        f"{found.training_last:.3f}. Stop there (prior.fit.steps={found.lowest_step}), keep the "
-        "best (prior.fit.best_of=10), or use more pictures or more dropout (prior.dropout).",
+        f"{found.training_last:.3f}. {remedy[0].upper()}{remedy[1:]}.",
     )
 
 
-def _far(found: NetworkFigures) -> Iterator[ReportCheck]:
+def _far(found: NetworkFigures, advice: Advice) -> Iterator[ReportCheck]:
     """Ask that drawings are about as near to held-out pictures as they can be.
 
     That is as near as the dVAE's reconstructions, or as training pictures of the nearest captions,
@@ -82,6 +82,6 @@ def _far(found: NetworkFigures) -> Iterator[ReportCheck]:
         "pictures of the nearest captions",
         ok=ours <= FAR * theirs or gap <= LUCK * error,
         meaning=f"Drawings are {ours / theirs:.1f} times as far from real pictures as the codes "
-        "allow, so the prior has not learned enough: train it longer (prior.fit.steps), with more "
-        "parameters (prior.layers, prior.heads), or set sample.temperature or sample.top_p lower.",
+        f"allow, so the prior has not learned enough: {advice.better_prior()}; or draw likelier "
+        f"pictures ({advice.likelier_drawings()}).",
     )
