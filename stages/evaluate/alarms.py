@@ -14,7 +14,10 @@ from stages.evaluate.advice import Advice
 from stages.evaluate.held_out_loss import overfits
 from stages.evaluate.intervals import LUCK, error_of
 
-FAR = 1.5  # times as far from held-out pictures as what is next to them
+FAR = 1.5  # times as far from held-out pictures as their reconstructions
+# Where prompts are not held-out captions, also because they ask for what no picture shows: right
+# drawings of the demo's prompts, through its dVAE, are 2.4 times as far (tests/bench/LOG.md).
+FAR_ELSEWHERE = 3.0
 
 
 def alarms(report: Report) -> Iterator[ReportCheck]:
@@ -24,7 +27,7 @@ def alarms(report: Report) -> Iterator[ReportCheck]:
     if report.prior is not None:
         yield _overfitting(report.prior, advice)
     for network in report.networks:
-        yield from _far(network, advice)
+        yield from _far(network, set(report.samples.prompts) == {"validation"}, advice)
 
 
 def _pairs_kept(report: Report) -> Iterator[ReportCheck]:
@@ -60,28 +63,32 @@ def _overfitting(found: HeldOutLoss, advice: Advice) -> ReportCheck:
     )
 
 
-def _far(found: NetworkFigures, advice: Advice) -> Iterator[ReportCheck]:
-    """Ask that drawings are about as near to held-out pictures as they can be.
+def _far(found: NetworkFigures, of_captions: bool, advice: Advice) -> Iterator[ReportCheck]:
+    """Ask that drawings are about as near to held-out pictures as they can be, but for luck.
 
-    That is as near as the dVAE's reconstructions, or as training pictures of the nearest captions,
-    where prompts ask for other things than held-out pictures show.
+    For held-out captions, that is as near as the dVAE's reconstructions. Other prompts may ask for
+    other things than held-out pictures show: then the training pictures of the nearest captions
+    are farther away, too.
     """
     first = found.distances.get("first")
-    near = (found.distances.get("reconstructions"), found.distances.get("nearest"))
-    known = [one for one in near if one is not None]
+    near = {"reconstructions": found.distances.get("reconstructions")}
+    if not of_captions:
+        near["training pictures of the nearest captions"] = found.distances.get("nearest")
+    known = {name: one for name, one in near.items() if one is not None}
     if first is None or not known:
         return
-    floor = max(known, key=lambda one: one.at_count.value)
-    gap = first.without_bias.value - floor.without_bias.value
-    error = math.hypot(error_of(first.without_bias), error_of(floor.without_bias))
+    name, floor = max(known.items(), key=lambda item: item[1].without_bias.value)
+    far = FAR if of_captions else FAR_ELSEWHERE
+    most = far * max(0.0, floor.without_bias.value)
+    error = math.hypot(error_of(first.without_bias), far * error_of(floor.without_bias))
     ours, theirs = first.at_count.value, floor.at_count.value
     yield ReportCheck(
         what=f"distance of drawings from held-out pictures, by {found.network.name}",
-        found=f"{ours:.4g}",
-        wanted=f"at most {FAR:g} times {theirs:.4g}, that of reconstructions or of training "
-        "pictures of the nearest captions",
-        ok=ours <= FAR * theirs or gap <= LUCK * error,
-        meaning=f"Drawings are {ours / theirs:.1f} times as far from real pictures as the codes "
-        f"allow, so the prior has not learned enough: {advice.better_prior()}; or draw likelier "
-        f"pictures ({advice.likelier_drawings()}).",
+        found=f"{first.without_bias.value:.4g} without bias",
+        wanted=f"at most {most + LUCK * error:.4g}: {far:g} times the {most / far:.4g} of {name}, "
+        f"and {LUCK} standard errors",
+        ok=first.without_bias.value <= most + LUCK * error,
+        meaning=f"Drawings are {ours / theirs:.1f} times as far from real pictures as {name} are, "
+        f"so the prior has not learned enough: {advice.better_prior()}; or draw likelier pictures "
+        f"({advice.likelier_drawings()}).",
     )
