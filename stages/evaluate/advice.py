@@ -78,7 +78,8 @@ class Advice:
         longer = f"train the dVAE longer ({self.now('dvae.fit.steps')})"
         if not slower:
             return longer
-        return f"{longer}, or give its KL weight and temperature more of it ({'; '.join(slower)})"
+        named = "; ".join(slower)
+        return f"{longer}, or let its KL weight and temperature change more slowly ({named})"
 
     def better_prior(self) -> str:
         """Say how the prior comes to know more of pictures it has not seen."""

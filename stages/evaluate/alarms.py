@@ -54,7 +54,7 @@ def _overfitting(found: HeldOutLoss, advice: Advice) -> ReportCheck:
         what="prior: what it learned holds for held-out pictures",
         found=f"{found.last:.3f} nats at the end, {found.lowest:.3f} at step {found.lowest_step:,}"
         + ("" if found.kept_step is None else f"; kept is step {found.kept_step:,}"),
-        wanted="the fewest in what is kept",
+        wanted="that the weights of the lowest loss are kept",
         ok=not overfits(found),
         meaning="Overfitting, training pictures are memorised: validation loss was lowest at step "
         f"{found.lowest_step:,} ({found.lowest:.3f} nats) and ended at {found.last:.3f}, while "

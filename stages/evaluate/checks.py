@@ -40,7 +40,7 @@ ERRING = (
     "The judge itself errs on pictures whose shapes are known, so the accuracies below are lower "
     "bounds at best."
 )
-MISREAD = "The judge itself errs in this where the truth is known, so what it says of it is vague."
+MISREAD = "The judge errs in this even where the truth is known, so what it finds is unreliable."
 UNRELIABLE = "The model draws combinations it never saw less reliably than this demo should."
 # What the demo's world is tuned to reach, checked only where its judge can look: a part of the
 # report, its number, how it is called, the least that will do, its unit, and what less means.
@@ -134,7 +134,7 @@ def _judge(judge: JudgeAudit) -> Iterator[ReportCheck]:
             for so, share in shares.items()
         )
         yield ReportCheck(
-            what=f"the judge on {called}, in what it tells worst: {so} statements of {aspect}",
+            what=f"the judge on {called}, where it errs most: {so} statements of {aspect}",
             found=f"{100 * share:.1f} %",
             wanted=f"at least {100 * floor:.0f} %",
             ok=share >= floor,
@@ -263,7 +263,7 @@ def _no_fall(name: str, row: SetAccuracy) -> ReportCheck:
         wanted=wanted,
         ok=error is None or -fall.share <= LUCK * error,
         meaning=f"The favourite of {fall.more} is right less often than that of {fall.fewer}: "
-        "the more there is to choose from, the more of what misleads the ranking is in it.",
+        "the more candidates there are, the more of them mislead the ranking.",
     )
 
 

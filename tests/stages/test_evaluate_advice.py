@@ -150,7 +150,7 @@ def test_another_way_to_rank_is_advised_where_it_was_better():
 
 
 def test_a_dvae_that_starts_as_kmeans_is_not_told_to():
-    words = "a table of mean squares"
+    words = "a table of average patches"
     assert "dvae.init=patches" in said(words)
     assert "dvae.init" not in said(words, dvae__init="patches")
     taken = said(words, dvae__pretrained="theirs.pt")

@@ -52,7 +52,7 @@ def test_a_difference_that_may_be_luck_is_not_better():
     assert row(24.0, 23.0, standard_error=0.49).better
     lost = row(24.0, 23.0, standard_error=0.51, advice="So train longer.")
     assert not lost.better
-    assert lost.words == "Simple has 23.0 dB, ours 24.0 dB: no more than luck may be."
+    assert lost.words == "Simple has 23.0 dB, ours 24.0 dB: the difference may be luck."
     assert not row(0.2, 0.5, standard_error=0.2, lower_is_better=True).better
     assert row(24.0, 23.0, standard_error=0.0).better
 

@@ -64,7 +64,7 @@ class Comparison:
         ours, baseline = amount(self.ours, self.unit), amount(self.baseline, self.unit)
         numbers = f"{self.simplest[0].upper()}{self.simplest[1:]} has {baseline}, ours {ours}"
         if self.gain > 0:
-            return f"{numbers}: no more than luck may be."
+            return f"{numbers}: the difference may be luck."
         return f"{numbers}. {self.advice}"
 
 
@@ -88,7 +88,7 @@ def compared(
 
 def _dvae(ours: DvaeFigures, kmeans: PatchKmeansFigures, advice: Advice) -> Iterator[Comparison]:
     said = (
-        "So a table of mean squares keeps more of a picture than the network does: "
+        "So a table of average patches keeps more of a picture than the network does: "
         f"{advice.codes_like_kmeans()}."
     )
     psnr = ours.psnr_db, kmeans.psnr_db
@@ -103,13 +103,13 @@ def _prior(found: CodeCountFigures, advice: Advice) -> Iterator[Comparison]:
         yield Comparison(
             "prior: a code of a held-out picture", COUNTS, "nats", found.prior,
             found.neighbours, lower_is_better=True,
-            advice="So the transformer has learned neither more of the picture than the codes "
-            f"beside a code tell, nor anything of the caption: {advice.better_prior()}.",
+            advice="So the transformer has learned no more of a picture than the neighbours of a "
+            f"code tell, and nothing of the caption: {advice.better_prior()}.",
         )  # fmt: skip
 
 
 def _drawing(found: NearestCaptionFigures) -> Iterator[Comparison]:
-    advice = "So who wants such a picture had better look one up than have it drawn."
+    advice = "So looking such a picture up does as well as drawing it."
     parts = {f"drawing: right, {called(name)}": row for name, row in found.accuracy.items()}
     parts |= {
         f"drawing: the whole prompt, {called(name)}": row for name, row in found.whole.items()
@@ -132,7 +132,7 @@ def _distance(found: NetworkFigures) -> Iterator[Comparison]:
             NEAREST, "", ours.value, theirs.value, math.hypot(error_of(ours), error_of(theirs)),
             lower_is_better=True,
             advice="A picture that was looked up is a real one, so drawings can hardly be closer; "
-            "by how much they are not says how unlike real pictures they are.",
+            "the difference says how unlike real pictures they are.",
         )  # fmt: skip
 
 

@@ -97,7 +97,7 @@ def in_words(figures: CopyFigures) -> str:
     said = (
         f"{_percent(figures.drawn['favourite'][AS_PLANTED].share)} of the favourites are as "
         "close to a training picture as 99 of 100 planted copies are to theirs; of held-out "
-        f"pictures, which copy none, {_percent(by_chance)} are."
+        f"pictures, which copy nothing, {_percent(by_chance)} are."
     )
     if by_chance < FALSE_ALARMS:
         return (
@@ -105,7 +105,7 @@ def in_words(figures: CopyFigures) -> str:
         )
     return (
         f"{said} So there are near duplicates among the pictures, or to this network they are "
-        "alike: only what is above the share of held-out pictures would tell of copying."
+        "alike: only a share above that of held-out pictures would point to copying."
     )
 
 
