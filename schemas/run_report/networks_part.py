@@ -38,18 +38,24 @@ class CopyFigures(ReportPart):
 
     training_pictures: int = Field(description="that were looked at, the first ones")
     held_out_pictures: int
-    thresholds: dict[Criterion, float] = Field(
-        description="distances: of held-out pictures the smallest and the 1st percentile, of "
-        "planted copies of the kind that is farthest from its originals the 99th"
+    near_duplicates: int = Field(
+        description="held-out pictures whose hashes are near those of training pictures: without "
+        "them thresholds are set, unless they are more than three of four"
     )
+    thresholds: dict[Criterion, float] = Field(
+        description="distances: of held-out pictures the smallest and the 1st percentile; and "
+        "the 99th of planted copies, of the kind that is farthest from its originals, or half way "
+        "from there to the 1st of held-out pictures if that is above"
+    )
+    held_out: dict[Criterion, CopyShare] = Field(description="all held-out pictures: by chance")
     drawings: int = Field(description="a picture for each prompt")
     drawn: dict[PictureSet, dict[Criterion, CopyShare]] = Field(description="first, favourite")
     planted_pictures: int = Field(description="copies that were made of each kind")
     planted: dict[str, dict[Criterion, float]] = Field(
-        description="share found, by kind of copy: of one half, with thresholds by the other"
+        description="share found, by kind of copy: of each half, with thresholds by the other"
     )
     false_alarms: dict[Criterion, float] = Field(
-        description="of one half of the held-out pictures, with the same thresholds"
+        description="held-out pictures that are no near duplicates, tried in the same way"
     )
     suspects: tuple[SuspectDrawing, ...] = Field(description="favourites, the closest first")
     words: str = Field(description="what the shares mean")

@@ -48,7 +48,7 @@ from stages.progress import Progress
 from stages.storage import reaching
 from stages.weights import load_clip, load_dvae
 
-REVISION = 14
+REVISION = 15
 READS = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
 TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
 

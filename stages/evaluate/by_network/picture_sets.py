@@ -8,11 +8,13 @@ from itertools import islice
 from typing import Self
 
 import numpy as np
+from jaxtyping import UInt64
 
 from schemas.folder import Folder
 from schemas.metric_value import ReferenceSet
 from schemas.run_report.networks_part import PictureSet
 from stages.evaluate.baselines.drawings import KeptPrompt
+from stages.evaluate.by_network.near_duplicates import hashes_of
 from stages.evaluate.reconstructions import Captioned, captioned_at
 from stages.features import FeatureExtractor, Features
 from stages.metrics.planted import brightened
@@ -81,6 +83,7 @@ class SeenSets:
     sets: Mapping[PictureSet, Features]
     brightened: Features | None  # the training pictures, if copies are looked for
     training_places: Sequence[int]  # rows of the training pairs
+    training_hashes: UInt64[np.ndarray, " n"]
     copied: Sequence[Pixels]  # the first few of the training pictures
 
 
@@ -95,6 +98,7 @@ def see_all(extractor: FeatureExtractor, pictures: PictureSets, *, copies: bool)
     places: list[int] = []
     training: list[Features] = []
     brighter: list[Features] = []
+    hashes: list[UInt64[np.ndarray, " n"]] = []
     copied: list[Pixels] = []
     found = captioned_at(pictures.clean, pictures.side, range(TRAINING))
     for some in iter(partial(_some, found), []):
@@ -103,6 +107,7 @@ def see_all(extractor: FeatureExtractor, pictures: PictureSets, *, copies: bool)
         training.append(see(extractor, own))
         if copies:
             brighter.append(see(extractor, [brightened(pixels) for pixels in own]))
+            hashes.append(hashes_of(own))
             copied += own[: COPIED - len(copied)]
     seen = {name: see(extractor, some) for name, some in others.items() if len(some)}
     return SeenSets(
@@ -110,6 +115,7 @@ def see_all(extractor: FeatureExtractor, pictures: PictureSets, *, copies: bool)
         sets={"training": np.concatenate(training), **seen},
         brightened=np.concatenate(brighter) if copies else None,
         training_places=places,
+        training_hashes=np.concatenate(hashes) if copies else np.zeros(0, np.uint64),
         copied=copied,
     )
 
