@@ -1,5 +1,6 @@
 """What feature networks say of drawings: known copies, known distances, and both on the page."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +13,8 @@ from schemas.artifacts import CLIP
 from stages import shapes
 from stages.data.parquet import PICTURE_FILE, parquet_bytes
 from stages.evaluate.baselines.drawings import KeptPrompt
-from stages.evaluate.by_network import PictureSets, by_networks
+from stages.evaluate.by_network import PictureSets, by_networks, seen
 from stages.evaluate.by_network.distances import evenly
-from stages.evaluate.by_network.seen import look
 from stages.evaluate.page import Gallery, render
 from stages.features.thumbnail import thumbnail
 from stages.metrics.blur import gaussian_blur
@@ -60,6 +60,12 @@ def clean(tmp_path_factory):
     pngs = [encode_png(picture) for picture in TRAINING]
     pngs.insert(1, b"not a picture")
     return training_pairs(open_folder(tmp_path_factory.mktemp("clean")), pngs)
+
+
+def look(extractor, pictures, tells):
+    """What one network measured, and its pairs."""
+    (found,) = seen.look([(extractor, tells)], pictures)
+    return found
 
 
 def sets(clean, favourite, **others):
@@ -160,6 +166,38 @@ def test_distances_are_of_equal_numbers_and_rise_with_what_is_done_to_pictures(c
         low, high = one.without_bias.interval
         assert low < one.without_bias.value < high
         assert one.without_bias.value < one.at_count.value
+
+
+class Counted:
+    """A folder that counts how often each of its files is opened."""
+
+    def __init__(self, folder):
+        self.folder, self.opened = folder, Counter()
+
+    def open(self, name):
+        self.opened[name] += 1
+        return self.folder.open(name)
+
+    def __getattr__(self, name):
+        return getattr(self.folder, name)
+
+
+def test_training_pictures_are_read_once_for_all_networks(clean):
+    pictures = sets(Counted(clean), photographs(3_000, 8))
+    networks = [(thumbnail(), {"distances"}), (network(looks), {"distances"})]
+    together = [one.figures for one in seen.look(networks, pictures)]
+    assert list(pictures.clean.opened.values()) == [1]
+    alone = [
+        look(extractor, sets(clean, pictures.favourite), tells) for extractor, tells in networks
+    ]
+    assert together == [one.figures for one in alone]
+
+
+def test_only_the_training_pictures_that_are_shown_are_read_again(clean):
+    pictures = sets(Counted(clean), photographs(3_000, 8))
+    networks = [(thumbnail(), COPIES), (network(looks), ALL), (network(looks), {"distances"})]
+    assert len(list(seen.look(networks, pictures))) == 3
+    assert list(pictures.clean.opened.values()) == [1 + 2]
 
 
 def test_pictures_are_taken_evenly():

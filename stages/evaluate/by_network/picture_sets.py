@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Self
@@ -87,37 +87,65 @@ class SeenSets:
     copied: Sequence[Pixels]  # the first few of the training pictures
 
 
-def see_all(extractor: FeatureExtractor, pictures: PictureSets, *, copies: bool) -> SeenSets:
-    """Look at every picture; there must be held-out ones."""
-    others: dict[PictureSet, Sequence[Pixels]] = {
-        "reconstructions": pictures.reconstructions,
-        "nearest": pictures.nearest,
-        "first": pictures.first,
-        "favourite": pictures.favourite,
-    }
+@dataclass
+class TrainingSeen:
+    """What one network sees of the training pictures while they pass."""
+
+    extractor: FeatureExtractor
+    copies: bool  # are looked for
+    own: list[Features] = field(default_factory=list)
+    brighter: list[Features] = field(default_factory=list)
+
+    def add(self, own: Sequence[Pixels], brighter: Sequence[Pixels]) -> None:
+        """Look at some pictures, and at these brightened where copies are looked for."""
+        self.own.append(see(self.extractor, own))
+        if self.copies:
+            self.brighter.append(see(self.extractor, brighter))
+
+
+def see_all(
+    networks: Sequence[tuple[FeatureExtractor, bool]], pictures: PictureSets
+) -> Iterator[SeenSets]:
+    """Yield what each network sees, which looks for copies or does not.
+
+    There must be held-out pictures. Training pictures are read and decoded once for all networks,
+    AT_ONCE at a time.
+    """
+    every = [TrainingSeen(extractor, copies) for extractor, copies in networks]
     places: list[int] = []
-    training: list[Features] = []
-    brighter: list[Features] = []
     hashes: list[UInt64[np.ndarray, " n"]] = []
     copied: list[Pixels] = []
     found = captioned_at(pictures.clean, pictures.side, range(TRAINING))
     for some in iter(partial(_some, found), []):
         own = [pixels for _, pixels in some]
         places += [place for place, _ in some]
-        training.append(see(extractor, own))
-        if copies:
-            brighter.append(see(extractor, [brightened(pixels) for pixels in own]))
+        brighter: list[Pixels] = []
+        if any(one.copies for one in every):
+            brighter = [brightened(pixels) for pixels in own]
             hashes.append(hashes_of(own))
             copied += own[: COPIED - len(copied)]
-    seen = {name: see(extractor, some) for name, some in others.items() if len(some)}
-    return SeenSets(
-        held_out=see(extractor, pictures.held_out),
-        sets={"training": np.concatenate(training), **seen},
-        brightened=np.concatenate(brighter) if copies else None,
-        training_places=places,
-        training_hashes=np.concatenate(hashes) if copies else np.zeros(0, np.uint64),
-        copied=copied,
-    )
+        for one in every:
+            one.add(own, brighter)
+    for one in every:
+        yield SeenSets(
+            held_out=see(one.extractor, pictures.held_out),
+            sets={"training": np.concatenate(one.own), **_others(one.extractor, pictures)},
+            brightened=np.concatenate(one.brighter) if one.copies else None,
+            training_places=places,
+            training_hashes=np.concatenate(hashes) if hashes else np.zeros(0, np.uint64),
+            copied=copied,
+        )
+
+
+def _others(extractor: FeatureExtractor, pictures: PictureSets) -> dict[PictureSet, Features]:
+    """Look at the other pictures but the held-out ones; sets without any are left out."""
+    sets: dict[PictureSet, Sequence[Pixels]] = {
+        "reconstructions": pictures.reconstructions,
+        "nearest": pictures.nearest,
+        "first": pictures.first,
+        "favourite": pictures.favourite,
+    }
+    return {name: see(extractor, some) for name, some in sets.items() if len(some)}
 
 
 def see(extractor: FeatureExtractor, pictures: Sequence[Pixels]) -> Features:

@@ -1,4 +1,4 @@
-"""One network after another: its figures for the report, and pairs to look at."""
+"""What each network measures: its figures for the report, and pairs to look at."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Literal, NamedTuple
@@ -13,6 +13,8 @@ from stages.evaluate.reconstructions import captioned_at
 from stages.features import FeatureExtractor
 from stages.features.networks import clip_of_run, open_network
 from stages.features.thumbnail import thumbnail
+
+Tells = Collection[Literal["copies", "distances"]]
 
 
 class Looked(NamedTuple):
@@ -29,27 +31,31 @@ def by_networks(clip: Folder, address: str, pictures: PictureSets) -> Iterator[L
     the training pictures, is the other way round. Nothing is measured where no pictures were held
     out.
     """
-    if len(pictures.held_out):
-        yield look(thumbnail(), pictures, {"copies"})
-        yield look(clip_of_run(clip), pictures, {"distances"})
-        if address:
-            network = open_network(address, "clean", setting="evaluate.features")
-            yield look(network, pictures, {"copies", "distances"})
+    if not len(pictures.held_out):
+        return
+    networks: list[tuple[FeatureExtractor, Tells]] = [
+        (thumbnail(), {"copies"}),
+        (clip_of_run(clip), {"distances"}),
+    ]
+    if address:
+        network = open_network(address, "clean", setting="evaluate.features")
+        networks.append((network, {"copies", "distances"}))
+    yield from look(networks, pictures)
 
 
 def look(
-    extractor: FeatureExtractor,
-    pictures: PictureSets,
-    tells: Collection[Literal["copies", "distances"]],
-) -> Looked:
-    """Measure what one network can tell."""
-    copies = "copies" in tells and len(pictures.favourite) > 0 and len(pictures.held_out) > 1
-    seen = see_all(extractor, pictures, copies=copies)
-    own = {}
-    if "distances" in tells:
-        own = distances(extractor, seen.held_out, pictures.reference, seen.sets)
-    figures = NetworkFigures(network=extractor.network, distances=own, copies=None)
-    return _with_copies(extractor, pictures, seen, figures) if copies else Looked(figures, [])
+    networks: Sequence[tuple[FeatureExtractor, Tells]], pictures: PictureSets
+) -> Iterator[Looked]:
+    """Measure what each network can tell."""
+    can_copy = len(pictures.favourite) > 0 and len(pictures.held_out) > 1
+    wanted = [(extractor, can_copy and "copies" in tells) for extractor, tells in networks]
+    every = see_all(wanted, pictures)
+    for (extractor, tells), (_, copies), seen in zip(networks, wanted, every, strict=True):
+        own = {}
+        if "distances" in tells:
+            own = distances(extractor, seen.held_out, pictures.reference, seen.sets)
+        figures = NetworkFigures(network=extractor.network, distances=own, copies=None)
+        yield _with_copies(extractor, pictures, seen, figures) if copies else Looked(figures, [])
 
 
 def _with_copies(
