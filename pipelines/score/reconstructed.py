@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
 from statistics import mean
 
 import torch
@@ -24,73 +25,75 @@ from stages.weights import DvaeConfig, load_dvae, read_config
 
 @dataclass(frozen=True)
 class ReconstructedPictures:
-    """The pictures of another set, cut to the dVAE's side, encoded and decoded."""
+    """What a dVAE made of the pictures of another set, in a folder of PNG files."""
 
     name: str
     flag: str
-    source: PictureSet
-    dvae: Dvae
-    side: int
-    device: str
-
-    @property
-    def names(self) -> Sequence[str]:
-        return self.source.names
+    names: Sequence[str]
+    folder: Path
 
     def read(self, name: str) -> bytes:
-        """Return a reconstruction as PNG; nothing for a file that is no picture, or too small."""
-        for _, made in self.pairs([name]):
-            return encode_png(from_tensor(made)[0])
-        return b""
+        """Return a reconstruction; nothing for a file that is no picture, or too small."""
+        path = self.path(name)
+        return path.read_bytes() if path.exists() else b""
 
-    def pairs(self, names: Sequence[str]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield pictures as they were cut, and their reconstructions, a batch at a time."""
-        for start in range(0, len(names), BATCH):
-            cuts = [self._cut(name) for name in names[start : start + BATCH]]
-            if good := [cut for cut in cuts if cut is not None]:
-                yield self._both(good)
-
-    def _cut(self, name: str) -> Pixels | None:
-        try:
-            return crop_centre(decode(self.source.read(name)), self.side)
-        except PictureError:
-            return None
-
-    @torch.inference_mode()
-    def _both(self, cuts: Sequence[Pixels]) -> tuple[Tensor, Tensor]:
-        pixels = to_tensor(cuts).to(self.device)
-        return pixels, self.dvae.decode(self.dvae.codes(pixels))
+    def path(self, name: str) -> Path:
+        """Return where a reconstruction is kept, whatever its name is made of."""
+        return self.folder / f"{sha256(name.encode()).hexdigest()}.png"
 
 
-def fidelity(made: ReconstructedPictures, lpips_weights: str | None) -> Fidelity:
-    """Compare each picture with its reconstruction, by a network too if its weights are given."""
-    network, lpips = open_lpips(lpips_weights, made.device) if lpips_weights else (None, None)
+def reconstructed(
+    root: str, source: PictureSet, device: str, lpips_weights: str | None, folder: Path
+) -> tuple[ReconstructedPictures, Fidelity]:
+    """Put pictures through the dVAE of a run, once, and keep what comes out in `folder`.
+
+    Each is cut to the dVAE's side, and compared with its reconstruction, by a network too if its
+    weights are given. Raises ArtifactMissing if the run has no dVAE.
+    """
+    artifact = Store(root).newest(DVAE)
+    dvae, side = load_dvae(artifact).to(device), read_config(artifact, DvaeConfig).side
+    network, lpips = open_lpips(lpips_weights, device) if lpips_weights else (None, None)
+    called = f"dVAE of {PurePosixPath(root).name}"
+    kept = ReconstructedPictures(called, "--reconstruct", source.names, folder)
     psnr = Psnr()
     similar: list[float] = []
     distances: list[float] = []
-    with Progress(made.name, len(made.names), unit="pictures") as bar:
-        for pair in made.pairs(made.names):
-            psnr.add(*pair)
-            similar += ssim(*pair).tolist()
-            distances += [] if lpips is None else lpips(*pair).tolist()
-            bar.advance(len(pair[0]))
-    return Fidelity(
+    with Progress(called, len(source.names), unit="pictures") as bar:
+        for names, cuts in _cuts(source, side):
+            made, real = _through(dvae, cuts, device)
+            for name, pixels in zip(names, from_tensor(made), strict=True):
+                kept.path(name).write_bytes(encode_png(pixels))
+            psnr.add(made, real)
+            similar += ssim(made, real).tolist()
+            distances += [] if lpips is None else lpips(made, real).tolist()
+            bar.advance(len(names))
+    found = Fidelity(
         pictures=psnr.pictures,
         psnr_db=psnr.db,
         ssim=mean(similar) if similar else 0.0,
         lpips=mean(distances) if distances else None,
         lpips_network=network,
     )
+    return kept, found
 
 
-def reconstructed(root: str, source: PictureSet, device: str) -> ReconstructedPictures:
-    """Open the dVAE of a run; raise ArtifactMissing if it has none."""
-    folder = Store(root).newest(DVAE)
-    return ReconstructedPictures(
-        name=f"dVAE of {PurePosixPath(root).name}",
-        flag="--reconstruct",
-        source=source,
-        dvae=load_dvae(folder).to(device),
-        side=read_config(folder, DvaeConfig).side,
-        device=device,
-    )
+def _cuts(source: PictureSet, side: int) -> Iterator[tuple[list[str], list[Pixels]]]:
+    """Yield the pictures that can be read, with their names, at most BATCH at a time."""
+    for start in range(0, len(source.names), BATCH):
+        names: list[str] = []
+        cuts: list[Pixels] = []
+        for name in source.names[start : start + BATCH]:
+            try:
+                cuts.append(crop_centre(decode(source.read(name)), side))
+            except PictureError:
+                continue
+            names.append(name)
+        if names:
+            yield names, cuts
+
+
+@torch.inference_mode()
+def _through(dvae: Dvae, cuts: Sequence[Pixels], device: str) -> tuple[Tensor, Tensor]:
+    """Return reconstructions, and the pictures themselves, as numbers in [0, 1]."""
+    real = to_tensor(cuts).to(device)
+    return dvae.decode(dvae.codes(real)), real

@@ -3,6 +3,8 @@
 import argparse
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from infra.folders import open_folder
 from infra.store import Store
@@ -13,7 +15,7 @@ from pipelines.score.drawn import drawings, read_scores, without_captions
 from pipelines.score.evaluation import MeasuredSystem, evaluate
 from pipelines.score.feature_cache import FeatureCache
 from pipelines.score.picture_set import REFERENCE, open_pictures
-from pipelines.score.reconstructed import fidelity, reconstructed
+from pipelines.score.reconstructed import reconstructed
 from pipelines.score.run_places import samples_of
 from pipelines.score.score_file import ScoreFile
 from pipelines.score.system_scores import Setup
@@ -83,15 +85,18 @@ def evaluated(args: argparse.Namespace, captions: CaptionSet | None) -> ScoreFil
         one for name, place in named(args.pictures) for one in _systems(name, place, captions, args)
     ]
     reference = open_pictures(args.reference, REFERENCE)
-    if args.reconstruct:
-        made = reconstructed(args.reconstruct, reference, _device(args))
-        found = fidelity(made, args.lpips)
-        systems.append(MeasuredSystem(made.name, without_captions(made), found))
     setup = Setup(
         radii=sorted({0.0, *args.radii}), side=args.side, seed=args.seed, infinity=args.infinity
     )
     cache = FeatureCache(open_folder(args.cache)) if args.cache else None
-    return evaluate(systems, captions, reference, args.overlap, _extractors(args), setup, cache)
+    networks = _extractors(args)
+    with TemporaryDirectory() as folder:
+        if args.reconstruct:
+            made, found = reconstructed(
+                args.reconstruct, reference, _device(args), args.lpips, Path(folder)
+            )
+            systems.append(MeasuredSystem(made.name, without_captions(made), found))
+        return evaluate(systems, captions, reference, args.overlap, networks, setup, cache)
 
 
 def _systems(

@@ -1,12 +1,15 @@
 """A run of ours is scored as it stands: its drawings, its prompts, its pictures, its dVAE."""
 
 import math
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
 
 from infra.store import Store
 from pipelines.score.__main__ import main
+from pipelines.score.picture_set import open_pictures
+from pipelines.score.reconstructed import reconstructed
 from pipelines.score.score_file import ScoreFile
 from schemas.artifacts import SAMPLES
 from stages import shapes, weights
@@ -119,3 +122,19 @@ def test_the_distance_of_reconstructions_is_that_of_the_pictures_that_the_dvae_m
     assert ours.fidelity.psnr_db == pytest.approx(-10 * math.log10(error))
     assert ours.fidelity.ssim == pytest.approx(ssim(made, real).mean().item(), abs=1e-5)
     assert (theirs.fidelity, ours.fidelity.lpips) == (None, None)
+
+
+def test_each_picture_goes_through_the_dvae_once_however_often_it_is_looked_at(root, tmp_path):
+    pictures, kept = tmp_path / "pictures", tmp_path / "kept"
+    for folder in (pictures / "below", kept):
+        folder.mkdir(parents=True)
+    for row in tiny_run.clean_rows("val"):
+        (pictures / f"below/{row['key']}.png").write_bytes(row["image"])
+    (pictures / "broken.png").write_bytes(b"no picture")
+    made, found = reconstructed(
+        root, open_pictures(str(pictures), "--reference"), "cpu", None, kept
+    )
+    shutil.rmtree(pictures)  # so nothing can be made again
+    *good, broken = made.names
+    assert [decode(made.read(name)).shape for name in good] == [(16, 16, 3)] * found.pictures
+    assert (broken, made.read(broken)) == ("broken.png", b"")
