@@ -10,6 +10,8 @@ from schemas.run_report.baselines_part import ComparedPart
 from schemas.run_report.models_part import DvaeFigures, RetrievalFigures
 from schemas.run_report.report_part import Change, ReportPart
 from schemas.run_report.stages_part import ReportCheck
+from schemas.settings import RankBy
+from stages.evaluate.advice import Advice
 from stages.evaluate.alarms import alarms
 from stages.evaluate.intervals import LUCK
 
@@ -19,6 +21,11 @@ MIN_GAIN_DB = 3.0  # over one flat colour per picture
 
 STANDARD_ERRORS = 3  # that reranking's gain must be away from nothing
 SWAPPED = 1 / 2  # of relations are right if only the order of the two is left to luck
+LOTTERY: dict[RankBy, str] = {  # what a blind CLIP means for the favourites
+    "clip": ", so its ranking of the drawings is a lottery",
+    "both": ", so it adds nothing but noise to the likelihood that drawings are ranked by",
+    "likelihood": "; this run does not rank by it",
+}
 SETS = {
     "held_out": "never-seen combinations",
     "seen": "seen combinations",
@@ -33,7 +40,7 @@ ERRING = (
     "The judge itself errs on pictures whose shapes are known, so the accuracies below are lower "
     "bounds at best."
 )
-MISREAD = "The judge itself errs in this where the truth is known, so what it says of it is vague."
+MISREAD = "The judge errs in this even where the truth is known, so what it finds is unreliable."
 UNRELIABLE = "The model draws combinations it never saw less reliably than this demo should."
 # What the demo's world is tuned to reach, checked only where its judge can look: a part of the
 # report, its number, how it is called, the least that will do, its unit, and what less means.
@@ -50,13 +57,15 @@ WORLD = (
 
 def checks(report: Report) -> tuple[ReportCheck, ...]:
     """Return every check that the report has numbers for."""
-    found = [*_beside(report.baselines.compared), *alarms(report), *_dvae(report.dvae)]
+    advice = Advice.of(report.stages, report.prior)
+    found = [*_beside(report.baselines.compared), *alarms(report), *_dvae(report.dvae, advice)]
     if report.clip is not None:
-        found.append(_clip(report.clip))
+        found.append(_clip(report.clip, report.samples.rank_by))
     if report.accuracy is not None:
         found += _world(report.dvae, report.accuracy)
         found += _judge(report.accuracy.judge)
-        found += _accuracy(report.accuracy, by_clip=report.samples.rank_by == "clip")
+        better = advice.other_ranking(report.baselines.clip) or advice.better_ranking()
+        found += _accuracy(report.accuracy, report.samples.rank_by, better)
     return tuple(found)
 
 
@@ -125,7 +134,7 @@ def _judge(judge: JudgeAudit) -> Iterator[ReportCheck]:
             for so, share in shares.items()
         )
         yield ReportCheck(
-            what=f"the judge on {called}, in what it tells worst: {so} statements of {aspect}",
+            what=f"the judge on {called}, where it errs most: {so} statements of {aspect}",
             found=f"{100 * share:.1f} %",
             wanted=f"at least {100 * floor:.0f} %",
             ok=share >= floor,
@@ -133,7 +142,7 @@ def _judge(judge: JudgeAudit) -> Iterator[ReportCheck]:
         )
 
 
-def _dvae(dvae: DvaeFigures) -> Iterator[ReportCheck]:
+def _dvae(dvae: DvaeFigures, advice: Advice) -> Iterator[ReportCheck]:
     used, codes = dvae.codes_used, dvae.codes
     most = min(codes, dvae.positions)  # a few pictures cannot use all of a large codebook
     yield ReportCheck(
@@ -142,8 +151,7 @@ def _dvae(dvae: DvaeFigures) -> Iterator[ReportCheck]:
         wanted=f"at least {math.ceil(COLLAPSED_SHARE * most)}",
         ok=used >= COLLAPSED_SHARE * most,
         meaning="The codes have collapsed: the dVAE describes every picture with the same few "
-        "codes, so the prior can only draw what these few can say. Train the dVAE longer, or give "
-        "its KL weight and temperature a slower schedule.",
+        f"codes, so the prior can only draw what these few can say: {advice.more_codes()}.",
     )
     gain = dvae.psnr_db - dvae.mean_colour_psnr_db
     yield ReportCheck(
@@ -156,11 +164,11 @@ def _dvae(dvae: DvaeFigures) -> Iterator[ReportCheck]:
     )
 
 
-def _clip(clip: RetrievalFigures) -> ReportCheck:
+def _clip(clip: RetrievalFigures, rank_by: RankBy) -> ReportCheck:
     if clip.chance == 1:
         meaning = "All pictures have the same caption, so whether CLIP tells captions is not known."
     else:
-        meaning = "CLIP cannot tell which caption belongs to a picture: its ranking is a lottery."
+        meaning = f"CLIP cannot tell which caption belongs to a picture{LOTTERY[rank_by]}."
     low, high = (100 * bound for bound in clip.r_precision_interval)
     return ReportCheck(
         what="CLIP finds the caption of a picture",
@@ -172,18 +180,18 @@ def _clip(clip: RetrievalFigures) -> ReportCheck:
     )
 
 
-def _accuracy(accuracy: Accuracy, *, by_clip: bool) -> Iterator[ReportCheck]:
+def _accuracy(accuracy: Accuracy, rank_by: RankBy, better: str) -> Iterator[ReportCheck]:
     """Check whether drawings are right, and whether choosing among them makes them more so."""
     for name, row in accuracy.sets.items():
         yield _above_chance(name, row)
         yield from _told_apart(name, row)
     if accuracy.candidates == 1 or accuracy.gain is None:
         return
-    yield _gain(accuracy.candidates, accuracy.gain)
+    yield _gain(accuracy.candidates, accuracy.gain, better)
     for name, row in accuracy.sets.items():
         yield _no_harm(name, row)
         yield _no_fall(name, row)
-        if by_clip:
+        if rank_by == "clip":
             yield _scores_rise(name, row)
 
 
@@ -215,7 +223,7 @@ def _told_apart(name: str, row: SetAccuracy) -> Iterator[ReportCheck]:
     )
 
 
-def _gain(candidates: int, gain: Change) -> ReportCheck:
+def _gain(candidates: int, gain: Change, better: str) -> ReportCheck:
     share, error = gain.share, gain.standard_error
     return ReportCheck(
         what=f"what choosing among {candidates} adds, over all prompts",
@@ -225,8 +233,8 @@ def _gain(candidates: int, gain: Change) -> ReportCheck:
         ok=error is not None and share > STANDARD_ERRORS * error,
         meaning="All prompts name the same, so whether it holds for others is not known."
         if error is None
-        else "The favourites are hardly better than the first picture drawn, so their ranking is "
-        "worth little: rank by something else (sample.rank_by), or train CLIP longer.",
+        else "The favourites are hardly better than the first pictures drawn, so their ranking is "
+        f"worth little: {better}.",
     )
 
 
@@ -255,7 +263,7 @@ def _no_fall(name: str, row: SetAccuracy) -> ReportCheck:
         wanted=wanted,
         ok=error is None or -fall.share <= LUCK * error,
         meaning=f"The favourite of {fall.more} is right less often than that of {fall.fewer}: "
-        "the more there is to choose from, the more of what misleads the ranking is in it.",
+        "the more candidates there are, the more of them mislead the ranking.",
     )
 
 

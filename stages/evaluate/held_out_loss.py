@@ -8,6 +8,7 @@ from schemas.run_report.training_part import HeldOutLoss
 from stages.evaluate.reading import curves, metrics
 
 Curves = Mapping[str, Sequence[tuple[float, float]]]  # name -> (step, value), by step
+RISEN = 0.01  # of the lowest held-out loss: a smaller rise is not looked at
 CODES = "image"  # name of nats per code in the prior's log
 
 
@@ -34,3 +35,10 @@ def held_out_loss(lines: Curves, kept_step: int | None) -> HeldOutLoss | None:
         training_last=training[-1][1],
         kept_step=kept_step,
     )
+
+
+def overfits(found: HeldOutLoss) -> bool:
+    """Say whether held-out nats rose while training nats fell, and the last weights were kept."""
+    rose = found.last > (1 + RISEN) * found.lowest
+    fell = found.training_last < found.training_at_lowest
+    return found.kept_step is None and rose and fell

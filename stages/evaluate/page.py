@@ -67,11 +67,11 @@ ASPECTS = {  # what a prompt says, and what is asked of the picture
     "size": "it is small, or large",
     "place": "it is at the top, on the left, ...",
     "relation": "it is above, to the left of, ... another",
-    "count": "there are so many shapes and no more",
+    "count": "there are as many shapes as it says, and no more",
 }
 PICTURE_SETS = {  # whose distance from held-out pictures is measured
     "training": "training pictures: the floor",
-    "reconstructions": "what the dVAE leaves of the held-out pictures (rFD)",
+    "reconstructions": "reconstructions of the held-out pictures (rFD)",
     "nearest": "training pictures of the nearest captions",
     "first": "the first pictures drawn",
     "favourite": "the favourites",
@@ -213,8 +213,8 @@ def tiles(report: Report) -> list[tuple[str, str]]:
     return [
         (percent(held_out.reranked), best),
         (percent(held_out.single), "right without reranking"),
-        (percent(held_out.whole.reranked), "everything the prompt says is so, best of all"),
-        (percent(held_out.chance), "by chance"),
+        (percent(held_out.whole.reranked), "right in everything the prompt says, best of all"),
+        (percent(held_out.chance), "right by chance"),
         *found,
     ]
 

@@ -29,6 +29,7 @@ from schemas.settings import EvaluateSettings
 from stages.cpu_threads import use_threads
 from stages.data.digests import digest_of
 from stages.evaluate.accuracy import accuracy, gain
+from stages.evaluate.advice import Advice
 from stages.evaluate.baselines import KeptPrompts, baselines
 from stages.evaluate.baselines.nearest_captions import nearest_pictures
 from stages.evaluate.by_network import PictureSets, by_networks
@@ -47,7 +48,7 @@ from stages.progress import Progress
 from stages.storage import reaching
 from stages.weights import load_clip, load_dvae
 
-REVISION = 14
+REVISION = 15
 READS = (PAIRS, MEASURED, CLEAN_PAIRS, BPE, DVAE, TOKEN_PAIRS, PRIOR, CLIP, SAMPLES)
 TRAINED = (DVAE, PRIOR, CLIP)  # in the order of their curves on the page
 
@@ -92,23 +93,24 @@ def run(inputs: Inputs, out: Folder, cfg: EvaluateSettings) -> Result:
     looked = list(by_networks(inputs.folder(CLIP), cfg.features, sets))
     networks = tuple(one.figures for one in looked)
     scores = caption_scores(clip, pictures) if pictures else None
-    accuracy = None
-    if cfg.judge == "shapes":
-        # Twice as many: the judge's own error must be known better than what it judges.
-        accuracy = _accuracy(drawn, judge_itself(dvae, side, 2 * cfg.pictures))
+    # Twice as many: the judge's own error must be known better than what it judges.
+    judge = judge_itself(dvae, side, 2 * cfg.pictures) if cfg.judge == "shapes" else None
+    stages = {manifest.stage: _stage(manifest) for manifest in manifests.values()}
+    loss = prior_loss(inputs)
+    advice = Advice.of(stages, loss)
     ours = DvaeFigures(split=split, **seen.figures().model_dump())
     measured = Report(
-        accuracy=accuracy,
+        accuracy=None if judge is None else _accuracy(drawn, judge),
         dvae=ours,
         clip=None if scores is None else figures(scores, [p.caption for p in pictures]),
         samples=_counts(drawn.kept, manifests[SAMPLES.name]),
         funnel=funnel(inputs),
         seconds={manifest.stage: manifest.seconds for manifest in manifests.values()},
-        stages={manifest.stage: _stage(manifest) for manifest in manifests.values()},
+        stages=stages,
         versions=_versions(manifests),
         networks=networks,
-        prior=prior_loss(inputs),
-        baselines=baselines(inputs, pictures, clip, drawn.kept, nearest, ours, networks),
+        prior=loss,
+        baselines=baselines(inputs, pictures, clip, drawn.kept, nearest, ours, networks, advice),
         checks=(),
         outcomes=Outcomes(
             revision=REVISION,

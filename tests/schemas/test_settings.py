@@ -23,7 +23,7 @@ DEFAULTS = {  # stage -> its REVISION, and a digest of its defaults
     "train_prior": (4, "bd9cd2580480"),
     "train_clip": (2, "a7a10b63a04c"),
     "sample": (5, "e64ee2c215d6"),
-    "evaluate": (14, "32fb780c1af9"),
+    "evaluate": (15, "32fb780c1af9"),
 }
 
 

@@ -20,7 +20,7 @@ from stages.evaluate.formats import difference
 from stages.evaluate.page import Gallery, render
 from stages.evaluate.reconstructions import measured_pictures
 from tests import tiny_run
-from tests.stages.reports import CHOSEN, SIMPLEST, small_report
+from tests.stages.reports import ADVICE, CHOSEN, SIMPLEST, small_report
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_a_difference_that_may_be_luck_is_not_better():
     assert row(24.0, 23.0, standard_error=0.49).better
     lost = row(24.0, 23.0, standard_error=0.51, advice="So train longer.")
     assert not lost.better
-    assert lost.words == "Simple has 23.0 dB, ours 24.0 dB: no more than luck may be."
+    assert lost.words == "Simple has 23.0 dB, ours 24.0 dB: the difference may be luck."
     assert not row(0.2, 0.5, standard_error=0.2, lower_is_better=True).better
     assert row(24.0, 23.0, standard_error=0.0).better
 
@@ -67,7 +67,7 @@ def test_a_defeat_is_said_in_words_with_both_numbers():
 def test_every_part_has_its_row():
     choosers = ChooserFigures(all=CHOSEN, sets={})
     dvae = small_report().dvae
-    found = compared(dvae, 2, SIMPLEST.model_copy(update={"clip": choosers}))
+    found = compared(dvae, 2, SIMPLEST.model_copy(update={"clip": choosers}), ADVICE)
     assert [(one.part.split(":")[0], one.better) for one in found] == [
         ("dVAE", True),  # 16.0 dB, and 15.5
         ("dVAE", True),
@@ -78,7 +78,7 @@ def test_every_part_has_its_row():
         ("CLIP", False),  # the likelihood's favourite is right as often, as far as luck goes
     ]
     unknown = SIMPLEST.prior.model_copy(update={"prior": None})
-    assert compared(dvae, 2, SIMPLEST.model_copy(update={"prior": unknown}))[2].unit == "%"
+    assert compared(dvae, 2, SIMPLEST.model_copy(update={"prior": unknown}), ADVICE)[2].unit == "%"
 
 
 def test_differences_as_the_page_writes_them():

@@ -198,6 +198,12 @@ def test_the_page_shows_suspects_and_distances(clean):
     assert "“prompt 9”, below “number 8”" in section
     assert section.count("data:image/png") == 2 * len(pairs)
     assert "planted copies: brightened" in section
+    assert '<th class="n">as close as copies</th>' in section
+    elsewhere = "are not the captions of"
+    assert elsewhere in section
+    counts = report.samples.model_copy(update={"prompts": {"validation": 4}})
+    report = report.model_copy(update={"samples": counts})
+    assert elsewhere not in render(report, Gallery(suspects=[pairs]))
     assert "Numbers: <code>networks</code> in report.json" in section
     assert "training pictures: the floor" in section
     assert 'id="networks"' not in render(small_report(), Gallery())

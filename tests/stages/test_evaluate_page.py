@@ -65,7 +65,7 @@ def test_what_is_said_is_counted_by_aspect_and_whole(page):
     assert seen[:3] + seen[4:] == ["36", "97.2 %", "83.3 %", "0.0 %", ""]
     # of the never-seen: the second favourite shows the star, and a ring too many
     assert unseen[:3] == ["3", "33.3 %", "33.3 %"]
-    unseen, seen, judge = rows(page)["there are so many shapes and no more"]
+    unseen, seen, judge = rows(page)["there are as many shapes as it says, and no more"]
     assert unseen[:3] == ["3", "66.7 %", "66.7 %"]
     assert judge == ["100.0 %", "100.0 %", "62.5 %", "100.0 %"]
 
@@ -80,8 +80,8 @@ def test_the_tiles_say_it_in_large(page):
     assert tiles == [
         ("66.7 %", "right for combinations never seen, best of 2"),
         ("33.3 %", "right without reranking"),
-        ("33.3 %", "everything the prompt says is so, best of all"),
-        ("50.0 %", "by chance"),
+        ("33.3 %", "right in everything the prompt says, best of all"),
+        ("50.0 %", "right by chance"),
         ("9", "pairs kept of 12 listed"),
         ("3", "of 128 codes in use"),
         ("16.0 dB", "PSNR of reconstructions"),
@@ -94,7 +94,7 @@ def test_where_choosing_harms_the_words_stand_beside_the_curves_too(page):
     top, reranking = page.split('<h3 id="reranking">')
     assert words in top
     assert words in reranking
-    assert re.search(r"<b>10\.3 ± [\d.]+ points</b> fewer of the prompts", reranking)
+    assert re.search(r"<b>10\.3 ± [\d.]+ points</b> less often than the first", reranking)
 
 
 def test_what_the_judge_and_the_funnel_counted(page):

@@ -28,6 +28,7 @@ from schemas.run_report.models_part import DvaeFigures
 from schemas.run_report.networks_part import NetworkFigures
 from stages.data.parquet import read_rows, row_groups, validation_part
 from stages.data.table import PRIOR_VALIDATION_ROWS
+from stages.evaluate.advice import Advice
 from stages.evaluate.baselines.code_frequencies import nats_per_code
 from stages.evaluate.baselines.comparison import compared
 from stages.evaluate.baselines.drawings import KeptPrompts, beside_nearest
@@ -50,11 +51,12 @@ def baselines(
     nearest: Sequence[Pixels | None],
     ours: DvaeFigures,
     networks: Sequence[NetworkFigures],
+    advice: Advice,
 ) -> Baselines:
     """Measure every baseline, on the validation pictures and prompts that the report measures.
 
     `nearest` are the training pictures of the captions that are nearest to the prompts, and what
-    networks saw of these is in `networks`.
+    networks saw of these is in `networks`. `advice` is given where a part is not better.
     """
     settings = inputs.manifest(DVAE).settings
     side, image_vocab = settings["side"], settings["image_vocab"]
@@ -66,7 +68,7 @@ def baselines(
         clip=drawn.by_score(),
         compared=(),
     )
-    rows = compared(ours, drawn.candidates, measured, networks)
+    rows = compared(ours, drawn.candidates, measured, advice, networks)
     return measured.model_copy(update={"compared": rows})
 
 

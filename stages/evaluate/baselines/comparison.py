@@ -17,6 +17,7 @@ from schemas.run_report.baselines_part import (
 )
 from schemas.run_report.models_part import DvaeFigures
 from schemas.run_report.networks_part import NetworkFigures
+from stages.evaluate.advice import Advice
 from stages.evaluate.checks import amount, called
 from stages.evaluate.intervals import LUCK, error_of
 
@@ -63,7 +64,7 @@ class Comparison:
         ours, baseline = amount(self.ours, self.unit), amount(self.baseline, self.unit)
         numbers = f"{self.simplest[0].upper()}{self.simplest[1:]} has {baseline}, ours {ours}"
         if self.gain > 0:
-            return f"{numbers}: no more than luck may be."
+            return f"{numbers}: the difference may be luck."
         return f"{numbers}. {self.advice}"
 
 
@@ -71,43 +72,44 @@ def compared(
     ours: DvaeFigures,
     candidates: int,
     measured: Baselines,
+    advice: Advice,
     networks: Sequence[NetworkFigures] = (),
 ) -> tuple[ComparedPart, ...]:
     """Return a row for each learned part that has numbers in `measured` or by `networks`."""
     rows = [
-        *_dvae(ours, measured.dvae),
-        *_prior(measured.prior),
+        *_dvae(ours, measured.dvae, advice),
+        *_prior(measured.prior, advice),
         *_drawing(measured.drawing),
         *(row for network in networks for row in _distance(network)),
-        *_chooser(measured.clip, candidates),
+        *_chooser(measured.clip, candidates, advice),
     ]
     return tuple(row.row() for row in rows)
 
 
-def _dvae(ours: DvaeFigures, kmeans: PatchKmeansFigures) -> Iterator[Comparison]:
-    advice = (
-        "So a table of mean squares keeps more of a picture than the network does: let the dVAE "
-        "start there (dvae.init=patches), or train it longer."
+def _dvae(ours: DvaeFigures, kmeans: PatchKmeansFigures, advice: Advice) -> Iterator[Comparison]:
+    said = (
+        "So a table of average patches keeps more of a picture than the network does: "
+        f"{advice.codes_like_kmeans()}."
     )
     psnr = ours.psnr_db, kmeans.psnr_db
-    yield Comparison("dVAE: reconstruction", PATCHES, "dB", *psnr, advice=advice)
+    yield Comparison("dVAE: reconstruction", PATCHES, "dB", *psnr, advice=said)
     if kmeans.ssim is not None:
         ssim = kmeans.ssim.ours, kmeans.ssim.kmeans
-        yield Comparison("dVAE: SSIM", PATCHES, "", *ssim, advice=advice)
+        yield Comparison("dVAE: SSIM", PATCHES, "", *ssim, advice=said)
 
 
-def _prior(found: CodeCountFigures) -> Iterator[Comparison]:
+def _prior(found: CodeCountFigures, advice: Advice) -> Iterator[Comparison]:
     if found.prior is not None:
         yield Comparison(
             "prior: a code of a held-out picture", COUNTS, "nats", found.prior,
             found.neighbours, lower_is_better=True,
-            advice="So the transformer has learned neither more of the picture than the codes "
-            "beside a code tell, nor anything of the caption: train the prior longer.",
+            advice="So the transformer has learned no more of a picture than the neighbours of a "
+            f"code tell, and nothing of the caption: {advice.better_prior()}.",
         )  # fmt: skip
 
 
 def _drawing(found: NearestCaptionFigures) -> Iterator[Comparison]:
-    advice = "So who wants such a picture had better look one up than have it drawn."
+    advice = "So looking such a picture up does as well as drawing it."
     parts = {f"drawing: right, {called(name)}": row for name, row in found.accuracy.items()}
     parts |= {
         f"drawing: the whole prompt, {called(name)}": row for name, row in found.whole.items()
@@ -130,13 +132,14 @@ def _distance(found: NetworkFigures) -> Iterator[Comparison]:
             NEAREST, "", ours.value, theirs.value, math.hypot(error_of(ours), error_of(theirs)),
             lower_is_better=True,
             advice="A picture that was looked up is a real one, so drawings can hardly be closer; "
-            "by how much they are not says how unlike real pictures they are.",
+            "the difference says how unlike real pictures they are.",
         )  # fmt: skip
 
 
-def _chooser(found: ChooserFigures | None, candidates: int) -> Iterator[Comparison]:
+def _chooser(found: ChooserFigures | None, candidates: int, advice: Advice) -> Iterator[Comparison]:
     if found is None or candidates == 1:
         return
+    better = advice.other_ranking(found)
     every, part = found.all, f"CLIP: its favourite of {candidates} is right"
     yield Comparison(
         part, CHANCE, "%", every.clip, every.random, every.standard_error,
@@ -146,5 +149,6 @@ def _chooser(found: ChooserFigures | None, candidates: int) -> Iterator[Comparis
         yield Comparison(
             part, LIKELIEST, "%", every.clip, every.prior_likelihood,
             every.over_likelihood.standard_error,
-            advice="So the prior chooses as well by itself: rank by both (sample.rank_by).",
+            advice="So the prior chooses as well by itself"
+            f"{'' if better is None else f': {better}'}.",
         )  # fmt: skip

@@ -123,7 +123,7 @@ def in_words(figures: CopyFigures) -> str:
         )
     return (
         f"{said}. So there are near duplicates among the pictures, or to this network they are "
-        "alike: only what is above the share of held-out pictures would tell of copying."
+        "alike: only a share above that of held-out pictures would point to copying."
     )
 
 
