@@ -10,6 +10,7 @@ from rich.table import Table
 from pipelines.command import shown
 from pipelines.compare.comparison_file import FigureRow, RunComparison, StageRow
 from pipelines.compare.setting_rows import DifferingRow
+from stages.evaluate import formats
 from stages.numbers import duration
 
 NOISE = (
@@ -88,7 +89,7 @@ def bounds(interval: tuple[float, float] | None, unit: str) -> str:
     if interval is None:
         return ""
     if unit == "%":
-        return percents(interval)
+        return formats.interval(interval)
     return f"{interval[0]:.2g} to {interval[1]:.2g}"
 
 
