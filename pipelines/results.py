@@ -6,7 +6,6 @@ All numbers are from the run's report.json, which may be given in its place.
 """
 
 import argparse
-import re
 import sys
 import textwrap
 from pathlib import Path
@@ -19,12 +18,12 @@ from schemas.run_report.accuracy_part import SetAccuracy
 from schemas.run_report.report_part import Interval
 from stages import markdown
 from stages.evaluate.checks import amount
+from stages.evaluate.formats import NBSP, unbroken
 from stages.evaluate.page import in_order, set_title
 from stages.models.ranking import CALLED
 from stages.storage import reaching
 
 WIDTH = 112
-UNIT = re.compile(r"(?<=\d) (?=%|dB|nats)")
 
 
 def report_of(run: str) -> Report:
@@ -59,9 +58,8 @@ def results(report: Report) -> str:
 
 def _wrapped(text: str) -> str:
     """Break a paragraph into lines, but not between a number and its unit."""
-    whole = UNIT.sub("\N{NO-BREAK SPACE}", text)
-    lines = textwrap.fill(whole, WIDTH, break_on_hyphens=False, break_long_words=False)
-    return lines.replace("\N{NO-BREAK SPACE}", " ")
+    lines = textwrap.fill(unbroken(text), WIDTH, break_on_hyphens=False, break_long_words=False)
+    return lines.replace(NBSP, " ")
 
 
 def _row(name: str, row: SetAccuracy) -> tuple[str, ...]:

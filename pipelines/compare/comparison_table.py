@@ -10,6 +10,7 @@ from rich.table import Table
 from pipelines.command import shown
 from pipelines.compare.comparison_file import FigureRow, RunComparison, StageRow
 from pipelines.compare.setting_rows import DifferingRow
+from stages.evaluate import formats
 from stages.numbers import duration
 
 NOISE = (
@@ -84,10 +85,12 @@ def per_second(rows: float) -> str:
     return f"{rows:,.0f} / s" if rows >= 10 else f"{rows:.2g} / s"
 
 
-def bounds(interval: tuple[float, float] | None) -> str:
+def bounds(interval: tuple[float, float] | None, unit: str) -> str:
     if interval is None:
         return ""
-    return f"{100 * interval[0]:.0f}\N{EN DASH}{100 * interval[1]:.0f} %"
+    if unit == "%":
+        return formats.interval(interval)
+    return f"{interval[0]:.2g} to {interval[1]:.2g}"
 
 
 def _table(found: RunComparison, *heads: str) -> Table:
@@ -124,7 +127,7 @@ def _figures(
         cells = [number(value, row.unit) for value in row.values]
         if any(row.intervals):
             cells = [
-                f"{cell}\n[dim]{bounds(interval)}[/]"
+                f"{cell}\n[dim]{bounds(interval, row.unit)}[/]"
                 for cell, interval in zip(cells, row.intervals, strict=True)
             ]
         table.add_row(shown(row.name) + unit, *cells, "\n".join(_words(row, numbered)))

@@ -32,6 +32,8 @@ from stages.storage import opened, reaching, text_lines
 TEXTS, TEST_CLASSES = "text_c10", "testclasses.txt"  # of CUB
 CAPTION_COLUMNS = ("caption", "text", "prompt")
 TABLES = (".jsonl", ".parquet")
+# What another file's JSON may raise; OverflowError is that of a number that is infinite.
+NO_COCO = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
 
 def read_captions(address: str) -> CaptionSet:
@@ -92,9 +94,11 @@ def coco(address: str) -> CaptionSet:
     content = read_file(address, "--captions")
     try:
         found = json.loads(content)
-        images = {int(one["id"]): str(one["file_name"]) for one in found["images"]}
-        rows = [(int(o["id"]), int(o["image_id"]), str(o["caption"])) for o in found["annotations"]]
-    except (ValueError, KeyError, TypeError) as error:
+        images = {int(one["id"]): _text(one["file_name"]) for one in found["images"]}
+        rows = [
+            (int(o["id"]), int(o["image_id"]), _text(o["caption"])) for o in found["annotations"]
+        ]
+    except NO_COCO as error:
         raise ConfigError(
             f"--captions: wanted MS-COCO's `images` (id, file_name) and `annotations` (id, "
             f"image_id, caption) in '{address}', found {_brief(error)}; fetch the file again"
@@ -157,7 +161,7 @@ def table(address: str) -> CaptionSet:
     )
     datasets = {str(row.get("dataset", "a table")) for row in rows}  # as `lines` writes it
     form = datasets.pop() if len(datasets) == 1 else "a table"
-    named = ((str(row[picture]), str(row[text] or "")) for row in rows)
+    named = ((str(row[picture]), _text(row[text])) for row in rows)
     return _plain(Path(address), form, named)
 
 
@@ -213,7 +217,7 @@ def _objects(data: bytes) -> Iterator[Mapping[str, Any]]:
         if line.strip():
             try:
                 found = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"line {number}: {error}") from error
             if not isinstance(found, dict):
                 raise ValueError(f"line {number}: no object in braces")
@@ -237,6 +241,11 @@ def stem(name: str) -> str:
     lower = name.lower()
     ending = next((ending for ending in SUFFIXES if lower.endswith(ending)), "")
     return name.removesuffix(name[len(name) - len(ending) :]) if ending else name
+
+
+def _text(value: object) -> str:
+    """Return a caption as text that can be written; null is an empty one."""
+    return "" if value is None else str(value).encode(errors="replace").decode()
 
 
 def _lines_of(file: Path) -> list[str]:

@@ -17,6 +17,7 @@ from pipelines.score.picture_set import SCORES, PictureSet, TablePictures
 from pipelines.score.problems import Problem, problem
 from schemas.errors import ConfigError
 from stages.data.parquet import NAME_COLUMNS
+from stages.hashing import hash_bits
 from stages.storage import is_file, reaching, system_of
 
 SCORES_FILE = "scores.jsonl"  # beside the candidates
@@ -58,10 +59,12 @@ class Offered:
 
 
 def without_captions(source: PictureSet) -> DrawnPictures:
-    """Take every picture of a set."""
-    return DrawnPictures(
-        source, tuple(Pair(name, None) for name in source.names), "all pictures", 1
-    )
+    """Take every picture of a set, in a random order that depends on the names alone.
+
+    The Inception Score cuts pictures into splits as they come, and folders are sorted by class.
+    """
+    names = sorted(source.names, key=lambda name: (hash_bits(name), name))
+    return DrawnPictures(source, tuple(Pair(name, None) for name in names), "all pictures", 1)
 
 
 def drawings(

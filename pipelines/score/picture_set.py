@@ -35,7 +35,7 @@ class PictureSet(Protocol):
         """The pictures' names, in the order in which they are read fastest."""
 
     def read(self, name: str) -> bytes:
-        """Return the file of a picture."""
+        """Return the file of a picture; nothing for one that cannot be opened."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,10 @@ class FolderPictures:
     top: str
 
     def read(self, name: str) -> bytes:
-        return bytes(self.system.cat_file(f"{self.top}/{name}"))
+        try:
+            return bytes(self.system.cat_file(f"{self.top}/{name}"))
+        except (FileNotFoundError, PermissionError):  # a dangling link, or somebody else's file
+            return b""
 
 
 @dataclass

@@ -13,6 +13,7 @@ from schemas.manifest import Record
 from stages.metrics.reported import FeatureNetwork, Reported, comparable
 
 FORMAT_VERSION: Literal[2] = 2
+BENCHMARKS = ("MS-COCO", "CUB")  # formats of captions
 PROGRAMS = ("dalle-ray", "torch", "transformers", "numpy", "scipy", "pillow",
             "opencv-python-headless")  # fmt: skip
 
@@ -154,6 +155,12 @@ def read_score_file(address: str) -> ScoreFile:
 
 def require_comparable(ours: ScoreFile, other: ScoreFile, address: str) -> None:
     """Raise ConfigError unless the numbers of both with one name were made in the same way."""
+    if not _same_captions(ours.captions, other.captions):
+        raise ConfigError(
+            f"--beside: wanted numbers of the same captions, found in '{address}' those of "
+            f"{_called(other.captions)}, and here {_called(ours.captions)}; score both with one "
+            "file of captions"
+        )
     known = {identity(value): value for one in ours.systems for value in one.values}
     for system in other.systems:
         for value in system.values:
@@ -169,6 +176,18 @@ def require_comparable(ours: ScoreFile, other: ScoreFile, address: str) -> None:
             f"--beside: wanted numbers of the same networks and metrics, found none in "
             f"'{address}'; score both in one way"
         )
+
+
+def _same_captions(ours: Captions | None, other: Captions | None) -> bool:
+    """Return whether both are of one benchmark, whichever were chosen of it, or of one file."""
+    if ours is None or other is None:
+        return True  # there is then no number that looks at captions
+    of_benchmark = ours.format == other.format and ours.format in BENCHMARKS
+    return of_benchmark or ours.sha256 == other.sha256
+
+
+def _called(captions: Captions | None) -> str:
+    return f"{captions.name} ({captions.format})" if captions else "none"
 
 
 def identity(value: Reported) -> tuple[str, str, object, bool]:

@@ -1,5 +1,6 @@
 """How numbers of the report are written on its page."""
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +10,8 @@ from schemas.run_report.report_part import Change, ReportPart
 from stages.evaluate.checks import amount
 
 NBSP = "\N{NO-BREAK SPACE}"
+UNIT = re.compile(r"(?<=\d) (?=%|dB|nats)")
+NARROW = 2  # percent between the ends of an interval
 VALUE_LENGTH = 200  # characters of one setting or measurement
 
 
@@ -17,7 +20,15 @@ def percent(share: float) -> str:
 
 
 def interval(bounds: Sequence[float]) -> str:
-    return f"{100 * bounds[0]:.0f}\N{EN DASH}{100 * bounds[1]:.0f}{NBSP}%"
+    """Format two shares as percent, in tenths where they are so near that whole ones hide both."""
+    low, high = (100 * bound for bound in bounds)
+    digits = 1 if high - low < NARROW else 0
+    return f"{low:.{digits}f}\N{EN DASH}{high:.{digits}f}{NBSP}%"
+
+
+def unbroken(text: str) -> str:
+    """Keep each number and its unit on one line."""
+    return UNIT.sub(NBSP, text)
 
 
 def points(gain: Change) -> str:
@@ -54,4 +65,4 @@ def flat(tree: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
     return found
 
 
-FILTERS = (amount, change, difference, flat, interval, percent, points)
+FILTERS = (amount, change, difference, flat, interval, percent, points, unbroken)

@@ -22,8 +22,8 @@ SAME = 1e-12
 
 
 def check_features(features: Features, fewest: int = 1) -> None:
-    """Raise UserError unless there are enough rows, of one width, and all numbers are finite."""
-    if features.ndim != 2 or len(features) < fewest:
+    """Raise UserError unless there are enough rows, not empty, and all numbers are finite."""
+    if features.ndim != 2 or len(features) < fewest or (len(features) and not features.shape[1]):
         raise UserError(
             f"features must be a table of at least {fewest} rows, one for each picture; "
             f"found the shape {features.shape}: give more pictures"

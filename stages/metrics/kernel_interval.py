@@ -70,7 +70,7 @@ def _terms(x: Features, y: Features) -> _Terms:
         alone = _Spread.of(sums, likeness_to_itself(own, polynomial))
         trace += alone.trace / len(own)
         trace_of_square += alone.trace_of_square / len(own) ** 2
-    return _Terms(biased - trace, biased, along, trace_of_square)
+    return _Terms(biased - trace, biased, along, max(0.0, trace_of_square))  # below 0 by rounding
 
 
 def score_interval(value: float, slope: float, here: float, at_0: float) -> tuple[float, float]:

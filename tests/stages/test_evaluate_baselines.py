@@ -16,7 +16,7 @@ from schemas.settings import EvaluateSettings
 from stages import evaluate
 from stages.evaluate.baselines import beside_dvae, beside_prior, first_tokens
 from stages.evaluate.baselines.comparison import Comparison, compared
-from stages.evaluate.formats import difference
+from stages.evaluate.formats import difference, interval
 from stages.evaluate.page import Gallery, render
 from stages.evaluate.reconstructions import measured_pictures
 from tests import tiny_run
@@ -88,8 +88,15 @@ def test_differences_as_the_page_writes_them():
     assert difference(row(0.5, 0.75, "")) == "-0.250"
 
 
+def test_an_interval_holds_the_value_that_it_is_of_also_near_an_end():
+    assert interval([0.741, 0.958]) == "74\N{EN DASH}96\N{NO-BREAK SPACE}%"
+    assert interval([0.9964, 0.9998]) == "99.6\N{EN DASH}100.0\N{NO-BREAK SPACE}%"
+
+
 def test_the_page_says_first_what_lost():
     page = render(small_report(), Gallery())
+    assert "Counting the codes above and left has 0.450\N{NO-BREAK SPACE}nats, ours" in page
+    page = page.replace("\N{NO-BREAK SPACE}", " ")
     first = page.index("Not better than the simplest thing that does the same job")
     assert first < page.index('class="tiles"') < page.index("What is weak here")
     box = page[first : page.index('class="tiles"')]

@@ -54,3 +54,5 @@ def test_the_same_network_is_compared_and_each_runs_own_clip_is_not(
     assert "feature network: clip:of-the-run (aaaaaaaaaaaa)" in clip.verdicts[0].how
     printed = " ".join(capsys.readouterr().out.split())
     assert "distance from held-out pictures, by dinov2:base" in printed
+    assert "0.9 to 1.1" in printed  # a distance has no unit; its interval neither
+    assert "0.9 to 1.1" in page.read_text()

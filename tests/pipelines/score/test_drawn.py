@@ -9,8 +9,9 @@ import pytest
 from infra.store import Store
 from pipelines.score.caption_files import read_captions
 from pipelines.score.caption_set import chosen
-from pipelines.score.drawn import drawings, read_scores
+from pipelines.score.drawn import drawings, read_scores, without_captions
 from pipelines.score.overlap import read_overlap
+from pipelines.score.picture_files import file_batches
 from pipelines.score.picture_set import open_pictures
 from schemas.artifacts import SAMPLES
 from schemas.errors import ConfigError
@@ -216,3 +217,22 @@ def test_overlaps_are_named_by_path_or_file_with_or_without_ending(tmp_path):
     path.write_text("# none\n")
     with pytest.raises(ConfigError, match=r"--overlap: wanted names .*found none"):
         read_overlap(str(path), names)
+
+
+def test_a_file_that_cannot_be_opened_is_no_picture(tmp_path):
+    picture = coco.draw(tmp_path, ["1"]) / "1.png"
+    (tmp_path / "2.png").symlink_to(tmp_path / "gone.png")
+    source = open_pictures(str(tmp_path), "--pictures")
+    (files,) = file_batches(source, source.names, coco.SIDE)
+    assert files.names == ["1.png", "2.png"]
+    assert [one is None for one in files.pixels] == [False, True]
+    assert files.contents == [picture.read_bytes(), b""]
+
+
+def test_pictures_without_captions_come_in_no_order_of_classes(tmp_path):
+    """Those of one class next to each other would be splits of an Inception Score of 1."""
+    coco.draw(tmp_path, [f"{kind}/{number}" for kind in "abcd" for number in range(5)])
+    source = open_pictures(str(tmp_path), "--pictures")
+    names = [pair.picture for pair in without_captions(source).pairs]
+    assert sorted(names) == sorted(source.names)
+    assert all(len({name[0] for name in names[at : at + 5]}) > 1 for at in range(0, 20, 5))

@@ -14,8 +14,9 @@ from scipy.linalg import sqrtm
 
 from pipelines.score.__main__ import main
 from pipelines.score.picture_files import fitted
-from pipelines.score.score_file import ScoreFile
+from pipelines.score.score_file import ScoreFile, require_comparable
 from pipelines.score.score_table import show
+from schemas.errors import ConfigError
 from stages.features.networks import open_network
 from stages.metrics.blur import gaussian_blur
 from stages.pictures import decode
@@ -238,6 +239,20 @@ def test_earlier_numbers_stand_beside_these_only_if_they_were_made_alike(made, c
     code, _, printed = score(made, capsys, "--beside", made / "foreign.json")
     assert code == 2
     assert "wanted a score.json of format 2" in printed
+
+
+def test_numbers_of_other_captions_do_not_stand_beside_these(made, capsys):
+    """A CLIP score and an R-precision are as high as their captions are easy."""
+    _, ours, _ = score(made, capsys)
+
+    def with_captions(**fields):
+        return ours.model_copy(update={"captions": ours.captions.model_copy(update=fields)})
+
+    require_comparable(ours, with_captions(sha256="f" * 64), "chosen.jsonl of the same benchmark")
+    require_comparable(ours, ours.model_copy(update={"captions": None}), "distances alone")
+    for fields in ({"format": "CUB"}, {"format": "a table", "name": "birds.jsonl"}):
+        with pytest.raises(ConfigError, match="wanted numbers of the same captions, found in 'x'"):
+            require_comparable(ours, with_captions(sha256="f" * 64, **fields), "x")
 
 
 def test_pictures_without_captions_are_compared_with_the_reference_alone(made, capsys):

@@ -86,14 +86,29 @@ def test_what_is_wrong_with_a_coco_file_is_named(folder):
     assert {count for count, *_ in counted} == {0, 1, 2}
 
 
+INFINITE = '{"images": [{"id": Infinity, "file_name": "a"}], "annotations": []}'
+
+
 @pytest.mark.parametrize(
-    "text", ["{", '{"images": []}', '{"images": [{"id": 1}], "annotations": []}']
+    "text",
+    ["{", "[" * 100_000, '{"images": []}', '{"images": [{"id": 1}], "annotations": []}', INFINITE],
 )
 def test_another_json_is_refused_in_a_sentence(tmp_path, text):
     path = tmp_path / "captions.json"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"wanted MS-COCO's `images`.*found .*; fetch the file"):
         read_captions(str(path))
+
+
+def test_null_is_an_empty_caption_and_half_a_letter_can_be_written(folder):
+    images, annotations = coco.read(folder)
+    annotations[0]["caption"] = None
+    annotations[1]["caption"] = "\ud800 cat"
+    coco.write(folder, images, annotations)
+    found = read(folder)
+    assert problems(found) == {"empty_caption": (1, "5000")}
+    assert found.captions[0].text == "? cat"
+    assert b"? cat" in lines(found)
 
 
 def cub(folder):
@@ -162,6 +177,7 @@ def test_lines_and_texts_beside_pictures_are_captions_too(tmp_path):
     [
         ("captions.jsonl", "{}\nno\n", "line 2"),
         ("captions.jsonl", "[1]\n", "line 1: no object"),
+        ("captions.jsonl", "{}\n" + "[" * 100_000, "line 2"),
         ("captions.jsonl", '{"caption": "a"}\n', "column picture or .*found caption"),
         ("captions.parquet", "no", "wanted a readable table"),
         ("captions.csv", "no", "wanted a .json"),

@@ -10,6 +10,7 @@ TORCH_FIDELITY = {
     "frechet": 0.1342620774139176,
     "kid_of_all": 0.005557537078857422,
     "inception_score": (3.29808789213618, 0.28111779782821317),
+    "inception_score_of_64": (2.5387481226376987, 0.3347755894191198),
     "precision_recall_3": (0.74, 0.77),
 }
 PRDC = {

@@ -48,6 +48,12 @@ def test_it_is_torchmetrics_and_torch_fidelitys_to_the_fourth_digit():
     assert found == pytest.approx(TORCH_FIDELITY["inception_score"], rel=1e-6)
 
 
+def test_splits_are_cut_as_elsewhere_also_where_they_do_not_divide_the_pictures():
+    """Of 64 in ten the first has 6; NumPy's array_split would give it 7."""
+    found = inception_score(probabilities_of(two_sets_of_logits()[:64]), splits=10)
+    assert found == pytest.approx(TORCH_FIDELITY["inception_score_of_64"], rel=1e-6)
+
+
 def test_logits_become_probabilities_however_large_they_are():
     found = probabilities_of(np.array([[1_000.0, 1_000.0, -1_000.0]]))
     assert found == pytest.approx(np.array([[0.5, 0.5, 0.0]]))

@@ -98,3 +98,10 @@ def test_too_few_pictures_are_refused():
 
 def test_equal_pictures_are_at_0():
     assert kernel_interval(np.ones((5, 2)), np.ones((6, 2)), seed=0) == (0, 0, 0)
+
+
+def test_pictures_that_are_all_alike_have_an_interval_whatever_rounding_says():
+    alike, others = np.full((50, 8), 6e4), np.random.default_rng(5).random((50, 8))
+    for x, y in ((alike, others), (others, alike), (alike, alike)):
+        value, low, high = kernel_interval(x, y, seed=0)
+        assert low <= max(0, value) <= high

@@ -62,6 +62,8 @@ def test_what_cannot_be_counted_is_refused_in_a_sentence(features):
         Moments.of(features)
     with pytest.raises(UserError, match=r"a table .* found the shape \(9,\)"):
         Moments.of(features[0])
+    with pytest.raises(UserError, match=r"a table .* found the shape \(9, 0\)"):
+        Moments.of(np.zeros((9, 0)))
     with pytest.raises(UserError, match="of one network; one has 3 for each picture, the other 2"):
         Moments.of(np.zeros((4, 3))).merge(Moments.of(np.zeros((4, 2))))
     with pytest.raises(UserError, match="at least 2 pictures, found 1"):
