@@ -49,6 +49,18 @@ def test_rows_add_up_from_stage_to_stage(tiny_run):
     assert stages["encode"].rows_in == stages["filter"].rows_out
 
 
+def test_what_learned_for_20_updates_loses_to_the_simplest_thing_in_every_part(tiny_run):
+    folder = Store(str(tiny_run)).newest(REPORT)
+    parts = {one.part: one for one in read_report(folder).baselines.compared}
+    lost = {part for part, one in parts.items() if not one.better}
+    assert lost >= {
+        "dVAE: reconstruction",
+        "prior: a code of a held-out picture",
+        "drawing: right, seen combinations",
+        "CLIP: its favourite of 4 is right",
+    }, parts
+
+
 def test_a_second_run_does_nothing_and_needs_no_ray(tiny_run, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # where nobody listens
     log = full(root=tiny_run)
