@@ -39,15 +39,16 @@ class CopyFigures(ReportPart):
     training_pictures: int = Field(description="that were looked at, the first ones")
     held_out_pictures: int
     near_duplicates: int = Field(
+        0,
         description="held-out pictures whose hashes are near those of training pictures: without "
-        "them thresholds are set, unless they are more than three of four"
+        "them thresholds are set, unless they are more than three of four",
     )
     thresholds: dict[Criterion, float] = Field(
         description="distances: of held-out pictures the smallest and the 1st percentile; and "
         "the 99th of planted copies, of the kind that is farthest from its originals, or half way "
         "from there to the 1st of held-out pictures if that is above"
     )
-    held_out: dict[Criterion, CopyShare] = Field(description="all held-out pictures: by chance")
+    held_out: dict[Criterion, CopyShare] = Field({}, description="all held-out pictures: by chance")
     drawings: int = Field(description="a picture for each prompt")
     drawn: dict[PictureSet, dict[Criterion, CopyShare]] = Field(description="first, favourite")
     planted_pictures: int = Field(description="copies that were made of each kind")
