@@ -57,6 +57,8 @@ def summary(figures: Sequence[FigureRow], tested: int) -> tuple[str, list[str]]:
         if verdict.better is not None
     ]
     how_many = len(lines) or "none"
+    if tested == 1:
+        return f"{how_many} of 1 comparison", lines
     return f"{how_many} of {tested} comparisons, corrected for their number (Holm 1979)", lines
 
 
