@@ -116,7 +116,10 @@ def test_the_distance_of_reconstructions_is_that_of_the_pictures_that_the_dvae_m
     _, wanted = score(tmp_path, *line, "--pictures", f"made={tmp_path / 'made'}")
     (ours,), (theirs,) = found.systems, wanted.systems
     assert ours.name == f"dVAE of {root.rpartition('/')[2]}"
-    assert [v.value for v in ours.values] == [pytest.approx(v.value) for v in theirs.values]
+    of_ours, of_theirs = ({v.metric: v.value for v in one.values} for one in (ours, theirs))
+    # The subsets of KID are of others where pictures come in another order.
+    assert of_ours.pop("kid") == pytest.approx(of_theirs.pop("kid"), rel=0.1)
+    assert of_ours == pytest.approx(of_theirs)
     assert ours.count == ours.fidelity.pictures == len(rows)
     error = (made - real).double().square().mean().item()
     assert ours.fidelity.psnr_db == pytest.approx(-10 * math.log10(error))
