@@ -212,7 +212,7 @@ SMALL: Assignments = _TWO_CORES | {
     "encode.gate.min_psnr_db": 15.0,
     "prior.layers": 6,
     "prior.head_dim": 24,
-    # What modern language models train, at equal seconds ahead of the paper's (tests/bench/LOG.md).
+    # As language models are today: at equal CPU seconds ahead of the paper (tests/bench/LOG.md).
     "prior.block": "llama",
     "prior.positions": "rotary",
     "prior.qk_norm": True,

@@ -21,12 +21,9 @@ from stages.features import FeatureExtractor, Features
 from stages.metrics.copies import (
     AS_PLANTED,
     Copying,
-    Distances,
     Nearest,
-    Thresholds,
     calibrate,
     nearest_either_way,
-    shares_below,
     thresholds,
 )
 from stages.metrics.planted import PLANTED, flipped
@@ -60,7 +57,7 @@ def memorisation(
         found = nearest_either_way(features, mirrored, searched)
         return found._replace(place=found.place % len(training))
 
-    held_out = nearest(seen.held_out, pictures.held_out).distance
+    held_out = nearest(seen.held_out, pictures.held_out)
     drawn = {
         name: nearest(seen.sets[name], own)
         for name, own in zip(DRAWN, (pictures.first, pictures.favourite), strict=True)
@@ -70,7 +67,7 @@ def memorisation(
     repeated = near_duplicates(pictures.held_out, seen.training_hashes)
     if (~repeated).mean() < FEWEST_HONEST:
         repeated[:] = False
-    honest = held_out[~repeated]
+    honest = held_out.distance[~repeated]
     found, false_alarms = calibrate(planted, honest, SEED)
     below = thresholds(honest, planted.values())
     compared = {name: Copying(own, below) for name, own in drawn.items()}
@@ -81,12 +78,12 @@ def memorisation(
     ]
     figures = CopyFigures(
         training_pictures=len(training),
-        held_out_pictures=len(held_out),
+        held_out_pictures=len(pictures.held_out),
         near_duplicates=int(repeated.sum()),
-        held_out=_with_intervals(held_out, below),
+        held_out=_with_intervals(Copying(held_out, below)),
         thresholds=below,
         drawings=len(closest.distance),
-        drawn={name: _with_intervals(own.drawn.distance, below) for name, own in compared.items()},
+        drawn={name: _with_intervals(own) for name, own in compared.items()},
         planted_pictures=len(seen.copied),
         planted=found,
         false_alarms=false_alarms,
@@ -96,11 +93,11 @@ def memorisation(
     return figures.model_copy(update={"words": in_words(figures)}), suspects
 
 
-def _with_intervals(distances: Distances, below: Thresholds) -> dict[Criterion, CopyShare]:
-    count = len(distances)
+def _with_intervals(found: Copying) -> dict[Criterion, CopyShare]:
+    count = len(found.drawn.distance)
     return {
         name: CopyShare(share=share, interval=wilson(share * count, count))
-        for name, share in shares_below(distances, below).items()
+        for name, share in found.shares.items()
     }
 
 
