@@ -22,16 +22,17 @@ from torch import Tensor
 from infra.store import Store
 from pipelines.command import command
 from pipelines.draw.text_to_image import TextToImage
-from schemas.artifacts import CLEAN_PAIRS, TRAIN, VAL
+from schemas.artifacts import CLEAN_PAIRS, CLIP, TRAIN, VAL
 from stages.evaluate.reconstructions import Captioned
 from stages.features import FeatureExtractor, Features
+from stages.features.networks import clip_of_run
 from stages.metrics.frechet import frechet_distance
 from stages.metrics.moments import Moments
 from stages.metrics.neighbours import precision_recall
-from stages.models.clip import Reranker
 from stages.models.r_precision import r_precision_of_features
 from stages.pictures import Pixels, encode_png
 from stages.pictures.tensors import from_tensor, to_tensor
+from stages.sample.generator import Generator
 from tests.bench.dfgan_networks import (
     NOISE,
     DfDiscriminator,
@@ -41,7 +42,7 @@ from tests.bench.dfgan_networks import (
 )
 from tests.bench.picture_network import picture_network
 from tests.bench.picture_quality import CANDIDATES, REFERENCE, pairs
-from tests.bench.recognition import drawn
+from tests.bench.recognition import drawn, first
 
 WIDTH, BATCH = 32, 24  # as the authors train
 RATES = (1e-4, 4e-4)  # learning rates of the generator and the discriminator
@@ -49,6 +50,8 @@ BETAS = (0.0, 0.9)
 NEIGHBOURS = 3  # whose distance makes a picture's neighbourhood
 SHOWN = 16  # pictures of a row
 EVERYTHING = 10**9
+
+Batches = Iterator[tuple[UInt8[Tensor, "b s s 3"], Float[Tensor, "b d"]]]
 
 
 class DfGan:
@@ -98,7 +101,7 @@ class DfGan:
 
 def batches(
     pictures: UInt8[Tensor, "n s s 3"], sentences: Float[Tensor, "n d"], seed: int = 0
-) -> Iterator[tuple[UInt8[Tensor, "b s s 3"], Float[Tensor, "b d"]]]:
+) -> Batches:
     """Yield batches for ever, each epoch in another order, the odd rest left out."""
     order = torch.Generator().manual_seed(seed)
     while True:
@@ -107,48 +110,30 @@ def batches(
                 yield pictures[some], sentences[some]
 
 
-def trained(gan: DfGan, training: Sequence[Captioned], clip: Reranker, seconds: float) -> int:
+def trained(gan: DfGan, stream: Batches, seconds: float) -> int:
     """Train for so many seconds of all CPU cores together; return the number of updates."""
-    pixels = torch.from_numpy(np.stack([own.pixels for own in training]))
-    captions = [own.caption for own in training]
     updates, until = 0, time.process_time() + seconds
-    for batch in batches(pixels, sentences_of(clip, captions)):
-        if time.process_time() >= until:
-            break
-        gan.update(*batch)
+    while time.process_time() < until:
+        gan.update(*next(stream))
         updates += 1
     return updates
-
-
-@torch.no_grad()
-def sentences_of(clip: Reranker, captions: Sequence[str]) -> Float[Tensor, "n d"]:
-    some = (captions[n : n + 256] for n in range(0, len(captions), 256))
-    return torch.cat([clip.text_features(own) for own in some]).float()
-
-
-@torch.no_grad()
-def found_captions(clip: Reranker, pictures: Sequence[Pixels], captions: Sequence[str]) -> float:
-    """Return the R-precision of pictures drawn for captions."""
-    pixels = to_tensor(torch.from_numpy(np.stack(pictures))).split(64)
-    seen = torch.cat([clip.image_features(own) for own in pixels]).float().numpy()
-    texts = sentences_of(clip, captions).numpy()
-    return float(r_precision_of_features(seen, texts, captions).found.mean())
 
 
 def line_of(
     name: str,
     reference: Features,
     network: FeatureExtractor,
-    clip: Reranker,
+    clip: FeatureExtractor,
     of_captions: Mapping[str, Pixels],
 ) -> str:
     captions, pictures = list(of_captions), list(of_captions.values())
+    found = clip.see(pictures).features, clip.texts(captions), captions
     seen = network.see(pictures).features
     precision, recall = precision_recall(reference, seen, NEIGHBOURS)
     distance = frechet_distance(Moments.of(reference), Moments.of(seen))
     return (
         f"{name:24} {distance:7.1f}  {precision:9.3f}  {recall:6.3f}  "
-        f"{found_captions(clip, pictures, captions):11.1%}"
+        f"{r_precision_of_features(*found).found.mean():11.1%}"
     )
 
 
@@ -162,43 +147,54 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-@command(_parser)
-def main(asked: argparse.Namespace) -> int:
-    network, clean = picture_network(), Store(asked.root).newest(CLEAN_PAIRS)
-    ours = TextToImage(asked.root).generator
-    side, clip = ours.tokens.side, ours.clip
-    training, held_out = (
-        pairs(clean, part, side, count) for part, count in ((TRAIN, EVERYTHING), (VAL, asked.count))
-    )
+def of_run(generator: Generator, held_out: Sequence[Captioned]) -> dict[str, dict[str, Pixels]]:
+    """Return what stands beside DF-GAN: pictures of each set, by caption."""
     captions = list(dict.fromkeys(own.caption for own in held_out))
-    reference = network.see([own.pixels for own in training[:REFERENCE]]).features
-    print(f"{len(training)} training pictures, {len(captions)} captions; {network.network.name}")
-    print(f"{'':24} Frechet  precision  recall  R-precision", flush=True)
-    candidates = dict(zip(captions, drawn(ours, captions, CANDIDATES), strict=True))
-    sets = {
-        "the run, single": {
-            own: min(found, key=lambda one: one.candidate).pixels
-            for own, found in candidates.items()
-        },
+    candidates = dict(zip(captions, drawn(generator, captions, CANDIDATES), strict=True))
+    return {
+        "the run, single": {own: first(ranked).pixels for own, ranked in candidates.items()},
         f"the run, best of {CANDIDATES}": {
-            own: found[0].pixels for own, found in candidates.items()
+            own: ranked[0].pixels for own, ranked in candidates.items()
         },
         "held-out pictures": {own.caption: own.pixels for own in held_out},
     }
+
+
+def sheet(rows: Sequence[Sequence[Pixels]]) -> Pixels:
+    return np.concatenate([np.concatenate(row[:SHOWN], axis=1) for row in rows])
+
+
+@command(_parser)
+def main(asked: argparse.Namespace) -> int:
+    network, store = picture_network(), Store(asked.root)
+    clean, clip = store.newest(CLEAN_PAIRS), clip_of_run(store.newest(CLIP))
+    ours = TextToImage(asked.root).generator
+    side = ours.tokens.side
+    training, held_out = (
+        pairs(clean, part, side, count) for part, count in ((TRAIN, EVERYTHING), (VAL, asked.count))
+    )
+    reference = network.see([own.pixels for own in training[:REFERENCE]]).features
+    sets = of_run(ours, held_out)
+    captions, *_ = map(list, sets.values())
+    print(f"{len(training)} training pictures, {len(captions)} captions; {network.network.name}")
+    print(f"{'':24} Frechet  precision  recall  R-precision", flush=True)
     for name, of_captions in sets.items():
         print(line_of(name, reference, network, clip, of_captions), flush=True)
-    sentences = sentences_of(clip, captions)
-    gan, spent = DfGan(sentences.shape[1], side), 0.0
+    learned, wanted = (
+        torch.from_numpy(clip.texts(some)).float()
+        for some in ([own.caption for own in training], captions)
+    )
+    gan, spent = DfGan(learned.shape[1], side), 0.0
+    stream = batches(torch.from_numpy(np.stack([own.pixels for own in training])), learned)
     for seconds in sorted(asked.seconds):
-        updates = trained(gan, training, clip, seconds - spent)
+        updates = trained(gan, stream, seconds - spent)
         spent = seconds
-        pictures = gan.draw(sentences, 0)
-        own = dict(zip(captions, pictures, strict=True))
-        print(line_of(f"DF-GAN, {seconds:,.0f} CPU s", reference, network, clip, own))
+        pictures = gan.draw(wanted, 0)
+        of_captions = dict(zip(captions, pictures, strict=True))
+        print(line_of(f"DF-GAN, {seconds:,.0f} CPU s", reference, network, clip, of_captions))
         print(f"  ({updates:,} more updates of {BATCH})", flush=True)
-        rows = [list(one.values())[:SHOWN] for one in (sets["the run, single"], own)]
-        sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
-        Path(asked.root, f"dfgan-{seconds:.0f}.png").write_bytes(encode_png(sheet))
+        beside = sheet([list(sets["the run, single"].values()), pictures])
+        Path(asked.root, f"dfgan-{seconds:.0f}.png").write_bytes(encode_png(beside))
     return 0
 
 

@@ -38,7 +38,7 @@ from stages.pictures.tensors import from_tensor
 from stages.sample.generator import Generator
 from stages.weights import DvaeConfig, read_config
 from tests.bench.picture_network import picture_network
-from tests.bench.recognition import drawn
+from tests.bench.recognition import drawn, first
 
 REFERENCE, FEWEST = 2_000, 32  # training pictures at most; held-out ones at least
 CANDIDATES = 16  # drawn for each caption: a lane, which costs as much with fewer
@@ -64,12 +64,11 @@ def picture_sets(
     real, captions = [own.pixels for own in held_out], [own.caption for own in held_out]
     near = nearest_pictures(clean, tokens.side, captions)
     ranked = list(drawn(generator, captions, CANDIDATES))
-    first = [min(of_caption, key=lambda one: one.candidate) for of_caption in ranked]
     return {
         "real": real,
         "reconstructions": through(dvae, real),
         "k-means": through(kmeans, real),
-        "drawings": [picture.pixels for picture in first],
+        "drawings": [first(of_caption).pixels for of_caption in ranked],
         "favourites": [of_caption[0].pixels for of_caption in ranked],
         "nearest": [picture for picture in near if picture is not None],
     }

@@ -101,6 +101,11 @@ def drawn(generator: Generator, captions: Sequence[str], count: int) -> Iterator
         yield from generator.draw(captions[start : start + at_once], range(count), 0)
 
 
+def first(ranked: Sequence[Picture]) -> Picture:
+    """Return the candidate that was drawn first, whatever its rank."""
+    return min(ranked, key=lambda picture: picture.candidate)
+
+
 def captions_of(clean: Folder, part: str) -> list[str]:
     return [row["caption"] for row in read_rows(clean, part, ["caption"])]
 
