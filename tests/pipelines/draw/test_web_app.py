@@ -5,8 +5,6 @@ import io
 import json
 import re
 import socket
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,39 +15,16 @@ from PIL import Image
 
 from pipelines.draw import __main__ as draw
 from pipelines.draw import web_app
-from pipelines.draw.text_to_image import TextToImage
-from pipelines.draw.web_app import BODY_BYTES, MAX_CHARACTERS, WebApp
+from pipelines.draw.web_app import BODY_BYTES, MAX_CHARACTERS
 from tests import tiny_run
-from tests.pipelines.draw.conftest import served, until
+from tests.pipelines.draw.requests_to_page import events, post, refused
 
 ROOT = Path(__file__).resolve().parents[3]
 PROMPT = "a small green star"
 
 
-def post(address, body, **headers):
-    """Send bytes, or a request; return status, error or events, and headers."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"content-type": "application/json"} | headers
-    return httpx.post(f"{address}/draw", content=data, headers=headers, timeout=60)
-
-
-def events(answer):
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "application/x-ndjson"
-    return [json.loads(line) for line in answer.text.splitlines()]
-
-
 def opened(text):
     return Image.open(io.BytesIO(base64.b64decode(text)))
-
-
-def refused(answer, status):
-    """Return the sentence."""
-    assert answer.status_code == status, answer.text
-    sentence = answer.json()["error"]
-    assert "\n" not in sentence
-    assert len(sentence) < 400
-    return sentence
 
 
 def test_a_request_is_answered_as_it_is_drawn(address, pipeline):
@@ -271,65 +246,3 @@ def test_browsers_are_told_to_load_nothing_from_elsewhere(address, path):
     assert answer.headers["x-content-type-options"] == "nosniff"
     named = re.findall(r"(?:src|href|url|fetch)\W{1,3}((?:https?:)?//[^\s\"']+)", answer.text)
     assert named == []
-
-
-@contextmanager
-def asking(address, asked):
-    """Ask, and read nothing yet."""
-    headers = {"content-type": "application/json"}
-    with httpx.stream("POST", f"{address}/draw", json=asked, headers=headers, timeout=60) as answer:
-        yield answer
-
-
-@pytest.fixture
-def app(pipeline):
-    return WebApp(pipeline, queue=2)
-
-
-LONG = {"prompt": "a", "candidates": 512}
-
-
-def test_who_waits_is_told_how_many_are_before(app):
-    with served(app) as address, asking(address, LONG | {"candidates": 256}) as one:
-        lines = one.iter_lines()
-        assert json.loads(next(lines))["event"] == "started"
-        told = [event["event"] for event in events(post(address, {"prompt": "b", "candidates": 1}))]
-        assert told == ["waiting", "started", "picture", "done"]
-        assert json.loads(list(lines)[-1])["event"] == "done"
-
-
-def test_past_the_line_is_503_with_when_to_come_again(app):
-    with served(app) as address, asking(address, LONG), asking(address, LONG):
-        answer = post(address, {"prompt": "b"})
-        assert "found all 2 taken" in refused(answer, 503)
-        assert int(answer.headers["retry-after"]) >= 1
-        assert httpx.get(address).status_code == 200  # the page itself needs no place
-
-
-def test_who_leaves_frees_the_place_and_is_drawn_no_further(app):
-    with served(app) as address:
-        with asking(address, LONG) as one, asking(address, LONG):
-            lines = one.iter_lines()  # which leaves when it is forgotten
-            next(lines)
-            assert len(app.queue.tickets) == 2
-        until(lambda: not app.queue.tickets)
-        began = time.monotonic()
-        assert events(post(address, {"prompt": "b", "candidates": 1}))[-1]["event"] == "done"
-        whole = LONG["candidates"] / tiny_run.SAMPLE.tile * app.queue.seconds_per_tile
-        assert time.monotonic() - began < whole / 2
-
-
-def test_a_drawing_that_fails_says_so_and_the_next_one_is_drawn(root):
-    pipeline = TextToImage(root)
-    dvae = pipeline.generator.dvae
-    decoder, dvae.decoder = dvae.decoder, None
-    with served(WebApp(pipeline)) as address:
-        with asking(address, {"prompt": "a"}) as answer:
-            lines = answer.iter_lines()
-            assert json.loads(next(lines))["event"] == "started"
-            told = json.loads(next(lines))
-        assert told == {
-            "event": "failed", "error": "The drawing failed; the server's log says why.",
-        }  # fmt: skip
-        dvae.decoder = decoder
-        assert events(post(address, {"prompt": "a"}))[-1]["event"] == "done"
