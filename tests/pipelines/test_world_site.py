@@ -14,7 +14,7 @@ from schemas.errors import ConfigError
 from schemas.settings import WorldSettings
 from stages import shapes
 from stages.pictures import crop_centre, crop_for_prior, decode
-from tests.stages.test_shapes import right
+from tests.stages.test_shapes_judge import right
 
 WORLD = WorldSettings(pictures=200, bad_share=0.25, prompts=16)
 
