@@ -53,6 +53,11 @@ class FitSettings(Config):
         description="validations, evenly over the run, the best of which says what EMA is kept; "
         "1: the last",
     )
+    stop_after: Count | None = Field(
+        None,
+        description="validations of best_of in a row without a better one end the run; "
+        "null: none does",
+    )
     precision: Precision = Field(
         "float32", description="of matrix products; auto: bfloat16 on a GPU that has it"
     )
@@ -70,6 +75,11 @@ class FitSettings(Config):
             raise ValueError(
                 "powersgd_rank must be a multiple of powersgd_parts, which share it evenly, found "
                 f"{self.powersgd_rank} and {self.powersgd_parts}; change one of the two"
+            )
+        if self.stop_after is not None and self.best_of == 1:
+            raise ValueError(
+                f"stop_after={self.stop_after} counts the validations of best_of, found best_of=1; "
+                "set best_of to 2 or more, or stop_after to null"
             )
         if self.learning_rate_end > self.learning_rate:
             raise ValueError(
@@ -96,6 +106,11 @@ class FitSettings(Config):
             raise ValueError(
                 f"decay_share ({self.decay_share}) is the cosine's: with decay=plateau leave it at "
                 "1, for the loss says when the learning rate falls"
+            )
+        if self.stop_after is not None and self.best_of == 1:
+            raise ValueError(
+                f"stop_after={self.stop_after} counts the validations of best_of, found best_of=1; "
+                "set best_of to 2 or more, or stop_after to null"
             )
         if self.learning_rate_end > self.learning_rate / 2:
             raise ValueError(

@@ -75,12 +75,17 @@ def require_updates(task: Task, state: State, fit: FitSettings) -> None:
 def require_progress(task: Task, state: State, fit: FitSettings) -> None:
     """Raise Diverged if a run that is at its end made few updates, or made its model worse."""
     last = last_updates(fit)
-    for skipped, of, which in ((state.skipped, fit.steps, ""), (state.skipped_late, last, "last ")):
+    for skipped, of, which in (
+        (state.skipped, state.step, ""),
+        (state.skipped_late, last, "last "),
+    ):
         if skipped > MOST_SKIPPED * of:
             raise Diverged(
                 f"wanted updates to learn from, found that {skipped} of the {which}{of} updates of "
                 f"{task.name} were skipped; {remedy(task, state, fit)}"
             )
+    if state.step < fit.steps:  # stopped early: the validation loss says what was learned
+        return
     first, now = state.first_loss, state.late_loss / state.late_made
     if not math.isfinite(now) or now > WORSE_TIMES * abs(first or 0) + WORSE_BY:
         found = f"{now:.4g}" if math.isfinite(now) else "no finite one"

@@ -64,6 +64,7 @@ class Best:
     values: dict[str, Tensor]
     loss: float = math.inf
     step: int = 0  # 0: none yet
+    worse_since: int = 0  # offers in a row that were not taken
 
     @torch.no_grad()
     def offer(self, values: Mapping[str, Tensor], loss: float, step: int) -> None:
@@ -71,7 +72,9 @@ class Best:
         if loss < self.loss:
             for name, value in values.items():  # sharded ones have no copy of all at once
                 self.values[name].copy_(value)
-            self.loss, self.step = loss, step
+            self.loss, self.step, self.worse_since = loss, step, 0
+        else:
+            self.worse_since += 1
 
 
 @dataclass
@@ -102,6 +105,12 @@ class State:
             state.best = Best({name: value.clone() for name, value in average.values.items()})
         return state
 
+    def ended(self, fit: FitSettings) -> bool:
+        """Return whether the run has made its updates, or no average was better for too long."""
+        stop_after, best = fit.stop_after, self.best
+        stale = stop_after is not None and best is not None and best.worse_since >= stop_after
+        return stale or self.step >= fit.steps
+
     @property
     def tensors(self) -> dict[str, Any]:
         """All tensors that updates change: replicated on all workers, or sharded."""
@@ -124,7 +133,8 @@ class State:
         """All else that updates change, as JSON."""
         found = {name: getattr(self, name) for name in NUMBERS} | {"plateau": vars(self.plateau)}
         if self.best is not None:
-            found["best"] = {"loss": self.best.loss, "step": self.best.step}
+            best = vars(self.best)
+            found["best"] = {name: best[name] for name in ("loss", "step", "worse_since")}
         return found
 
     @numbers.setter

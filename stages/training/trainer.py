@@ -64,7 +64,7 @@ class Trainer:
 
     @without_subnormals()
     def fit(self) -> Scalars:
-        """Train to `fit.steps` and export; return the last validation's numbers, on rank 0.
+        """Train to the run's end and export; return the last validation's numbers, on rank 0.
 
         Raises Diverged, and then exports nothing.
         """
@@ -74,18 +74,17 @@ class Trainer:
             if state.step:
                 self.log(state.step, f"{self.task.name}  resumes from step {state.step}/{steps}")
         batches = self.task.batches(state.step, self.context)
-        while state.step < steps:
+        while not state.ended(self.cfg.fit):
             norm = self.timed_step(batches)
-            last = state.step == steps
-            save = last or state.step % run.save_every == 0
-            if save or state.step % run.log_every == 0:
-                self.log_metrics(norm)
             choose = schedules.chooses(state.step, self.cfg.fit)
-            if choose or (not last and state.step % run.validate_every == 0):
+            if choose or (state.step < steps and state.step % run.validate_every == 0):
                 with state.ema_model(self.task.build, self.context) as model:
                     found = self.validate(model)
                 if choose:
                     self.choose(found)
+            save = state.ended(self.cfg.fit) or state.step % run.save_every == 0
+            if save or state.step % run.log_every == 0:
+                self.log_metrics(norm)
             if save:
                 self.save()
         self.keep_the_best()
@@ -255,6 +254,10 @@ class Trainer:
             return
         self.state.ema.values = best.values
         if self.context.rank == 0:
+            if self.state.step < self.cfg.fit.steps:
+                line = f"stops at step {self.state.step}/{self.cfg.fit.steps}, as no validation"
+                line += f" of the last {best.worse_since} was better"
+                self.log(self.state.step, f"{self.task.name}  {line}")
             line = f"keeps the average of step {best.step}, whose validation loss is the lowest"
             self.log(self.state.step, f"{self.task.name}  {line}: {best.loss:.4f}")
 
@@ -269,7 +272,7 @@ class Trainer:
         if state.compression is not None:
             state.compression.average_errors()
         divergence.require_finite(self.task, state, fit, self.context)
-        if state.step == fit.steps:
+        if state.ended(fit):
             divergence.require_progress(self.task, state, fit)
         checkpoints.save(self.out, state, self.context)
 

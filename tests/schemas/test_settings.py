@@ -18,10 +18,10 @@ DEFAULTS = {  # stage -> its REVISION, and a digest of its defaults
     "measure": (2, "2dcb4a83fd04"),
     "filter": (3, "f55f7302e5cd"),
     "train_bpe": (1, "43924763e10a"),
-    "train_dvae": (2, "1d633d782735"),
+    "train_dvae": (2, "1ecaca267623"),
     "encode": (3, "6d2efd1c7127"),
-    "train_prior": (4, "bd9cd2580480"),
-    "train_clip": (2, "a7a10b63a04c"),
+    "train_prior": (4, "fb4fab33c595"),
+    "train_clip": (2, "90a44a348ca7"),
     "sample": (5, "e64ee2c215d6"),
     "evaluate": (15, "32fb780c1af9"),
 }

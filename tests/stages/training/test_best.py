@@ -82,6 +82,48 @@ def test_without_a_choice_nothing_more_is_kept(folder):
     assert "kept_step" not in health
 
 
+@pytest.mark.parametrize(
+    ("stop_after", "losses", "kept", "ended"),
+    [
+        (1, {3: 3.0, 6: 1.0, 9: 2.0, 12: 0.5}, 6, 9),
+        (1, {3: 3.0, 6: 3.0, 9: 2.0, 12: 0.5}, 3, 6),  # as good is not better
+        (2, {3: 3.0, 6: 1.0, 9: 2.0, 12: 0.5}, 12, 12),
+        (2, {3: 1.0, 6: math.nan, 9: 2.0, 12: 0.5}, 3, 9),
+        (2, {3: 1.0, 6: 2.0, 9: 0.9, 12: 2.0}, 9, 12),  # counted anew after a better one
+        (4, {3: 1.0, 6: 2.0, 9: 2.0, 12: 2.0}, 3, 12),
+    ],
+)
+def test_validations_without_a_better_one_end_the_run(folder, stop_after, losses, kept, ended):
+    task = Judged(settings(**FOUR, stop_after=stop_after))
+    task.losses = losses
+    health, said = run(task, folder)
+    assert health["kept_step"] == kept
+    assert exported(folder) == task.measured[kept]
+    assert (f"stops at step {ended}/12" in "".join(said)) == (ended < 12)
+    assert max(line["step"] for line in metrics(folder)) == saved(folder.url)["step"] == ended
+
+
+@pytest.mark.parametrize("stop_at", [5, 8])
+def test_a_stopped_run_ends_where_an_uninterrupted_one_does(folder, tmp_path, stop_at):
+    cfg = settings(**FOUR, stop_after=1)
+    whole = open_folder(tmp_path / "whole")
+    run(Judged(cfg), whole)
+    with pytest.raises(KeyboardInterrupt):
+        run(Judged(cfg, stop_at=stop_at), folder)
+    run(Judged(cfg), folder)
+    torch.testing.assert_close(saved(folder.url), saved(whole.url), rtol=0, atol=0)
+    folder.remove("weights")  # killed after the last checkpoint
+    again = Judged(cfg)
+    run(again, folder)
+    assert not again.seen
+    assert exported(folder) == exported(whole)
+
+
+def test_to_stop_wants_a_choice():
+    with pytest.raises(ValueError, match="stop_after=2 counts the validations of best_of, found"):
+        settings(stop_after=2)
+
+
 class DeepJudged(Deep):
     def validate(self, model, step):
         return Validation({"validation_loss": abs(step - 6.0)})
@@ -90,7 +132,7 @@ class DeepJudged(Deep):
 def test_two_workers_with_parts_or_copies_agree(tmp_path):
     """Only rank 0 measures."""
     for name, changes in (("one", {}), ("copies", {}), ("parts", {"shard": True})):
-        cfg = settings(**FOUR, **changes)
+        cfg = settings(**FOUR, stop_after=2, **changes)
         task = DeepJudged(cfg, noise=0.0)
         learn(1 if name == "one" else 2, (cfg, task, tmp_path / name))
     best = saved(tmp_path / "one")["best"]
