@@ -114,14 +114,21 @@ class Upsample(nn.Module):
 
 
 def block_groups(
-    widths: list[int], *, blocks: int, kernels: tuple[int, ...], resize: tuple[str, nn.Module]
+    widths: list[int],
+    *,
+    blocks: int,
+    kernels: tuple[int, ...],
+    resize: tuple[str, nn.Module],
+    gain: float | None = None,
 ) -> OrderedDict[str, nn.Module]:
     """Return the groups of blocks, from `widths[0]` to `widths[-1]` channels.
 
-    Each group but the last ends with `resize`, a module and its name.
+    Each group but the last ends with `resize`, a module and its name. The gain is that of section
+    2.1 unless it is given.
     """
     groups = len(widths) - 1
-    gain = 1 / (groups * blocks) ** 2  # appendix A.1 and section 2.1: a stable start
+    if gain is None:
+        gain = 1 / (groups * blocks) ** 2  # appendix A.1 and section 2.1: a stable start
     chain: OrderedDict[str, nn.Module] = OrderedDict()
     for number in range(1, groups + 1):
         group: OrderedDict[str, nn.Module] = OrderedDict()

@@ -11,8 +11,10 @@ from torch import nn
 
 from schemas.settings import PriorShape, TokenSpec
 from stages.models.dvae import Dvae
+from stages.models.dvae_networks import Codebook
 from stages.models.masks import SequenceLayout, make_mask, mask_of_layer
 from stages.models.on_meta import on_meta
+from stages.models.patch_dvae import CELL, PatchDecoder
 from stages.models.prior import Prior
 
 
@@ -38,7 +40,12 @@ def allowed_pairs(tokens: TokenSpec, shape: PriorShape) -> int:
 
 def dvae_flops(dvae: Dvae, side: int) -> int:
     """Return the FLOPs of all convolutions for one picture of `side` pixels."""
-    convolutions = {n: m for n, m in dvae.named_modules() if isinstance(m, nn.Conv2d)}
+    looked_up = isinstance(dvae.decoder, PatchDecoder)  # hard codes: no product with a codebook
+    convolutions = {
+        name: module
+        for name, module in dvae.named_modules()
+        if isinstance(module, nn.Conv2d) and not (looked_up and isinstance(module, Codebook))
+    }
     return sum(
         2 * convolution.weight.numel() * (side // _reduction(name, dvae.patch)) ** 2
         for name, convolution in convolutions.items()
@@ -51,5 +58,7 @@ def _reduction(name: str, patch: int) -> int:
     if group is not None:
         resized = 2 ** (int(group[1]) - 1)
         return resized if name.startswith("encoder") else patch // resized
+    if name.startswith(("decoder.drawn", "decoder.last", "decoder.added", "decoder.ln_b")):
+        return CELL
     full_size = ("encoder.blocks.input", "decoder.blocks.output")
     return 1 if name.startswith(full_size) else patch

@@ -3,8 +3,10 @@
 At first the encoder is a table of centres: a code's logit falls with the squared distance of the
 square to the code's centre, which is a linear layer. The decoder draws the centre. So step 0 is
 `patch_kmeans` to the bit, with hard codes. The centres are held. What learns is what the decoder
-adds to a centre: residual blocks over the grid of codes see the codes around, and draw all pixels
-of a square at once. This hides the seams between squares.
+adds to the picture of the centres: groups of residual blocks as in the paper's decoder, from the
+grid of codes to cells of 2 x 2 pixels. There they also see that picture, so they can hide the seams
+between squares. Cells of a pixel cost half as much again, and draw no better in the same time
+(tests/bench/LOG.md).
 
 The logits are those of a mixture of Gaussians around the centres, as wide as the squares lie from
 theirs. They are sharp, so codes are nearly certain, and nothing is gained by drawing them: training
@@ -14,9 +16,9 @@ Dimensions: b batch, H W pixels, h w codes, K size of the codebook, v values of 
 """
 
 import math
-from collections import OrderedDict
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -30,13 +32,16 @@ from stages.models.dvae_networks import (
     Conv2d,
     FullPrecisionConv2d,
     Pictures,
+    Upsample,
+    block_groups,
     group_widths,
     map_pixels,
     unmap_pixels,
 )
 from stages.models.patch_kmeans import MIDDLE, PatchKmeans
 
-KERNELS = (1, 3, 3, 3)  # of a block, as in the paper's decoder
+CELL = 2  # pixels along a side of what is drawn at once
+GAIN = 1 / 2  # of a block: what is added starts at zero, so no more is needed for a stable start
 
 
 class PatchEncoder(nn.Module):
@@ -59,19 +64,21 @@ class PatchDecoder(nn.Module):
     def __init__(self, shape: DvaeShape, image_vocab: int) -> None:
         super().__init__()
         self.patch, values = shape.patch, 3 * shape.patch**2
-        channels = group_widths(shape)[-1]  # of the paper's networks at the grid
+        channels = group_widths(shape)[1:]  # of cells, ..., of squares
         self.centres = Codebook(image_vocab, values).requires_grad_(False)
         self.codebook = Codebook(image_vocab, shape.codebook_width)
-        self.context = nn.Sequential(
-            OrderedDict(
-                (
-                    f"block_{n + 1}",
-                    Block(channels if n else shape.codebook_width, channels, KERNELS, 1 / 2),
-                )
-                for n in range(shape.blocks)
-            )
+        groups = block_groups(
+            [shape.codebook_width, *reversed(channels)],
+            blocks=shape.blocks,
+            kernels=(1, 3, 3, 3),
+            resize=("upsample", Upsample()),
+            gain=GAIN,
         )
-        self.added, self.ln_b = Conv2d(channels, values, 1), Conv2d(channels, values, 1)
+        cell = 3 * CELL**2
+        self.blocks = nn.Sequential(groups)
+        self.drawn = Conv2d(cell, channels[0], 3)
+        self.last = Block(channels[0], channels[0], (3, 3, 3, 3), GAIN)
+        self.added, self.ln_b = Conv2d(channels[0], cell, 3), Conv2d(channels[0], cell, 3)
         nn.init.zeros_(self.added.weight)
         nn.init.zeros_(self.ln_b.weight)
 
@@ -85,10 +92,11 @@ class PatchDecoder(nn.Module):
     def _maps(
         self, centres: Float[Tensor, "b v h w"], embedded: Float[Tensor, "b d h w"]
     ) -> Float[Tensor, "b 6 H W"]:
-        found = self.context(embedded)
-        mu = centres + self.added(found).float()
+        mu = self._laid_out(centres)
+        found = self.last(self.blocks(embedded) + self.drawn(F.pixel_unshuffle(mu, CELL)))
+        mu = mu + F.pixel_shuffle(self.added(found).float(), CELL)
         ln_b = self.ln_b(found.detach()).float()  # what it learns moves no picture
-        return torch.cat([self._laid_out(mu), self._laid_out(ln_b)], dim=1)
+        return torch.cat([mu, F.pixel_shuffle(ln_b, CELL)], dim=1)
 
     def _laid_out(self, squares: Float[Tensor, "b v h w"]) -> Pictures:
         order = "b (y x c) h w -> b c (h y) (w x)"
@@ -99,7 +107,7 @@ class PatchDecoder(nn.Module):
         return self._laid_out(self.centres.lookup(codes))
 
     @torch.no_grad()
-    def scale_context(self, share: float) -> None:
+    def scale_added(self, share: float) -> None:
         """Multiply what is added to the centres by `share`."""
         for weights in self.added.parameters():
             weights.mul_(share)

@@ -71,5 +71,5 @@ def keep_what_helps(model: Dvae, held_out: UInt8[Tensor, "n h w 3"]) -> float:
         for share, found in psnr.items():
             found.add(picture_of(torch.lerp(centres, mu, share)), real)
     best = max(SHARES, key=lambda share: psnr[share].db)
-    decoder.scale_context(best)
+    decoder.scale_added(best)
     return best

@@ -72,7 +72,7 @@ def test_what_is_too_much_is_kept_in_part(tmp_path):
     Trainer(task, task.cfg, open_folder(tmp_path / "out"), ALONE, silent).fit()
     model = weights.load_dvae(open_folder(tmp_path / "out"))
     good = psnr(model, task)
-    model.decoder.scale_context(2.0)
+    model.decoder.scale_added(2.0)
     assert patches.keep_what_helps(model, task.validation_pictures()) == 0.5
     assert psnr(model, task) == pytest.approx(good, abs=1e-3)
 

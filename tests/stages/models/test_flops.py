@@ -56,9 +56,11 @@ def test_a_row_of_the_papers_costs_two_operations_a_weight_and_slot_and_a_hundre
     assert pairs / (64 * slots * (slots + 1) / 2) == pytest.approx(0.4, abs=0.05)
 
 
+@pytest.mark.parametrize("init", ["random", "patches"])
 @pytest.mark.parametrize("patch", [4, 8, 16])
-def test_the_convolutions_are_counted_as_torch_counts_them(patch):
-    dvae, side = Dvae(DvaeShape(width=8, blocks=1, codebook_width=16, patch=patch), 32), 32
+def test_the_convolutions_are_counted_as_torch_counts_them(patch, init):
+    shape = DvaeShape(width=8, blocks=1, codebook_width=16, patch=patch, init=init)
+    dvae, side = Dvae(shape, 32), 32
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         dvae(torch.rand(1, 3, side, side), 1.0)
     assert dvae_flops(dvae, side) == counter.get_total_flops()
