@@ -22,6 +22,7 @@ from stages.filter.dropped import most_dropped, too_much
 from stages.filter.funnel import funnel
 from stages.filter.gather import GatherBucket
 from stages.shards import Outcome, Shard, run_once, run_shards
+from stages.shards.records import evenly
 from stages.storage import reaching, system_of
 
 log = logging.getLogger(__name__)
@@ -35,13 +36,13 @@ def run(inputs: Inputs, out: Folder, cfg: FilterSettings) -> Result:
     require_same_pairs(inputs)
     pairs, measured = inputs.folder(PAIRS), inputs.folder(MEASURED)
     names, rows_in = pairs.list("shard-"), inputs.manifest(PAIRS).rows_in
-    rows_each = math.ceil(rows_in / max(len(names), 1))
+    rows_each = zip(names, evenly(rows_in, len(names)), strict=True)
     buckets = buckets_for(inputs.manifest(PAIRS).rows_out, cfg.buckets)
     common = run_once(compare, measured, names, out, cfg)
     decided = run_shards(
         DecidePairs,
         {"pairs": pairs, "measured": measured, "out": out, "buckets": buckets, "cfg": cfg},
-        [Shard(f"decide-{name}", name, rows=rows_each) for name in names],
+        [Shard(f"decide-{name}", name, rows) for name, rows in rows_each],
         out,
         what="filter: decide",
         workers=cfg.run.workers,
@@ -55,8 +56,8 @@ def run(inputs: Inputs, out: Folder, cfg: FilterSettings) -> Result:
             "cfg": cfg,
         },
         [
-            Shard(f"bucket-{bucket:05d}", bucket, rows=math.ceil(decided.rows_out / buckets))
-            for bucket in range(buckets)
+            Shard(f"bucket-{bucket:05d}", bucket, rows)
+            for bucket, rows in enumerate(evenly(decided.rows_out, buckets))
         ],
         out,
         what="filter: gather",

@@ -6,8 +6,6 @@ Where   Ray Data actors, one shard of pairs at a time
 Paper   appendix C filters by these scores; the filter has the thresholds
 """
 
-import math
-
 from schemas.artifacts import PAIRS
 from schemas.errors import SchemaMismatch
 from schemas.folder import Folder, Inputs
@@ -16,6 +14,7 @@ from schemas.settings import MeasureSettings
 from stages.data.digests import digest_of
 from stages.measure.pairs import MeasureCaptions, MeasurePairs
 from stages.shards import Shard, run_shards
+from stages.shards.records import evenly
 from stages.storage import reaching
 
 REVISION = 2
@@ -28,11 +27,10 @@ def run(inputs: Inputs, out: Folder, cfg: MeasureSettings) -> Result:
     """
     pairs, rows_in = inputs.folder(PAIRS), inputs.manifest(PAIRS).rows_in
     names = pairs.list("shard-")
-    rows_each = math.ceil(rows_in / max(len(names), 1))
     measured = run_shards(
         MeasurePairs,
         {"pairs": pairs, "cfg": cfg},
-        [Shard(name, name, rows=rows_each) for name in names],
+        [Shard(n, n, rows) for n, rows in zip(names, evenly(rows_in, len(names)), strict=True)],
         out,
         what="measure",
         workers=cfg.run.workers,

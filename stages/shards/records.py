@@ -21,6 +21,11 @@ class Shard:
     rows: int = 1  # only for the progress bar
 
 
+def evenly(rows: int, shards: int) -> list[int]:
+    """Divide rows among shards whose own are not known, so that they add up."""
+    return [(n + 1) * rows // shards - n * rows // shards for n in range(shards)]
+
+
 @dataclass(frozen=True)
 class Made:
     """What the work on one shard returns; the files are committed for it. They may have no rows."""

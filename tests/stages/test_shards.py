@@ -15,6 +15,7 @@ from schemas.errors import ConfigError, ShardsFailed, UserError
 from schemas.process import Process
 from stages.shards import ATTEMPTS, Made, Shard, run_shards
 from stages.shards.actors import Pool, _Actor
+from stages.shards.records import evenly
 
 pytestmark = pytest.mark.ray
 
@@ -187,3 +188,16 @@ class Write:
 
 
 SHARDS = [Shard(f"s{n}", n) for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "shards", "each"),
+    [
+        (7, 3, [2, 2, 3]),
+        (3_786, 8, [473] * 3 + [474] + [473] * 3 + [474]),
+        (2, 3, [0, 1, 1]),
+        (0, 0, []),
+    ],
+)
+def test_rows_divided_among_shards_add_up(rows, shards, each):
+    assert evenly(rows, shards) == each
