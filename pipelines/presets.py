@@ -201,7 +201,7 @@ SMALL: Assignments = _TWO_CORES | {
     "filter.validation_share": 0.08,
     "dvae.width": 16,
     "dvae.init": "patches",  # what starts at random is worse than k-means after minutes
-    "dvae.fit.steps": 5_000,
+    "dvae.fit.steps": 4_000,
     "dvae.fit.batch_size": 32,
     "dvae.fit.learning_rate": 2e-3,
     "dvae.fit.learning_rate_end": 2e-5,
