@@ -84,7 +84,7 @@ class DvaeTask(Task):
     def loss_sums(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Sum both terms of the bound in nats, with noise from each row's own seed.
 
-        Of a start as k-means also squared errors, and the bound then learns its width alone.
+        Of a start as k-means the first one, and squared errors.
         """
         pixels = to_tensor(batch["pixels"])
         if self.cfg.init == "patches":
@@ -98,14 +98,16 @@ class DvaeTask(Task):
     def loss_counts(self, batch: Batch) -> dict[str, int]:
         number, cfg = len(batch["pixels"]), self.cfg
         values = number * 3 * cfg.side**2
-        squared = {"squared_error": values} if cfg.init == "patches" else {}
-        return {"reconstruction": values, "kl": number * (cfg.side // cfg.patch) ** 2, **squared}
+        if cfg.init == "patches":
+            return {"reconstruction": values, "squared_error": values}
+        return {"reconstruction": values, "kl": number * (cfg.side // cfg.patch) ** 2}
 
     def loss_weights(self, step: int) -> dict[str, float]:
         """Divide the whole bound by the number of pixel values: the KL weighs beta/192 at 8."""
+        if self.cfg.init == "patches":
+            return {"reconstruction": 1.0, "squared_error": patches.WEIGHT}
         values = 3 * self.cfg.patch**2  # of a code
-        squared = {"squared_error": patches.WEIGHT} if self.cfg.init == "patches" else {}
-        return {"reconstruction": 1.0, "kl": self.schedule(step)["beta"] / values, **squared}
+        return {"reconstruction": 1.0, "kl": self.schedule(step)["beta"] / values}
 
     def settle(self, model: nn.Module) -> None:
         """Keep of a start as k-means at least that."""
