@@ -93,7 +93,10 @@ def sizes_for(
     parts = {training.name: training.sized(shares[training.name]) for training in trainings}
     (prior,) = (training for training in trainings if training.name == "prior")
     candidate *= prior.growth(shares["prior"]).cost
-    parts["sample"] = _drawing(settings.sample.candidates, candidate, shares["sample"])
+    count = settings.sample.candidates
+    if "sample.candidates" not in given:
+        count = candidates_in(shares["sample"] / candidate, count)
+    parts["sample"] = SizedPart({"sample.candidates": count}, count * candidate)
     kept = [path for part in parts.values() for path in part.values if path in given]
     for part in parts.values():
         for path in part.values.keys() & set(given):
@@ -233,9 +236,8 @@ def dropout_after(epochs: float) -> float:
     return round(steps * DROPOUT_STEP, 2)
 
 
-def _drawing(own: int, candidate: float, budget: float) -> SizedPart:
-    """Draw as many candidates as there is time for, within bounds; all prompts have as many."""
+def candidates_in(time: float, own: int) -> int:
+    """Return how many candidates to draw in the time that so many take, for each prompt alike."""
     least = min(own, CANDIDATES_STEP)
-    count = min(max(math.floor(budget / candidate * NEARLY), least), CANDIDATES_MOST * own)
-    count -= count % CANDIDATES_STEP if count > CANDIDATES_STEP else 0
-    return SizedPart({"sample.candidates": count}, count * candidate)
+    count = min(max(math.floor(time * NEARLY), least), CANDIDATES_MOST * own)
+    return count - (count % CANDIDATES_STEP if count > CANDIDATES_STEP else 0)

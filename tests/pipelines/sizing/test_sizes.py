@@ -10,6 +10,7 @@ from pipelines.options import resolve, with_values
 from pipelines.sizing import costs
 from pipelines.sizing.sizes import (
     EPOCHS,
+    candidates_in,
     divided,
     dropout_after,
     growth_of,
@@ -171,6 +172,12 @@ def test_sizes_are_scaled_in_steps_from_what_they_were():
     assert [scaled(32, times, 4, least=4) for times in (1, 1.124, 1.125, 0.99, 0.01)] == [
         32, 32, 36, 28, 4,
     ]  # fmt: skip
+
+
+def test_candidates_by_hand():
+    # of 32: in groups of four, at least one group, at most four times as many
+    assert [candidates_in(time, 32) for time in (0.1, 4, 7, 8, 33, 500)] == [4, 4, 4, 8, 32, 128]
+    assert [candidates_in(time, 2) for time in (0.1, 2, 3, 7.9, 9)] == [2, 2, 3, 4, 8]
 
 
 def test_dropout_by_hand():
