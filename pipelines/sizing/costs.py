@@ -26,9 +26,9 @@ START_SECONDS = 60.0  # Ray, the beginning of each stage, and the report
 PICTURE_SECONDS = 0.007  # to crawl, measure, filter and encode one
 
 # Of the measured speed (measured_speed.py), validation and all else in a training included.
-DVAE_SHARES = {"patches": 0.85, "random": 0.5}
-PRIOR_SHARE = 0.7  # at a width of 192; narrower products are slower:
-PRIOR_WIDTH, PRIOR_GROWTH = 192, 0.45  # the share grows by this power of the width
+DVAE_SHARES, DVAE_WIDTH = {"patches": 0.55, "random": 0.5}, 16  # by `dvae.init`, at this width
+PRIOR_SHARE, PRIOR_WIDTH = 0.7, 192
+WIDTH_POWER = 0.45  # by which shares grow with the width: narrow products are slow
 CLIP_SHARE = 0.2
 DRAWING_SHARE = 0.2
 
@@ -38,11 +38,12 @@ SETS_OF_WORLD = 3  # of prompts, each of `sample.prompts.count`
 def dvae_update(cfg: DvaeSettings, speed: float) -> float:
     """Return the seconds of one update at `speed` FLOP/s."""
     flops = 3 * _dvae_flops(_only(DvaeShape, cfg), cfg.image_vocab, cfg.side) * cfg.fit.batch_size
-    return flops / (DVAE_SHARES[cfg.init] * speed)
+    share = DVAE_SHARES[cfg.init] * (cfg.width / DVAE_WIDTH) ** WIDTH_POWER
+    return flops / (share * speed)
 
 
 def prior_update(cfg: PriorSettings, speed: float) -> float:
-    share = PRIOR_SHARE * (cfg.width / PRIOR_WIDTH) ** PRIOR_GROWTH
+    share = PRIOR_SHARE * (cfg.width / PRIOR_WIDTH) ** WIDTH_POWER
     flops = 3 * _prior_flops(cfg.tokens, _only(PriorShape, cfg)) * cfg.fit.batch_size
     return flops / (share * speed)
 

@@ -27,9 +27,10 @@ from schemas.settings import DvaeSettings, FitSettings, PriorSettings, Settings
 DVAE_MOST = 1 / 5  # of the minutes
 LEFT_LEAST = 0.1  # of the minutes, for trainings and drawing, even if the rest takes all
 
-# 700 stamps gain a little up to 149 epochs of the dVAE. A prior of 3,786 emoji without dropout is
-# best after 5.5, with some it still improved after 7 (tests/bench/LOG.md).
-EPOCHS = {"dvae": 150, "prior": 30, "clip": 30}
+# The dVAE of 700 stamps gained after 75 epochs, and lost nothing in 149; twice that is a guess.
+# A prior of 3,786 emoji without dropout is best after 5.5 epochs, with 0.1 it still gained after 7
+# (tests/bench/LOG.md).
+EPOCHS = {"dvae": 300, "prior": 30, "clip": 30}
 EPOCHS_WITHOUT_DROPOUT = 5.5
 DROPOUT_OF_DOUBLING, DROPOUT_MOST, DROPOUT_STEP = 0.1, 0.3, 0.05
 
