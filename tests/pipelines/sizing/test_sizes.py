@@ -22,7 +22,7 @@ from pipelines.sizing.sizes import (
 
 SMALL = resolve("small")
 SPEED = 100e9
-MINUTES = (1, 2, 3, 5, 8, 13, 20, 30, 45, 60, 90, 120, 180, 300, 420, 600)
+MINUTES = (1, 3, 8, 20, 60, 61, 120, 300, 600)
 PICTURES = (700, 7_000, 70_000)
 # What grows with time; dropout grows with how often a picture is seen, in whatever time.
 GROWING = (
@@ -48,7 +48,7 @@ def test_more_minutes_are_never_fewer_updates_nor_a_smaller_model(name, pictures
     assert found[-1] > found[0]
 
 
-@settings(max_examples=10)
+@settings(max_examples=8)
 @given(
     st.floats(1, 600), st.floats(1, 1.5), st.integers(50, 200_000), st.floats(5e9, 2e12)
 )  # fmt: skip
@@ -67,8 +67,8 @@ def test_few_pictures_have_a_smaller_prior_fewer_updates_and_more_dropout():
 
 
 @pytest.mark.parametrize("minutes", [1, 600, 10_080])
-@pytest.mark.parametrize("pictures", [1, 700, 5_000_000])
-@pytest.mark.parametrize("speed", [1e8, 1e11, 1e14])
+@pytest.mark.parametrize("pictures", [1, 5_000_000])
+@pytest.mark.parametrize("speed", [1e8, 1e14])
 def test_within_any_bounds_nothing_is_zero_and_the_settings_are_valid(minutes, pictures, speed):
     found = sizes_for(SMALL, minutes, pictures, speed)
     assert all(found.values[path] > 0 for path in found.values.keys() - {"prior.dropout"})
