@@ -7,7 +7,7 @@ Any error of a disk or a store becomes one sentence, in whichever process it hap
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -68,6 +68,11 @@ class LocalFolder:
             _write(self.path / name, data)
         return digest(data)
 
+    def commit_new(self, name: str, data: bytes) -> None:
+        """Commit a file unless there is one; whoever comes first wins."""
+        with _one_sentence(f"write {name} into {self.url}", finds=False, writes=True):
+            _write(self.path / name, data, new=True)
+
     def remove(self, name: str) -> None:
         (self.path / name).unlink(missing_ok=True)
 
@@ -97,8 +102,11 @@ def _files(top: Path) -> Iterator[Path]:
                 yield Path(parent) / name
 
 
-def _write(target: Path, data: bytes) -> None:
-    """Write beside the target and rename, so that even a power cut leaves all of it or nothing."""
+def _write(target: Path, data: bytes, *, new: bool = False) -> None:
+    """Write beside the target and rename, so that even a power cut leaves all of it or nothing.
+
+    What is `new` replaces no file.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = tempfile.mkstemp(prefix=".uncommitted-", dir=target.parent)
     try:
@@ -107,7 +115,12 @@ def _write(target: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(scratch, 0o644)  # mkstemp makes it readable by its owner alone
-        os.replace(scratch, target)
+        if new:
+            with suppress(FileExistsError):
+                os.link(scratch, target)
+            os.unlink(scratch)
+        else:
+            os.replace(scratch, target)
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise
@@ -165,6 +178,14 @@ class ObjectFolder:
         with _one_sentence(f"write {name} into {self.url}", finds=False, writes=True):
             self.system.pipe_file(f"{self.base}/{name}", data)
         return digest(data)
+
+    def commit_new(self, name: str, data: bytes) -> None:
+        """Put an object unless there is one; whoever comes first wins."""
+        with (
+            _one_sentence(f"write {name} into {self.url}", writes=True),
+            suppress(FileExistsError),
+        ):
+            self.system.pipe_file(f"{self.base}/{name}", data, mode="create")
 
     def remove(self, name: str) -> None:
         if self.exists(name):

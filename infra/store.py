@@ -15,6 +15,7 @@ from infra.nearby import SUMMARY, require_run
 from schemas.artifacts import ASIDE, Artifact
 from schemas.errors import ArtifactMissing, SchemaMismatch
 from schemas.folder import Folder
+from schemas.machine_speed import SPEED, MachineSpeed
 from schemas.manifest import BEGUN, MANIFEST, FileDigest, Manifest, Summary, digest
 
 FILES = "files.parquet"
@@ -44,6 +45,15 @@ class Store:
 
     def summary(self) -> Summary:
         return _read(Summary, self.top, SUMMARY, "a run's") or Summary(stages={})
+
+    def speed(self) -> MachineSpeed | None:
+        """Return the speed that sizes in this root go by, if one was recorded."""
+        return _read(MachineSpeed, self.top, SPEED, "a machine's")
+
+    def record_speed(self, measured: MachineSpeed) -> MachineSpeed:
+        """Record a speed unless there is one; return the recorded one."""
+        self.top.commit_new(SPEED, measured.model_dump_json(indent=2).encode() + b"\n")
+        return self.speed() or measured
 
     def newest(self, artifact: Artifact) -> Folder:
         """Return the artifact that the newest run used; raise ArtifactMissing if there is none."""

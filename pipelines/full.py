@@ -24,10 +24,10 @@ from infra.paths import is_remote, normal
 from infra.ray_address import cluster_address
 from infra.roots import require_root
 from infra.store import Store
-from pipelines import demo, run_tables, runner
+from pipelines import demo, run_tables, runner, sizing
 from pipelines.command import command, complain, log_to_errors, program
 from pipelines.command.streams import OutputLost
-from pipelines.options import resolve
+from pipelines.options import given_paths, resolve
 from pipelines.places import of_workers
 from pipelines.planner import Selection, Stage, Step, plan
 from pipelines.presets import PRESETS
@@ -58,6 +58,8 @@ from stages import (
     train_dvae,
     train_prior,
 )
+
+log = logging.getLogger(__name__)
 
 
 def dalle(cfg: Settings) -> tuple[Stage, ...]:
@@ -132,16 +134,22 @@ def main(args: argparse.Namespace) -> int:
     log_to_errors()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = resolve(args.preset, args.config, args.assignments)
+    store = Store(absolute_root(args.root, args.preset))
+    runs = not args.plan and args.settings is None
+    if runs or args.plan or settings.minutes is not None:
+        require_root(store.root, writes=runs)
+    given = given_paths(args.config, args.assignments)
+    settings, why = sizing.sized(settings, given, store, records=runs)
     if args.settings is not None:
         show_settings(settings, args.settings)
         return 0
-    store = Store(absolute_root(args.root, args.preset))
     selection = Selection(first=args.first, last=args.last, only=args.only, force=tuple(args.force))
-    require_root(store.root, writes=not args.plan)
     steps = plan(dalle(settings), store, selection)
     if args.plan:
-        run_tables.show_plan(steps, settings, store)
+        run_tables.show_plan(steps, settings, store, why)
         return 0
+    for line in why:
+        log.info("%s", line)
     return _run(settings, store, selection, steps)
 
 

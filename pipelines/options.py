@@ -2,7 +2,7 @@
 
 import difflib
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -38,6 +38,24 @@ def resolve(preset: str, file: Path | None = None, assignments: Sequence[str] = 
             raise ConfigError(f"--set wants path=value, found '{assignment}'")
         _assign(tree, path.strip(), _parse(text.strip() or text), where=f"--set {assignment}")
     make_absolute(tree, Path.cwd())
+    return _checked(tree)
+
+
+def given_paths(file: Path | None = None, assignments: Sequence[str] = ()) -> set[str]:
+    """Return the dotted paths that somebody has set, beside a preset."""
+    of_file = set() if file is None else set(read_file(file))
+    return of_file | {assignment.partition("=")[0].strip() for assignment in assignments}
+
+
+def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) -> Settings:
+    """Return the settings with other values, by their dotted paths; `where` names who sets them."""
+    tree = settings.model_dump()
+    for path, value in values.items():
+        _assign(tree, path, value, where=where)
+    return _checked(tree)
+
+
+def _checked(tree: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from infra.store import Store
@@ -39,8 +40,10 @@ def stage_table(stages: Sequence[Stage]) -> str:
     return markdown.table(("stage", "reads", "writes"), rows)
 
 
-def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
-    """Print each stage's artifact, whether it would run, and what that costs.
+def show_plan(
+    steps: Sequence[Step], settings: Settings, store: Store, why: Sequence[str] = ()
+) -> None:
+    """Print each stage's artifact, whether it would run, and what that costs; first `why` so.
 
     Raises ConfigError if a stage that would run cannot, on the hardware of the settings.
     """
@@ -52,6 +55,8 @@ def show_plan(steps: Sequence[Step], settings: Settings, store: Store) -> None:
         table.add_row(step.stage.name, step.address, state, took or forecasts[step.stage.name].cost)
     console = Console(width=WIDTH)
     console.print(f"root {shown(store.root)}", soft_wrap=True)
+    for reason in why:
+        console.print(Padding(shown(reason), (0, 0, 0, 2)), highlight=False)
     console.print(table)
     if sentence := unnamed_source(settings, steps):
         console.print(f"\nbefore a run: {sentence}", markup=False)

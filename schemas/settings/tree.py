@@ -1,9 +1,9 @@
 """The whole tree of settings, and what its parts must agree on."""
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from pydantic.fields import FieldInfo
 
 from schemas.settings.base import Config, How, Input, Shared
@@ -18,10 +18,17 @@ from schemas.settings.prior import PriorSettings
 from schemas.settings.sample import SampleSettings
 from schemas.settings.tokens import BYTES, BpeSettings, TokenSpec
 
+Minutes = Annotated[float, Field(ge=1, le=10_080)]  # a week
+
 
 class Settings(Config):
     """The whole tree; `--set path=value` reaches any leaf. The defaults are the paper's."""
 
+    minutes: Minutes | None = Field(
+        None,
+        description="about how long a run on CPUs may take; sizes models and trainings by it, by "
+        "the number of pictures and by the machine; null: all as set",
+    )
     tokens: TokenSpec = TokenSpec()
     crawl: CrawlSettings = CrawlSettings()
     measure: MeasureSettings = MeasureSettings()
@@ -38,7 +45,9 @@ class Settings(Config):
     def _stages_know_the_sizes(self) -> Self:
         sizes = dict(self.tokens) | {"side": self.tokens.side, "tokens": self.tokens}
         for name in type(self).model_fields:
-            node: Config = getattr(self, name)
+            node = getattr(self, name)
+            if not isinstance(node, Config):
+                continue
             given = {field: sizes[field] for field in node.marked(Shared)}
             self.__dict__[name] = node.model_copy(update=given)  # frozen for everybody else
         return self

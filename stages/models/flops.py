@@ -9,7 +9,7 @@ from collections import Counter
 
 from torch import nn
 
-from schemas.settings import PriorShape, TokenSpec
+from schemas.settings import ClipShape, PriorShape, TokenSpec
 from stages.models.dvae import Dvae
 from stages.models.dvae_networks import Codebook
 from stages.models.masks import SequenceLayout, make_mask, mask_of_layer
@@ -50,6 +50,16 @@ def dvae_flops(dvae: Dvae, side: int) -> int:
         2 * convolution.weight.numel() * (side // _reduction(name, dvae.patch)) ** 2
         for name, convolution in convolutions.items()
     )
+
+
+def clip_flops(shape: ClipShape, side: int) -> int:
+    """Return the FLOPs of matrix products and attention in both towers, for one pair."""
+    width, squares = shape.width, (side // shape.patch) ** 2
+    embedding = 3 * shape.patch**2 * width * squares
+    projections = 2 * width * shape.projection
+    slots = (1 + squares, shape.text_len)  # a token for the whole picture comes first
+    layers = sum(12 * width**2 * count + 2 * width * count**2 for count in slots)
+    return 2 * (embedding + projections + shape.layers * layers)
 
 
 def _reduction(name: str, patch: int) -> int:

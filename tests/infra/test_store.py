@@ -20,7 +20,8 @@ from infra.store import (
     publish,
 )  # fmt: skip
 from schemas.artifacts import PRIOR
-from schemas.errors import ArtifactMissing, ArtifactOwned
+from schemas.errors import ArtifactMissing, ArtifactOwned, SchemaMismatch
+from schemas.machine_speed import SPEED, MachineSpeed
 from schemas.manifest import MANIFEST, Manifest
 from tests import s3
 from tests.stages.finished import manifest
@@ -64,6 +65,24 @@ def test_a_committed_file_reads_back_and_is_listed_by_prefix(root):
         folder.open("train/b")
     folder.clear()
     assert folder.list() == []
+
+
+def test_of_two_first_commits_the_first_one_stays(folder):
+    folder.commit_new("speed", b"1")
+    folder.commit_new("speed", b"2")
+    with folder.open("speed") as file:
+        assert file.read() == b"1"
+    assert folder.list() == ["speed"]
+
+
+def test_a_root_has_one_speed_and_a_broken_one_is_a_sentence(root):
+    store, speed = Store(root), MachineSpeed(training_gflops=9, threads=2, precision="float32")
+    assert store.speed() is None
+    assert store.record_speed(speed) == speed
+    assert store.record_speed(speed.model_copy(update={"training_gflops": 5})) == speed
+    store.top.commit(SPEED, b"{}")
+    with pytest.raises(SchemaMismatch, match=r"wanted a machine's speed.json"):
+        store.speed()
 
 
 def test_clearing_that_is_interrupted_leaves_nothing_that_looks_finished(root, monkeypatch):

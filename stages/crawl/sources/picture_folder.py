@@ -54,6 +54,9 @@ class PictureFolder(Source):
                 for beside in listing.captions.get(name, ()):
                     survey.pass_over(BESIDE_METADATA, beside)
 
+    def picture_count(self) -> int:
+        return len(list_folder(self.settings).pictures)
+
     def reader(self, max_bytes: int) -> "FolderReader":
         return FolderReader(self.settings, max_bytes)
 

@@ -39,6 +39,10 @@ class Source(ABC):
         """Return lists that are read where they lie, in place of `rows`, with their row counts."""
         return []
 
+    def picture_count(self) -> int | None:
+        """Return how many pictures are listed; None where only reading all of it would tell."""
+        return None
+
     def reader(self, max_bytes: int) -> Reader | None:
         """Return what reads the rows' pictures and captions; None: pictures come from the web."""
         return None

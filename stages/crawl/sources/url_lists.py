@@ -57,6 +57,10 @@ class UrlLists(Source):
                 survey.take_back(NO_ROWS, PurePosixPath(file).name)
         return list(zip(files, sizes, strict=True))
 
+    def picture_count(self) -> int | None:
+        """Return the number of rows if all lists are Parquet files, which say it."""
+        return sum(rows for _, rows in self.parquet_lists(Survey("url lists"))) or None
+
     def rows(self, survey: Survey) -> Iterator[Row]:
         files, found = self.found
         survey.add(found)
@@ -79,6 +83,9 @@ class World(UrlLists):
 
     def files(self) -> list[tuple[str, str | None]]:
         return []
+
+    def picture_count(self) -> int:
+        return self.settings.world.pictures
 
     def paths_of_workers(self) -> list[str]:
         """Return nothing: the demo has just written the list."""

@@ -5,9 +5,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipelines.options import resolve
-from schemas.settings import DvaeShape, PriorShape, TokenSpec
+from schemas.settings import ClipShape, DvaeShape, PriorShape, TokenSpec
+from stages.models.bpe import train_bpe
+from stages.models.clip import fresh_reranker
 from stages.models.dvae import Dvae
-from stages.models.flops import allowed_pairs, dvae_flops, prior_flops
+from stages.models.flops import allowed_pairs, clip_flops, dvae_flops, prior_flops
 from stages.models.masks import make_mask
 from stages.models.on_meta import on_meta
 from stages.models.prior import Prior
@@ -64,6 +66,15 @@ def test_the_convolutions_are_counted_as_torch_counts_them(patch, init):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         dvae(torch.rand(1, 3, side, side), 1.0)
     assert dvae_flops(dvae, side) == counter.get_total_flops()
+
+
+def test_both_towers_of_a_clip_are_counted_as_torch_counts_them():
+    shape = ClipShape(width=16, layers=2, heads=2, patch=4, projection=24, text_len=7)
+    clip = fresh_reranker(shape, side=8, bpe=train_bpe(["a bee"], 256))
+    clip.clip.set_attn_implementation("eager")  # products that the counter sees
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        clip(torch.rand(1, 3, 8, 8), torch.zeros(1, 7, dtype=torch.long))
+    assert clip_flops(shape, 8) == counter.get_total_flops()
 
 
 def test_models_on_no_device_have_all_weights_and_none_is_filled(monkeypatch):
