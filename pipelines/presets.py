@@ -219,7 +219,8 @@ SMALL: Assignments = _TWO_CORES | {
     "prior.fit.steps": 1_200,
     "prior.fit.batch_size": 32,
     "prior.fit.learning_rate": 2e-3,
-    "prior.fit.best_of": 6,  # a prior of some hundred pictures overfits before the end
+    "prior.fit.best_of": 8,  # a prior of some hundred pictures overfits before the end
+    "prior.fit.stop_after": 2,
     "prior.run.validate_every": 1_000,
     "clip.patch": 8,
     "clip.text_len": 34,
