@@ -26,7 +26,7 @@ START_SECONDS = 60.0  # Ray, the beginning of each stage, and the report
 PICTURE_SECONDS = 0.007  # to crawl, measure, filter and encode one
 
 # Of the measured speed (measured_speed.py), validation and all else in a training included.
-DVAE_SHARES, DVAE_WIDTH = {"patches": 0.55, "random": 0.5}, 16  # by `dvae.init`, at this width
+DVAE_SHARES, DVAE_WIDTH = {"patches": 0.6, "random": 0.5}, 16  # by `dvae.init`, at this width
 PRIOR_SHARE, PRIOR_WIDTH = 0.7, 192
 WIDTH_POWER = 0.45  # by which shares grow with the width: narrow products are slow
 CLIP_SHARE = 0.2
