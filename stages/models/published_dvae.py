@@ -17,6 +17,7 @@ from schemas.settings import DvaeShape
 from schemas.settings.tokens import PATCHES
 from stages.models.dvae import Dvae
 from stages.models.on_meta import on_meta
+from stages.models.patch_dvae import CELL
 
 TO_RELEASED = {"decoder.codebook": "decoder.blocks.input", "weight": "w", "bias": "b"}
 TO_OURS = {theirs: ours for ours, theirs in TO_RELEASED.items()}
@@ -105,14 +106,20 @@ def _sizes(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
 
 def _sizes_of_patches(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
     """Read the same off a network of ours that started as k-means on patches."""
-    names = ("decoder.centres.weight", "decoder.codebook.weight", "decoder.added.weight")
+    parts = ("centres", "codebook", "drawn", "added")
+    names = [f"decoder.{part}.weight" for part in parts]
     if not all(name in named and named[name].ndim == 4 for name in names):
         raise SchemaMismatch(f"{where}: wanted {', '.join(names)}, found not all; train it again")
-    centres, codebook, last = (named[name].shape for name in names)
-    patch = math.isqrt(centres[0] // 3)
+    centres, codebook, drawn, _ = (named[name].shape for name in names)
+    patch, width = math.isqrt(centres[0] // 3), drawn[0] // CELL
+    if patch not in PATCHES or width < 4:
+        raise SchemaMismatch(
+            f"{where}: wanted codes of 4, 8 or 16 pixels and a width of at least 4 channels, found "
+            f"{patch} and {width}; train it again"
+        )
     blocks = {match[1] for name in named if (match := re.search(r"\.(block_\d+)\.", name))}
     shape = DvaeShape(
-        width=last[1] // patch,
+        width=width,
         blocks=len(blocks),
         codebook_width=codebook[0],
         init="patches",

@@ -46,9 +46,17 @@ def test_files_that_are_there_are_not_overwritten(tmp_path, capsys):
     assert main([release, str(ours), "--published"]) == 2
 
 
-@pytest.mark.parametrize("other", [{"patch": 4}, {"init": "patches"}])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"patch": 4},
+        {"init": "patches"},
+        {"init": "patches", "patch": 4, "width": 6, "blocks": 2},
+        {"init": "patches", "patch": 16},
+    ],
+)
 def test_networks_of_ours_alone_have_no_released_form(tmp_path, capsys, other):
-    shape = DvaeShape(width=4, blocks=1, codebook_width=8, **other)
+    shape = DvaeShape(**{"width": 4, "blocks": 1, "codebook_width": 8} | other)
     sizes = weights.DvaeConfig(shape=shape, image_vocab=16, side=16)
     weights.save_model(open_folder(tmp_path / "ours"), Dvae(shape, 16), sizes)
     assert main([str(tmp_path / "ours"), str(tmp_path / "again")]) == 0
@@ -56,6 +64,16 @@ def test_networks_of_ours_alone_have_no_released_form(tmp_path, capsys, other):
     assert main([str(tmp_path / "ours"), str(tmp_path / "plain"), "--published"]) == 2
     assert "tokens.patch=8), found" in capsys.readouterr().err
     assert not (tmp_path / "plain").exists()
+
+
+def test_a_decoder_of_another_day_is_one_sentence(tmp_path, capsys):
+    shape = DvaeShape(width=4, blocks=1, codebook_width=8, init="patches")
+    dvae = Dvae(shape, 16)
+    del dvae.decoder.drawn
+    sizes = weights.DvaeConfig(shape=shape, image_vocab=16, side=16)
+    weights.save_model(open_folder(tmp_path / "ours"), dvae, sizes)
+    assert main([str(tmp_path / "ours"), str(tmp_path / "again")]) == 2
+    assert "wanted decoder.centres.weight, decoder.codebook" in capsys.readouterr().err
 
 
 def test_what_cannot_be_converted_is_one_sentence_and_exit_code_2(tmp_path, capsys):
