@@ -36,13 +36,15 @@ def run(inputs: Inputs, out: Folder, cfg: FilterSettings) -> Result:
     require_same_pairs(inputs)
     pairs, measured = inputs.folder(PAIRS), inputs.folder(MEASURED)
     names, rows_in = pairs.list("shard-"), inputs.manifest(PAIRS).rows_in
-    rows_each = zip(names, evenly(rows_in, len(names)), strict=True)
     buckets = buckets_for(inputs.manifest(PAIRS).rows_out, cfg.buckets)
     common = run_once(compare, measured, names, out, cfg)
     decided = run_shards(
         DecidePairs,
         {"pairs": pairs, "measured": measured, "out": out, "buckets": buckets, "cfg": cfg},
-        [Shard(f"decide-{name}", name, rows) for name, rows in rows_each],
+        [
+            Shard(f"decide-{name}", name, rows)
+            for name, rows in zip(names, evenly(rows_in, len(names)), strict=True)
+        ],
         out,
         what="filter: decide",
         workers=cfg.run.workers,

@@ -95,11 +95,8 @@ def _sizes(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShape, int]:
             f"{where}: wanted 3 channels in and 6 out, for pictures in colour, found "
             f"{channels[0]} and {channels[1]}; give an encoder and a decoder, each under its name"
         )
-    blocks = {match[1] for name in named if (match := re.search(r"\.(block_\d+)\.", name))}
-    if not blocks:
-        raise SchemaMismatch(f"{where}: wanted blocks in each group, found none; fetch it again")
     shape = DvaeShape(
-        width=width, blocks=len(blocks), codebook_width=named[codes].shape[0], patch=patch
+        width=width, blocks=_blocks(named, where), codebook_width=named[codes].shape[0], patch=patch
     )
     return shape, named[codes].shape[1]
 
@@ -117,12 +114,19 @@ def _sizes_of_patches(named: Mapping[str, Tensor], where: str) -> tuple[DvaeShap
             f"{where}: wanted codes of 4, 8 or 16 pixels and a width of at least 4 channels, found "
             f"{patch} and {width}; train it again"
         )
-    blocks = {match[1] for name in named if (match := re.search(r"\.(block_\d+)\.", name))}
     shape = DvaeShape(
         width=width,
-        blocks=len(blocks),
+        blocks=_blocks(named, where),
         codebook_width=codebook[0],
         init="patches",
         patch=patch,
     )
     return shape, centres[1]
+
+
+def _blocks(named: Mapping[str, Tensor], where: str) -> int:
+    """Count the blocks of a group."""
+    blocks = {match[1] for name in named if (match := re.search(r"\.(block_\d+)\.", name))}
+    if not blocks:
+        raise SchemaMismatch(f"{where}: wanted blocks in each group, found none; fetch it again")
+    return len(blocks)

@@ -46,10 +46,14 @@ def ema_decay(fit: FitSettings) -> float:
     return max(0.0, 1 - fit.ema_every / horizon) if horizon > 0 else 0.0
 
 
+def choices(step: int, fit: FitSettings) -> int:
+    """Return how many averages a run that keeps the best of several has measured by `step`."""
+    return step * fit.best_of // fit.steps
+
+
 def chooses(step: int, fit: FitSettings) -> bool:
     """Return whether a run that keeps the best of several averages measures one at `step`."""
-    n, steps = fit.best_of, fit.steps
-    return n > 1 and step * n // steps > (step - 1) * n // steps
+    return fit.best_of > 1 and choices(step, fit) > choices(step - 1, fit)
 
 
 @dataclass

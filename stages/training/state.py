@@ -64,7 +64,6 @@ class Best:
     values: dict[str, Tensor]
     loss: float = math.inf
     step: int = 0  # 0: none yet
-    worse_since: int = 0  # offers in a row that were not taken
 
     @torch.no_grad()
     def offer(self, values: Mapping[str, Tensor], loss: float, step: int) -> None:
@@ -72,9 +71,7 @@ class Best:
         if loss < self.loss:
             for name, value in values.items():  # sharded ones have no copy of all at once
                 self.values[name].copy_(value)
-            self.loss, self.step, self.worse_since = loss, step, 0
-        else:
-            self.worse_since += 1
+            self.loss, self.step = loss, step
 
 
 @dataclass
@@ -106,10 +103,15 @@ class State:
         return state
 
     def ended(self, fit: FitSettings) -> bool:
-        """Return whether the run has made its updates, or no average was better for too long."""
-        stop_after, best = fit.stop_after, self.best
-        stale = stop_after is not None and best is not None and best.worse_since >= stop_after
-        return stale or self.step >= fit.steps
+        """Return whether the run has made its updates, or no average was better for too long.
+
+        At a step that measures one, this holds only after the choice.
+        """
+        if fit.stop_after is not None and self.best is not None:
+            since = schedules.choices(self.step, fit) - schedules.choices(self.best.step, fit)
+            if since >= fit.stop_after:
+                return True
+        return self.step >= fit.steps
 
     @property
     def tensors(self) -> dict[str, Any]:
@@ -133,8 +135,7 @@ class State:
         """All else that updates change, as JSON."""
         found = {name: getattr(self, name) for name in NUMBERS} | {"plateau": vars(self.plateau)}
         if self.best is not None:
-            best = vars(self.best)
-            found["best"] = {name: best[name] for name in ("loss", "step", "worse_since")}
+            found["best"] = {"loss": self.best.loss, "step": self.best.step}
         return found
 
     @numbers.setter

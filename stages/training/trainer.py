@@ -254,10 +254,10 @@ class Trainer:
             return
         self.state.ema.values = best.values
         if self.context.rank == 0:
-            if self.state.step < self.cfg.fit.steps:
-                line = f"stops at step {self.state.step}/{self.cfg.fit.steps}, as no validation"
-                line += f" of the last {best.worse_since} was better"
-                self.log(self.state.step, f"{self.task.name}  {line}")
+            step, fit = self.state.step, self.cfg.fit
+            if step < fit.steps:
+                line = f"stops at step {step}/{fit.steps}, as no validation of the last"
+                self.log(step, f"{self.task.name}  {line} {fit.stop_after} was better")
             line = f"keeps the average of step {best.step}, whose validation loss is the lowest"
             self.log(self.state.step, f"{self.task.name}  {line}: {best.loss:.4f}")
 
