@@ -123,6 +123,7 @@ _TWO_CORES: Assignments = {
     "clip.fit.ema_share": 0.05,
     "clip.fit.precision": "float32",
     "sample.rank_by": "both",  # CLIP or likelihood alone are misled more often
+    "sample.temperature": 0.7,  # at 1 a prior that learned for minutes draws too many rare codes
     "sample.guidance": 1.5,
     "sample.tile": 64,
     "sample.prompts_per_shard": 4,
@@ -169,7 +170,6 @@ DEMO: Assignments = _TWO_CORES | {
     "sample.prompts.count": 96,
     "sample.candidates": 64,
     "sample.keep": 4,
-    "sample.temperature": 0.7,
     "sample.run.workers": 2,
     "sample.run.threads": 1,
     "evaluate.judge": "shapes",
