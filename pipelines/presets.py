@@ -207,6 +207,7 @@ SMALL: Assignments = _TWO_CORES | {
     "dvae.fit.learning_rate_end": 2e-5,
     "dvae.fit.warmup_share": 0.1,  # without it all blocks grow at once, and no gradient passes
     "dvae.run.validate_every": 500,
+    "encode.flips": True,  # a prior of few pictures overfits half as soon
     "encode.gate.min_codes_used": 64,
     "encode.gate.min_psnr_db": 15.0,
     "prior.layers": 6,

@@ -88,6 +88,9 @@ DROPPED = pa.schema(
 )
 
 
+FLIP = "#flip"  # at the end of the key of a mirrored picture
+
+
 def list_of(kind: pa.DataType, width: int) -> pa.DataType:
     """Return the type of lists of `width`; without nulls in them, reading costs a third less."""
     return pa.list_(pa.field("element", kind, nullable=False), width)
@@ -97,6 +100,7 @@ def token_pair(*, text_len: int, grid: int) -> pa.Schema:
     """Return the row the prior learns from: text ids then pads, image codes in raster order."""
     return pa.schema(
         [
+            # the clean pair's, then #1, #2, ... for further crops, then FLIP for its mirror image
             pa.field("key", pa.string(), nullable=False),
             pa.field("group", pa.string(), nullable=False),
             pa.field("caption", pa.string(), nullable=False),

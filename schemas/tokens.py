@@ -31,6 +31,7 @@ class TokenHeader(Record):
     patch: int | None = None  # pixels per side of a code; not said where they are 8
     crop: str | None = None
     crops: int | None = None
+    flips: bool | None = None  # not said where there are none
     codes: str | None = None
     precision: str | None = None
     source_shard: str | None = None  # the file of clean_pairs

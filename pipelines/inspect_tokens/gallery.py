@@ -12,6 +12,7 @@ from pipelines.inspect_tokens.counts import TokenCounts
 from pipelines.inspect_tokens.token_shards import ShardSet, some_rows
 from schemas.artifacts import CLEAN_PAIRS, DVAE
 from schemas.folder import Folder
+from schemas.rows import FLIP
 from stages.evaluate.charts import histogram
 from stages.models.dvae import Dvae
 from stages.pages import is_small, template
@@ -73,7 +74,7 @@ def originals(clean: Folder, pairs: Sequence[Mapping[str, Any]], side: int) -> d
     """Return by key the picture that was encoded: the row's crop from clean_pairs."""
     wanted: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for row in pairs:
-        pair = row["key"].partition("#")[0]  # without the number of the crop
+        pair = row["key"].partition("#")[0]  # without the number of the crop, and FLIP
         wanted.setdefault(row["source_shard"], {}).setdefault(pair, []).append(row)
     found = {}
     for name, by_key in wanted.items():
@@ -82,7 +83,8 @@ def originals(clean: Folder, pairs: Sequence[Mapping[str, Any]], side: int) -> d
         for key, image in _images(clean, name, by_key):
             pixels = decode(image)
             for row in by_key[key]:
-                found[row["key"]] = _crop(pixels, row["crop"], side)
+                crop = _crop(pixels, row["crop"], side)
+                found[row["key"]] = crop[:, ::-1] if row["key"].endswith(FLIP) else crop
     return found
 
 

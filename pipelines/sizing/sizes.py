@@ -8,7 +8,8 @@ The settings say what is right for the time that they take by themselves, which 
 2. In `g` squared times its own time, a training makes `g` times its updates, of `g` times their
    cost: half of the growth (of its logarithm) goes into the model, half into the updates.
 3. What a model learns is in its pictures. A training that would see each more often than `EPOCHS`
-   says grows only as far as that, and the prior has more dropout the more often it sees each.
+   says grows only as far as that, and the prior has more dropout the more often it sees each. Its
+   mirror image (`encode.flips`) is one more picture for the prior.
 
 `g` grows with the minutes, and sizes and updates with `g`. So more minutes never mean fewer
 updates, nor a smaller model.
@@ -78,12 +79,13 @@ def sizes_for(
     other = costs.START_SECONDS + costs.PICTURE_SECONDS * pictures
     left = max(60 * minutes - other, LEFT_LEAST * 60 * minutes)
     learned = max(1.0, pictures * (1 - settings.filter.validation_share))
+    encoded = learned * (2 if settings.encode.flips else 1)
     trainings = [
-        _Training(name, getattr(settings, name), cost, learned, frozenset(given))
-        for name, cost in (
-            ("dvae", partial(costs.dvae_update, speed=speed)),
-            ("prior", partial(costs.prior_update, speed=speed)),
-            ("clip", partial(costs.clip_update, speed=speed)),
+        _Training(name, getattr(settings, name), cost, pictures_of_it, frozenset(given))
+        for name, cost, pictures_of_it in (
+            ("dvae", partial(costs.dvae_update, speed=speed), learned),
+            ("prior", partial(costs.prior_update, speed=speed), encoded),
+            ("clip", partial(costs.clip_update, speed=speed), learned),
         )
         if not getattr(getattr(settings, name), "pretrained", "")
     ]

@@ -43,6 +43,9 @@ class EncodeSettings(Config):
     rows_per_shard: Count = Field(16_384, description="rows that one worker takes at a time")
     seed: Seed = Field(0, description="random seed of crops and sampled codes")
     crops: Count = Field(1, le=1_000, description="crops of each training picture, a row each")
+    flips: bool = Field(
+        False, description="a mirrored row of each crop too, captioned 'mirrored: ...'"
+    )
     codes: Literal["argmax", "sampled"] = Field(
         "argmax", description="sampled: by probability, which acts like label smoothing"
     )

@@ -71,5 +71,9 @@ def check_sizes(inputs: Inputs, cfg: EncodeSettings) -> None:
 def header(inputs: Inputs, cfg: EncodeSettings) -> TokenHeader:
     made_by = TokenHeader.of(inputs.manifest(DVAE), inputs.manifest(BPE), cfg.tokens)
     return made_by.and_also(
-        crop="listing 2", crops=cfg.crops, codes=cfg.codes, precision=cfg.precision
+        crop="listing 2",
+        crops=cfg.crops,
+        flips=cfg.flips or None,
+        codes=cfg.codes,
+        precision=cfg.precision,
     )

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from schemas.artifacts import TRAIN
 from schemas.folder import Folder
+from schemas.rows import FLIP
 from schemas.settings import EncodeSettings
 from stages.data.parquet import groups_of_rows
 from stages.data.prefetch import prefetch
@@ -26,6 +27,7 @@ from stages.hashing import hash_bits
 from stages.pictures import PictureError, Pixels, crop_for_prior, decode
 
 Row = dict[str, Any]
+MIRRORED = "mirrored: "  # before the caption of a mirrored picture
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Cropped:
 def cropped(clean: Folder, part: Part, cfg: EncodeSettings, pool: Executor) -> Iterator[Cropped]:
     """Yield the part's squares, those of `tile` clean pairs at a time, cropped ahead by `pool`."""
     crops = cfg.crops if part.source.startswith(TRAIN) else 1
-    crop = partial(crop_rows, crops=crops, seed=cfg.seed, side=cfg.tokens.side)
+    flips = cfg.flips and part.source.startswith(TRAIN)
+    crop = partial(crop_rows, crops=crops, flips=flips, seed=cfg.seed, side=cfg.tokens.side)
     with (
         clean.open(part.source) as file,
         pq.ParquetFile(file) as table,
@@ -75,8 +78,14 @@ def tiles(found: Iterable[Cropped], size: int) -> Iterator[Cropped]:
         yield left
 
 
-def crop_rows(pairs: Sequence[Row], *, crops: int, seed: int, side: int) -> Cropped:
-    """Cut `crops` squares out of every picture as listing 2 does, or say why not."""
+def crop_rows(
+    pairs: Sequence[Row], *, crops: int, seed: int, side: int, flips: bool = False
+) -> Cropped:
+    """Cut `crops` squares out of every picture as listing 2 does, or say why not.
+
+    With `flips`, each is followed by its mirror image, under a caption that says so: a prior learns
+    from both, and draws what is not mirrored unless it is asked to.
+    """
     made = Cropped([], [], [])
     for pair in pairs:
         try:
@@ -87,6 +96,11 @@ def crop_rows(pairs: Sequence[Row], *, crops: int, seed: int, side: int) -> Crop
                 same = {name: pair[name] for name in ("group", "caption")}
                 made.rows.append({"key": key, **same, "crop": box})
                 made.squares.append(square)
+                if flips:
+                    caption = MIRRORED + pair["caption"]
+                    mirrored = {"key": key + FLIP, "group": pair["group"], "caption": caption}
+                    made.rows.append(mirrored | {"crop": box})
+                    made.squares.append(np.ascontiguousarray(square[:, ::-1]))
         except PictureError as error:
             lost = {name: value for name, value in pair.items() if name != "image"}
             made.dropped.append(lost | {"reason": error.reason})

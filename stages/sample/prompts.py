@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from schemas.artifacts import TOKEN_PAIRS, VAL
 from schemas.errors import ConfigError
 from schemas.folder import Folder, Inputs
+from schemas.rows import FLIP
 from schemas.settings import PromptSettings
 from stages.data.parquet import read_rows, validation_part
 from stages.storage import opened, reaching, text_lines
@@ -160,15 +161,16 @@ def pictures(path: str) -> dict[str, str]:
 def validation_captions(folder: Folder, count: int, given_rows: int = 0) -> Iterator[Line]:
     """Yield the first `count` different captions of val, or of train where val is empty.
 
-    With `given_rows`, each has the codes of the first rows of its first picture.
+    Mirrored pictures are left out. With `given_rows`, each has the codes of the first rows of its
+    first picture.
     """
     seen: set[str] = set()
     part = validation_part(folder)
     kind = "validation" if part == VAL else "training"
-    for row in read_rows(folder, part, ["caption", "image"] if given_rows else ["caption"]):
+    for row in read_rows(folder, part, ["key", "caption", *(["image"] if given_rows else [])]):
         if len(seen) == count:
             return
-        if row["caption"] not in seen:
+        if row["caption"] not in seen and not row["key"].endswith(FLIP):
             seen.add(row["caption"])
             codes = row.get("image", ())
             given = tuple(codes[: given_rows * math.isqrt(len(codes))])

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipelines.results import report_of, results
 from schemas.run_report import Report
 from schemas.run_report.stages_part import FunnelStep
-from tests.bench import demo_picture
+from tests.bench import readme_pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 README, PICTURE = ROOT / "README.md", ROOT / ".assets/demo.png"
@@ -39,7 +39,7 @@ def main(run: str) -> None:
     text, blocks = LINES.subn(lambda mark: mark[1] + results(report), README.read_text())
     assert blocks == 1, "README lost its marks"
     README.write_text(text)
-    demo_picture.draw(run).save(PICTURE, optimize=True)
+    readme_pictures.draw(run).save(PICTURE, optimize=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ DEFAULTS = {  # stage -> its REVISION, and a digest of its defaults
     "filter": (3, "f55f7302e5cd"),
     "train_bpe": (1, "43924763e10a"),
     "train_dvae": (2, "1ecaca267623"),
-    "encode": (3, "6d2efd1c7127"),
+    "encode": (3, "3a74f602ec62"),
     "train_prior": (4, "fb4fab33c595"),
     "train_clip": (2, "90a44a348ca7"),
     "sample": (5, "e64ee2c215d6"),

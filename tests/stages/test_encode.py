@@ -198,6 +198,28 @@ def test_a_picture_gives_several_rows_to_learn_from_and_one_to_measure(inputs):
     assert made_of(inputs, held_out, crops=3).rows_out == 10
 
 
+def test_a_flip_is_the_mirror_image_under_a_caption_that_says_so(inputs):
+    worker = actor(inputs, job(crops=2, flips=True))
+    found = table_of(worker(WHOLE)).to_pylist()
+    plain = table_of(made_of(inputs, crops=2)).to_pylist()
+    assert found[::2] == plain  # the others are what they are without flips
+    for row, flip in zip(plain, found[1::2], strict=True):
+        same = {name: flip[name] for name in ("group", "crop")}
+        assert same == {name: row[name] for name in same}
+        assert flip["key"] == row["key"] + "#flip"
+        assert flip["caption"] == f"mirrored: {row['caption']}"
+        assert flip["text"] == worker.bpe.encode_padded(flip["caption"], TINY.text_len).ids.tolist()
+        assert flip["image"] != row["image"]
+    one = crop_rows([clean_pair(3, 40)], crops=1, flips=True, seed=0, side=32)
+    assert np.array_equal(one.squares[1], one.squares[0][:, ::-1])
+    [codes] = worker.encoder.dvae.codes(to_tensor([one.squares[1]])).tolist()
+    [encoded] = [row["image"] for row in found if row["key"] == "00000-000003#flip"]
+    assert encoded == [code for line in codes for code in line]
+    held_out = Part("val/shard-00000.parquet", "val/shard-00000.parquet", 0, 10)
+    measured, once = (made_of(inputs, held_out, flips=how) for how in (True, False))
+    assert table_of(measured, held_out).equals(table_of(once, held_out))
+
+
 def test_sampled_codes_belong_to_the_row_and_the_seed(inputs):
     drawn = codes_of(made_of(inputs, codes="sampled"))
     assert drawn == codes_of(made_of(inputs, codes="sampled", tile=32))

@@ -7,7 +7,10 @@ import json
 import pyarrow as pa
 import pytest
 
+from infra.folders import open_folder
+from schemas.artifacts import TOKEN_PAIRS
 from schemas.errors import ConfigError
+from schemas.folder import Inputs
 from schemas.settings import PromptSettings, SampleSettings
 from stages import sample
 from stages.data.parquet import parquet_bytes
@@ -140,3 +143,18 @@ def test_validation_captions_are_distinct_and_in_order(inputs):
     assert [p.text for p in found.kept] == list(
         dict.fromkeys(row["caption"] for row in tiny_run.clean_rows("val"))
     )[:3]
+
+
+def test_without_validation_pairs_training_captions_are_drawn_but_not_mirrored_ones(tmp_path):
+    captions = {
+        "0": "a cat",
+        "0#flip": "mirrored: a cat",
+        "1": "a dog",
+        "1#flip": "mirrored: a dog",
+    }
+    table = pa.table({"key": [*captions], "caption": [*captions.values()]})
+    folder = open_folder(str(tmp_path))
+    folder.commit("train/shard-00000.parquet", parquet_bytes(table, {"row_group_size": 4}))
+    inputs = Inputs({TOKEN_PAIRS.name: folder})
+    found = prompts(inputs, PromptSettings(kind="validation", count=3)).kept
+    assert [(one.text, one.set) for one in found] == [("a cat", "training"), ("a dog", "training")]

@@ -18,6 +18,7 @@ from pipelines.inspect_tokens.terminal import quantiles, spark
 from pipelines.inspect_tokens.token_shards import read_footers, some_rows, target
 from schemas.artifacts import BPE, CLEAN_PAIRS, DVAE, TOKEN_PAIRS
 from schemas.errors import ArtifactMissing
+from schemas.rows import FLIP
 from tests import s3, tiny_run, token_shards
 from tests.pipelines.inspect_tokens import damage
 from tests.pipelines.inspect_tokens.damage import printed, rewrite, shard
@@ -130,6 +131,9 @@ def test_originals_are_the_crop_that_was_encoded(run):
     row = tiny_run.clean_rows("train")[0]
     pixels = tiny_run.decode(row["image"])
     assert np.array_equal(shown[row["key"]], pixels[0:24, 1:25])  # the crop is a whole square
+    flips = [{**pair, "key": pair["key"] + FLIP} for pair in pairs]
+    for key, mirrored in originals(clean, flips, side=24).items():
+        assert np.array_equal(mirrored, shown[key.removesuffix(FLIP)][:, ::-1])
 
 
 @pytest.mark.parametrize("count", [1, 5, 24, 100])

@@ -63,7 +63,16 @@ def test_few_pictures_have_a_smaller_prior_fewer_updates_and_more_dropout():
         assert few[path] < some[path], path
     assert few["prior.dropout"] > some["prior.dropout"] > many["prior.dropout"]
     seen = few["prior.fit.steps"] * SMALL.prior.fit.batch_size / 700
-    assert seen <= EPOCHS["prior"]
+    assert seen <= 2 * EPOCHS["prior"]  # half of them mirrored
+
+
+def test_mirrored_pictures_are_more_for_the_prior_alone():
+    plain = resolve("small", None, ["encode.flips=false"])
+    once, mirrored = (sizes_for(preset, 600, 700, SPEED).values for preset in (plain, SMALL))
+    assert mirrored["prior.fit.steps"] > 1.9 * once["prior.fit.steps"]
+    assert mirrored["clip.fit.steps"] == once["clip.fit.steps"]
+    by_hand = mirrored["prior.fit.steps"] * SMALL.prior.fit.batch_size / (2 * 700 * 0.92)
+    assert mirrored["prior.dropout"] == dropout_after(by_hand)
 
 
 @pytest.mark.parametrize("minutes", [1, 600, 10_080])
