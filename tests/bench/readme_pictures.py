@@ -1,8 +1,8 @@
 """README's pictures: prompts of a run that has finished, each with the four best candidates.
 
 `python -m tests.bench.readme_pictures RUN FILE` writes that of a run on real pictures: of the
-captions that it drew, the first ones that no training picture has, though training has every word of
-them; one for each first word. The demo's is written by demo_results.
+captions that it drew, the first ones that no training picture has, though training has every word
+of them; one for each first word. The demo's is written by demo_results.
 """
 
 import io
