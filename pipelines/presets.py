@@ -122,6 +122,7 @@ _TWO_CORES: Assignments = {
     "clip.fit.weight_decay": 1.5,
     "clip.fit.ema_share": 0.05,
     "clip.fit.precision": "float32",
+    "sample.rank_by": "both",  # CLIP or likelihood alone are misled more often
     "sample.guidance": 1.5,
     "sample.tile": 64,
     "sample.prompts_per_shard": 4,
@@ -168,7 +169,6 @@ DEMO: Assignments = _TWO_CORES | {
     "sample.prompts.count": 96,
     "sample.candidates": 64,
     "sample.keep": 4,
-    "sample.rank_by": "both",  # CLIP or likelihood alone are misled more often
     "sample.temperature": 0.7,
     "sample.run.workers": 2,
     "sample.run.threads": 1,
@@ -229,9 +229,7 @@ SMALL: Assignments = _TWO_CORES | {
     "clip.run.save_every": 500,
     "sample.prompts.count": 24,
     "sample.candidates": 32,
-    # At 1, a prior that learned for minutes draws too many rare codes; below, pictures that are all
-    # background are the likeliest, so only CLIP ranks (tests/bench/LOG.md).
-    "sample.temperature": 0.85,
+    "sample.temperature": 0.85,  # at 1 too many rare codes, far below blank pictures
 }
 
 # One GPU: about a billion parameters on the paper's 256 + 1024 tokens.

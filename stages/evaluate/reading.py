@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from operator import attrgetter, itemgetter
 
@@ -12,7 +13,8 @@ from schemas.artifacts import METRICS, SAMPLES
 from schemas.folder import Folder, Inputs
 from schemas.settings import RankBy
 from stages.data.parquet import Row, row_groups
-from stages.models.ranking import best_first
+from stages.models.ranking import best_first, is_flat
+from stages.pictures import decode
 
 # columns of one drawn picture
 DRAWN = ("candidate", "seed", "rank", "clip_score", "log_likelihood", "png")
@@ -52,6 +54,11 @@ class Candidate:
     log_likelihood: float  # by the prior, in nats
     png: bytes | None  # None where sample was told to forget it
 
+    @cached_property
+    def is_flat(self) -> bool:
+        """Say whether it is of one colour; a forgotten picture counts as none."""
+        return self.png is not None and is_flat(decode(self.png))
+
 
 @dataclass(frozen=True)
 class DrawnPrompt:
@@ -71,7 +78,7 @@ class DrawnPrompt:
         """Return what this way to rank takes, whatever the run ranked by."""
         drawn = sorted(self.ranked, key=attrgetter("candidate"))
         scores, nats = [one.clip_score for one in drawn], [one.log_likelihood for one in drawn]
-        return drawn[best_first(scores, nats, rank_by)[0]]
+        return drawn[best_first(scores, nats, [one.is_flat for one in drawn], rank_by)[0]]
 
     def best_of(self, count: int) -> Candidate:
         """Return the favourite among the first `count` candidates drawn."""

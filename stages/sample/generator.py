@@ -23,7 +23,7 @@ from schemas.settings import RankBy, SampleSettings, TokenSpec, rows_of_lane
 from stages.models.bpe import Bpe
 from stages.models.clip import Reranker
 from stages.models.dvae import Dvae
-from stages.models.ranking import best_first
+from stages.models.ranking import best_first, is_flat
 from stages.models.sampler import DrawnCodes, Sampler
 from stages.models.sampling import SamplingParams, candidate_seed
 from stages.pictures import Pixels, encode_png
@@ -54,7 +54,7 @@ def ranked(pictures: Iterable[Picture], rank_by: RankBy) -> list[Picture]:
     """Sort a prompt's pictures, the best first, and number their ranks."""
     drawn = sorted(pictures, key=lambda one: one.candidate)
     scores, nats = [one.clip_score for one in drawn], [one.log_likelihood for one in drawn]
-    order = best_first(scores, nats, rank_by)
+    order = best_first(scores, nats, [is_flat(one.pixels) for one in drawn], rank_by)
     return [replace(drawn[place], rank=rank) for rank, place in enumerate(order)]
 
 

@@ -22,7 +22,7 @@ from stages.sample.prompts import Prompt, digest, pictures, prompts
 from stages.sample.tile_size import agreed_tile
 from stages.shards import Made, Shard, run_shards
 
-REVISION = 5
+REVISION = 6
 LOG = logging.getLogger(__name__)
 
 SLUG_LENGTH = 48  # characters of the prompt in a file name

@@ -22,7 +22,7 @@ DEFAULTS = {  # stage -> its REVISION, and a digest of its defaults
     "encode": (3, "3a74f602ec62"),
     "train_prior": (4, "fb4fab33c595"),
     "train_clip": (2, "90a44a348ca7"),
-    "sample": (5, "e64ee2c215d6"),
+    "sample": (6, "e64ee2c215d6"),
     "evaluate": (15, "32fb780c1af9"),
 }
 

@@ -13,9 +13,10 @@ from PIL import Image
 from schemas import rows
 from schemas.errors import ConfigError
 from schemas.settings import EvaluateSettings, PriorShape, SampleSettings, Settings, TokenSpec
+from stages import pictures
 from stages.models.on_meta import on_meta
 from stages.models.prior import Prior
-from stages.models.ranking import best_first
+from stages.models.ranking import best_first, is_flat
 from stages.models.sampling import SamplingParams, candidate_seed
 from stages.sample.generator import Picture, load_generator
 from stages.sample.prompts import Prompt
@@ -114,7 +115,8 @@ def test_ranking_otherwise_only_reorders(inputs, rank_by):
             (row for row in table if row["prompt"] == prompt.text), key=lambda row: row["candidate"]
         )
         scores, nats = ([row[name] for row in own] for name in ("clip_score", "log_likelihood"))
-        ranks = [best_first(scores, nats, rank_by).index(row["candidate"]) for row in own]
+        flat = [is_flat(pictures.decode(row["png"])) for row in own]
+        ranks = [best_first(scores, nats, flat, rank_by).index(row["candidate"]) for row in own]
         assert [row["rank"] for row in own] == ranks
     assert {row["file"] for row in table if row["rank"] < 2} == made.files.keys() - {TABLE}
 
