@@ -88,7 +88,8 @@ def of_kind(kind):
 
 
 RED_RING = shapes.ShapeKind("red", "ring")
-GOOD, BAD = of_kind(RED_RING), np.full((SIDE, SIDE, 3), 200, np.uint8)
+GOOD, BAD = of_kind(RED_RING), of_kind(shapes.ShapeKind("blue", "square"))
+FLAT = np.full((SIDE, SIDE, 3), 200, np.uint8)
 
 
 def chosen(pictures, ranks=None, likely=None):
@@ -106,6 +107,12 @@ def test_choosers_by_hand():
     assert chosen([BAD, BAD]) == (0, 0, 0, 0, 0, 0)
     assert chosen([BAD] * 8 + [GOOD], ranks=[*range(1, 9), 0]) == (0, 0, 0, 1, 0, 1)
     assert chosen([GOOD] * 2 + [BAD] * 6 + [GOOD] * 8)[0] == 0.25
+
+
+def test_a_flat_picture_is_no_favourite_however_likely():
+    """By likelihood and by both it comes last; CLIP's own order is the paper's."""
+    assert chosen([FLAT, GOOD], likely=[-1, -9]) == (0.5, 0, 1, 0, 1, 1)
+    assert chosen([FLAT, BAD, GOOD], ranks=[1, 2, 0], likely=[-1, -9, -8])[2:5] == (1, 1, 1)
 
 
 def test_the_table_of_choosers_by_hand():
@@ -138,7 +145,7 @@ def test_the_table_of_choosers_by_hand():
 def test_clip_that_ranks_backwards_loses_against_chance():
     kept = KeptPrompts()
     for kind in SEEN[:6]:
-        own = drawn(f"a {kind.colour} {kind.shape}", [BAD, BAD, BAD, of_kind(kind)])
+        own = drawn(f"a {kind.colour} {kind.shape}", [FLAT, FLAT, FLAT, of_kind(kind)])
         kept.add(own, judged(own, 0))
     found = kept.by_score().all
     assert (found.gain, found.standard_error) == (-0.25, 0)
@@ -172,7 +179,7 @@ def kept():
     kept = KeptPrompts()
     for kind in ("seen", "held_out"):
         for text in shapes.prompts(kind, 24, 0):
-            prompt = drawn(text, [BAD], kind=kind)
+            prompt = drawn(text, [FLAT], kind=kind)
             kept.add(prompt, judged(prompt, 0))
     return kept.kept
 
